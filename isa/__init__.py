@@ -1,0 +1,1 @@
+"""The machine as the programmer sees it: instructions, state, programs, targets."""

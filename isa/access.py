@@ -1,0 +1,185 @@
+"""Between bits in a memory and arrays of elements: strided views of whole bytes, unpacked copies of packed ones.
+
+Addresses and strides are in bits.  An axis of stride 0 has size 1 in the arrays, since it has only one element.
+ValueError tells of an access outside of the memory or off its grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..numerics.formats import X128, Format, pack, unpack
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+Bytes = NDArray[np.uint8]
+
+
+def memory_of(memories: Sequence[Bytes], space: int) -> Bytes:
+    """The memory of a space; ValueError where there is none."""
+    if space >= len(memories):
+        raise ValueError(f"there is no memory {space}")
+    return memories[space]
+
+
+@lru_cache(maxsize=1 << 14)
+def reach(bits: int, extents: Shape, strides: Shape) -> tuple[int, int]:
+    """(lowest bit, bit behind the highest) of elements of *bits*, counted from element 0."""
+    low = sum(min((extent - 1) * stride, 0) for extent, stride in zip(extents, strides, strict=True))
+    high = sum(max((extent - 1) * stride, 0) for extent, stride in zip(extents, strides, strict=True))
+    return low, high + bits
+
+
+def strided(
+    memories: Sequence[Bytes],
+    space: int,
+    dtype: np.dtype[Any],
+    bits: int,
+    start: int,
+    extents: Shape,
+    strides: Shape,
+    verb: str,
+) -> Array:
+    """The elements themselves, writable, one of *bits* = whole bytes each; *verb* (reads, writes) is for the fault."""
+    memory = memory_of(memories, space)
+    if 0 in extents:
+        return np.zeros(extents + _pair(bits), dtype)
+    _check(memory, space, bits, start, extents, strides, verb)
+    byte_strides = _byte_strides(bits, extents, strides)
+    if start & 7:
+        raise ValueError(f"{verb} whole bytes at bit {start} of memory {space}, which is inside of one")
+    return np.ndarray(extents + _pair(bits), dtype, memory.data, start >> 3, byte_strides)
+
+
+def elements(memories: Sequence[Bytes], space: int, fmt: Format, start: int, extents: Shape, strides: Shape) -> Array:
+    """Storage elements to read: the memory itself where elements are whole bytes, a copy where they are packed."""
+    shape = operand_shape(extents, strides)
+    if not fmt.packed:
+        return strided(memories, space, fmt.dtype, fmt.bits, start, shape, strides, "reads")
+    if 0 in shape:
+        return np.zeros(shape, fmt.dtype)
+    memory = memory_of(memories, space)
+    low, high = _check(memory, space, fmt.bits, start, shape, strides, "reads")
+    _, array = _unpacked(memory, fmt, start, low, high, shape, strides)
+    return array
+
+
+def put(
+    memories: Sequence[Bytes], space: int, fmt: Format, start: int, extents: Shape, strides: Shape, values: Array
+) -> None:
+    """Write storage elements; *values* has size 1 on axes of stride 0.  Neighbours in shared bytes keep their bits."""
+    shape = operand_shape(extents, strides)
+    if 0 in shape:
+        return
+    if not fmt.packed:
+        strided(memories, space, fmt.dtype, fmt.bits, start, shape, strides, "writes")[...] = values
+        return
+    memory = memory_of(memories, space)
+    low, high = _check(memory, space, fmt.bits, start, shape, strides, "writes")
+    if strides and strides[-1] == fmt.bits and not (start | _union(strides[:-1])) & 7:
+        tail = shape[-1] * fmt.bits % 8
+        rows = pack(values if values.shape == shape else np.broadcast_to(values, shape), fmt)
+        outer = _byte_strides(8, shape[:-1], strides[:-1])
+        place = np.ndarray(rows.shape, np.uint8, memory.data, start >> 3, (*outer, 1))
+        if tail:
+            rows[..., -1] |= place[..., -1] & np.uint8(0xFF << tail & 0xFF)
+        place[...] = rows
+        return
+    region, array = _unpacked(memory, fmt, start, low, high, shape, strides)
+    array[...] = values
+    memory[low >> 3 : -(-high // 8)] = pack(region, fmt)
+
+
+@lru_cache(maxsize=1 << 14)
+def operand_shape(extents: Shape, strides: Shape) -> Shape:
+    """Shape of the array of an operand: its extents, 1 where the stride is 0."""
+    if 0 not in strides:
+        return extents
+    return tuple(1 if stride == 0 else extent for extent, stride in zip(extents, strides, strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _offsets(extents: Shape, strides: Shape) -> NDArray[np.int64]:
+    """Sum of k * stride of every element."""
+    result = np.zeros((1,) * len(extents), np.int64)
+    for axis, (extent, stride) in enumerate(zip(extents, strides, strict=True)):
+        shape = [1] * len(extents)
+        shape[axis] = extent
+        result = result + (np.arange(extent, dtype=np.int64) * stride).reshape(shape)
+    return result
+
+
+def identity(start: int, extents: Shape, strides: Shape) -> NDArray[np.int64]:
+    """The addresses of the elements, which in the identity space are their values."""
+    return _offsets(operand_shape(extents, strides), strides) + start
+
+
+def to_rows(storage: Array, fmt: Format, extents: Shape) -> Bytes:
+    """A tile as the network carries it: elements in order, each row of the last axis filled up to whole bytes."""
+    full = np.broadcast_to(storage, extents + _pair(fmt.bits))
+    return pack(full if extents else full.reshape(1, *_pair(fmt.bits)), fmt).reshape(-1)
+
+
+def from_rows(tile: Bytes, fmt: Format, extents: Shape) -> Array:
+    """`to_rows` undone; ValueError for a tile of another size."""
+    last = extents[-1] if extents else 1
+    rows = prod(extents[:-1])
+    width = -(-last * fmt.bits // 8)
+    if tile.size != rows * width:
+        raise ValueError(f"a tile of {tile.size} bytes came for a view of {rows * width}")
+    return unpack(tile.reshape(rows, width), fmt, last).reshape(extents + _pair(fmt.bits))
+
+
+def _pair(bits: int) -> Shape:
+    """The last axis of storage: the two words of x128."""
+    return (2,) if bits == X128.bits else ()
+
+
+def _check(
+    memory: Bytes, space: int, bits: int, start: int, extents: Shape, strides: Shape, verb: str
+) -> tuple[int, int]:
+    """(lowest bit, bit behind the highest); ValueError where the memory does not have them."""
+    low, high = reach(bits, extents, strides)
+    low += start
+    high += start
+    if low < 0 or high > memory.size * 8:
+        raise ValueError(f"{verb} bits {low}..{high - 1} of memory {space}, which has {memory.size * 8}")
+    return low, high
+
+
+@lru_cache(maxsize=1 << 14)
+def _byte_strides(bits: int, extents: Shape, strides: Shape) -> Shape:
+    """Strides in bytes; ValueError where one is none."""
+    for extent, stride in zip(extents, strides, strict=True):
+        if extent > 1 and stride & 7:
+            raise ValueError(f"a stride of {stride} bits leaves the grid of bytes")
+    whole = tuple(stride // 8 if extent > 1 else 0 for extent, stride in zip(extents, strides, strict=True))
+    return (*whole, 8) if bits == X128.bits else whole
+
+
+def _unpacked(
+    memory: Bytes, fmt: Format, start: int, low: int, high: int, shape: Shape, strides: Shape
+) -> tuple[Array, Array]:
+    """(all elements of the bytes from *low* to *high*, the view's elements among them)."""
+    first, last = low >> 3, -(-high // 8)
+    region = unpack(memory[first:last], fmt, (last - first) * 8 // fmt.bits)
+    offset, rest = divmod(start - first * 8, fmt.bits)
+    if rest or any(extent > 1 and stride % fmt.bits for extent, stride in zip(shape, strides, strict=True)):
+        raise ValueError(f"a packed view of {fmt.name} leaves the grid of its elements")
+    steps = tuple(stride // fmt.bits if extent > 1 else 0 for extent, stride in zip(shape, strides, strict=True))
+    region = np.ascontiguousarray(region)
+    return region, np.ndarray(shape, np.uint8, region.data, offset, steps)
+
+
+def _union(strides: Shape) -> int:
+    """All bits of all strides."""
+    union = 0
+    for stride in strides:
+        union |= stride
+    return union

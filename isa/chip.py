@@ -1,0 +1,133 @@
+"""What streams need of the chip that they are part of: its memories, cores, queues, and who listens.
+
+The runtime builds the `Chip` and the `Observer`; counting, cycle replay, tracing and race checking are their business.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .element import ElementProgram
+from .registers import Window
+
+if TYPE_CHECKING:
+    from .state import Stream
+
+
+class Observer(Protocol):
+    """Told of everything that happens, where it happens.  The runtime listens; the ISA decides nothing by it."""
+
+    def dram(self, stream: Stream, write: bool, address: int, useful: int, bursts: int) -> None:
+        """*useful* bytes moved from or to DRAM near byte *address* (inside one symbol), in *bursts* granules."""
+        ...
+
+    def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
+        """*useful* bytes passed a scratchpad port at a load or store (padding that a load synthesises included)."""
+        ...
+
+    def network(self, stream: Stream, source: int, target: int, useful: int) -> None:
+        """*useful* bytes were sent from core *source* to core *target*."""
+        ...
+
+    def work(self, stream: Stream, kind: str, amount: int) -> None:
+        """*amount* operations of *kind*: ``gated`` additions and ``multiply`` accumulates that were done, ``skipped``
+        ones that a zero left operand saved, ``element`` operations of the vector unit."""
+        ...
+
+    def touch(self, stream: Stream, write: bool, window: Window) -> None:
+        """An instruction reads or writes *window*.  Only called when ``chip.watched`` is true (race checking)."""
+        ...
+
+    def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
+        """A ``post``, ``wait``, ``meet``, ``send`` or ``receive`` took effect (semaphore or channel *number*)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """Why a stream stands still: *kind* is wait, meet or receive; *core* and *number* say for whom or what."""
+
+    kind: str
+    core: int
+    number: int
+
+
+class Chip(Protocol):
+    """What streams need of the chip that they are part of.  The runtime builds it."""
+
+    @property
+    def dram(self) -> NDArray[np.uint8]:
+        """Main memory; ``memories[0]`` of every core is this array."""
+        ...
+
+    @property
+    def cores(self) -> Sequence[Core]:
+        """The cores by number."""
+        ...
+
+    @property
+    def arguments(self) -> NDArray[np.uint32]:
+        """The argument file of the entry: u32 values and the bits of f32 ones."""
+        ...
+
+    @property
+    def elements(self) -> Sequence[ElementProgram]:
+        """The element programs by number."""
+        ...
+
+    @property
+    def granule(self) -> int:
+        """Bytes of a DRAM burst."""
+        ...
+
+    @property
+    def accumulators(self) -> str:
+        """The target's kind of accumulators: exact, f32 or f16."""
+        ...
+
+    @property
+    def observer(self) -> Observer:
+        """Who is told of everything."""
+        ...
+
+    @property
+    def watched(self) -> bool:
+        """Whether the observer wants every ``touch``."""
+        ...
+
+    def meet(self, stream: Stream, cores: int) -> bool:
+        """Arrive at the barrier of this stream's unit over cores 0.. *cores* - 1; true once all have arrived."""
+        ...
+
+    def deliver(self, source: int, target: int, channel: int, tile: NDArray[np.uint8]) -> None:
+        """Put a tile (packed bytes) into the queue (source, target, channel)."""
+        ...
+
+    def take(self, source: int, target: int, channel: int) -> NDArray[np.uint8] | None:
+        """The oldest tile in the queue (source, target, channel), or None where it is empty."""
+        ...
+
+
+class Core:
+    """One core: its number, scratchpads (``memories[0]`` is the chip's DRAM), and semaphores, all at 0 first."""
+
+    def __init__(self, number: int, memories: Sequence[NDArray[np.uint8]]) -> None:
+        self.number = number
+        self.memories = list(memories)
+        self.semaphores: defaultdict[int, int] = defaultdict(int)
+
+
+class ProgramFault(Exception):
+    """A program did what no program may; *stream* and *pc* (the instruction's number) say where."""
+
+    def __init__(self, stream: Stream, pc: int, text: str) -> None:
+        super().__init__(f"instruction {pc} of core {stream.core.number} {stream.unit}: {text}")
+        self.stream = stream
+        self.pc = pc
+        self.text = text

@@ -1,0 +1,67 @@
+"""Loops, semaphores and barriers: what any unit understands."""
+
+from __future__ import annotations
+
+from ..instruction import Instruction, bits
+from ..state import Stream
+
+
+class Halt(Instruction, opcode=0x01, mnemonic="halt"):
+    """The stream ends.  An entry is over when all of its streams have halted."""
+
+    def execute(self, stream: Stream) -> None:
+        stream.halt()
+
+
+class Loop(Instruction, opcode=0x02, mnemonic="loop"):
+    """Open a loop of ``ceil(total / tile)`` turns in loop register *loop*; no turn at all where total is 0.
+
+    In turn ``i`` the register says ``counter = i``, ``start = i * tile`` and ``extent = min(tile, total - start)``.
+    With *argument* k > 0 the total is entry argument k - 1 (a whole number), and *total* is its upper bound.
+    """
+
+    loop: int = bits(8, 11, "l")
+    tile: int = bits(12, 35)
+    total: int = bits(36, 63)
+    argument: int = bits(64, 71, default=0)
+
+    def execute(self, stream: Stream) -> None:
+        total = self.total if self.argument == 0 else stream.whole_argument(self.argument - 1, self.total)
+        stream.open_loop(self.loop, self.tile, total)
+
+
+class End(Instruction, opcode=0x03, mnemonic="end"):
+    """Close loop *loop*: take its next turn, or go on behind it."""
+
+    loop: int = bits(8, 11, "l")
+
+    def execute(self, stream: Stream) -> None:
+        stream.close_loop(self.loop)
+
+
+class Post(Instruction, opcode=0x04, mnemonic="post"):
+    """Add one to semaphore *semaphore* of core *core*.  Everything before it in this stream has taken effect."""
+
+    semaphore: int = bits(8, 23, "s")
+    core: int = bits(24, 35, "c")
+
+    def execute(self, stream: Stream) -> None:
+        stream.post(self.core, self.semaphore)
+
+
+class Wait(Instruction, opcode=0x05, mnemonic="wait"):
+    """Take one from the core's own semaphore *semaphore*, waiting until there is one."""
+
+    semaphore: int = bits(8, 23, "s")
+
+    def execute(self, stream: Stream) -> None:
+        stream.wait(self.semaphore)
+
+
+class Barrier(Instruction, opcode=0x06, mnemonic="barrier"):
+    """Meet the streams of the same unit in cores 0 to *cores* - 1: nobody goes on before all have arrived."""
+
+    cores: int = bits(8, 19)
+
+    def execute(self, stream: Stream) -> None:
+        stream.meet(self.cores)

@@ -1,0 +1,60 @@
+"""The three engines: contractions of one tile, all kernel taps, one time step, into an accumulator.
+
+Axis k of the three views is the same loop of the contraction: a view that the loop does not index has stride 0
+there.  Extents are those of the accumulator's view.  Loops that the accumulator does not index are summed.  In
+rounding accumulators (f32, f16) the order of the sum is the order of the axes, the last one fastest; an exact
+accumulator has no order.  A zero left operand contributes nothing, also beside inf and NaN.  An f32 accumulator
+adds in f32; an f16 one adds the product (f32, exact for f16 operands) and rounds the sum once, to f16.
+"""
+
+from __future__ import annotations
+
+from ..instruction import Instruction, bits
+from ..state import Stream
+
+
+class Gate(Instruction, opcode=0x30, mnemonic="gate", units=("fp",)):
+    """acc += left gates right: forward propagation.  *left* is bits, small counts, or words on a multiplier path.
+
+    *fresh* is a mask of loop registers: where all of them are in their first turn the sum begins at zero.
+    *inner* is the dataflow inside the array (0 weight-stationary, 1 output-stationary); it changes no value, only
+    the modelled accesses.  *ones* = 1 takes 1 for every left element (sums of errors), and *left* is ignored.
+    """
+
+    acc: int = bits(8, 13, "v")
+    left: int = bits(14, 19, "v")
+    right: int = bits(20, 25, "v")
+    fresh: int = bits(26, 41)
+    inner: int = bits(42, 43, default=0)
+    ones: int = bits(44, 44, default=0)
+
+    def execute(self, stream: Stream) -> None:
+        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones))
+
+
+class Dense(Instruction, opcode=0x31, mnemonic="dense", units=("bp",)):
+    """acc += left * right: back-propagation, errors times weights.  Fields as in ``gate``."""
+
+    acc: int = bits(8, 13, "v")
+    left: int = bits(14, 19, "v")
+    right: int = bits(20, 25, "v")
+    fresh: int = bits(26, 41)
+    inner: int = bits(42, 43, default=0)
+    ones: int = bits(44, 44, default=0)
+
+    def execute(self, stream: Stream) -> None:
+        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones))
+
+
+class Outer(Instruction, opcode=0x32, mnemonic="outer", units=("wg",)):
+    """acc += left (x) right: weight gradient, spikes gate errors.  Fields as in ``gate``."""
+
+    acc: int = bits(8, 13, "v")
+    left: int = bits(14, 19, "v")
+    right: int = bits(20, 25, "v")
+    fresh: int = bits(26, 41)
+    inner: int = bits(42, 43, default=0)
+    ones: int = bits(44, 44, default=0)
+
+    def execute(self, stream: Stream) -> None:
+        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones))

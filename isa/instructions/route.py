@@ -1,0 +1,36 @@
+"""The router: tiles between scratchpads of different cores over the mesh."""
+
+from __future__ import annotations
+
+from ..instruction import Instruction, bits
+from ..state import Stream
+
+
+class Send(Instruction, opcode=0x50, mnemonic="send", units=("router",)):
+    """Send the tile that *source* sees to core *core*, on *channel*.
+
+    Tiles arrive in the order in which they were sent, by (source core, target core, channel).  A tile travels as its
+    elements in order, each row of the last axis filled up to whole bytes.
+    """
+
+    source: int = bits(8, 13, "v")
+    core: int = bits(14, 25, "c")
+    channel: int = bits(26, 33)
+
+    def execute(self, stream: Stream) -> None:
+        stream.send(self.source, self.core, self.channel)
+
+
+class Receive(Instruction, opcode=0x51, mnemonic="receive", units=("router",)):
+    """Take the next tile that core *core* sent on *channel* into view *target*, waiting until it is there.
+
+    *add* = 1 adds it to the accumulator that *target* sees instead of replacing what is there.
+    """
+
+    target: int = bits(8, 13, "v")
+    core: int = bits(14, 25, "c")
+    channel: int = bits(26, 33)
+    add: int = bits(34, 34, default=0)
+
+    def execute(self, stream: Stream) -> None:
+        stream.receive(self.target, self.core, self.channel, bool(self.add))

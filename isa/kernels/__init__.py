@@ -1,0 +1,1 @@
+"""The arithmetic that instructions mean: a plain form and a fast form, equal bit for bit."""

@@ -1,0 +1,179 @@
+"""A program: what `.snnb` holds and assembly shows.
+
+Streams per entry, core and unit; element programs; the DRAM map with a symbol a tensor; entry arguments and results;
+the resolved settings of the host; predicted traffic; places in the source.  Everything the runtime knows is in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..numerics.formats import FORMATS, Format, row_bytes
+from ..source import NOWHERE, Place
+from .element import ElementProgram
+from .instruction import Instruction
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A tensor in DRAM.
+
+    *shape* is the logical shape as the user wrote it (PyTorch's order of axes); *factors* splits its axes further
+    (a flattened ``16*5*5``) and *order* says in which order the factors lie in memory, the last one contiguous.
+    *steps* and *samples* are the leading axes ``[time][sample]`` (0 where there is none).  Rows of the last axis are
+    padded to whole bytes.  *role* is one of input, label, parameter, master, optimizer, gradient, value, tape,
+    result, scratch.  A stored element times *scale* is the value.
+    """
+
+    name: str
+    format: str
+    shape: tuple[int, ...]
+    factors: tuple[int, ...]
+    order: tuple[int, ...]
+    steps: int
+    samples: int
+    role: str
+    layer: str
+    address: int
+    scale: float = 1.0
+
+    @property
+    def kind(self) -> Format:
+        """The number format of the elements."""
+        return FORMATS[self.format]
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """Extents of the axes in memory: time and sample where there are any, then the factors in *order*."""
+        lead = tuple(n for n in (self.steps, self.samples) if n)
+        return lead + (tuple(self.factors[k] for k in self.order) or (1,))
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Distance in bits between neighbours along each axis of `extents`."""
+        *outer, last = self.extents
+        stride = row_bytes(last, self.kind) * 8
+        strides = [self.kind.bits]
+        for extent in reversed(outer):
+            strides.insert(0, stride)
+            stride *= extent
+        return tuple(strides)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that the tensor occupies, padding included."""
+        *outer, last = self.extents
+        return int(np.prod(outer, dtype=np.int64)) * row_bytes(last, self.kind)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A scalar that the host hands to an entry.  *kind* is ``f32`` or ``u32``; its index is its place in the list."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Debug:
+    """What an instruction is for: the graph node it came from, its phase (FP, BP, WG, UP) and the user's line."""
+
+    node: str = ""
+    phase: str = ""
+    place: Place = NOWHERE
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The instructions of one unit of one core in one entry, with a debug record each."""
+
+    core: int
+    unit: str
+    instructions: tuple[Instruction, ...]
+    debug: tuple[Debug, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A procedure that the host calls (`init`, `train_step`, `infer`): its streams and what goes in and out.
+
+    *arguments* are names of program arguments, *inputs* and *results* names of symbols that the host writes before
+    and reads after the call.
+    """
+
+    name: str
+    streams: tuple[Stream, ...]
+    arguments: tuple[str, ...]
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled network: all that `snnc run` needs beside data.
+
+    *target* and *target_hash* name the machine (*target_text* is its canonical description, so that the runtime needs
+    no file); *graph_hash* is the hash of the training graph that it computes; *settings* are the host's resolved
+    settings (loss, optimizer, schedule, loss scale, coding ...) as plain JSON values; *predicted* the compiler's
+    prediction of traffic and *bound* the floors (see `traffic`), by entry; *data* the initial contents of symbols
+    (imported parameters and constants) as the bytes of their canonical layout.
+    """
+
+    network: str
+    target: str
+    target_text: str
+    target_hash: str
+    graph_hash: str
+    cores: int
+    steps: int
+    batch: int
+    entries: tuple[Entry, ...]
+    elements: tuple[ElementProgram, ...]
+    symbols: tuple[Symbol, ...]
+    arguments: tuple[Argument, ...]
+    dram_bytes: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    predicted: Mapping[str, Any] = field(default_factory=dict)
+    bound: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, bytes] = field(default_factory=dict)
+    version: str = ""
+
+    def symbol(self, name: str) -> Symbol:
+        """The symbol called *name*; KeyError when there is none."""
+        return self.by_name[name]
+
+    @property
+    def by_name(self) -> dict[str, Symbol]:
+        """Symbols by name."""
+        return {symbol.name: symbol for symbol in self.symbols}
+
+    def entry(self, name: str) -> Entry:
+        """The entry called *name*; KeyError when there is none."""
+        return {entry.name: entry for entry in self.entries}[name]
+
+    @property
+    def instruction_count(self) -> int:
+        """Instructions of all streams of all entries."""
+        return sum(len(stream.instructions) for entry in self.entries for stream in entry.streams)
+
+
+def to_logical(symbol: Symbol, memory: NDArray[Any]) -> NDArray[Any]:
+    """Storage elements in memory order (shape `extents`) as an array ``[time][sample]`` + logical shape."""
+    lead = memory.ndim - len(symbol.order)
+    inverse = np.argsort(symbol.order)
+    moved = memory.transpose(*range(lead), *(lead + int(k) for k in inverse))
+    return np.ascontiguousarray(moved).reshape(*memory.shape[:lead], *symbol.shape)
+
+
+def to_memory(symbol: Symbol, logical: NDArray[Any]) -> NDArray[Any]:
+    """The inverse of `to_logical`."""
+    lead = logical.ndim - len(symbol.shape)
+    split = logical.reshape(*logical.shape[:lead], *symbol.factors)
+    return np.ascontiguousarray(split.transpose(*range(lead), *(lead + k for k in symbol.order)))

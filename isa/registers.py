@@ -1,0 +1,143 @@
+"""Loop and view registers: where a unit stands in its loops, and what it sees from there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..numerics.formats import Format
+
+DRAM, IDENTITY = 0, 63
+"""Spaces that are no scratchpads: main memory, and the one where the value of an element is its address."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A view resolved at one moment: what an instruction touches.
+
+    *space* 0 is DRAM, 1.. scratchpads, 63 the identity.  Bit address of element k is ``start + sum k_i * strides_i``.
+    """
+
+    space: int
+    format: Format
+    start: int
+    extents: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class LoopRegister:
+    """One loop: in turn ``counter`` it stands at ``start = counter * tile``; *body* is the instruction behind it.
+
+    A loop that is not open stands at 0 with extent 0.
+    """
+
+    __slots__ = ("body", "counter", "extent", "start", "tile", "total", "trips")
+
+    def __init__(self) -> None:
+        self.close()
+
+    def open(self, tile: int, total: int, body: int) -> None:
+        """First of ``ceil(total / tile)`` turns."""
+        self.tile, self.total, self.body = tile, total, body
+        self.trips = -(-total // tile)
+        self.counter = self.start = 0
+        self.extent = min(tile, total)
+
+    def advance(self) -> bool:
+        """Take the next turn; false, and closed, where there is none."""
+        if self.counter + 1 >= self.trips:
+            self.close()
+            return False
+        self.counter += 1
+        self.start += self.tile
+        self.extent = min(self.tile, self.total - self.start)
+        return True
+
+    def close(self) -> None:
+        """Leave the loop."""
+        self.counter = self.start = self.extent = self.tile = self.total = self.trips = self.body = 0
+
+
+class ViewRegister:
+    """One view: ``space``, ``format``, base, ring, axes, turns and spans, resolved against the loop registers."""
+
+    def __init__(self, space: int, fmt: Format, rank: int, base: int, ring: int) -> None:
+        self.space, self.format, self.rank, self.base, self.ring = space, fmt, rank, base, ring
+        self.sizes: tuple[int, ...] = (1,) * rank
+        self.strides: tuple[int, ...] = (0,) * rank
+        self.offsets: tuple[int, ...] = (0,) * rank
+        self.bounds: tuple[int, ...] = (0,) * rank
+        self.turns: list[tuple[int, int]] = []
+        self._moving: list[tuple[int, int, int]] = []
+        self._growing: list[tuple[int, int, int]] = []
+        self._stepping: list[tuple[int, int]] = []
+        self._positioned = space in (DRAM, IDENTITY)
+
+    def define_axis(self, axis: int, extent: int, stride: int, offset: int, bound: int) -> None:
+        """See the instruction ``axis``; ValueError for an axis beyond the rank."""
+        if axis >= self.rank:
+            raise ValueError(f"axis {axis} of a view with {self.rank}")
+        self.sizes = _replaced(self.sizes, axis, extent)
+        self.strides = _replaced(self.strides, axis, stride)
+        self.offsets = _replaced(self.offsets, axis, offset)
+        self.bounds = _replaced(self.bounds, axis, bound)
+
+    def define_turn(self, loop: int, stride: int) -> None:
+        """See the instruction ``turn``."""
+        self.turns.append((loop, stride))
+
+    def define_span(self, axis: int, loop: int, coefficient: int, moves: bool, grows: bool) -> None:
+        """See the instruction ``span``; ValueError for an axis beyond the rank."""
+        if axis >= self.rank:
+            raise ValueError(f"axis {axis} of a view with {self.rank}")
+        if moves:
+            self._moving.append((axis, loop, coefficient))
+        if grows:
+            self._growing.append((axis, loop, abs(coefficient)))
+        self._stepping.append((axis, loop))
+
+    @property
+    def kept(self) -> tuple[bool, ...]:
+        """Which axes tell elements apart; along the others all elements are one."""
+        return tuple(stride != 0 for stride in self.strides)
+
+    def extents(self, loops: Sequence[LoopRegister]) -> tuple[int, ...]:
+        """Elements along each axis."""
+        if not self._stepping:
+            return self.sizes
+        result = list(self.sizes)
+        for axis, loop, coefficient in self._growing:
+            result[axis] += coefficient * (loops[loop].extent - 1)
+        for axis, loop in self._stepping:
+            if not loops[loop].extent:
+                result[axis] = 0
+        return tuple(result)
+
+    def begins(self, loops: Sequence[LoopRegister]) -> tuple[int, ...]:
+        """Position at which each axis begins."""
+        if not self._moving:
+            return self.offsets
+        result = list(self.offsets)
+        for axis, loop, coefficient in self._moving:
+            register = loops[loop]
+            low = register.start if coefficient >= 0 else register.start + register.extent - 1
+            result[axis] += coefficient * low
+        return tuple(result)
+
+    def start(self, loops: Sequence[LoopRegister]) -> int:
+        """Bit address of element 0.  Positions move it in DRAM and the identity, in scratchpads only turns do."""
+        address = 0
+        for loop, stride in self.turns:
+            address += loops[loop].counter * stride
+        if self.ring:
+            address %= self.ring
+        address += self.base
+        if self._positioned:
+            for begin, stride in zip(self.begins(loops), self.strides, strict=True):
+                address += begin * stride
+        return address
+
+
+def _replaced(values: tuple[int, ...], place: int, value: int) -> tuple[int, ...]:
+    """*values* with another one at *place*."""
+    return (*values[:place], value, *values[place + 1 :])

@@ -1,0 +1,1 @@
+"""Machines: one TOML file a machine."""

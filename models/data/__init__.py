@@ -1,0 +1,6 @@
+"""Real data to train on: `load("digits")`, `load("idx:DIR")`, `load("npz:FILE")`. One file a loader."""
+
+from ._dataset import Dataset, Split, batches, check_classes, check_shape
+from .loader import LOADERS, Loader, load, usage
+
+__all__ = ["LOADERS", "Dataset", "Loader", "Split", "batches", "check_classes", "check_shape", "load", "usage"]
