@@ -166,8 +166,8 @@ class Program:
 
 def to_logical(symbol: Symbol, memory: NDArray[Any]) -> NDArray[Any]:
     """Storage elements in memory order (shape `extents`) as an array ``[time][sample]`` + logical shape."""
-    lead = memory.ndim - len(symbol.order)
-    inverse = np.argsort(symbol.order)
+    lead = memory.ndim - max(len(symbol.order), 1)
+    inverse = np.argsort(symbol.order) if symbol.order else np.zeros(1, np.int64)
     moved = memory.transpose(*range(lead), *(lead + int(k) for k in inverse))
     return np.ascontiguousarray(moved).reshape(*memory.shape[:lead], *symbol.shape)
 
@@ -175,5 +175,5 @@ def to_logical(symbol: Symbol, memory: NDArray[Any]) -> NDArray[Any]:
 def to_memory(symbol: Symbol, logical: NDArray[Any]) -> NDArray[Any]:
     """The inverse of `to_logical`."""
     lead = logical.ndim - len(symbol.shape)
-    split = logical.reshape(*logical.shape[:lead], *symbol.factors)
-    return np.ascontiguousarray(split.transpose(*range(lead), *(lead + k for k in symbol.order)))
+    split = logical.reshape(*logical.shape[:lead], *(symbol.factors or (1,)))
+    return np.ascontiguousarray(split.transpose(*range(lead), *(lead + k for k in symbol.order or (0,))))

@@ -1,0 +1,178 @@
+"""Options that several commands share: each is written once, and reads the same everywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ._output import STANDARD_OUTPUT
+
+if TYPE_CHECKING:
+    from ..compiler.ir.graph import Setting
+    from ..compiler.pipeline import Compilation
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Decorator = Callable[[Function], Function]
+
+COUNT = click.IntRange(min=1)
+SEED = click.IntRange(0, 2**32 - 1)
+
+json_option = click.option(
+    "--json",
+    "json_to",
+    metavar="FILE",
+    help="Write the result as JSON; - for standard output, where then nothing else goes.",
+)
+model_argument = click.argument("model")
+program_argument = click.argument("program")
+weights_option = click.option(
+    "--weights", metavar="FILE", help="Begin with these parameters: .npz, .safetensors or a checkpoint, by name."
+)
+
+_COMPILING = (
+    click.option("--target", default="quad", show_default=True, metavar="NAME|FILE", help="See `snnc list targets`."),
+    click.option("--cores", type=COUNT, metavar="N", help="Cores to use; unless given, all of the target."),
+    click.option("--batch", type=COUNT, metavar="N", help="Samples in a training step; unless given, the model's."),
+    click.option("--steps", type=COUNT, metavar="T", help="Time steps; unless given, the model's."),
+    click.option("--rule", metavar="NAME", help="Learning rule (`snnc list rules`); unless given, the model's."),
+    click.option("--loss", metavar="LOSS", help="Such as cross_entropy, or 'NAME(key=value)'."),
+    click.option("--optimizer", metavar="OPTIMIZER", help="Such as sgd, or 'adam(lr=1e-3)'."),
+    click.option("--loss-scale", type=float, metavar="X", help="Factor of the loss in the backward pass."),
+    click.option("--dataflow", default="auto", show_default=True, metavar="auto|NAME", help="Of every layer."),
+    click.option(
+        "--pin",
+        "pins",
+        multiple=True,
+        metavar="NAME.PHASE=CHOICE",
+        help="Fix a decision: a dataflow, tile.LOOP=N or split=batch|rows|channels|LOOP, joined by commas.",
+    ),
+)
+
+_RATE = (
+    click.option("--lr", type=float, metavar="X", help="Learning rate; unless given, the optimizer's."),
+    click.option("--schedule", metavar="SCHEDULE", help="Such as constant, cosine, or 'steps(every=10)'."),
+)
+
+_RUNNING = (
+    click.option("--data", required=True, metavar="DATA", help="What to train and test on (`snnc list data`)."),
+    click.option("--epochs", type=COUNT, metavar="N", help="Times that all samples are seen; or the model's."),
+    click.option("--max-steps", type=COUNT, metavar="N", help="End after so many training steps."),
+    click.option("--seed", type=SEED, metavar="S", help="Of parameters, shuffling and coding; 0 unless given."),
+    *_RATE,
+    click.option("--checkpoint", metavar="FILE", help="Written after every epoch, at the end and on Ctrl-C."),
+    click.option("--resume", metavar="FILE", help="Go on bit for bit from a checkpoint of the same program."),
+    weights_option,
+    click.option("--save-weights", metavar="FILE", help="Write trained parameters: .npz or .safetensors."),
+    click.option(
+        "--dump",
+        "dumps",
+        multiple=True,
+        metavar="TENSOR@STEP[=FILE]",
+        help="Show a tensor after a training step (from 1), or write it to FILE.npy.",
+    ),
+    click.option("--trace", metavar="FILE", help="Write a timeline of a training step, for ui.perfetto.dev."),
+    click.option("--check-races", is_flag=True, help="Stop at accesses that no semaphore orders (slow)."),
+)
+
+
+def _all(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Function], Function]:
+    return lambda function: reduce(lambda made, option: option(made), reversed(options), function)
+
+
+def compiling(function: Function) -> Function:
+    """The options of everything that compiles; `compile_options` takes what they hold."""
+    return _all(_COMPILING)(function)
+
+
+def running(function: Function) -> Function:
+    """The options of everything that trains."""
+    return _all(_RUNNING)(function)
+
+
+rate = _all(_RATE)
+"""The learning rate and its schedule."""
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A tensor to show after training step *step*, or to write to *file*."""
+
+    tensor: str
+    step: int
+    file: str | None = None
+
+
+def read_dumps(texts: tuple[str, ...]) -> tuple[Dump, ...]:
+    """What `--dump` says; wrong usage where it is not TENSOR@STEP."""
+    dumps: list[Dump] = []
+    for text in texts:
+        found = re.fullmatch(r"(?P<tensor>[^@=]+)@(?P<step>[0-9]+)(=(?P<file>.+))?", text)
+        if found is None or int(found["step"]) < 1:
+            raise click.BadParameter(f"{text!r} is not TENSOR@STEP, with steps from 1", param_hint="--dump")
+        dumps.append(Dump(found["tensor"], int(found["step"]), found["file"]))
+    return tuple(dumps)
+
+
+def read_choice(text: str, option: str) -> Setting:
+    """A choice with its settings, as the language writes it: ``sgd`` or ``adam(lr=1e-3)``; wrong usage for others."""
+    from ..compiler.ir.grammar import parse
+    from ..compiler.ir.syntax import SettingList
+    from ..compiler.ir.values import Wrong, setting_of
+    from ..compiler.ops.op import SettingFault, called
+    from ..source import SourceError
+
+    try:
+        (item,) = parse(f"train {{ choice = {text} }}", option).items
+        assert isinstance(item, SettingList)
+        ((_, written),) = item.settings
+        choice = setting_of(written, {})
+        called(choice)
+    except (SourceError, Wrong, SettingFault, AssertionError, ValueError):
+        raise click.BadParameter(f"{text!r} is not NAME or NAME(key=value, ...)", param_hint=option) from None
+    return choice
+
+
+def train_overrides(chosen: dict[str, Any]) -> dict[str, Setting]:
+    """What the command line says of the train section; takes its options out of *chosen*."""
+    overrides: dict[str, Setting] = {}
+    for name in ("loss", "optimizer", "schedule"):
+        if (text := chosen.pop(name, None)) is not None:
+            overrides[name] = read_choice(text, f"--{name}")
+    if (scale := chosen.pop("loss_scale", None)) is not None:
+        overrides["loss_scale"] = scale
+    return overrides
+
+
+def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
+    """The compilation of *model* under *chosen*, the values of `compiling`, `rate` and `--weights` by name."""
+    from ..compiler.ops.op import called
+    from ..compiler.pipeline import Compilation, Options
+
+    chosen = dict(chosen)
+    weights, rate = chosen.pop("weights", None), chosen.pop("lr", None)
+    overrides = train_overrides(chosen)
+    arrays = None
+    if weights is not None:
+        from ..runtime.weights import load
+
+        arrays = load(weights)
+    options = Options(train=overrides, weights=arrays, **chosen)
+    compilation = Compilation(model, options)
+    if rate is None:
+        return compilation
+    # The rate is a setting of the optimizer, which may stand in the file or nowhere.
+    optimizer = overrides.get("optimizer") or compilation.training_options.optimizer
+    name, given = called(optimizer)
+    changed = (name, *{**given, "lr": rate}.items())
+    return Compilation(model, replace(options, train={**overrides, "optimizer": changed}))
+
+
+def one_standard_output(*paths: str | None) -> None:
+    """Wrong usage where two results would go to standard output."""
+    if sum(path == STANDARD_OUTPUT for path in paths) > 1:
+        raise click.UsageError("only one of the results can go to standard output (-)")

@@ -1,0 +1,74 @@
+"""`--compare-oracle`: after every entry, each tensor in DRAM is held against the training graph run as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..runtime import tensors
+from ..runtime.interpreter import Interpreter
+from ..source import NOWHERE, DataError, Place
+
+if TYPE_CHECKING:
+    from ..compiler.ir.graph import Training
+    from ..isa.program import Program
+
+
+class ComparedInterpreter(Interpreter):
+    """An interpreter that stops with a DataError at the first tensor in which the program and the oracle differ."""
+
+    def __init__(self, program: Program, training: Training, **options: Any) -> None:
+        """*training* is the graph that *program* was compiled from."""
+        from ..compiler.evaluate import Numerics, Oracle
+
+        super().__init__(program, **options)
+        self._oracle = Oracle(training, Numerics(self.target.accumulators))  # type: ignore[arg-type]
+        self._kinds_of_arguments = dict(training.arguments)
+        self._compared = 0
+
+    def run(self, entry_name: str, arguments: Mapping[str, float | int] | None = None) -> None:
+        """Run the entry here and there, from the same variables, and compare everything that both have."""
+        from ..compiler.evaluate import first_difference
+
+        for name in self._oracle.training.types:
+            if name in self.program.by_name:
+                self._oracle.write(name, self.values(name))
+        super().run(entry_name, arguments)
+        given = {name: 0 if kind == "u32" else 1.0 for name, kind in self._kinds_of_arguments.items()}
+        self._oracle.run(entry_name, {**given, **(arguments or {})})
+        self._compared += 1
+        known = self.program.by_name
+        records = [record for record in self._oracle.records() if record.name in known]
+        found = {record.name: tensors.read(known[record.name], self.chip.dram) for record in records}
+        difference = first_difference(records, found)
+        if difference is not None:
+            message = f"{entry_name}, call {self._compared}: {difference}"
+            raise DataError.at(NOWHERE, f"the program differs from the oracle in {message}")
+
+
+def training_of(program: Program, model: str) -> Training:
+    """The training graph of *model* under the settings of *program*; DataError unless it is the program's."""
+    from ..compiler.passes.training_options import TrainingOptions
+    from ..compiler.pipeline import Compilation, Options
+
+    options = TrainingOptions.__dataclass_fields__
+    settings = {name: _as_setting(value) for name, value in program.settings.items() if name in options}
+    training = Compilation(model, Options(batch=program.batch, steps=program.steps, train=settings)).training
+    if training.hash != program.graph_hash:
+        raise DataError.at(
+            Place(model),
+            f"its training graph ({training.hash[:12]}) is not the program's ({program.graph_hash[:12]})",
+            hints=["the model and the options that the program was compiled from"],
+        )
+    return training
+
+
+def _as_setting(value: Any) -> Any:
+    """A JSON value as the setting that it was: lists are tuples, an object with a name is a call."""
+    match value:
+        case {"name": str(name), **given}:
+            return (name, *((key, _as_setting(part)) for key, part in given.items()))
+        case [*items]:
+            return tuple(map(_as_setting, items))
+        case other:
+            return other

@@ -1,0 +1,63 @@
+"""Programs as commands meet them: compiled from a model, read from a file, told in a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..source import NOWHERE, DataError, Place
+from ._output import Output
+
+if TYPE_CHECKING:
+    from ..compiler.pipeline import Compilation
+    from ..isa.program import Program
+    from ..models.data import Dataset
+    from ..reports.json_report import Resolved
+
+
+def say_program(output: Output, program: Program, path: str | None = None) -> None:
+    """One line: what the program is, and how large."""
+    from ..reports.json_report import program_facts
+
+    facts = program_facts(program)
+    output.say(
+        f"{path or program.network}: {facts['instructions']} instructions, {facts['bytes']} bytes, "
+        f"for {program.cores} of {program.target}, batch {program.batch}, {program.steps} time steps, "
+        f"sha256 {facts['sha256'][:12]}"
+    )
+
+
+def resolved(compilation: Compilation) -> tuple[Resolved, ...]:
+    """The settings of a compilation with their origins."""
+    from ..reports.json_report import Resolved
+
+    return tuple(Resolved(name, value, origin) for name, value, origin in compilation.resolved)
+
+
+def load_program(path: str) -> Program:
+    """The program in a `.snnb` file; a model gets a hint."""
+    from ..isa.binary import load
+
+    try:
+        return load(path)
+    except DataError:
+        if Path(path).suffix == ".snn":
+            hints = [f"snnc compile {path}"]
+            raise DataError.at(Place(path), "a model; a program (.snnb) is needed", hints=hints) from None
+        raise
+
+
+def load_data(spec: str, program: Program) -> Dataset:
+    """The data set that *spec* names, its samples in the shape of the program's input; DataError where they differ."""
+    from ..models.data import check_classes, check_shape, load
+
+    dataset = load(spec)
+    inputs = [symbol for symbol in program.symbols if symbol.role == "input"]
+    if len(inputs) != 1:
+        names = ", ".join(symbol.name for symbol in inputs) or "none"
+        raise DataError.at(NOWHERE, f"{program.network} has the inputs {names}; data has one a sample")
+    dataset = check_shape(dataset, inputs[0].shape, inputs[0].steps or None)
+    logits = program.by_name.get("logits")
+    if logits is not None and logits.shape:
+        check_classes(dataset, logits.shape[-1])
+    return dataset

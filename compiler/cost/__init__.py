@@ -1,0 +1,1 @@
+"""What a schedule costs: traffic, energy, time, bounds and baselines as closed formulas."""

@@ -1,0 +1,96 @@
+"""Floors of DRAM traffic.
+
+*floor*: schedule-free.  What an entry must read and write whatever the mapping: inputs and labels once; every
+parameter, master weight and optimizer word that it uses once, and once more where it writes them; results once.
+Nothing in a scratchpad survives an entry, so none of it can be saved.
+
+*layer*: each operator alone with all of its operands in DRAM and all on-chip bytes S as capacity: the larger of its
+compulsory traffic and the capacity bound of a contraction.  That one is the segment argument of Hong and Kung (1981)
+for operands of unequal size (a, b, c bytes) and sliding-window reuse R (Chen et al., HPCA 2020): while Q bytes are
+read, at most ``(S+Q)/2 * sqrt(2RS/(abc)) + R(S+Q)^2/(4ab)`` multiply-adds can be done, so the whole moves at least
+``Q * (MAC / that - 1)`` for any Q.  It is reported, never asserted: fusion may go below it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...isa.target import Target
+from ...numerics.formats import FORMATS
+from ..ir.graph import Procedure, Training
+from ..ir.schedule import Schedule, Stage, accesses
+from ..ir.statement import Contraction
+from ..ir.types import Type
+
+
+def bounds(training: Training, schedule: Schedule, target: Target, cores: int) -> dict[str, Any]:
+    """By entry: ``dram`` with ``floor`` and ``layer`` in bytes, and the latter's rows by stage."""
+    chip = cores * sum(memory.bytes for memory in target.memories)
+    found: dict[str, Any] = {}
+    for procedure in training.procedures:
+        types = training.values(procedure)
+        rows = {
+            f"{stage.phase} {stage.node}": layer_bound(stage, types, training.steps, training.batch, chip)
+            for stage in schedule.entries[procedure.name]
+        }
+        found[procedure.name] = {
+            "dram": {"floor": floor(training, procedure), "layer": sum(rows.values())},
+            "by_stage": rows,
+        }
+    return found
+
+
+def floor(training: Training, procedure: Procedure) -> int:
+    """Bytes that the entry must move under any schedule."""
+    values = training.values(procedure)
+    variables = {variable.name: variable for variable in training.variables}
+    read: set[str] = set()
+    written: set[str] = set()
+    for node in procedure.nodes:
+        read |= {name for name in node.operands if name in variables and name not in written}
+        written |= {name for name in node.results if name in variables}
+    written |= {name for name in procedure.results if name not in variables}
+    return sum(values[name].bytes(training.steps, training.batch) for name in (*sorted(read), *sorted(written)))
+
+
+def layer_bound(stage: Stage, types: dict[str, Type], steps: int, batch: int, chip: int) -> int:
+    """Bytes that the stage's statement moves at least when it stands alone on *chip* bytes of scratchpad."""
+    statement = stage.statement
+    compulsory = 0
+    for name in dict.fromkeys(access.value for _, access in accesses(statement)):
+        touched = [access for _, access in accesses(statement) if access.value == name]
+        share = max(_touched(access.loops, statement.extents) for access in touched)
+        size = types[name].bytes(steps, batch)
+        compulsory += min(size, math.ceil(share * types[name].kind.bits / 8))
+    if not isinstance(statement, Contraction) or statement.left is None:
+        return compulsory
+    extents = statement.extents
+    work = math.prod(extents.values())
+    if work == 0:
+        return compulsory
+    a = types[statement.left.value].kind.bits / 8
+    b = types[statement.right.value].kind.bits / 8
+    c = FORMATS[stage.by_name["acc"].format].bits / 8
+    reuse = _reuse(statement)
+    reads = chip * np.logspace(-3, 3, 61)
+    segment = (chip + reads) / 2 * np.sqrt(2 * reuse * chip / (a * b * c)) + reuse * (chip + reads) ** 2 / (4 * a * b)
+    return max(compulsory, math.ceil(float(np.max(reads * (work / segment - 1)))))
+
+
+def _touched(loops: frozenset[str], extents: dict[str, int]) -> int:
+    return math.prod(extents[name] for name in loops)
+
+
+def _reuse(statement: Contraction) -> float:
+    """How often a sliding window uses one element: taps over the square of the stride."""
+    taps = 1.0
+    for access in (statement.left, statement.right, statement.target):
+        for index in access.index if access is not None else ():
+            terms = [(abs(c), statement.extents[name]) for name, c in index.terms if c]
+            if len(terms) == 2:
+                (c0, e0), (c1, e1) = terms
+                taps *= max(1.0, min(e0, e1) * min(c0, c1) / max(c0, c1))
+    return taps

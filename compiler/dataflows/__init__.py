@@ -1,0 +1,1 @@
+"""What stays in the array and what streams past it: one file a dataflow."""

@@ -1,0 +1,220 @@
+"""The oracle: runs a training graph on whole tensors, and says where other values first differ from its own.
+
+It knows operators and statements, but neither instructions nor mappings; what a compiled program computes must equal
+what it computes, bit for bit (law 1), and its mathematical mode must equal automatic differentiation (law 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..catalog import unknown
+from ..source import NOWHERE, Place
+from .ir.graph import Node, Procedure, Training
+from .ir.statement import Access, Contraction, Elementwise, Statement, Window
+from .ir.types import Type
+from .ops.op import alias_of, lower
+from .oracle import contraction, elementwise, window
+from .oracle.layout import Array, Loops, from_memory, lead_of, place, to_memory
+from .oracle.numbers import Accumulators, Numerics, same_bits
+
+Values = Mapping[str, Array]
+
+__all__ = ["Accumulators", "Difference", "Numerics", "Oracle", "Record", "evaluate_statements", "first_difference"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A value as the last run left it: *elements* have ``[t][n]``, those of both that there are, then logical axes."""
+
+    name: str
+    type: Type
+    elements: Array
+    place: Place = NOWHERE
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first element in which two runs differ; *step* and *sample* are None where the tensor has none."""
+
+    name: str
+    step: int | None
+    sample: int | None
+    element: tuple[int, ...]
+    expected: float
+    found: float
+    place: Place
+
+    def __str__(self) -> str:
+        at = f"[{', '.join(map(str, self.element))}]"
+        step = "" if self.step is None else f" at step {self.step}"
+        sample = "" if self.sample is None else f" of sample {self.sample}"
+        source = "" if self.place == NOWHERE else f" ({self.place})"
+        return f"{self.name}{at}{sample}{step}{source}: the oracle has {self.expected!r}, the program {self.found!r}"
+
+
+@dataclass
+class Oracle:
+    """A training graph with its variables, which stay from run to run and begin at zero.
+
+    Arrays that go in and out have ``[t][n]``, those of both that the value has, and then the logical axes.
+    """
+
+    training: Training
+    numerics: Numerics = field(default_factory=Numerics)
+
+    def __post_init__(self) -> None:
+        self._types: dict[str, Type] = self.training.types
+        self._values: dict[str, Array] = {
+            name: self.numerics.empty(self._lead(type) + type.memory, type.format) for name, type in self._types.items()
+        }
+        self._order: list[tuple[str, Place]] = []
+        self._lowered: dict[str, list[tuple[Node, tuple[Statement, ...]]]] = {}
+
+    def write(self, name: str, logical: ArrayLike) -> None:
+        """Give a variable its value, rounded to its format; ValueError for another shape, UnknownName for no such."""
+        if name not in self.training.types:
+            raise unknown("variable", name, self.training.types)
+        type = self._types[name]
+        numbers = np.asarray(logical)
+        elements = numbers if type.scale == 1.0 else numbers.astype(np.float64) / type.scale
+        self._values[name] = self.numerics.edge(to_memory(elements, type, self._lead(type)), type.format)
+
+    def read(self, name: str) -> NDArray[np.float64]:
+        """What a value means: its elements times its scale."""
+        return self.value(name).astype(np.float64) * self._types[name].scale
+
+    def value(self, name: str) -> Array:
+        """The elements of a variable, or of any value of the last run; UnknownName where there is none."""
+        if name not in self._values:
+            raise unknown("value", name, self._values)
+        type = self._types[name]
+        return from_memory(self._values[name], type, self._lead(type))
+
+    def records(self) -> Iterator[Record]:
+        """Every value of the last run, in the order in which the graph makes them."""
+        return (Record(name, self._types[name], self.value(name), place) for name, place in self._order)
+
+    def run(self, procedure: str, arguments: Mapping[str, float] | None = None) -> None:
+        """Run an entry point with the host's scalars; ValueError for one that is missing, strange or out of range."""
+        entry = self.training.procedure(procedure)
+        given = self._arguments(arguments or {})
+        self._types = self.training.values(entry)
+        kept = self.training.types
+        self._values = {name: array for name, array in self._values.items() if name in kept}
+        self._order = []
+        if procedure not in self._lowered:
+            self._lowered[procedure] = list(self._statements(entry))
+        extents = self.training.steps, self.training.batch
+        for node, statements in self._lowered[procedure]:
+            alias = alias_of(node)
+            if alias is None:
+                made = evaluate_statements(statements, self._values, self._types, self.numerics, given, extents)
+                self._values.update(made)
+            else:
+                result, type = node.results[0], node.types[0]
+                self._values[result] = self._values[node.operands[alias]].reshape(self._lead(type) + type.memory)
+            self._order += [(name, node.place) for name in node.results if name]
+
+    def _lead(self, type: Type) -> tuple[int, ...]:
+        """Extents of ``[t][n]``."""
+        return lead_of(type, self.training.steps, self.training.batch)
+
+    def _statements(self, entry: Procedure) -> Iterator[tuple[Node, tuple[Statement, ...]]]:
+        """Each node of an entry with its statements, in order."""
+        types = self.training.values(entry)
+        for region in entry.regions:
+            for node in region.nodes:
+                yield node, lower(node, types, self.training.steps, self.training.batch, region.sweep)
+
+    def _arguments(self, given: Mapping[str, float]) -> dict[str, float]:
+        """The host's scalars as the machine has them."""
+        kinds = dict(self.training.arguments)
+        missing, strange = set(kinds) - set(given), set(given) - set(kinds)
+        if missing or strange:
+            raise ValueError(f"arguments are {sorted(kinds)}; missing {sorted(missing)}, unknown {sorted(strange)}")
+        held: dict[str, float] = {}
+        for name, kind in kinds.items():
+            number = given[name]
+            if kind == "u32" and not (0 <= number < 2**32 and int(number) == number):
+                raise ValueError(f"{name} = {number} is not an unsigned 32-bit integer")
+            held[name] = int(number) if kind == "u32" else self.numerics.factor(float(number))
+        return held
+
+
+def evaluate_statements(
+    statements: Iterable[Statement],
+    values: Values,
+    types: Mapping[str, Type],
+    numerics: Numerics,
+    arguments: Mapping[str, float],
+    extents: tuple[int, int],
+) -> dict[str, Array]:
+    """What the statements of one node make, in memory order, *values* being what they may read.
+
+    *extents* are those of ``t`` and ``n``.  ValueError where a target is not written as a whole.
+    """
+    made: dict[str, Array] = {}
+    written: dict[str, NDArray[np.bool_]] = {}
+    known = dict(values)
+    for statement in statements:
+        for access, loops in _targets(statement):
+            if access.value not in made:
+                type = types[access.value]
+                shape = lead_of(type, *extents) + type.memory
+                made[access.value] = numerics.empty(shape, type.format)
+                written[access.value] = np.zeros(shape, np.bool_)
+            place(written[access.value], access, loops)[...] = True
+        match statement:
+            case Contraction():
+                for piece in contraction.pieces(statement):
+                    result = contraction.contract(piece, known, types, numerics)
+                    place(made[piece.target.value], piece.target, contraction.kept_loops(piece))[...] = result
+            case Elementwise():
+                elementwise.run(statement, known, made, types, numerics, arguments, extents)
+            case Window():
+                window.run(statement, known, made, types, numerics)
+        known.update({access.value: made[access.value] for access, _ in _targets(statement)})
+    for name, there in written.items():
+        if not there.all():
+            raise ValueError(f"{name}: element {tuple(np.argwhere(~there)[0].tolist())} in memory is never written")
+    return made
+
+
+def first_difference(expected: Iterable[Record], found: Values) -> Difference | None:
+    """The first element, in the order of the graph, in which *found* differs; a value that it lacks is passed over.
+
+    Signs of zeros count, all NaN are one.  ValueError for another shape.
+    """
+    for record in expected:
+        if record.name not in found:
+            continue
+        ours, theirs = record.elements, found[record.name]
+        if ours.shape != theirs.shape:
+            raise ValueError(f"{record.name} has shape {ours.shape} in the oracle and {theirs.shape} in the program")
+        wide = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+        differing = np.argwhere(~same_bits(*wide))
+        if len(differing):
+            at: tuple[int, ...] = tuple(differing[0].tolist())
+            step, rest = (at[0], at[1:]) if record.type.timed else (None, at)
+            sample, element = (rest[0], rest[1:]) if record.type.batched else (None, rest)
+            return Difference(record.name, step, sample, element, float(wide[0][at]), float(wide[1][at]), record.place)
+    return None
+
+
+def _targets(statement: Statement) -> list[tuple[Access, Loops]]:
+    """What a statement writes, with the loops that walk it."""
+    match statement:
+        case Contraction():
+            return [(statement.target, contraction.kept_loops(statement))]
+        case Elementwise():
+            timed: Loops = (("t", statement.steps),) if statement.steps else ()
+            return [(write.target, timed + statement.loops) for write in statement.writes]
+        case Window():
+            outer = tuple((name, extent) for name, extent in statement.loops if name not in statement.taps)
+            taps = [statement.tap] if statement.kind == "max" and statement.tap is not None else []
+            return [(access, outer) for access in (statement.target, *taps)]

@@ -1,0 +1,1 @@
+"""Languages in which networks come in: one file a language."""

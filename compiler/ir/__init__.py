@@ -1,0 +1,1 @@
+"""Types, graphs, contractions, schedules, and the one text for source and dumps."""

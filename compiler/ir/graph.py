@@ -1,0 +1,156 @@
+"""Graphs: the network as the user wrote it, and the training graph that a learning rule makes of it.
+
+Both are lists of nodes in the order of data; a value has one name and is made once.  The text of either is the
+`.snn` language, see `text`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...source import NOWHERE, Place
+from .types import Type
+
+Setting = bool | int | float | str | tuple["Setting", ...]
+Settings = Mapping[str, Setting]
+Sweep = Literal["once", "up", "down"]
+Phase = Literal["FP", "BP", "WG", "UP"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input of the network: always batched; *timed* in its type where every step has its own."""
+
+    name: str
+    type: Type
+    place: Place = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True)
+class Node:
+    """``results = op(operands, settings) : types``.
+
+    *op* names a class of `compiler.ops`, or a facet of one after a dot (``conv2d.d_w``).  *layer* is the name of the
+    user's node that this one serves, *phase* the family of work it belongs to (empty in networks).
+    """
+
+    results: tuple[str, ...]
+    op: str
+    operands: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=dict)
+    types: tuple[Type, ...] = ()
+    layer: str = ""
+    phase: str = ""
+    place: Place = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with every type known and every parameter explicit; what `--emit graph` shows.
+
+    *train* holds the settings of the ``train { }`` section (loss, optimizer, schedule, rule, ...) as written.
+    """
+
+    name: str
+    ports: tuple[Port, ...]
+    steps: int
+    nodes: tuple[Node, ...]
+    results: tuple[str, ...]
+    train: Settings = field(default_factory=dict)
+    place: Place = field(default=NOWHERE, compare=False)
+
+    @property
+    def types(self) -> dict[str, Type]:
+        """Type of every value by name, ports included."""
+        known = {port.name: port.type for port in self.ports}
+        for node in self.nodes:
+            known.update(zip(node.results, node.types, strict=True))
+        return known
+
+    def producer(self, value: str) -> Node | None:
+        """The node that makes *value*; None for a port."""
+        return next((node for node in self.nodes if value in node.results), None)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Nodes that run once, or in every time step from first to last (``up``) or last to first (``down``).
+
+    Inside a sweep, carried state belongs to the node that carries it (a neuron's membrane), starts afresh with the
+    sweep and is gone after it.  A timed value made in one region and used in a later one is tape.
+    """
+
+    sweep: Sweep
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """An entry point: *init*, *train_step* or *infer*; its inputs, regions in order, and results for the host."""
+
+    name: str
+    inputs: tuple[str, ...]
+    regions: tuple[Region, ...]
+    results: tuple[str, ...]
+
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """Every node in order."""
+        return (node for region in self.regions for node in region.nodes)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A value that stays in DRAM from entry to entry: parameters, master weights, optimizer state; and host inputs.
+
+    *role* is input, label, parameter, master, optimizer or constant.
+    """
+
+    name: str
+    type: Type
+    role: str
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training graph: all entry points over one set of variables.  The oracle runs it, the compiler maps it.
+
+    A node may write a variable (an optimizer writes new parameters): then its name is the variable's.  *arguments*
+    are the host's scalars by name (``learning_rate`` ...) with their kind, f32 or u32.  *settings* are the resolved
+    settings of the host (loss, optimizer, schedule, loss_scale, coding, rule).
+    """
+
+    name: str
+    steps: int
+    batch: int
+    variables: tuple[Variable, ...]
+    arguments: tuple[tuple[str, str], ...]
+    procedures: tuple[Procedure, ...]
+    settings: Settings = field(default_factory=dict)
+
+    @property
+    def types(self) -> dict[str, Type]:
+        """Type of every variable by name.  Values of a procedure: see `values`."""
+        return {variable.name: variable.type for variable in self.variables}
+
+    def values(self, procedure: Procedure) -> dict[str, Type]:
+        """Type of everything that is visible in *procedure*."""
+        known = self.types
+        for node in procedure.nodes:
+            known.update(zip(node.results, node.types, strict=True))
+        return known
+
+    def procedure(self, name: str) -> Procedure:
+        """The entry point called *name*; KeyError when there is none."""
+        return {procedure.name: procedure for procedure in self.procedures}[name]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the graph's text: equal hashes, equal mathematics."""
+        from .text import print_training
+
+        return hashlib.sha256(print_training(self).encode()).hexdigest()

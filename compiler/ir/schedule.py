@@ -1,0 +1,239 @@
+"""Schedules: a tree of loops over tiles, with moves and computations as leaves.
+
+A `Stage` is one statement mapped to cores, units, tiles and buffers.  Its tree is a value like any other: loops in any
+order, time anywhere, several computations under one loop.  The streams of all units are read off the tree (see
+`passes.emit`): every unit walks the loops that hold work of its own and meets the others where a buffer is handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ...source import NOWHERE, Place
+from .statement import Access, Contraction, Elementwise, Statement
+from .types import Type
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a tile: which part of an axis in memory a tile covers.
+
+    The tile begins at ``offset + sum of coefficient * loop`` of its loops' first values and covers every *step*-th
+    position up to the last one.  *bound* is the extent of the axis in memory.
+    """
+
+    terms: tuple[tuple[str, int], ...]
+    offset: int
+    bound: int
+    step: int = 1
+
+    def extent(self, tiles: Mapping[str, int]) -> int:
+        """Elements along this axis for tiles of the given extents; 0 where a loop has none."""
+        if any(tiles[name] == 0 for name, _ in self.terms):
+            return 0
+        return 1 + sum(abs(c) // self.step * (tiles[name] - 1) for name, c in self.terms)
+
+    def padded(self, extents: Mapping[str, int]) -> bool:
+        """Whether whole loops of the given extents ever leave the axis."""
+        low = self.offset + sum(min(0, c * (extents[name] - 1)) for name, c in self.terms)
+        high = self.offset + sum(max(0, c * (extents[name] - 1)) for name, c in self.terms)
+        return low < 0 or high >= self.bound
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A tile's home in a scratchpad.
+
+    *extents* and *strides* (bits) describe the largest tile, axes as in memory; *ring* tiles lie one behind the other
+    (2 = double buffering).  *depth* is the number of loops around the place where it is filled anew.  *memory* and
+    *address* (bytes) are given by allocation.
+    """
+
+    name: str
+    role: str
+    format: str
+    axes: tuple[Axis, ...]
+    extents: tuple[int, ...]
+    strides: tuple[int, ...]
+    bytes: int
+    depth: int
+    ring: int = 1
+    memory: int = -1
+    address: int = -1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One instruction of *unit*: *kind* is load, store, contract, drain, run, poolmax, poolsum or unpool.
+
+    *reads* and *writes* name buffers (in the order of the instruction's operands where that matters).
+    """
+
+    unit: str
+    kind: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class For:
+    """``for loop in tiles of *tile*``: its total is the core's share."""
+
+    loop: str
+    tile: int
+    body: tuple[For | Step, ...]
+
+
+Tree = tuple[For | Step, ...]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided for a statement: loops in order (outermost first), tile of every loop, split over cores."""
+
+    dataflow: str
+    order: tuple[str, ...]
+    tiles: Mapping[str, int]
+    split: str | None
+    shares: tuple[tuple[int, int], ...]
+    """First value and extent of the split loop in each core."""
+
+
+ALWAYS = ("t", "n")
+"""Loops that are instructions even where a tile covers them, so that no program grows with steps or samples."""
+
+
+def present(order: tuple[str, ...], tiles: Mapping[str, int], extents: Mapping[str, int]) -> tuple[str, ...]:
+    """The loops of *order* that are instructions, given the largest share of each."""
+    return tuple(name for name in order if name in ALWAYS or tiles[name] < extents[name])
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why this mapping: candidates looked at, predicted DRAM bytes of the winner and of the runner-up, what binds."""
+
+    candidates: int
+    feasible: int
+    dram: int
+    runner_up: str = ""
+    runner_up_dram: int = 0
+    binds: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One statement of a node on the machine."""
+
+    node: str
+    op: str
+    layer: str
+    phase: str
+    statement: Statement
+    mapping: Decision
+    buffers: tuple[Buffer, ...]
+    tree: Tree
+    explanation: Explanation
+    place: Place = field(default=NOWHERE, compare=False)
+
+    @property
+    def by_name(self) -> dict[str, Buffer]:
+        """Buffers by name."""
+        return {buffer.name: buffer for buffer in self.buffers}
+
+    @cached_property
+    def loops(self) -> tuple[str, ...]:
+        """Loops that are instructions, outermost first; their place is their register."""
+        extents = dict(self.statement.extents)
+        if self.mapping.split is not None:
+            extents[self.mapping.split] = max(extent for _, extent in self.mapping.shares)
+        return present(self.mapping.order, self.mapping.tiles, extents)
+
+    @property
+    def active(self) -> tuple[int, ...]:
+        """Cores that have work."""
+        return tuple(core for core, (_, extent) in enumerate(self.mapping.shares) if extent)
+
+    def steps(self) -> Iterator[tuple[int, Step]]:
+        """Every step with its depth."""
+        return _steps(self.tree, 0)
+
+
+@dataclass(frozen=True)
+class OnCore:
+    """A stage on one core: its share of every loop."""
+
+    stage: Stage
+    core: int
+
+    @property
+    def loops(self) -> tuple[str, ...]:
+        """Loops that are instructions, outermost first."""
+        return self.stage.loops
+
+    @cached_property
+    def extents(self) -> dict[str, int]:
+        """Extent of each loop on this core."""
+        extents = dict(self.stage.statement.extents)
+        if self.stage.mapping.split is not None:
+            extents[self.stage.mapping.split] = self.stage.mapping.shares[self.core][1]
+        return extents
+
+    @cached_property
+    def lows(self) -> dict[str, int]:
+        """First value of the loop that is split over cores."""
+        split = self.stage.mapping.split
+        return {} if split is None else {split: self.stage.mapping.shares[self.core][0]}
+
+    def tile(self, loop: str) -> int:
+        """The most that one instruction sees of *loop*."""
+        return min(self.stage.mapping.tiles[loop], self.extents[loop]) if loop in self.loops else self.extents[loop]
+
+    def trips(self, loop: str) -> int:
+        """Turns of a loop on this core."""
+        return -(-self.extents[loop] // self.stage.mapping.tiles[loop])
+
+    def register(self, loop: str) -> int:
+        """The loop register of *loop*."""
+        return self.loops.index(loop)
+
+    def mask(self, loops: Iterable[str]) -> int:
+        """Mask of the registers of those of *loops* that are instructions."""
+        return sum(1 << self.register(loop) for loop in loops if loop in self.loops)
+
+
+def _steps(tree: Tree, depth: int) -> Iterator[tuple[int, Step]]:
+    for child in tree:
+        if isinstance(child, For):
+            yield from _steps(child.body, depth + 1)
+        else:
+            yield depth, child
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All stages of each entry, in order, over values at home in DRAM."""
+
+    name: str
+    entries: Mapping[str, tuple[Stage, ...]]
+    types: Mapping[str, Type]
+    """Type of each DRAM value that a stage touches."""
+
+
+def accesses(statement: Statement) -> Iterator[tuple[str, Access]]:
+    """Every access of a statement with the name of its operand."""
+    if isinstance(statement, Contraction):
+        named: list[tuple[str, Any]] = [("left", statement.left), ("right", statement.right), ("bias", statement.bias)]
+        named.append(("out", statement.target))
+        yield from ((name, access) for name, access in named if access is not None)
+    elif isinstance(statement, Elementwise):
+        yield from statement.reads.items()
+        yield from ((f"out{k}", write.target) for k, write in enumerate(statement.writes))
+    else:
+        yield "source", statement.source
+        if statement.tap is not None:
+            yield "tap", statement.tap
+        yield "out", statement.target

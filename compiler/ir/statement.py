@@ -1,0 +1,168 @@
+"""Statements: what a node of the training graph computes, as loops over affine indices.
+
+Three kinds say everything: a `Contraction` (sums of products), an `Elementwise` (an expression at every element, with
+carried state over time) and a `Window` (maxima and sums over windows).  The oracle evaluates them on whole tensors;
+the compiler tiles them, spreads them over cores and emits them.  Neither looks at operators.
+
+Loop names: ``t`` is time and ``n`` the sample wherever they occur; others are the operator's own letters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .expression import REDUCTIONS, Expression
+
+Phase = str
+
+
+@dataclass(frozen=True)
+class Index:
+    """An affine index: ``offset + sum of coefficient * loop``."""
+
+    terms: tuple[tuple[str, int], ...] = ()
+    offset: int = 0
+
+    def __str__(self) -> str:
+        text = ""
+        for loop, coefficient in self.terms:
+            sign = "-" if coefficient < 0 else "+" if text else ""
+            text += f"{sign}{'' if abs(coefficient) == 1 else f'{abs(coefficient)}*'}{loop}"
+        if self.offset or not text:
+            text += f"{self.offset:+d}" if text else str(self.offset)
+        return text
+
+    def coefficient(self, loop: str) -> int:
+        """How far the index moves when *loop* advances by one."""
+        return sum(c for name, c in self.terms if name == loop)
+
+
+def loop(name: str, coefficient: int = 1, offset: int = 0) -> Index:
+    """The index that follows one loop."""
+    return Index(((name, coefficient),), offset)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Value *value* at *index*: one entry for each axis in memory, ``[t][n]`` first where the value has them.
+
+    Positions outside of the value (padding) read as zero.
+    """
+
+    value: str
+    index: tuple[Index, ...]
+
+    def __str__(self) -> str:
+        return f"{self.value}[{', '.join(map(str, self.index))}]"
+
+    @property
+    def loops(self) -> frozenset[str]:
+        """Loops that this access follows."""
+        return frozenset(name for index in self.index for name, c in index.terms if c)
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """``target = round(scale * sum of left * right + bias)``; *left* None stands for ones.
+
+    *loops* are all loops with their extents.  *summed* are those that the target does not follow, in the canonical
+    order of a rounding accumulator, outermost first; *blocked*, where set, is the one of them that is walked in
+    blocks of 64: blocks outermost, inside a block innermost.  A summed loop of extent 0 leaves the bias alone.
+    """
+
+    engine: str
+    loops: tuple[tuple[str, int], ...]
+    target: Access
+    left: Access | None
+    right: Access
+    summed: tuple[str, ...]
+    blocked: str | None = None
+    scale: float = 1.0
+    bias: Access | None = None
+
+    @property
+    def extents(self) -> dict[str, int]:
+        """Extent of each loop."""
+        return dict(self.loops)
+
+
+@dataclass(frozen=True)
+class State:
+    """Carried state of an `Elementwise`: *initial* before the first step, then *next* after each, in *format*."""
+
+    name: str
+    format: str
+    initial: float
+    next: Expression
+
+
+@dataclass(frozen=True)
+class Write:
+    """``target = expression`` rounded to the target's format: in every step, or (*last*) once after the sweep.
+
+    A target that does not follow the channel loop takes the value of a reduction.
+    """
+
+    target: Access
+    expression: Expression
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """An expression at every element.
+
+    *loops* are the element's loops without time: samples first, channels last.  *steps* is the extent of ``t`` (0
+    where nothing is timed); time runs up, and accesses of a downward sweep have ``T - 1 - t`` in their indices.
+    *reads* gives every ``input`` of the expressions by its name.  Reductions run over the last loop.
+    """
+
+    loops: tuple[tuple[str, int], ...]
+    steps: int
+    reads: dict[str, Access] = field(default_factory=dict)
+    states: tuple[State, ...] = ()
+    writes: tuple[Write, ...] = ()
+    random: dict[str, Access] = field(default_factory=dict)
+    """Logical element of each random tensor: an access over time, sample and its *logical* axes, whose row-major
+    position is the key."""
+
+    @property
+    def reduces(self) -> bool:
+        """Whether an expression reduces over the last loop."""
+        roots = [write.expression for write in self.writes] + [state.next for state in self.states]
+        return any(node.op in REDUCTIONS for root in roots for node in root.walk())
+
+    @property
+    def extents(self) -> dict[str, int]:
+        """Extent of each loop, time included."""
+        return dict(self.loops) | ({"t": self.steps} if self.steps else {})
+
+
+@dataclass(frozen=True)
+class Window:
+    """Over the *taps* (window loops, last one fastest):
+
+    * ``max``: target = the largest source, and *tap* (an access beside target) = the number of its tap, first of ties;
+    * ``sum``: target = scale * sum of sources (exact for bits and counts; f32 ascending else);
+    * ``unmax``: target = sum of those sources (errors) whose *tap* equals ``first + sum of step * tap loop``.
+
+    Positions of the source outside of it do not take part.
+    """
+
+    kind: str
+    loops: tuple[tuple[str, int], ...]
+    taps: tuple[str, ...]
+    target: Access
+    source: Access
+    tap: Access | None = None
+    scale: float = 1.0
+    first: int = 0
+    step: tuple[int, ...] = ()
+
+    @property
+    def extents(self) -> dict[str, int]:
+        """Extent of each loop."""
+        return dict(self.loops)
+
+
+Statement = Contraction | Elementwise | Window

@@ -1,0 +1,1 @@
+"""The operators: one class an operator, one file a family."""

@@ -1,0 +1,227 @@
+"""Losses: what the network's result is worth, and the error that training starts from (algorithms.md 3.4).
+
+A loss reads the result ``y[t, n, classes]`` and the labels.  In the sweep upwards it keeps what it needs of every
+step, and writes after the last: ``logits``, ``loss`` (of each sample; the host divides by `valid`) and ``correct``.
+Its facet ``error`` gives dL/dy of a step, a mean over the `valid` samples times `loss_scale`.  Samples beyond
+`valid` (the rest of a partial batch) count for nothing.  Sums over time ascend in f32; softmax subtracts the maximum.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+from ...catalog import ClassCatalog
+from ..ir.expression import Expression, argument, exp, index, log, read, state, unary, where
+from ..ir.statement import State, Statement
+from ..ir.types import Type
+from .op import Op, ShapeFault
+from .site import WORKING, Site
+
+
+class Verdict(NamedTuple):
+    """What a loss says after the last step; *carried* are further sums over time, *seed* the error of every step."""
+
+    logits: Expression
+    loss: Expression
+    carried: tuple[State, ...] = ()
+    seed: Expression | None = None
+
+
+class Loss(Op):
+    """``logits, loss, correct[, seed] = loss(y, label[, inputs])`` and ``error``.
+
+    `online` says that the error of a step is known in that step.  A loss whose error is the same in every step gives
+    it once, as `seed`.
+    """
+
+    family: ClassVar = "loss"
+    operands: ClassVar[tuple[str, ...]] = ("y", "label")
+    results: ClassVar[tuple[str, ...]] = ("logits", "loss", "correct")
+    reads: ClassVar[tuple[str, ...]] = ("y", "label")
+    """What `error` reads: operands, or results."""
+
+    online: ClassVar[bool] = True
+
+    @classmethod
+    def facets(cls) -> tuple[str, ...]:
+        """The verdict and the error."""
+        return ("", "error")
+
+    def inputs(self, y: Type) -> dict[str, Type]:
+        """What the host hands in beside images, by name."""
+        if len(y.factors) != 1 or y.weight:
+            raise ShapeFault(f"{self.name} reads one axis of classes, not {y}", 0)
+        return {"label": Type("u16", (), batched=True)}
+
+    def loss_types(self, y: Type) -> tuple[Type, ...]:
+        """Types of the results."""
+        vector = Type("f32", y.axes, batched=True)
+        kinds = {"logits": vector, "loss": vector.with_(axes=()), "seed": vector.with_(format=WORKING)}
+        kinds["correct"] = Type("u8", (), batched=True)
+        return tuple(kinds[name] for name in self.results)
+
+    @abstractmethod
+    def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
+        """After the last step; *y* is that step, *total* the sum over time, this step included."""
+
+    @abstractmethod
+    def step_error(self, steps: int, classes: int, y: Expression) -> Expression:
+        """dL/dy of a step without scale and mean, or ``seed`` with them."""
+
+    def forward(self, at: Site) -> tuple[Statement, ...]:
+        """One pass over the steps."""
+        (classes,) = at.type(at.operand(0)).factors
+        y = at.value("y", 0)
+        total = state("total") + y
+        verdict = self.verdict(at.steps, classes, y, total)
+        best = unary("rmin", where(total >= unary("rmax", total), index("c"), float(classes)))
+        found = {
+            "logits": verdict.logits,
+            "loss": where(_valid(), verdict.loss, 0.0),
+            "correct": where(_valid(), best.equals(read("label")), 0.0),
+        }
+        if verdict.seed is not None:
+            found["seed"] = _mean(verdict.seed)
+        writes = [(name, found[kind], True) for name, kind in zip(at.node.results, self.results, strict=True)]
+        carried = (State("total", "f32", 0.0, total), *verdict.carried)
+        return at.elementwise(dict(zip(self.operands, at.node.operands, strict=True)), writes, carried)
+
+    def error(self, at: Site) -> tuple[Statement, ...]:
+        """dL/dy in every step."""
+        (classes,) = at.type(at.result()).factors
+        reads = dict(zip(self.reads, at.node.operands, strict=True))
+        value = self.step_error(at.steps, classes, at.value("y", 0))
+        return at.elementwise(reads, [(at.result(), value if "seed" in self.reads else _mean(value))])
+
+
+LOSSES: ClassCatalog[Loss] = ClassCatalog(__package__ or "", Loss, "loss")
+
+
+def _valid() -> Expression:
+    """Whether the sample is one."""
+    return index("n") < argument("valid")
+
+
+def _mean(error: Expression) -> Expression:
+    """Times the loss scale, over the number of valid samples."""
+    return where(_valid(), error * (argument("loss_scale") / argument("valid")), 0.0)
+
+
+def _target() -> Expression:
+    """One-hot label."""
+    return index("c").equals(read("label"))
+
+
+def _softmax(logits: Expression) -> tuple[Expression, Expression]:
+    """(probabilities, cross entropy with the label)."""
+    shifted = logits - unary("rmax", logits)
+    powers = exp(shifted)
+    total = unary("rsum", powers)
+    return powers / total, log(total) - unary("rsum", where(_target(), shifted, 0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropy(Loss):
+    """``CE(mean_t y, label)``; dL/dy[t] = (softmax - onehot) / T in every step."""
+
+    name: ClassVar = "cross_entropy"
+    results: ClassVar = ("logits", "loss", "correct", "seed")
+    reads: ClassVar = ("seed",)
+    online: ClassVar = False
+
+    def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
+        """logits = the mean over time."""
+        mean = total / float(steps)
+        probability, entropy = _softmax(mean)
+        return Verdict(mean, entropy, seed=(probability - _target()) / float(steps))
+
+    def step_error(self, steps: int, classes: int, y: Expression) -> Expression:
+        """See the class."""
+        return read("seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropyMSE(Loss):
+    """``mean_t [(1 - lam) * CE(y[t], label) + lam * mean_classes (y[t] - z)**2]`` (TET; OTTT, SLTT).
+
+    *target* is z: one-hot (OTTT), or the constant *level* in every class (SLTT on CIFAR, TET).
+    """
+
+    name: ClassVar = "cross_entropy_mse"
+
+    lam: float = 0.05
+    target: Literal["onehot", "constant"] = "onehot"
+    level: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.require(0 <= self.lam <= 1, "lam", "between 0 and 1")
+
+    def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
+        """logits = the mean over time."""
+        _, entropy = _softmax(y)
+        away = y - self._wanted()
+        square = unary("rsum", away * away) / float(classes)
+        loss = state("loss") + (entropy * (1 - self.lam) + square * self.lam)
+        mean = total / float(steps)
+        return Verdict(mean, loss / float(steps), (State("loss", "f32", 0.0, loss),))
+
+    def step_error(self, steps: int, classes: int, y: Expression) -> Expression:
+        """``((1 - lam) * (softmax - onehot) + lam * 2 * (y - z) / classes) / T``."""
+        probability, _ = _softmax(y)
+        away = (y - self._wanted()) * (2 * self.lam / classes)
+        return ((probability - _target()) * (1 - self.lam) + away) / float(steps)
+
+    def _wanted(self) -> Expression:
+        return _target() if self.target == "onehot" else Expression("constant", value=self.level)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSERate(Loss):
+    """``mean_classes (mean_t y - onehot)**2`` (STBP); dL/dy[t] = 2 * (rate - onehot) / (classes * T)."""
+
+    name: ClassVar = "mse_rate"
+    results: ClassVar = ("logits", "loss", "correct", "seed")
+    reads: ClassVar = ("seed",)
+    online: ClassVar = False
+
+    def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
+        """logits = the firing rates."""
+        rate = total / float(steps)
+        away = rate - _target()
+        return Verdict(rate, unary("rsum", away * away) / float(classes), seed=away * (2.0 / (classes * steps)))
+
+    def step_error(self, steps: int, classes: int, y: Expression) -> Expression:
+        """See the class."""
+        return read("seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightedSum(Loss):
+    """``sum over t, samples, classes of coefficient * y``, for tests: a sum, not divided by `valid`.
+
+    The host hands in ``coefficient``, f32 of the shape of y.
+    """
+
+    name: ClassVar = "weighted_sum"
+    operands: ClassVar = ("y", "label", "coefficient")
+    reads: ClassVar = ("coefficient",)
+
+    def inputs(self, y: Type) -> dict[str, Type]:
+        """Labels and coefficients."""
+        return super().inputs(y) | {"coefficient": Type("f32", y.axes, True, True)}
+
+    def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
+        """logits = the sum over time."""
+        loss = state("loss") + unary("rsum", read("coefficient") * y)
+        return Verdict(total, loss, (State("loss", "f32", 0.0, loss),))
+
+    def step_error(self, steps: int, classes: int, y: Expression) -> Expression:
+        """The coefficient."""
+        return read("coefficient")
+
+    def error(self, at: Site) -> tuple[Statement, ...]:
+        """``coefficient * loss_scale``, not divided."""
+        value = where(_valid(), read("coefficient") * argument("loss_scale"), 0.0)
+        return at.elementwise({"coefficient": at.operand(0)}, [(at.result(), value)])

@@ -1,0 +1,259 @@
+"""What an operator is: its operands, settings and types, and the statements that each of its meanings becomes.
+
+An operator is one frozen dataclass whose fields are its settings.  It gives ``infer`` (types), and a method for each
+*facet*: ``forward`` is the facet "", the others are its adjoints (``conv2d.d_w`` is the facet ``d_w``).  `lower` is
+what the oracle and the mapping call; neither knows operators.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, TypeAlias, cast, get_args, get_origin, get_type_hints
+
+from ...catalog import ClassCatalog, unknown
+from ..ir.graph import Node, Setting, Settings, Sweep
+from ..ir.statement import Statement
+from ..ir.types import Type
+from .site import WORKING, Site
+
+Pair: TypeAlias = tuple[int, int]
+"""A setting for rows and columns; a single number stands for both."""
+
+Family = Literal["layer", "adjoint", "loss", "optimizer", "initialiser"]
+
+__all__ = [
+    "OPS",
+    "WORKING",
+    "Adjoint",
+    "Op",
+    "Pair",
+    "SettingFault",
+    "SettingField",
+    "ShapeFault",
+    "Site",
+    "alias_of",
+    "called",
+    "lower",
+]
+
+
+class ShapeFault(ValueError):
+    """Types that an operator cannot take; *operand* is the number of the one at fault, None for all together."""
+
+    def __init__(self, message: str, operand: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operand = operand
+
+
+class SettingFault(ValueError):
+    """A setting that an operator cannot take; *name* is the setting's."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.name = name
+
+
+@dataclass(frozen=True)
+class SettingField:
+    """One setting: *kind* is bool, int, float, str or pair; *choices* are the words that a str may be."""
+
+    name: str
+    kind: str
+    default: Setting | None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is None
+
+    def check(self, value: Setting, op: str) -> Setting:
+        """*value* in the field's type; SettingFault where it is none."""
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        match self.kind:
+            case "bool" if isinstance(value, bool):
+                return value
+            case "int" if whole:
+                return value
+            case "float" if whole or isinstance(value, float):
+                return float(cast(float, value))
+            case "str" if isinstance(value, str):
+                if self.choices and value not in self.choices:
+                    raise SettingFault(str(unknown(f"{self.name} of {op}", value, self.choices)), self.name)
+                return value
+            case "pair" if whole:
+                return cast(int, value), cast(int, value)
+            case "pair" if isinstance(value, tuple) and len(value) == 2:
+                if all(isinstance(part, int) and not isinstance(part, bool) for part in value):
+                    return value
+            case _:
+                pass
+        words = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a word"}
+        wanted = words.get(self.kind, "a whole number or two, such as 3 or [3, 2]")
+        raise SettingFault(f"{self.name} of {op} is {wanted}, not {_shown(value)}", self.name)
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """One gradient: facet *facet* gives that of operand or parameter *of*.
+
+    *reads* are what it needs: ``error`` (the gradient of the operator's first result), and names of operands,
+    parameters and further results.  *sums* says that it sums over time by itself where *of* does not change with
+    time, rounding once.
+    """
+
+    facet: str
+    of: str
+    reads: tuple[str, ...]
+    phase: Literal["BP", "WG"] = "BP"
+    sums: bool = False
+
+
+class Op:
+    """``results = op(operands, parameters, settings)``; subclasses are frozen dataclasses and say their *name*."""
+
+    name: ClassVar[str]
+    family: ClassVar[Family] = "layer"
+    operands: ClassVar[tuple[str, ...]] = ()
+    parameters: ClassVar[tuple[str, ...]] = ()
+    results: ClassVar[tuple[str, ...]] = ("",)
+    """Suffixes of the results: ("", "h") makes ``s1`` and ``s1.h``."""
+
+    adjoints: ClassVar[tuple[Adjoint, ...]] = ()
+    aliases: ClassVar[Mapping[str, int]] = {}
+    """Facets that compute nothing: their result is operand number N under another type of the same layout."""
+
+    timed: ClassVar[bool] = False
+    """Whether results change with time even where no operand does."""
+
+    @classmethod
+    def settings(cls) -> dict[str, SettingField]:
+        """The settings by name, in order."""
+        hints = get_type_hints(cls)
+        found: dict[str, SettingField] = {}
+        for field in dataclasses.fields(cast(Any, cls)):
+            default = None if field.default is dataclasses.MISSING else cast(Setting, field.default)
+            hint = hints[field.name]
+            choices = cast(tuple[str, ...], get_args(hint)) if get_origin(hint) is Literal else ()
+            kind = "str" if choices else "pair" if hint == Pair else cast(type, hint).__name__
+            assert kind in ("bool", "int", "float", "str", "pair"), f"{cls.name}.{field.name}: {kind}"
+            found[field.name] = SettingField(field.name, kind, default, choices)
+        return found
+
+    @classmethod
+    def make(cls, settings: Settings | None = None) -> Self:
+        """The operator with these settings; SettingFault for an unknown, missing or ill-typed one."""
+        given, fields = dict(settings or {}), cls.settings()
+        for name in given:
+            if name not in fields:
+                raise SettingFault(str(unknown(f"setting of {cls.name}", name, fields)), name)
+        for field in fields.values():
+            if field.required and field.name not in given:
+                raise SettingFault(f"{cls.name} needs the setting {field.name}", field.name)
+        checked = {name: fields[name].check(value, cls.name) for name, value in given.items()}
+        return cast(Callable[..., Self], cls)(**checked)
+
+    def require(self, holds: bool, name: str, wanted: str) -> None:
+        """SettingFault unless *holds*: ``name of op is wanted, not value``."""
+        if not holds:
+            value = cast(Setting, getattr(self, name))
+            raise SettingFault(f"{name} of {self.name} is {wanted}, not {_shown(value)}", name)
+
+    def parameter_types(self, *operands: Type) -> dict[str, tuple[Type, Setting]]:
+        """Type and initialiser (see `called`) of each parameter that the operator has on these operands, by name."""
+        return {}
+
+    def infer(self, *operands: Type) -> tuple[Type, ...]:
+        """Types of the results; parameters may follow the operands and are checked.  Raises ShapeFault."""
+        if self.family != "layer":
+            article = "an" if self.family[0] in "aio" else "a"
+            raise ShapeFault(f"{self.name} is {article} {self.family}, not a layer")
+        count = len(self.operands)
+        if len(operands) < count:
+            plural = "" if count == 1 else "s"
+            raise ShapeFault(f"{self.name} takes {count} operand{plural}, not {len(operands)}")
+        data, given = operands[:count], operands[count:]
+        for number, type in enumerate(data):
+            if type.weight or not type.batched:
+                raise ShapeFault(f"{self.name} reads a value of every sample, not {_typed(type)}", number)
+        wanted = self.parameter_types(*data)
+        if given and len(given) != len(wanted):
+            names = ", ".join((*self.operands, *wanted))
+            raise ShapeFault(f"{self.name} takes {count + len(wanted)} operands ({names}), not {len(operands)}")
+        for number, (type, (name, (expected, _))) in enumerate(zip(given, wanted.items(), strict=False), count):
+            if (type.axes, type.weight) != (expected.axes, expected.weight):
+                raise ShapeFault(f"{name} of {self.name} must be {_typed(expected)}, not {_typed(type)}", number)
+        return self.result_types(*data)
+
+    def result_types(self, *operands: Type) -> tuple[Type, ...]:
+        """Types of the results from those of the operands alone.  Raises ShapeFault."""
+        raise NotImplementedError
+
+    def forward(self, at: Site) -> tuple[Statement, ...]:
+        """The operator's own meaning."""
+        raise NotImplementedError
+
+    @classmethod
+    def facets(cls) -> tuple[str, ...]:
+        """Every meaning that a node may name after the dot; "" is `forward`."""
+        return ("", *dict.fromkeys(adjoint.facet for adjoint in cls.adjoints))
+
+
+OPS: ClassCatalog[Op] = ClassCatalog(__package__ or "", Op, "operator")
+"""Every operator; those that a network may name have the family ``layer``."""
+
+
+def called(value: Setting) -> tuple[str, dict[str, Setting]]:
+    """Name and settings of a call such as ``adam(lr=0.001)``, which is ``("adam", ("lr", 0.001))``, or of a name.
+
+    SettingFault for anything else.
+    """
+    if isinstance(value, str):
+        return value, {}
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        pairs = [part for part in value[1:] if isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)]
+        if len(pairs) == len(value) - 1:
+            return value[0], {cast(str, key): setting for key, setting in pairs}
+    raise SettingFault(f"expected a name, or a call such as adam(lr=0.001), not {_shown(value)}", "")
+
+
+def alias_of(node: Node) -> int | None:
+    """The number of the operand whose memory the node's result is; None for a node that computes something."""
+    name, _, facet = node.op.partition(".")
+    return OPS[name].aliases.get(facet)
+
+
+def lower(
+    node: Node, types: Mapping[str, Type], steps: int, batch: int, sweep: Sweep = "once"
+) -> tuple[Statement, ...]:
+    """What *node* computes.  *types* are those of all visible values, operands and results.
+
+    Several statements write disjoint parts of one result.  A result named "" is not wanted and not written; an alias
+    (`alias_of`) computes nothing.  In a ``down`` sweep timed values are met from their last step to their first.
+    """
+    name, _, facet = node.op.partition(".")
+    kind = OPS[name]
+    if facet in kind.aliases:
+        return ()
+    if facet not in kind.facets():
+        raise unknown(f"facet of {name}", facet, kind.facets()[1:])
+    meaning = getattr(kind.make(node.settings), facet or "forward")
+    return cast(Callable[[Site], tuple[Statement, ...]], meaning)(Site(node, types, steps, batch, sweep))
+
+
+def _shown(value: Setting) -> str:
+    """A setting as it is written, more or less."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def _typed(type: Type) -> str:
+    """A type as it is written."""
+    return f"weight {type}" if type.weight else str(type)

@@ -1,0 +1,123 @@
+"""Where a node is lowered: its values and their types, and how time and sample enter every index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..ir.expression import Expression, read
+from ..ir.graph import Node, Sweep
+from ..ir.statement import Access, Elementwise, Index, State, Write, loop
+from ..ir.types import Type
+
+WORKING = "f16"
+"""Format of weights (working copies), membranes and errors (machine.md section 2)."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A node among the types of everything that it sees."""
+
+    node: Node
+    types: Mapping[str, Type]
+    steps: int
+    batch: int
+    sweep: Sweep
+
+    def operand(self, number: int) -> str:
+        """Name of an operand."""
+        return self.node.operands[number]
+
+    def result(self, number: int = 0) -> str:
+        """Name of a result; "" where nobody wants it."""
+        return self.node.results[number]
+
+    def type(self, value: str) -> Type:
+        """Type of a visible value."""
+        return self.types[value]
+
+    def access(self, value: str, index: Sequence[Index]) -> Access:
+        """*value* at one index a factor: time and sample in front, factors in the order of memory."""
+        type = self.types[value]
+        assert len(index) == len(type.factors), f"{value}: {len(index)} indices for {type}"
+        ordered = [index[k] for k in type.order] or [Index()]
+        return Access(value, (*self.lead(type), *ordered))
+
+    def lead(self, type: Type) -> tuple[Index, ...]:
+        """Indices of time and sample, where values of *type* have them."""
+        backwards = self.sweep == "down"
+        time = loop("t", -1, self.steps - 1) if backwards else loop("t")
+        return (*((time,) if type.timed else ()), *((loop("n"),) if type.batched else ()))
+
+    def lead_loops(self, *values: str) -> tuple[tuple[str, int], ...]:
+        """The loops of time and sample that these values follow."""
+        types = [self.types[value] for value in values if value]
+        time = (("t", self.steps),) if any(type.timed for type in types) else ()
+        sample = (("n", self.batch),) if any(type.batched for type in types) else ()
+        return (*time, *sample)
+
+    def value(self, name: str, operand: int) -> Expression:
+        """What the operand called *name* in an expression is worth: its element times its type's scale."""
+        scale = self.types[self.operand(operand)].scale
+        return read(name) if scale == 1.0 else read(name) * scale
+
+    def elementwise(
+        self,
+        reads: Mapping[str, str],
+        writes: Sequence[tuple[str, Expression] | tuple[str, Expression, bool]],
+        states: tuple[State, ...] = (),
+        random: str | None = None,
+    ) -> tuple[Elementwise, ...]:
+        """Expressions at every element of the values: those have equal factors, or none (one word a sample).
+
+        *reads* maps names in expressions to values; *writes* are (value, expression, whether only in the last step),
+        those of unwanted results are left out; *random* is the tensor whose logical element keys random numbers.
+        """
+        wanted = [(value, *rest) for value, *rest in writes if value]
+        values = [*reads.values(), *(value for value, *_ in wanted)]
+        frame = max((self.types[value] for value in values), key=lambda type: len(type.factors))
+        names = element_loops(frame)
+        lead = dict(self.lead_loops(*values))
+        samples = (("n", lead["n"]),) if "n" in lead else ()
+        loops = (*samples, *((names[k], frame.factors[k]) for k in frame.order))
+        done: list[Write] = []
+        for value, expression, *last in wanted:
+            assert isinstance(expression, Expression)
+            done.append(Write(self._element(value, frame), expression, bool(last and last[0])))
+        return (
+            Elementwise(
+                loops,
+                lead.get("t", 0),
+                {name: self._element(value, frame) for name, value in reads.items()},
+                states,
+                tuple(done),
+                {} if random is None else {random: self._logical(random)},
+            ),
+        )
+
+    def _element(self, value: str, frame: Type) -> Access:
+        """*value* at the element of the loops that walk *frame*."""
+        type = self.types[value]
+        assert type.factors in ((), frame.factors), f"{value}: {type} beside {frame}"
+        return self.access(value, [loop(name) for name in (element_loops(frame) if type.factors else ())])
+
+    def _logical(self, value: str) -> Access:
+        """*value* at the element of its logical axes, row-major over time, sample and the user's axes."""
+        type = self.types[value]
+        names = iter(element_loops(type))
+        index: list[Index] = []
+        for axis in type.axes:
+            terms: list[tuple[str, int]] = []
+            for extent in axis:
+                terms = [(name, step * extent) for name, step in terms] + [(next(names), 1)]
+            index.append(Index(tuple(terms)))
+        return Access(value, (*self.lead(type), *index))
+
+
+def element_loops(type: Type) -> tuple[str, ...]:
+    """Names of the loops that walk the elements of *type*, one a factor: ``c`` channels, ``p`` rows, ``q`` columns.
+
+    Of a weight: ``c`` outputs, ``k`` inputs, ``r`` and ``s`` taps.
+    """
+    names = ("c", "k", "r", "s") if type.weight else ("c", "p", "q")
+    return tuple(names[k] if k < len(names) else f"k{k}" for k in range(len(type.factors)))

@@ -1,0 +1,1 @@
+"""The steps from graph to program: one file a step."""

@@ -1,0 +1,143 @@
+"""From a mapping to a stage: buffers with their homes, and the tree of loops with moves and computations in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...source import TargetError
+from ..ir.schedule import Buffer, Decision, Explanation, For, Stage, Step, Tree, present
+from ..ir.statement import Contraction, Elementwise, Statement, Window
+from .mapping import Request, choose
+from .operands import Operand, operands_of
+
+ALIGNMENT = 8
+"""Bytes on which every buffer begins."""
+
+
+def build_stage(request: Request, op: str) -> Stage:
+    """The stage of a request: mapped, with its buffers allocated, and its tree."""
+    mapping, explanation = choose(request)
+    operands = operands_of(
+        request.statement, request.phase, request.types, request.target, request.steps, request.batch
+    )
+    loops = nest(request.statement, mapping)
+    buffers = allocate(request, tuple(_buffer(operand, loops, mapping) for operand in operands))
+    tree = _tree(request.statement, operands, buffers, loops, mapping)
+    return Stage(
+        request.name,
+        op,
+        request.layer,
+        request.phase,
+        request.statement,
+        mapping,
+        buffers,
+        tree,
+        _bound_by(explanation, request, buffers),
+        request.place,
+    )
+
+
+def nest(statement: Statement, mapping: Decision) -> tuple[str, ...]:
+    """The loops that are instructions, outermost first."""
+    extents = dict(statement.extents)
+    if mapping.split is not None:
+        extents[mapping.split] = max(extent for _, extent in mapping.shares)
+    return present(mapping.order, mapping.tiles, extents)
+
+
+def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision) -> Buffer:
+    depth = max((place + 1 for place, name in enumerate(loops) if name in operand.loops), default=0)
+    extents = tuple(int(extent) for extent in operand.extents(mapping.tiles)) or (1,)
+    return Buffer(
+        operand.use,
+        operand.role,
+        operand.format.name,
+        operand.axes,
+        extents,
+        operand.strides(extents),
+        int(operand.bytes(mapping.tiles)),
+        depth,
+        2 if depth and operand.doubled else 1,
+    )
+
+
+def allocate(request: Request, buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
+    """Every buffer in the first memory of its role that has room; stages follow one another, so each starts empty."""
+    used = dict.fromkeys(range(len(request.target.memories)), 0)
+    placed: list[Buffer] = []
+    for buffer in buffers:
+        size = -(-buffer.bytes // ALIGNMENT) * ALIGNMENT
+        for memory in request.target.memory_for(buffer.role):
+            if used[memory] + size * buffer.ring <= request.target.memories[memory].bytes:
+                placed.append(replace(buffer, bytes=size, memory=memory, address=used[memory]))
+                used[memory] += size * buffer.ring
+                break
+        else:
+            raise TargetError.at(
+                request.place,
+                f"{request.layer} ({request.phase}): no memory of `{request.target.name}` has "
+                f"{size * buffer.ring} bytes left for {buffer.role}",
+                hints=("a smaller --batch", "a target with more memory"),
+            )
+    return tuple(placed)
+
+
+def _tree(
+    statement: Statement,
+    operands: tuple[Operand, ...],
+    buffers: tuple[Buffer, ...],
+    loops: tuple[str, ...],
+    mapping: Decision,
+) -> Tree:
+    depth_of = {buffer.name: buffer.depth for buffer in buffers}
+    before: dict[int, list[Step]] = {}
+    after: dict[int, list[Step]] = {}
+    for operand in operands:
+        if operand.moves and not operand.writes:
+            step = Step("load", "load", (), (operand.use,), operand.value)
+            before.setdefault(depth_of[operand.use], []).append(step)
+    if isinstance(statement, Contraction):
+        reads = ("bias", "acc") if statement.bias is not None else ("acc",)
+        after.setdefault(depth_of["out"], []).append(Step("vector", "drain", reads, ("out",)))
+    for operand in operands:
+        if operand.moves and operand.writes:
+            step = Step("store", "store", (operand.use,), (), operand.value)
+            after.setdefault(depth_of[operand.use], []).append(step)
+    body: Tree = (_compute(statement, operands),)
+    for depth in range(len(loops), -1, -1):
+        body = (*before.get(depth, ()), *body, *after.get(depth, ()))
+        if depth:
+            name = loops[depth - 1]
+            body = (For(name, mapping.tiles[name], body),)
+    return body
+
+
+def _compute(statement: Statement, operands: tuple[Operand, ...]) -> Step:
+    uses = {operand.use for operand in operands}
+    match statement:
+        case Contraction():
+            reads = tuple(use for use in ("left", "right") if use in uses)
+            return Step(statement.engine, "contract", reads, ("acc",))
+        case Elementwise():
+            states = tuple(operand.use for operand in operands if not operand.moves)
+            writes = tuple(operand.use for operand in operands if operand.writes)
+            return Step("vector", "run", tuple(statement.reads) + states, writes + states)
+        case Window(kind="max"):
+            return Step("vector", "poolmax", ("source",), ("out", "tap"))
+        case Window(kind="sum"):
+            return Step("vector", "poolsum", ("source",), ("out",))
+        case Window():
+            return Step("vector", "unpool", ("source", "tap"), ("out",))
+
+
+def _bound_by(explanation: Explanation, request: Request, buffers: tuple[Buffer, ...]) -> Explanation:
+    """What keeps tiles from growing: the memory that is fullest, unless the tiles cover everything."""
+    if explanation.binds:
+        return explanation
+    used: dict[int, int] = {}
+    for buffer in buffers:
+        used[buffer.memory] = used.get(buffer.memory, 0) + buffer.bytes * buffer.ring
+    fullest = max(used, key=lambda memory: used[memory] / request.target.memories[memory].bytes)
+    memory = request.target.memories[fullest]
+    share = 100 * used[fullest] / memory.bytes
+    return replace(explanation, binds=f"`{memory.name}`: {used[fullest]} of {memory.bytes} bytes ({share:.0f} %)")

@@ -1,0 +1,324 @@
+"""From a network to its training graph: entries ``init``, ``train_step`` and ``infer`` under a learning rule.
+
+Forward nodes run once where nothing that they read changes with time, else in the sweep upwards; the loss follows.
+Downwards, each node's adjoints follow in reverse order, where an error comes from the loss and a parameter lies
+behind; the errors of several readers are added in the order of the readers.  Adjoints of nodes that run once, sums
+of their errors and updates come last.  (`training.rule` says what a rule may change about this.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from ...source import SourceError
+from ..ir.graph import Network, Node, Phase, Procedure, Region, Setting, Training, Variable
+from ..ir.types import Type
+from ..ops.initialisers import INITIALISERS, Initialiser
+from ..ops.losses import Loss
+from ..ops.op import OPS, WORKING, Adjoint, SettingFault, ShapeFault, called
+from ..ops.optimizers import Optimizer
+from ..training.rule import Rule
+from .input_coding import code_inputs
+from .prune import prune
+from .training_options import TrainingOptions
+
+ARGUMENTS = (
+    ("valid", "u32"),
+    ("learning_rate", "f32"),
+    ("loss_scale", "f32"),
+    ("seed", "u32"),
+    ("step", "u32"),
+    ("correction1", "f32"),
+    ("correction2", "f32"),
+)
+"""The host's scalars: samples that count, the optimizer's rate, the loss scale, the two numbers that key random
+numbers (`step` counts optimizer steps), and ``1 - beta**(step + 1)`` of Adam's two moments."""
+
+RESULTS = ("loss", "correct", "logits")
+
+
+def build_training(network: Network, options: TrainingOptions) -> Training:
+    """The training graph of *network*; SourceError where the rule or the loss cannot train it."""
+    network = _living(code_inputs(network, options.coding))
+    rule, loss = options.the_rule, options.the_loss
+    reasons = rule.admits(network)
+    if reasons:
+        place = network.place
+        raise SourceError.at(place, f"{options.rule} cannot train {network.name}: {'; '.join(reasons)}")
+    if rule.template == "up" and not loss.online:
+        message = f"{options.rule} needs the error of a step in that step, and {loss.name} knows it after the last"
+        raise SourceError.at(network.place, message)
+    return _Builder(network, options, rule, loss, options.the_optimizer).training()
+
+
+def _living(network: Network) -> Network:
+    """Without the nodes that nothing leads from to the result."""
+    if len(network.results) != 1:
+        message = f"training needs a network with one result, and {network.name} has {len(network.results)}"
+        raise SourceError.at(network.place, message)
+    wanted = set(network.results)
+    kept: list[Node] = []
+    for node in reversed(network.nodes):
+        if wanted & set(node.results):
+            wanted.update(node.operands)
+            kept.append(node)
+    return replace(network, nodes=tuple(reversed(kept)))
+
+
+@dataclass
+class _Builder:
+    """A training graph under construction."""
+
+    network: Network
+    options: TrainingOptions
+    rule: Rule
+    loss: Loss
+    optimizer: Optimizer
+
+    def __post_init__(self) -> None:
+        (self.result,) = self.network.results
+        self.types = self.network.types
+        self.inputs = self._inputs()
+        self.parameters = [node for node in self.network.nodes if node.op == "parameter"]
+        self.nodes = [
+            replace(node, layer=node.layer or node.results[0], phase="FP")
+            for node in self.network.nodes
+            if node.op != "parameter"
+        ]
+        self.errors = _Errors(self.types, self._readers())
+        self._check_names()
+
+    def training(self) -> Training:
+        """All of it."""
+        variables = tuple(self._variables())
+        names = {variable.name for variable in variables}
+        handed = (*(port.name for port in self.network.ports), *self.inputs)
+        init = Procedure("init", (), (Region("once", tuple(self._init())),), ())
+        step = Procedure("train_step", handed, self._train_step(), RESULTS)
+        infer = Procedure("infer", handed, self._forward(), RESULTS)
+        return Training(
+            self.network.name,
+            self.options.steps,
+            self.options.batch,
+            variables,
+            ARGUMENTS,
+            tuple(prune(procedure, names) for procedure in (init, step, infer)),
+            self.options.settings,
+        )
+
+    def _inputs(self) -> dict[str, Type]:
+        """What the host hands in beside the ports, by name."""
+        node = self.network.producer(self.result)
+        place = self.network.place if node is None else node.place
+        y = self.types[self.result]
+        try:
+            inputs = self.loss.inputs(y)
+        except ShapeFault as fault:
+            raise SourceError.at(place, fault.message) from fault
+        if not y.timed:
+            message = f"{self.result} does not change with time: a network needs a neuron, or a timed port"
+            raise SourceError.at(place, message)
+        return inputs
+
+    def _check_names(self) -> None:
+        """SourceError where the network has a name that the training graph needs."""
+        taken = {*RESULTS, *self.inputs, "loss.seed"}
+        for name, place in [(port.name, port.place) for port in self.network.ports] + [
+            (name, node.place) for node in self.network.nodes for name in node.results
+        ]:
+            if name in taken or name.startswith("d."):
+                raise SourceError.at(place, f"the name {name} belongs to the training graph; call it something else")
+
+    def _variables(self) -> Iterator[Variable]:
+        for port in self.network.ports:
+            yield Variable(port.name, port.type, "input")
+        for name, type in self.inputs.items():
+            yield Variable(name, type, "label" if name == "label" else "input")
+        for node in self.parameters:
+            name, layer, (type,) = node.results[0], _owner(node), node.types
+            yield Variable(name, type, "parameter", layer)
+            yield Variable(f"{name}.master", type.with_(format="f32"), "master", layer)
+            for state in self.optimizer.states:
+                yield Variable(f"{name}.{state}", type.with_(format="f32"), "optimizer", layer)
+
+    def _init(self) -> Iterator[Node]:
+        """Masters are drawn and rounded to working copies; optimizer states are zero."""
+        for node in self.parameters:
+            name, layer, (type,) = node.results[0], _owner(node), node.types
+            master = type.with_(format="f32")
+            word, settings = _initialiser(node, type)
+            pair = (name, f"{name}.master")
+            yield Node(pair, word, (), settings, (type, master), layer, "UP", node.place)
+            for state in self.optimizer.states:
+                yield Node((f"{name}.{state}",), "zeros", (), {}, (master,), layer, "UP", node.place)
+
+    def _forward(self) -> tuple[Region, ...]:
+        """What runs once, and the sweep upwards with the loss."""
+        static = tuple(node for node in self.nodes if not node.types[0].timed)
+        moving = tuple(node for node in self.nodes if node.types[0].timed)
+        results = tuple("loss.seed" if name == "seed" else name for name in self.loss.results)
+        types = self.loss.loss_types(self.types[self.result])
+        settings = self._settings(self.options.loss)
+        loss = Node(results, self.loss.name, (self.result, *self.inputs), settings, types, "loss", "FP")
+        return Region("once", static), Region("up", (*moving, loss))
+
+    def _train_step(self) -> tuple[Region, ...]:
+        static, up = self._forward()
+        self._backward()
+        steps, once = tuple(self.errors.steps), Region("once", (*self.errors.once, *self._updates()))
+        if self.rule.template == "up":
+            return static, Region("up", (*up.nodes, *steps)), once
+        return static, up, Region("down", steps), once
+
+    def _backward(self) -> None:
+        """Adjoints: those of every step, and those that run once."""
+        errors = self.errors
+        self._seed()
+        for node in reversed(self.nodes):
+            if node.results[0] in errors.readers:
+                error = errors.total(node.results[0], node)
+                served = [(adjoint, value) for adjoint, value in self._adjoints(node) if value in errors.readers]
+                names = [errors.name(value) for _, value in reversed(served)]
+                for adjoint, value in served:
+                    made = self._adjoint(node, adjoint, error)
+                    errors.add(value, names.pop(), made, adjoint.sums, node.types[0].timed)
+        for node in self.parameters:
+            if node.results[0] in errors.readers:
+                errors.total(node.results[0], node)
+
+    def _readers(self) -> dict[str, int]:
+        """How many errors reach each value that a parameter lies behind."""
+        behind = {name for node in self.parameters for name in node.results}
+        for node in self.nodes:
+            if any(name in behind for name in node.operands):
+                behind.add(node.results[0])
+        readers = {self.result: 1} if self.result in behind else {}
+        for node in reversed(self.nodes):
+            if node.results[0] in readers:
+                for _, value in self._adjoints(node):
+                    if value in behind:
+                        readers[value] = readers.get(value, 0) + 1
+        return readers
+
+    def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, str]]:
+        """The adjoints of *node* with the value that each serves, in the order of the operands."""
+        for adjoint in OPS[node.op].adjoints:
+            value = _operand(node, adjoint.of)
+            if value is not None:
+                yield adjoint, value
+
+    def _adjoint(self, node: Node, adjoint: Adjoint, error: str) -> Node:
+        """The node of an adjoint; its result gets its name from `_Errors`."""
+        names = {"error": error} | dict(zip(OPS[node.op].results, node.results, strict=True))
+        reads = [names.get(name) or _operand(node, name) for name in adjoint.reads]
+        facet = adjoint.facet
+        if facet == "adjoint" and self.rule.carry == "none":
+            facet = "adjoint_local"
+        operands = tuple(name for name in reads if name is not None)
+        return replace(node, results=(), op=f"{node.op}.{facet}", operands=operands, types=(), phase=adjoint.phase)
+
+    def _seed(self) -> None:
+        """The error of the network's result."""
+        names = dict(zip(self.loss.operands, (self.result, *self.inputs), strict=True)) | {"seed": "loss.seed"}
+        reads = tuple(names[name] for name in self.loss.reads)
+        settings = self._settings(self.options.loss)
+        if self.result in self.errors.readers:
+            node = Node((), f"{self.loss.name}.error", reads, settings, (), "loss", "BP")
+            self.errors.add(self.result, self.errors.name(self.result), node, sums=False, timed=True)
+
+    def _updates(self) -> list[Node]:
+        """New parameters from their gradients."""
+        found: list[Node] = []
+        settings = {key: value for key, value in self._settings(self.options.optimizer).items() if key != "lr"}
+        for node in self.parameters:
+            name, layer, (type,) = node.results[0], _owner(node), node.types
+            if name in self.errors.readers:
+                states = tuple(f"{name}.{state}" for state in self.optimizer.states)
+                master = type.with_(format="f32")
+                types = (type, master, *(master for _ in states))
+                reads = (f"{name}.master", f"d.{name}", *states)
+                results = (name, f"{name}.master", *states)
+                found.append(Node(results, self.optimizer.name, reads, settings, types, layer, "UP", node.place))
+        return found
+
+    def _settings(self, call: Setting) -> dict[str, Setting]:
+        """The settings of a call that are not an operator's defaults."""
+        name, given = called(call)
+        defaults = OPS[name].settings()
+        return {key: value for key, value in given.items() if value != defaults[key].default}
+
+
+@dataclass
+class _Errors:
+    """Errors on their way: *readers* tells how many reach a value; nodes of every step, and of once."""
+
+    types: Mapping[str, Type]
+    readers: Mapping[str, int]
+    steps: list[Node] = field(default_factory=list[Node])
+    once: list[Node] = field(default_factory=list[Node])
+    arrived: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    def name(self, value: str) -> str:
+        """A name for the error of *value* from the last of its readers that has none yet."""
+        count, known = self.readers[value], self.arrived.setdefault(value, [])
+        known.insert(0, f"d.{value}" if count == 1 else f"d.{value}.part{count - len(known)}")
+        return known[0]
+
+    def add(self, value: str, name: str, node: Node, sums: bool, timed: bool) -> None:
+        """The error of *value* called *name*, made by *node* in every step (*timed*).
+
+        *sums* says that the node sums over time by itself where the value does not change with time.
+        """
+        type = self.types[value]
+        error = error_type(type)
+        if timed and type.batched and not type.timed and not sums:
+            moving = replace(node, results=(f"{name}.steps",), types=(error.with_(timed=True),))
+            total = Node((name,), "time_sum", moving.results, {}, (error,), node.layer, node.phase, node.place)
+            self.steps += [moving, total]
+        else:
+            (self.steps if timed else self.once).append(replace(node, results=(name,), types=(error,)))
+
+    def total(self, value: str, node: Node) -> str:
+        """The name of the whole error of *value*; several are added two by two, rounded each time."""
+        names = self.arrived[value]
+        done, layer = names[0], node.layer or _owner(node)
+        type = error_type(self.types[value])
+        phase: Phase = "BP" if type.batched else "WG"
+        for number, name in enumerate(names[1:], 2):
+            result = f"d.{value}" if number == len(names) else f"d.{value}.sum{number}"
+            (self.steps if type.timed else self.once).append(
+                Node((result,), "add", (done, name), {}, (type,), layer, phase, node.place)
+            )
+            done = result
+        return done
+
+
+def error_type(type: Type) -> Type:
+    """The type of the error of a value (f16, of every sample) or of the gradient of a parameter (f32)."""
+    return type.with_(format=WORKING if type.batched else "f32", scale=1.0)
+
+
+def _owner(node: Node) -> str:
+    """The layer that a parameter belongs to: ``c1`` of ``c1.w``."""
+    name = node.results[0]
+    return node.layer or name.rpartition(".")[0] or name
+
+
+def _operand(node: Node, role: str) -> str | None:
+    """The value that plays *role* among operands and parameters; None where the operator goes without."""
+    kind = OPS[node.op]
+    roles = (*kind.operands, *kind.parameters)
+    return dict(zip(roles, node.operands, strict=False)).get(role)
+
+
+def _initialiser(node: Node, type: Type) -> tuple[str, dict[str, Setting]]:
+    """Name and settings of a parameter's initialiser; SourceError where it has none such."""
+    try:
+        word, settings = called(node.settings.get("init", "kaiming_uniform" if type.weight else "zeros"))
+        kind = INITIALISERS[word]
+        made: Initialiser = kind.make(settings)
+        made.draw(type, node.results[0])
+    except (LookupError, SettingFault) as error:
+        raise SourceError.at(node.place, str(error)) from error
+    return word, settings

@@ -1,0 +1,203 @@
+"""From a schedule to streams: every unit of every core walks its own part of each stage's tree.
+
+Hand-over of a buffer.  The producer waits for a *free* tile, fills it, posts *full*; each consumer waits for *full*,
+uses it, posts *free*.  Both do so in the loop body in which the buffer is filled anew, so the k-th wait meets the k-th
+post whatever loops turn inside.  Consumers grant the ring's tiles when a stage begins and the producer collects them
+when it ends: every semaphore is left as it was found.
+
+Stages follow one another through DRAM: a core's store unit tells its load unit that its last burst has landed, the
+load units of all cores meet, and only then does anything of the next stage move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ...isa.instruction import UNITS, Instruction
+from ...isa.instructions.control import Barrier, End, Halt, Loop, Post, Wait
+from ...isa.program import Debug, Stream, Symbol
+from ..ir.schedule import Buffer, For, OnCore, Stage, Step, Tree
+from .instructions import StepWriter
+
+
+@dataclass
+class Writer:
+    """One stream under construction."""
+
+    core: int
+    unit: str
+    instructions: list[Instruction] = field(default_factory=list[Instruction])
+    debug: list[Debug] = field(default_factory=list[Debug])
+
+    def put(self, debug: Debug, *instructions: Instruction) -> None:
+        """Append instructions that serve *debug*."""
+        self.instructions += instructions
+        self.debug += [debug] * len(instructions)
+
+
+@dataclass
+class Semaphores:
+    """Semaphore numbers: one for each pair of units, purpose and place among the buffers of a stage.
+
+    The same key has one posting and one waiting unit in every stage, so stages may share it.
+    """
+
+    numbers: dict[tuple[str, str, str, int], int] = field(default_factory=dict[tuple[str, str, str, int], int])
+
+    def number(self, poster: str, waiter: str, purpose: str, place: int) -> int:
+        """The semaphore that *poster* posts and *waiter* waits for."""
+        return self.numbers.setdefault((poster, waiter, purpose, place), len(self.numbers))
+
+
+@dataclass(frozen=True)
+class Link:
+    """A buffer between its producer and one of its consumers, with its two semaphores."""
+
+    buffer: Buffer
+    producer: str
+    consumer: str
+    full: int
+    free: int
+
+
+def emit_entry(
+    stages: Sequence[Stage],
+    symbols: Mapping[str, Symbol],
+    programs: Callable[[Stage], tuple[int, tuple[str, ...]]],
+    cores: int,
+    inner: Mapping[str, int],
+    semaphores: Semaphores,
+) -> tuple[Stream, ...]:
+    """The streams of one entry.
+
+    *symbols* gives the symbol of every value (aliases resolved), *programs* the number and operands of the element
+    program of a stage, *inner* the dataflow inside each engine's array.
+    """
+    writers = {(core, unit): Writer(core, unit) for core in range(cores) for unit in UNITS}
+    landed = semaphores.number("store", "load", "landed", 0)
+    before: Stage | None = None
+    for stage in stages:
+        debug = Debug(stage.node, stage.phase, stage.place)
+        for core in range(cores):
+            _meet(writers[core, "load"], debug, before, cores, landed)
+        for core in stage.active:
+            _emit_stage(stage, core, writers, debug, symbols, programs, inner, semaphores)
+            writers[core, "store"].put(debug, Post(landed, core))
+        before = stage
+    for (core, unit), writer in writers.items():
+        if unit == "load" and before is not None and core in before.active:
+            writer.put(Debug(before.node, before.phase, before.place), Wait(landed))
+        if writer.instructions:
+            writer.put(Debug(), Halt())
+    return tuple(
+        Stream(writer.core, writer.unit, tuple(writer.instructions), tuple(writer.debug))
+        for writer in writers.values()
+        if writer.instructions
+    )
+
+
+def _meet(writer: Writer, debug: Debug, before: Stage | None, cores: int, landed: int) -> None:
+    """A load unit at the border between two stages."""
+    if before is None:
+        return
+    if writer.core in before.active:
+        writer.put(debug, Wait(landed))
+    if cores > 1:
+        writer.put(debug, Barrier(cores))
+
+
+def _emit_stage(
+    stage: Stage,
+    core: int,
+    writers: Mapping[tuple[int, str], Writer],
+    debug: Debug,
+    symbols: Mapping[str, Symbol],
+    programs: Callable[[Stage], tuple[int, tuple[str, ...]]],
+    inner: Mapping[str, int],
+    semaphores: Semaphores,
+) -> None:
+    on = OnCore(stage, core)
+    steps = StepWriter(on, symbols, programs, inner)
+    links = _links(stage, semaphores)
+    for unit in UNITS:
+        own = [step for _, step in stage.steps() if step.unit == unit]
+        if not own:
+            continue
+        writer = writers[core, unit]
+        for step in own:
+            writer.put(debug, *steps.describe(unit, step))
+        for link in links:
+            if link.consumer == unit:
+                writer.put(debug, *[Post(link.free, core)] * link.buffer.ring)
+        _walk(stage.tree, 0, unit, on, steps, links, writer, debug)
+        for link in links:
+            if link.producer == unit:
+                writer.put(debug, *[Wait(link.free)] * link.buffer.ring)
+
+
+def _links(stage: Stage, semaphores: Semaphores) -> tuple[Link, ...]:
+    """Every hand-over of a stage, in the order of its buffers."""
+    links: list[Link] = []
+    counts: dict[tuple[str, str], int] = {}
+    for buffer in stage.buffers:
+        producers = [step.unit for _, step in stage.steps() if buffer.name in step.writes]
+        consumers = [step.unit for _, step in stage.steps() if buffer.name in step.reads]
+        producer = producers[0]
+        for consumer in dict.fromkeys(consumers):
+            if consumer == producer:
+                continue
+            place = counts.get((producer, consumer), 0)
+            counts[producer, consumer] = place + 1
+            full = semaphores.number(producer, consumer, "full", place)
+            free = semaphores.number(consumer, producer, "free", place)
+            links.append(Link(buffer, producer, consumer, full, free))
+    return tuple(links)
+
+
+def _walk(
+    tree: Tree,
+    depth: int,
+    unit: str,
+    on: OnCore,
+    steps: StepWriter,
+    links: tuple[Link, ...],
+    writer: Writer,
+    debug: Debug,
+) -> None:
+    """The instructions of *unit* in *tree*: loops that hold steps of its own, and the hand-overs around them."""
+    touched = [_touched(child, unit) for child in tree]
+    for place, child in enumerate(tree):
+        if touched[place] is None:
+            continue
+        home = [link for link in links if link.buffer.depth == depth and unit in (link.producer, link.consumer)]
+        for link in home:
+            if _first(touched, link.buffer.name) == place:
+                writer.put(debug, Wait(link.free if link.producer == unit else link.full))
+        if isinstance(child, For):
+            register = on.register(child.loop)
+            writer.put(debug, Loop(register, child.tile, on.extents[child.loop]))
+            _walk(child.body, depth + 1, unit, on, steps, links, writer, debug)
+            writer.put(debug, End(register))
+        else:
+            writer.put(debug, steps.instruction(child))
+        for link in home:
+            if _last(touched, link.buffer.name) == place:
+                semaphore = link.full if link.producer == unit else link.free
+                writer.put(debug, Post(semaphore, on.core))
+
+
+def _touched(child: For | Step, unit: str) -> frozenset[str] | None:
+    """Buffers that *unit* touches in *child*; None where it has no step there."""
+    if isinstance(child, Step):
+        return frozenset(child.reads + child.writes) if child.unit == unit else None
+    below = [found for found in (_touched(inner, unit) for inner in child.body) if found is not None]
+    return frozenset().union(*below) if below else None
+
+
+def _first(touched: Sequence[frozenset[str] | None], name: str) -> int:
+    return next((place for place, names in enumerate(touched) if names and name in names), -1)
+
+
+def _last(touched: Sequence[frozenset[str] | None], name: str) -> int:
+    return max((place for place, names in enumerate(touched) if names and name in names), default=-1)

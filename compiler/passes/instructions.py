@@ -1,0 +1,180 @@
+"""The instruction of a step, and the view registers that it needs first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ...isa.instruction import Instruction
+from ...isa.instructions.engine import Dense, Gate, Outer
+from ...isa.instructions.move import Load, Store
+from ...isa.instructions.vector import Drain, PoolMax, PoolSum, Run, Unpool
+from ...isa.program import Symbol
+from ..ir.schedule import Buffer, OnCore, Stage, Step
+from ..ir.statement import Contraction, Elementwise, Window
+from .views import (
+    compute_axes,
+    compute_view,
+    dram_view,
+    identity_view,
+    move_view,
+    strides_of,
+    window_bound,
+)
+
+ENGINES: dict[str, type[Gate] | type[Dense] | type[Outer]] = {"fp": Gate, "bp": Dense, "wg": Outer}
+
+
+class StepWriter:
+    """Instructions of one stage on one core.  `describe` comes first; it gives the step its view registers."""
+
+    def __init__(
+        self,
+        on: OnCore,
+        symbols: Mapping[str, Symbol],
+        programs: Callable[[Stage], tuple[int, tuple[str, ...]]],
+        inner: Mapping[str, int],
+    ) -> None:
+        self.on = on
+        self.symbols = symbols
+        self.programs = programs
+        self.inner = inner
+        self.buffers = on.stage.by_name
+        self.views: dict[tuple[str, int], int] = {}
+        self.used: dict[str, int] = {}
+
+    def describe(self, unit: str, step: Step) -> list[Instruction]:
+        """View registers of *step*, which *unit* sets up when the stage begins."""
+        first = self.used.get(unit, 0)
+        self.views[unit, id(step)] = first
+        match step.kind:
+            case "load":
+                groups = self._move(first, step.writes[0], step.value, writes=False)
+            case "store":
+                groups = self._move(first, step.reads[0], step.value, writes=True)
+            case "contract":
+                groups = self._contract(first, step)
+            case "drain":
+                axes = self._drain_axes()
+                names = ["out", "acc", *(["bias"] if "bias" in step.reads else [])]
+                groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
+            case "run":
+                groups = self._run(first)
+            case _:
+                groups = self._window(first, step)
+        self.used[unit] = first + len(groups)
+        assert self.used[unit] <= 64, f"{self.on.stage.node}: {unit} needs {self.used[unit]} view registers"
+        return [word for group in groups for word in group]
+
+    def instruction(self, step: Step) -> Instruction:
+        """The instruction of *step*."""
+        view = self.views[step.unit, id(step)]
+        statement = self.on.stage.statement
+        match step.kind:
+            case "load":
+                return Load(view, view + 1)
+            case "store":
+                return Store(view + 1, view)
+            case "run":
+                assert isinstance(statement, Elementwise)
+                return Run(self.programs(self.on.stage)[0], view, self.on.mask(("t",)))
+            case "contract" | "drain":
+                assert isinstance(statement, Contraction)
+                if step.kind == "drain":
+                    biased = "bias" in step.reads
+                    return Drain(view, view + 1, view + 2 if biased else 0, int(biased), statement.scale)
+                engine = ENGINES[step.unit]
+                ones = int("left" not in step.reads)
+                fresh = self.on.mask(statement.summed)
+                return engine(view, view + 1, view + 2, fresh, self.inner[step.unit], ones)
+            case _:
+                assert isinstance(statement, Window)
+                return self._pool(statement, step.kind, view)
+
+    def _pool(self, statement: Window, kind: str, view: int) -> Instruction:
+        taps = len(statement.taps)
+        if kind == "poolmax":
+            units = [*self._tap_strides(self.buffers["source"], statement), 1]
+            return PoolMax(view, view + 1, view + 2, taps, units[0], units[1])
+        if kind == "poolsum":
+            return PoolSum(view, view + 1, taps, statement.scale)
+        steps = (*statement.step, 0)
+        return Unpool(view, view + 1, view + 2, taps, statement.first, steps[0], steps[1])
+
+    def _move(self, first: int, name: str, value: str, writes: bool) -> list[list[Instruction]]:
+        buffer = self.buffers[name]
+        here = move_view(first, self.on, buffer)
+        return [here, dram_view(first + 1, self.on, buffer, self.symbols[value], writes)]
+
+    def _drain_axes(self) -> tuple[str, ...]:
+        statement = self.on.stage.statement
+        assert isinstance(statement, Contraction)
+        return tuple(name for name in compute_axes(self.on, statement) if name not in statement.summed)
+
+    def _contract(self, first: int, step: Step) -> list[list[Instruction]]:
+        axes = compute_axes(self.on, self.on.stage.statement)
+        acc = self.buffers["acc"]
+        groups = [compute_view(first, self.on, acc, axes)]
+        for place, name in enumerate(("left", "right"), start=1):
+            buffer = self.buffers.get(name) if name in step.reads else None
+            groups.append(compute_view(first + place, self.on, buffer or self._nothing(acc), axes))
+        return groups
+
+    def _nothing(self, acc: Buffer) -> Buffer:
+        """A stand-in for an operand that the instruction does not read: f16 at the accumulator, strides 0."""
+        return Buffer("nothing", acc.role, "f16", (), (), (), acc.bytes, 0, 1, acc.memory, acc.address)
+
+    def _run(self, first: int) -> list[list[Instruction]]:
+        statement = self.on.stage.statement
+        assert isinstance(statement, Elementwise)
+        axes = compute_axes(self.on, statement)
+        groups: list[list[Instruction]] = []
+        for place, use in enumerate(self.programs(self.on.stage)[1]):
+            kind, colon, name = use.partition(":")
+            if colon and kind == "index":
+                groups.append(identity_view(first + place, self.on, axes, {name: 1}, 0))
+            elif colon:
+                symbol = self.symbols[name]
+                lead = [extent for extent in (symbol.steps, symbol.samples) if extent]
+                steps, start = strides_of(statement.random[name], [*lead, *symbol.shape])
+                groups.append(identity_view(first + place, self.on, axes, steps, start))
+            else:
+                groups.append(compute_view(first + place, self.on, self.buffers[use], axes))
+        return groups
+
+    def _window(self, first: int, step: Step) -> list[list[Instruction]]:
+        statement = self.on.stage.statement
+        assert isinstance(statement, Window)
+        axes = compute_axes(self.on, statement)
+        outer = axes[: len(axes) - len(statement.taps)]
+        source = self.buffers["source"]
+        groups = [compute_view(first, self.on, self.buffers["out"], outer)]
+        if "tap" in self.buffers:
+            over = outer if step.kind == "poolmax" else axes
+            groups.append(compute_view(first + 1, self.on, self.buffers["tap"], over))
+        group = compute_view(first + len(groups), self.on, source, axes)
+        if step.kind == "poolmax":
+            group = self._bounded(group, first + len(groups), axes, source, statement)
+        return [*groups, group]
+
+    def _bounded(
+        self, group: list[Instruction], view: int, axes: tuple[str, ...], source: Buffer, statement: Window
+    ) -> list[Instruction]:
+        """The source's view with what its tap axes must know where windows leave the source."""
+        words = list(group)
+        strides = self._tap_strides(source, statement)
+        for tap, unit in zip(statement.taps, strides, strict=True):
+            axis = next(axis for axis in source.axes if tap in dict(axis.terms))
+            others = [name for name, _ in axis.terms if name != tap]
+            number = axes.index(tap)
+            words = [word for word in words if not (hasattr(word, "axis") and getattr(word, "axis", -1) == number)]
+            stride = dict(axis.terms)[tap] * unit
+            words += window_bound(view, self.on, number, tap, others[0], axis, stride)
+        return words
+
+    def _tap_strides(self, source: Buffer, statement: Window) -> list[int]:
+        """Bits between neighbouring positions of the source along the axis of each tap."""
+        found: list[int] = []
+        for tap in statement.taps:
+            place = next(k for k, axis in enumerate(source.axes) if tap in dict(axis.terms))
+            found.append(source.strides[place])
+        return found

@@ -1,0 +1,92 @@
+"""The DRAM map: a symbol for every value that a stage or the host touches, in canonical layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ...isa.program import Symbol
+from ...isa.target import Target
+from ...source import NOWHERE, TargetError
+from ..ir.graph import Training
+from ..ir.types import Type
+
+ALIGNMENT = 64
+"""Bytes on which every symbol begins: a whole number of granules of common DRAM."""
+
+
+@dataclass(frozen=True)
+class DramValue:
+    """A value at home in DRAM: its type, role (see `Symbol`) and the layer that it belongs to."""
+
+    name: str
+    type: Type
+    role: str
+    layer: str
+
+
+def place_symbols(training: Training, values: Iterable[DramValue], target: Target) -> tuple[tuple[Symbol, ...], int]:
+    """Symbols in the order given, one behind the other, and the bytes of the whole image.
+
+    TargetError where the image is larger than the machine's DRAM: demand, bound, and what would help.
+    """
+    address = 0
+    symbols: list[Symbol] = []
+    for value in values:
+        symbol = symbol_of(value, training.steps, training.batch, address)
+        symbols.append(symbol)
+        address += -(-symbol.bytes // ALIGNMENT) * ALIGNMENT
+    if address > target.dram.bytes:
+        mib = 1 << 20
+        largest = sorted(symbols, key=lambda symbol: -symbol.bytes)[:3]
+        named = ", ".join(f"{symbol.name} {symbol.bytes / mib:.1f} MiB" for symbol in largest)
+        raise TargetError.at(
+            NOWHERE,
+            f"{training.name} needs {address / mib:.1f} MiB of DRAM; `{target.name}` has "
+            f"{target.dram.bytes / mib:.1f} MiB (short by {(address - target.dram.bytes) / mib:.1f} MiB); "
+            f"largest: {named}",
+            hints=("a smaller --batch", "fewer --steps", "a target with more DRAM"),
+        )
+    return tuple(symbols), address
+
+
+def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
+    """The symbol of *value* at *address*."""
+    type = value.type
+    return Symbol(
+        value.name,
+        type.format,
+        type.shape,
+        type.factors,
+        type.order,
+        steps if type.timed else 0,
+        batch if type.batched else 0,
+        value.role,
+        value.layer,
+        address,
+        type.scale,
+    )
+
+
+def roles(training: Training, aliases: Mapping[str, str]) -> dict[str, str]:
+    """Role of every value that a procedure makes: tape where a later region needs a timed value, result for the host."""
+    found: dict[str, str] = {}
+    for procedure in training.procedures:
+        made: dict[str, int] = {}
+        for place, region in enumerate(procedure.regions):
+            for node in region.nodes:
+                for operand in node.operands:
+                    name = aliases.get(operand, operand)
+                    if name in made and made[name] != place and found.get(name) == "value":
+                        found[name] = "tape"
+                for result, type in zip(node.results, node.types, strict=True):
+                    name = aliases.get(result, result)
+                    if result and name not in made:
+                        made[name] = place
+                        kind = "gradient" if type.weight else "value"
+                        found.setdefault(name, kind)
+        for result in procedure.results:
+            found[aliases.get(result, result)] = "result"
+    for variable in training.variables:
+        found[variable.name] = variable.role
+    return found

@@ -1,0 +1,363 @@
+"""Mapping: for one statement, choose dataflow, split over cores and tile sizes by predicted DRAM traffic.
+
+All combinations of a few tile sizes a loop are evaluated at once, as arrays: bytes of every operand, how often it is
+moved, and what the scratchpads must hold.  The winner moves the fewest bytes; among equals it makes the fewest moves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...isa.target import Target
+from ...numerics.formats import FORMATS
+from ...source import Place, SourceError, TargetError
+from ..dataflows.dataflow import DATAFLOWS
+from ..ir.schedule import ALWAYS, Decision, Explanation
+from ..ir.statement import Contraction, Elementwise, Statement, Window
+from ..ir.types import Type
+from .operands import Operand, operands_of, turns
+from .pins import Pin
+from .split import Split, named, splits
+
+Array = NDArray[np.int64]
+
+LARGEST_EXTENT = (1 << 23) - 1
+"""What an axis register can hold."""
+
+EXACT_GATED = 1 << 23
+"""Terms that a 64-bit accumulator holds whatever they are: 2^23 times the largest f16 stays below 2^63;
+2^47 products of two f16 likewise stay below 2^127."""
+
+EXACT_PRODUCTS = 1 << 47
+
+BLOCK = 64
+"""Channels of a block of a rounding sum."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be mapped: a statement of a node, and what bears on it."""
+
+    name: str
+    layer: str
+    phase: str
+    statement: Statement
+    types: Mapping[str, Type]
+    target: Target
+    cores: int
+    steps: int
+    batch: int
+    dataflow: str
+    pin: Pin
+    place: Place
+
+
+@dataclass(frozen=True)
+class _Choice:
+    mapping: Decision
+    cost: float
+    dram: int
+    feasible: int
+    candidates: int
+
+
+@dataclass(frozen=True)
+class _Shortage:
+    demand: int
+    capacity: int
+    memory: str
+    roles: str
+
+
+def choose(request: Request) -> tuple[Decision, Explanation]:
+    """The mapping of a statement that moves the fewest bytes; TargetError where none fits the machine."""
+    statement, pin = request.statement, request.pin
+    operands = operands_of(statement, request.phase, request.types, request.target, request.steps, request.batch)
+    _check_pin(request)
+    _check_machine(request)
+    found: list[_Choice] = []
+    shortages: list[_Shortage] = []
+    for split in _splits(request):
+        for dataflow, order in _orders(request):
+            outcome = _search(request, operands, split, dataflow, order)
+            (found if isinstance(outcome, _Choice) else shortages).append(outcome)  # type: ignore[arg-type]
+    if not found:
+        raise _infeasible(request, min(shortages, key=lambda short: short.demand - short.capacity))
+    found.sort(key=lambda choice: choice.cost)
+    best, *others = found
+    runner = next((c for c in others if c.mapping.dataflow != best.mapping.dataflow), others[0] if others else None)
+    explanation = Explanation(
+        candidates=sum(c.candidates for c in found),
+        feasible=sum(c.feasible for c in found),
+        dram=best.dram,
+        runner_up="" if runner is None else _label(runner.mapping),
+        runner_up_dram=0 if runner is None else runner.dram,
+        binds=f"pinned: {pin.text}" if pin.text else "",
+    )
+    return best.mapping, explanation
+
+
+def _label(mapping: Decision) -> str:
+    return f"{mapping.dataflow}, split {mapping.split or 'none'}"
+
+
+def _check_pin(request: Request) -> None:
+    extents = request.statement.extents
+    for name in request.pin.tiles:
+        if name not in extents:
+            known = ", ".join(extents)
+            message = f"--pin {request.pin.text}: {request.layer}.{request.phase.lower()} has no loop {name!r}"
+            if "*" in request.pin.text or "?" in request.pin.text:
+                continue
+            raise SourceError.at(request.place, f"{message}; its loops are {known}")
+
+
+def _check_machine(request: Request) -> None:
+    """TargetError where an engine cannot take the left operand, or a sum has more terms than an exact one may have."""
+    statement, target = request.statement, request.target
+    if not isinstance(statement, Contraction):
+        return
+    engine = target.engines[statement.engine]
+    left = "spike" if statement.left is None else request.types[statement.left.value].format
+    if left not in engine.left_formats:
+        raise TargetError.at(
+            request.place,
+            f"the {statement.engine.upper()} engine of `{target.name}` takes {', '.join(engine.left_formats)} on its "
+            f"left, and {request.layer} has {left} there",
+            hints=("a target with a multiplier path in that engine", "a coding of the input as spikes"),
+        )
+    if target.accumulators == "exact":
+        terms = math.prod(statement.extents[name] for name in statement.summed)
+        gated = left in ("spike", "u2", "u4", "u8", "u16")
+        weight = FORMATS[left].maximum if gated else 1
+        limit = EXACT_GATED if gated else EXACT_PRODUCTS
+        if terms * weight > limit:
+            raise TargetError.at(
+                request.place,
+                f"{request.layer} ({request.phase}) sums {terms} terms of {left}; an exact accumulator of "
+                f"`{target.name}` takes {limit // weight}",
+                hints=("a smaller --batch", "fewer --steps"),
+            )
+
+
+def _splits(request: Request) -> list[Split]:
+    if request.pin.split is None:
+        return splits(request.statement, request.cores)
+    from .split import shares, splittable
+
+    loop = named(request.statement, request.pin.split)
+    grains = splittable(request.statement)
+    if request.cores == 1 or loop is None or loop not in grains:
+        return splits(request.statement, request.cores)
+    return [Split(loop, shares(request.statement.extents[loop], request.cores, grains[loop]))]
+
+
+def _orders(request: Request) -> list[tuple[str, tuple[str, ...]]]:
+    statement = request.statement
+    if isinstance(statement, Contraction):
+        wanted = request.pin.dataflow or (None if request.dataflow == "auto" else request.dataflow)
+        names = list(DATAFLOWS) if wanted is None else [wanted]
+        return [(name, DATAFLOWS[name].order(statement)) for name in names]
+    loops = [name for name, _ in statement.loops if name != "t"]
+    if isinstance(statement, Window):
+        loops = [name for name in loops if name not in statement.taps]
+        timed = "t" in statement.extents
+        return [("elementwise", ("t", *loops) if timed else tuple(loops))]
+    return [("elementwise", (*loops, "t") if statement.steps else tuple(loops))]
+
+
+def _candidates(name: str, extent: int, fixed: bool, pinned: int | None) -> list[int]:
+    """Tile sizes worth a look for a loop of *extent*."""
+    if fixed or extent <= 1:
+        return [1 if name == "t" else max(extent, 1)]
+    if pinned is not None:
+        return [min(pinned, extent)]
+    sizes = {extent}
+    size = 1
+    while size < extent:
+        sizes.add(size)
+        size *= 2 if extent <= 128 or size < 16 else 4
+    sizes |= {-(-extent // parts) for parts in (2, 3)}
+    return sorted(sizes)
+
+
+def _cuttable(statement: Statement) -> frozenset[str]:
+    """Loops that may be cut into tiles.
+
+    Where two loops walk one axis together, a kernel tap (a loop of the weights) stays whole beside the pixels, and of
+    a channel that is ``group * size + channel`` only the group is cut.
+    """
+    loops = frozenset(name for name, extent in statement.loops if extent > 1)
+    match statement:
+        case Contraction():
+            weight = statement.target if statement.engine == "wg" else statement.right
+            whole: set[str] = set()
+            for access in (statement.target, statement.left, statement.right):
+                for index in access.index if access is not None else ():
+                    terms = sorted(((abs(c), name) for name, c in index.terms if c), reverse=True)
+                    if len(terms) < 2:
+                        continue
+                    if _nested(terms, statement.extents):
+                        whole |= {name for _, name in terms[1:]}
+                    else:
+                        whole |= {name for _, name in terms} & weight.loops
+            return loops - whole
+        case Elementwise():
+            return loops - ({statement.loops[-1][0]} if statement.reduces else set())
+        case Window():
+            return loops - set(statement.taps)
+
+
+def _nested(terms: list[tuple[int, str]], extents: Mapping[str, int]) -> bool:
+    """Whether *terms* (coefficient, loop), largest first, count like the digits of a number."""
+    reach = 1
+    for coefficient, name in reversed(terms):
+        if coefficient < reach:
+            return False
+        reach = coefficient * extents[name]
+    return True
+
+
+def _search(
+    request: Request, operands: tuple[Operand, ...], split: Split, dataflow: str, order: tuple[str, ...]
+) -> _Choice | _Shortage:
+    statement, target, pin = request.statement, request.target, request.pin
+    extents = dict(statement.extents)
+    if split.loop is not None:
+        extents[split.loop] = split.largest
+    cuttable = _cuttable(statement)
+    names = list(extents)
+    options = [
+        _candidates(n, extents[n], n == "t" or (n not in cuttable), pin.tiles.get(n) if n in cuttable else None)
+        for n in names
+    ]
+    grids = np.meshgrid(*(np.array(sizes, np.int64) for sizes in options), indexing="ij")
+    tiles = {name: grid.ravel() for name, grid in zip(names, grids, strict=True)}
+    count = len(next(iter(tiles.values())))
+    legal = _legal(request, operands, order, tiles, extents, count)
+    there = {n: np.full(count, True) if n in ALWAYS else tiles[n] < extents[n] for n in order}
+    trips = {n: np.maximum(turns(extents[n], tiles[n]), 1) for n in order}
+
+    demand = {k: np.zeros(count, np.int64) for k in range(len(target.memories))}
+    roles: dict[int, set[str]] = {}
+    dram = np.zeros(count, np.int64)
+    moves = np.zeros(count, np.int64)
+    for operand in operands:
+        size = operand.bytes(tiles) + np.zeros(count, np.int64)
+        repeats = np.ones(count, np.int64)
+        below = np.zeros(count, bool)
+        for name in reversed(order):
+            below = below | (there[name] & (name in operand.loops))
+            repeats = repeats * np.where(below, trips[name], 1)
+        homes = target.memory_for(operand.role)
+        if not homes:
+            return _Shortage(int(size.min()), 0, "", operand.role)
+        ring = np.where(below & operand.doubled, 2, 1)
+        demand[homes[0]] += size * ring
+        roles.setdefault(homes[0], set()).add(operand.role)
+        if operand.moves:
+            dram += operand.dram_bytes(tiles) * repeats
+            moves += repeats
+    fits = np.full(count, True)
+    for home, need in demand.items():
+        fits &= need <= target.memories[home].bytes
+    good = legal & fits
+    if not good.any():
+        over = {h: need - target.memories[h].bytes for h, need in demand.items() if h in roles}
+        worst = np.max(np.stack(list(over.values())), axis=0)
+        pick = int(np.argmin(np.where(legal, worst, np.iinfo(np.int64).max)))
+        home = max(over, key=lambda h: int(over[h][pick]))
+        memory = target.memories[home]
+        return _Shortage(int(demand[home][pick]), memory.bytes, memory.name, ", ".join(sorted(roles[home])))
+    cost = np.where(good, (dram + moves * target.dram.granule_bytes) * split.active, np.iinfo(np.int64).max)
+    pick = int(np.argmin(cost))
+    chosen = {name: int(tiles[name][pick]) for name in names}
+    shares = split.shares if split.loop is not None else tuple((0, int(core == 0)) for core in range(request.cores))
+    mapping = Decision(dataflow, order, chosen, split.loop, shares)
+    return _Choice(mapping, float(cost[pick]), int(dram[pick]) * split.active, int(good.sum()), count)
+
+
+def _legal(
+    request: Request,
+    operands: tuple[Operand, ...],
+    order: tuple[str, ...],
+    tiles: Mapping[str, Array],
+    extents: Mapping[str, int],
+    count: int,
+) -> NDArray[np.bool_]:
+    """Which candidates the machine can run at all: whole sums, byte boundaries, order of rounding sums."""
+    statement = request.statement
+    legal = np.full(count, True)
+    cut = {name: tiles[name] < extents[name] for name in extents}
+    for operand in operands:
+        if operand.format.packed and operand.moves:
+            for name, c in operand.axes[-1].terms:
+                legal &= ~cut[name] | (abs(c) * tiles[name] % 8 == 0)
+        for axis in operand.axes if operand.writes else ():
+            if len(axis.terms) > 1:
+                unit = [name for name, c in axis.terms if abs(c) == 1]
+                others = [name for name, c in axis.terms if abs(c) != 1]
+                whole = np.full(count, True)
+                for name in unit:
+                    whole &= ~cut[name]
+                for name in others:
+                    legal &= whole | (tiles[name] == 1)
+        for extent in operand.extents(tiles):
+            legal &= np.asarray(extent) <= LARGEST_EXTENT
+    if isinstance(statement, Contraction):
+        of_target = statement.target.loops
+        for place, name in enumerate(order):
+            if name in statement.summed:
+                inner = [other for other in order[place + 1 :] if other in of_target]
+                for other in inner:
+                    legal &= ~cut[name] | (~cut[other] & (other not in ALWAYS))
+                if name in ALWAYS and inner:
+                    for other in inner:
+                        legal &= ~cut[other]
+        if request.target.accumulators != "exact":
+            legal &= _keeps_order(statement, tiles, cut, count)
+    return legal
+
+
+def _keeps_order(
+    statement: Contraction, tiles: Mapping[str, Array], cut: Mapping[str, NDArray[np.bool_]], count: int
+) -> NDArray[np.bool_]:
+    """Whether tiles of a rounding sum cut only where the canonical order allows: inside a cut loop nothing else turns."""
+    legal = np.full(count, True)
+    outer: list[str] = []
+    for name in statement.summed:
+        if name == statement.blocked:
+            extent = statement.extents[name]
+            legal &= tiles[name] <= BLOCK if extent > BLOCK else ~cut[name]
+            legal &= ~cut[name] | (tiles[name] % BLOCK == 0)
+        else:
+            for before in outer:
+                legal &= ~cut[name] | (tiles[before] == 1)
+            outer.append(name)
+    return legal
+
+
+def _infeasible(request: Request, short: _Shortage) -> TargetError:
+    if not short.memory:
+        message = f"`{request.target.name}` has no memory that holds {short.roles}, which {request.layer} needs"
+        return TargetError.at(request.place, message, hints=("a target whose memories hold it (see `holds`)",))
+    kib = 1024
+    missing = (short.demand - short.capacity) / kib
+    message = (
+        f"the smallest tile of {request.layer} ({request.phase}) needs {short.demand / kib:.1f} KiB; a core of "
+        f"`{request.target.name}` has {short.capacity / kib:.1f} KiB for it in `{short.memory}` "
+        f"(short by {missing:.1f} KiB)"
+    )
+    levers = ["a target with more memory (see `snnc list targets`)"]
+    if request.pin.text:
+        levers.insert(0, f"without --pin {request.pin.text}")
+    if request.dataflow != "auto":
+        levers.insert(0, "--dataflow auto")
+    if math.prod(request.statement.extents.values()) > 1 and "n" in request.statement.extents:
+        levers.insert(0, "a smaller --batch")
+    return TargetError.at(request.place, message, hints=levers)

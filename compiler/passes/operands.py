@@ -1,0 +1,168 @@
+"""Operands of a statement as the mapping sees them: axes, formats, roles, and the size of a tile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...isa.target import Target
+from ...numerics.formats import FORMATS, Format
+from ..ir.schedule import Axis
+from ..ir.statement import Access, Contraction, Elementwise, Statement, Window
+from ..ir.types import Type
+
+PACKED_ROW_BITS = 64
+"""Rows of packed formats are padded to this in scratchpads (8 in DRAM)."""
+
+Sizes = Mapping[str, Any]
+"""Tile of every loop: integers, or arrays with one entry a candidate."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One operand: *use* is its place in the instruction, *role* the kind of buffer that it needs.
+
+    *source* and *drain* are the units on either side of its buffer ("" where it never meets DRAM).  *loops* are those
+    that it follows; its buffer is filled anew whenever one of them turns.
+    """
+
+    use: str
+    role: str
+    format: Format
+    axes: tuple[Axis, ...]
+    value: str = ""
+    writes: bool = False
+    moves: bool = True
+    doubled: bool = True
+    hold: frozenset[str] = frozenset()
+
+    @property
+    def loops(self) -> frozenset[str]:
+        """Loops that the operand follows."""
+        return frozenset(name for axis in self.axes for name, _ in axis.terms) | self.hold
+
+    def extents(self, tiles: Sizes) -> tuple[Any, ...]:
+        """Extent of each axis of a tile."""
+        return tuple(1 + sum(abs(c) // axis.step * (tiles[name] - 1) for name, c in axis.terms) for axis in self.axes)
+
+    def row_bits(self, count: Any) -> Any:
+        """Bits of a row of *count* elements in a scratchpad."""
+        grain = PACKED_ROW_BITS if self.format.packed else self.format.bits
+        return -(-count * self.format.bits // grain) * grain
+
+    def bytes(self, tiles: Sizes) -> Any:
+        """Bytes of a tile in its scratchpad, a multiple of 8."""
+        *outer, last = self.extents(tiles) or (1,)
+        bits: Any = self.row_bits(last)
+        for extent in outer:
+            bits = bits * extent
+        return -(-bits // 64) * 8
+
+    def strides(self, extents: tuple[int, ...]) -> tuple[int, ...]:
+        """Bits between neighbours along each axis of a tile of these (largest) extents."""
+        strides = [self.format.bits]
+        step = int(self.row_bits(extents[-1]))
+        for extent in reversed(extents[:-1]):
+            strides.insert(0, step)
+            step *= extent
+        return tuple(strides)
+
+    def dram_bytes(self, tiles: Sizes) -> Any:
+        """Bytes that one tile moves, border effects aside."""
+        *outer, last = self.extents(tiles) or (1,)
+        size: Any = -(-last * self.format.bits // 8)
+        for extent in outer:
+            size = size * extent
+        return size
+
+
+def axes_of(access: Access, type: Type, statement: Statement, steps: int, batch: int, writes: bool) -> tuple[Axis, ...]:
+    """The axes of *access*, one for each axis of the value in memory."""
+    lead = [extent for extent, there in ((steps, type.timed), (batch, type.batched)) if there]
+    bounds = [*lead, *type.memory]
+    assert len(bounds) == len(access.index), f"{access}: {len(access.index)} indices for {type}"
+    extents = statement.extents
+    axes: list[Axis] = []
+    for index, bound in zip(access.index, bounds, strict=True):
+        terms = tuple((name, c) for name, c in index.terms if c)
+        axis = Axis(terms, index.offset, bound)
+        if len(terms) == 1 and abs(terms[0][1]) > 1 and (writes or not axis.padded(extents)):
+            axis = Axis(terms, index.offset, bound, abs(terms[0][1]))
+        axes.append(axis)
+    return tuple(axes)
+
+
+def accumulator_format(target: Target, statement: Contraction, types: Mapping[str, Type]) -> Format:
+    """What a sum is kept in: exact fixed point for gated sums or products, or the target's rounding format."""
+    if target.accumulators != "exact":
+        return FORMATS[target.accumulators]
+    gated = statement.left is None or types[statement.left.value].kind.kind in ("bit", "unsigned")
+    return FORMATS["x64" if gated else "x128"]
+
+
+def operands_of(
+    statement: Statement, phase: str, types: Mapping[str, Type], target: Target, steps: int, batch: int
+) -> tuple[Operand, ...]:
+    """Every operand of *statement* that needs a buffer, in the order of the instruction."""
+    side = phase.lower()
+
+    def operand(
+        use: str, access: Access, role: str, writes: bool = False, hold: frozenset[str] = frozenset()
+    ) -> Operand:
+        type = types[access.value]
+        axes = axes_of(access, type, statement, steps, batch, writes)
+        return Operand(use, f"{side}.{role}", type.kind, axes, access.value, writes, hold=hold)
+
+    match statement:
+        case Contraction():
+            found: list[Operand] = []
+            if not any(extent == 0 for _, extent in statement.loops):
+                if statement.left is not None:
+                    found.append(operand("left", statement.left, "left"))
+                found.append(operand("right", statement.right, "right"))
+            if statement.bias is not None:
+                found.append(operand("bias", statement.bias, "bias"))
+            out = operand("out", statement.target, "out", writes=True)
+            kind = accumulator_format(target, statement, types)
+            found.append(Operand("acc", f"{side}.acc", kind, out.axes, moves=False, doubled=False))
+            return (*found, out)
+        case Elementwise():
+            return tuple(_vector_operands(statement, side, types, operand))
+        case Window():
+            found = [operand("source", statement.source, "left")]
+            if statement.tap is not None:
+                found.append(operand("tap", statement.tap, "out", writes=statement.kind == "max"))
+            return (*found, operand("out", statement.target, "out", writes=True))
+
+
+def _vector_operands(statement: Elementwise, side: str, types: Mapping[str, Type], operand: Any) -> list[Operand]:
+    found: list[Operand] = []
+    for name, access in statement.reads.items():
+        kind = "bits" if types[access.value].kind.packed else "words"
+        found.append(operand(name, access, f"vector.{kind}"))
+    for state in statement.states:
+        axes = tuple(Axis(((name, 1),), 0, extent) for name, extent in statement.loops)
+        found.append(
+            Operand(
+                f"state.{state.name}", f"{side}.vector.words", FORMATS[state.format], axes, moves=False, doubled=False
+            )
+        )
+    for number, write in enumerate(statement.writes):
+        kind = "bits" if types[write.target.value].kind.packed else "words"
+        found.append(operand(f"out{number}", write.target, f"vector.{kind}", True))
+    return found
+
+
+def turns(extent: Any, tile: Any) -> Any:
+    """Tiles that cover *extent*."""
+    return -(-extent // tile)
+
+
+def product(values: NDArray[Any] | tuple[int, ...]) -> int:
+    """Product as a Python integer."""
+    return math.prod(int(v) for v in np.asarray(values).ravel())

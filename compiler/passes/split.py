@@ -1,0 +1,96 @@
+"""Splitting a statement over cores: by samples, by rows, or by channels in multiples of 16."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..ir.schedule import accesses
+from ..ir.statement import Contraction, Elementwise, Statement, Window
+
+CHANNEL_GRAIN = 16
+"""Channel splits fall on multiples of this, so that packed rows never share a byte between cores."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How one loop is shared out: its name (None where a single core does it all), and (first, extent) for each core."""
+
+    loop: str | None
+    shares: tuple[tuple[int, int], ...]
+
+    @property
+    def largest(self) -> int:
+        """The largest share."""
+        return max(extent for _, extent in self.shares)
+
+    @property
+    def active(self) -> int:
+        """Cores that have work."""
+        return sum(1 for _, extent in self.shares if extent)
+
+
+def shares(extent: int, cores: int, grain: int = 1) -> tuple[tuple[int, int], ...]:
+    """*extent* values in *cores* contiguous shares, as even as multiples of *grain* allow; cores without work idle."""
+    units = -(-extent // grain)
+    found: list[tuple[int, int]] = []
+    for core in range(cores):
+        low = min(extent, units * core // cores * grain)
+        high = min(extent, units * (core + 1) // cores * grain)
+        found.append((low, high - low))
+    return tuple(found)
+
+
+def splittable(statement: Statement) -> dict[str, int]:
+    """Loops over which cores may share the statement, with the grain of each: every loop that all results follow.
+
+    Sums stay whole: a loop that is summed (or reduced by an element program) is never split here.
+    """
+    match statement:
+        case Contraction():
+            targets = [statement.target]
+        case Elementwise():
+            targets = [write.target for write in statement.writes]
+        case Window():
+            targets = [statement.target]
+    common = frozenset.intersection(*(target.loops for target in targets)) - {"t"}
+    if isinstance(statement, Elementwise) and statement.reduces:
+        common -= {statement.loops[-1][0]}
+    grains: dict[str, int] = {}
+    for name, extent in statement.loops:
+        if name in common and extent > 1:
+            grain = 1
+            for _, access in accesses(statement):
+                coefficient = abs(access.index[-1].coefficient(name)) if access.index else 0
+                if coefficient:
+                    grain = math.lcm(grain, CHANNEL_GRAIN // math.gcd(CHANNEL_GRAIN, coefficient))
+            grains[name] = grain
+    return grains
+
+
+def splits(statement: Statement, cores: int) -> list[Split]:
+    """Every way to share the statement out that keeps the busiest core within a quarter of the best one."""
+    alone = Split(None, ((0, 1),) + ((0, 0),) * (cores - 1))
+    if cores == 1:
+        return [alone]
+    extents = statement.extents
+    found = [(1.0, alone)]
+    for name, grain in splittable(statement).items():
+        split = Split(name, shares(extents[name], cores, grain))
+        found.append((split.largest / extents[name], split))
+    best = min(load for load, _ in found)
+    return [split for load, split in found if load <= 1.25 * best]
+
+
+def named(statement: Statement, word: str) -> str | None:
+    """The loop that a pin means by ``batch``, ``rows``, ``channels`` or the loop's own name; None where it has none."""
+    target = statement.writes[0].target if isinstance(statement, Elementwise) else statement.target
+    if word == "batch":
+        return "n" if "n" in statement.extents else None
+    if word in ("rows", "channels"):
+        spatial = [index for index in target.index if not {"t", "n"} & {name for name, _ in index.terms}]
+        if not spatial or (word == "rows" and len(spatial) < 2):
+            return None
+        terms = spatial[0 if word == "rows" else -1].terms
+        return terms[0][0] if terms else None
+    return word if word in statement.extents else None

@@ -1,0 +1,146 @@
+"""How a network is to be trained: what the command line says, else the file's train section, else a default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, cast
+
+from ...catalog import UnknownName, unknown
+from ...source import SourceError
+from ..ir.graph import Network, Setting
+from ..ops.losses import LOSSES, Loss
+from ..ops.op import SettingFault, SettingField, called
+from ..ops.optimizers import OPTIMIZERS, Optimizer
+from ..training.rule import RULES, Rule
+
+Origin = Literal["command line", "file", "default"]
+
+_WARMUP = SettingField("warmup", "int", 0)
+SCHEDULES: Mapping[str, tuple[SettingField, ...]] = {
+    "constant": (_WARMUP,),
+    "cosine": (_WARMUP,),
+    "steps": (SettingField("every", "int", 30), SettingField("factor", "float", 0.1), _WARMUP),
+}
+"""Learning-rate schedules, which the host computes, by name: *warmup* optimizer steps rise linearly first; ``cosine``
+falls to 0 over all epochs, ``steps`` multiplies by *factor* after *every* epochs."""
+
+CODINGS = ("direct", "poisson")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The resolved options; calls (*loss*, *optimizer*, *schedule*) carry all of their settings.
+
+    *batch* samples and *steps* time steps an entry; *epochs* and *seed* are the host's, as is *schedule*.
+    """
+
+    batch: int = 64
+    steps: int = 0
+    rule: str = "bptt"
+    loss: Setting = "cross_entropy"
+    optimizer: Setting = "adam"
+    schedule: Setting = "constant"
+    loss_scale: float = 1024.0
+    coding: str = "direct"
+    epochs: int = 1
+    seed: int = 0
+    origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin], compare=False)
+
+    @classmethod
+    def resolve(cls, network: Network, command: Mapping[str, Setting | None] | None = None) -> TrainingOptions:
+        """Options for *network*; None in *command* means that the command line is silent.  Raises SourceError."""
+        known = [entry.name for entry in fields(cls) if entry.name != "origins"]
+        spoken = {name: value for name, value in (command or {}).items() if value is not None}
+        values: dict[str, Setting] = {}
+        origins: dict[str, Origin] = dict.fromkeys(known, "default")
+        layers: tuple[tuple[Origin, Mapping[str, Setting]], ...] = (("file", network.train), ("command line", spoken))
+        for origin, layer in layers:
+            for name, value in layer.items():
+                if name not in known:
+                    raise SourceError.at(network.place, str(unknown("training setting", name, known)))
+                values[name], origins[name] = value, origin
+        if not values.get("steps"):
+            values["steps"] = network.steps
+            origins["steps"] = "file"
+        try:
+            return cls(**cast(Any, values), origins=origins)._checked()
+        except (UnknownName, SettingFault) as error:
+            raise SourceError.at(network.place, str(error)) from error
+
+    def _checked(self) -> TrainingOptions:
+        """With calls completed; raises UnknownName or SettingFault."""
+        found: dict[str, Any] = {}
+        least = {"batch": 1, "steps": 1, "epochs": 0, "seed": 0}
+        for name, bound in least.items():
+            found[name] = SettingField(name, "int", None).check(getattr(self, name), "train")
+            if found[name] < bound:
+                raise SettingFault(f"{name} of train is at least {bound}, not {found[name]}", name)
+        scale = cast(float, SettingField("loss_scale", "float", None).check(self.loss_scale, "train"))
+        if not 0 < scale < float("inf"):
+            raise SettingFault(f"loss_scale of train is positive, not {scale}", "loss_scale")
+        found["coding"] = SettingField("coding", "str", None, CODINGS).check(self.coding, "train")
+        found["rule"] = SettingField("rule", "str", None, tuple(RULES)).check(self.rule, "train")
+        found["loss"] = _complete(self.loss, lambda name, given: LOSSES[name].make(given))
+        found["optimizer"] = _complete(self.optimizer, lambda name, given: OPTIMIZERS[name].make(given))
+        found["schedule"] = _schedule(self.schedule)
+        return TrainingOptions(**found, loss_scale=scale, origins=self.origins)
+
+    @property
+    def the_rule(self) -> Rule:
+        """The learning rule."""
+        return RULES[self.rule]
+
+    @property
+    def the_loss(self) -> Loss:
+        """The loss."""
+        name, given = called(self.loss)
+        return LOSSES[name].make(given)
+
+    @property
+    def the_optimizer(self) -> Optimizer:
+        """The optimizer."""
+        name, given = called(self.optimizer)
+        return OPTIMIZERS[name].make(given)
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """By name, for `Training.settings` and the program."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "origins"}
+
+    def __str__(self) -> str:
+        """One option a line, with its origin."""
+        shown = {name: show_call(value) for name, value in self.settings.items()}
+        width = max(map(len, shown.values()))
+        return "\n".join(
+            f"{name:<10} = {text:<{width}}  # {self.origins.get(name, 'default')}" for name, text in shown.items()
+        )
+
+
+def _complete(value: Setting, make: Callable[[str, Mapping[str, Setting]], Any]) -> Setting:
+    """The call *value* with every setting that it has."""
+    name, given = called(value)
+    return name, *asdict(make(name, given)).items()
+
+
+def _schedule(value: Setting) -> Setting:
+    name, given = called(value)
+    if name not in SCHEDULES:
+        raise unknown("schedule", name, SCHEDULES)
+    entries = {entry.name: entry for entry in SCHEDULES[name]}
+    for key in given:
+        if key not in entries:
+            raise SettingFault(str(unknown(f"setting of {name}", key, entries)), key)
+    return name, *(
+        (key, entry.check(given.get(key, cast(Setting, entry.default)), name)) for key, entry in entries.items()
+    )
+
+
+def show_call(value: Setting) -> str:
+    """A setting as a person writes it: ``adam(lr=0.001)``."""
+    try:
+        name, given = called(value)
+    except SettingFault:
+        return str(value)
+    inside = ", ".join(f"{key}={show_call(part)}" for key, part in given.items())
+    return f"{name}({inside})" if inside else name

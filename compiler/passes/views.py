@@ -1,0 +1,138 @@
+"""View registers of a stage on one core: what each unit's instructions see of DRAM and of the scratchpads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...isa.instruction import Instruction
+from ...isa.instructions.describe import Axis as AxisWord
+from ...isa.instructions.describe import Span, Turn, View
+from ...isa.program import Symbol
+from ...numerics.formats import FORMATS, U32
+from ..ir.schedule import Axis, Buffer, OnCore
+from ..ir.statement import Access, Contraction, Elementwise, Statement
+
+DRAM = 0
+IDENTITY = 63
+
+
+def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: bool) -> list[Instruction]:
+    """The box of *symbol* that a tile of *buffer* is."""
+    base = symbol.address * 8
+    words: list[Instruction] = []
+    for number, (axis, stride) in enumerate(zip(buffer.axes, symbol.strides, strict=True)):
+        offset = axis.offset + sum(c * on.lows.get(name, 0) for name, c in axis.terms)
+        extent = 1
+        for name, c in axis.terms:
+            if name not in on.loops:
+                extent += abs(c) // axis.step * (on.extents[name] - 1)
+                offset += min(0, c * (on.extents[name] - 1))
+        bound = 0 if writes or not axis.padded(on.stage.statement.extents) else axis.bound
+        if axis.step > 1:
+            base, offset = base + offset * stride, 0
+        words.append(AxisWord(view, number, extent, stride * axis.step, offset, bound))
+        for name, c in axis.terms:
+            if name in on.loops:
+                words.append(Span(view, number, on.register(name), c // axis.step, 1, 1))
+    kind = FORMATS[buffer.format]
+    return [View(view, DRAM, kind.code, len(buffer.axes), base, 0), *words]
+
+
+def move_view(view: int, on: OnCore, buffer: Buffer) -> list[Instruction]:
+    """The whole tile in its buffer, axes as in memory: the scratchpad's side of a load or store."""
+    words = _home(view, on, buffer, len(buffer.axes), 0)
+    for number, (extent, stride) in enumerate(zip(buffer.extents, buffer.strides, strict=True)):
+        words.append(AxisWord(view, number, extent, stride))
+    return words
+
+
+def compute_view(view: int, on: OnCore, buffer: Buffer, axes: Sequence[str]) -> list[Instruction]:
+    """The tile in its buffer with one axis for each of the loops *axes*; stride 0 where the tile does not follow it."""
+    offset = 0
+    strides = dict.fromkeys(axes, 0)
+    for axis, stride in zip(buffer.axes, buffer.strides, strict=True):
+        for name, c in axis.terms:
+            step = int(c / axis.step) * stride
+            if name in strides:
+                strides[name] += step
+            if c < 0:
+                offset -= step * (on.tile(name) - 1)
+    words = _home(view, on, buffer, len(axes), offset)
+    for number, name in enumerate(axes):
+        words += loop_axis(view, number, on, name, strides[name])
+    return words
+
+
+def loop_axis(view: int, number: int, on: OnCore, name: str, stride: int) -> list[Instruction]:
+    """Axis *number* of *view* as the values of one loop inside a tile."""
+    if name not in on.loops:
+        return [AxisWord(view, number, on.extents[name], stride)]
+    return [AxisWord(view, number, 1, stride), Span(view, number, on.register(name), 1, 0, 1)]
+
+
+def identity_view(
+    view: int, on: OnCore, axes: Sequence[str], steps: Mapping[str, int], start: int
+) -> list[Instruction]:
+    """A view whose elements are numbers: ``start + sum of step * loop`` over the values of the loops."""
+    base = start + sum(step * on.lows.get(name, 0) for name, step in steps.items())
+    words: list[Instruction] = []
+    for name in on.loops:
+        if steps.get(name):
+            words.append(Turn(view, on.register(name), steps[name] * on.stage.mapping.tiles[name]))
+    for number, name in enumerate(axes):
+        words += loop_axis(view, number, on, name, steps.get(name, 0))
+    return [View(view, IDENTITY, U32.code, len(axes), base, 0), *words]
+
+
+def window_bound(
+    view: int, on: OnCore, number: int, tap: str, outer: str, axis: Axis, stride: int
+) -> list[Instruction]:
+    """Tap axis of a window whose taps may leave the source: where it begins there, and where the source ends."""
+    if not axis.padded(on.stage.statement.extents):
+        return [AxisWord(view, number, on.extents[tap], stride)]
+    coefficient = dict(axis.terms)[outer]
+    offset = axis.offset + coefficient * on.lows.get(outer, 0)
+    words: list[Instruction] = [AxisWord(view, number, on.extents[tap], stride, offset, axis.bound)]
+    if outer in on.loops:
+        words.append(Span(view, number, on.register(outer), coefficient, 1, 0))
+    return words
+
+
+def _home(view: int, on: OnCore, buffer: Buffer, rank: int, offset: int) -> list[Instruction]:
+    ring = buffer.bytes * 8 * buffer.ring if buffer.ring > 1 else 0
+    base = buffer.address * 8 + offset
+    kind = FORMATS[buffer.format]
+    words: list[Instruction] = [View(view, buffer.memory + 1, kind.code, rank, base, ring)]
+    stride = buffer.bytes * 8
+    for name in reversed(on.loops[: buffer.depth]):
+        if ring and stride % ring:
+            words.append(Turn(view, on.register(name), stride % ring))
+        stride *= on.trips(name)
+    return words
+
+
+def compute_axes(on: OnCore, statement: Statement) -> tuple[str, ...]:
+    """The loops that are axes of a computation's views; those of extent 1 are left out where no axis needs them."""
+    match statement:
+        case Contraction():
+            order = [name for name, _ in statement.loops if name not in statement.summed] + list(statement.summed)
+            return tuple(name for name in order if on.tile(name) != 1)
+        case Elementwise():
+            *outer, last = [name for name, _ in statement.loops] or ["t"]
+            return (*(name for name in outer if on.tile(name) != 1), last)
+        case _:
+            followed = [name for index in statement.target.index for name, c in index.terms if c and name != "t"]
+            return (*followed, *statement.taps)
+
+
+def strides_of(access: Access, extents: Sequence[int]) -> tuple[dict[str, int], int]:
+    """How far the row-major position of *access* over *extents* moves with each loop, and where it starts."""
+    steps: dict[str, int] = {}
+    start = 0
+    weight = 1
+    for index, extent in reversed(list(zip(access.index, extents, strict=True))):
+        start += index.offset * weight
+        for name, c in index.terms:
+            steps[name] = steps.get(name, 0) + c * weight
+        weight *= extent
+    return steps, start

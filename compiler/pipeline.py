@@ -1,0 +1,291 @@
+"""The stages in order: source -> network -> training graph -> schedule -> program.
+
+`Compilation` makes each on demand and keeps it, so that `--emit` stops anywhere and `inspect` shows any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..catalog import FileCatalog, UnknownName, unknown
+from ..isa.program import Argument, Entry, Program
+from ..isa.target import Target, canonical, load_target, with_cores
+from ..numerics.formats import encode, pack
+from ..source import NOWHERE, SourceError, TargetError
+from .cost.bound import bounds
+from .cost.predict import predict
+from .dataflows.dataflow import DATAFLOWS
+from .frontends.frontend import Options as FrontendOptions
+from .frontends.frontend import read_network
+from .ir.graph import Network, Setting, Settings, Training
+from .ir.schedule import Schedule, Stage
+from .ir.statement import Elementwise
+from .ops.op import called
+from .passes.build_schedule import MappingOptions, aliases_of, build_schedule
+from .passes.differentiate import build_training
+from .passes.elements import Lowered, lower_elements
+from .passes.emit import Semaphores, emit_entry
+from .passes.layout import DramValue, place_symbols, roles
+from .passes.pins import parse_pins
+from .passes.training_options import TrainingOptions, show_call
+
+INNER = {"weight_stationary": 0, "output_stationary": 1}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for beside the source; None leaves it to the file, then to the default.
+
+    *train* overrides single settings of the ``train`` section; *weights* are initial parameters by symbol name in
+    their logical (framework's) shapes.
+    """
+
+    target: str = "quad"
+    cores: int | None = None
+    batch: int | None = None
+    steps: int | None = None
+    rule: str | None = None
+    dataflow: str = "auto"
+    pins: tuple[str, ...] = ()
+    train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    weights: Mapping[str, Any] | None = None
+
+
+def models() -> FileCatalog:
+    """The networks that come with snnc."""
+    return FileCatalog("snnc.models", ".snn", "model")
+
+
+def find_model(name: str) -> Path:
+    """The file of a model: a path that exists, ``digits``, or ``models/digits.snn`` from any directory."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = models()
+    if path.suffix in ("", ".snn") and path.parent.name in ("", "models") and path.stem in known:
+        return known[path.stem]
+    if path.suffix and path.parent != Path():
+        raise SourceError.at(NOWHERE, f"there is no file {name}")
+    raise unknown("model", path.stem, known)
+
+
+class Compilation:
+    """One compilation; every stage is made when it is first asked for."""
+
+    def __init__(self, source: str | Path, options: Options | None = None) -> None:
+        self.source = source
+        self.options = options or Options()
+
+    @cached_property
+    def network(self) -> Network:
+        """The network with all types and parameters explicit."""
+        return read_network(find_model(str(self.source)), FrontendOptions(steps=self.options.steps))
+
+    @cached_property
+    def training_options(self) -> TrainingOptions:
+        """The settings of training, each with its origin."""
+        given: dict[str, Setting] = dict(self.options.train)
+        for key, value in (("batch", self.options.batch), ("rule", self.options.rule)):
+            if value is not None:
+                given[key] = value
+        return TrainingOptions.resolve(self.network, given)
+
+    @cached_property
+    def training(self) -> Training:
+        """The training graph under the learning rule."""
+        return build_training(self.network, self.training_options)
+
+    @cached_property
+    def target(self) -> Target:
+        """The machine, with the cores that are used."""
+        try:
+            target = load_target(self.options.target)
+        except UnknownName as error:
+            raise TargetError.at(NOWHERE, str(error)) from None
+        cores = self.options.cores
+        if cores is None:
+            return target
+        if cores < 1:
+            raise TargetError.at(NOWHERE, f"--cores {cores}: a program runs on at least one core")
+        return with_cores(target, cores) if cores > target.cores else target
+
+    @property
+    def cores(self) -> int:
+        """Cores in use."""
+        return self.options.cores or self.target.cores
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Every stage mapped."""
+        flow = self.options.dataflow
+        if flow != "auto" and flow not in DATAFLOWS:
+            raise unknown("dataflow", flow, ["auto", *DATAFLOWS])
+        pins = parse_pins(self.options.pins)
+        return build_schedule(self.training, MappingOptions(self.target, self.cores, flow, pins))
+
+    @property
+    def resolved(self) -> list[tuple[str, str, str]]:
+        """Every setting with its value and where it comes from."""
+        chosen = self.training_options
+        rows = [
+            (name, show_call(value), chosen.origins.get(name, "default"))
+            for name, value in chosen.settings.items()
+            if name != "steps"
+        ]
+        defaults = Options()
+        mapping = [
+            ("target", self.options.target, self.options.target != defaults.target),
+            ("cores", str(self.cores), self.options.cores is not None),
+            ("steps", str(self.network.steps), self.options.steps is not None),
+            ("dataflow", self.options.dataflow, self.options.dataflow != defaults.dataflow),
+        ]
+        origin = {"steps": "file"}
+        rows += [
+            (name, value, "command line" if given else origin.get(name, "default")) for name, value, given in mapping
+        ]
+        return rows
+
+    @cached_property
+    def program(self) -> Program:
+        """The program."""
+        options = MappingOptions(self.target, self.cores)
+        return assemble(self.training, options, self.schedule, self.options.weights or {})
+
+
+def compile(source: str | Path, **options: Any) -> Program:
+    """Compile a model (a path, or the name of one that comes with snnc); the keywords are those of `Options`."""
+    return Compilation(source, Options(**options)).program
+
+
+def assemble(
+    training: Training,
+    options: MappingOptions,
+    schedule: Schedule | None = None,
+    weights: Mapping[str, Any] | None = None,
+) -> Program:
+    """The program of a training graph on a machine; *schedule* is made where it is not given."""
+    from .. import __version__
+
+    schedule = schedule or build_schedule(training, options)
+    target = options.target
+    aliases = aliases_of(training)
+    role = roles(training, aliases)
+    layers = {n: node.layer for p in training.procedures for node in p.nodes for n in node.results}
+    layers |= {variable.name: variable.layer for variable in training.variables}
+    names = [variable.name for variable in training.variables]
+    names += [name for name in schedule.types if name not in set(names)]
+    known = training.types | dict(schedule.types)
+    values = [DramValue(name, known[name], role.get(name, "value"), layers.get(name, "")) for name in names]
+    symbols, dram_bytes = place_symbols(training, values, target)
+    by_name = {symbol.name: symbol for symbol in symbols}
+    by_name |= {alias: by_name[home] for alias, home in aliases.items() if home in by_name}
+
+    numbers = {name: place for place, (name, _) in enumerate(training.arguments)}
+    unsigned = frozenset(name for name, kind in training.arguments if kind == "u32")
+    programs: dict[int, tuple[int, Lowered]] = {}
+    elements: dict[str, int] = {}
+    code: list[Any] = []
+
+    def element(stage: Stage) -> tuple[int, tuple[str, ...]]:
+        if id(stage) not in programs:
+            assert isinstance(stage.statement, Elementwise)
+            lowered = lower_elements(stage.statement, stage.op, numbers, unsigned)
+            key = lowered.program.content_hash + repr(lowered.program.operands)
+            if key not in elements:
+                elements[key] = len(code)
+                code.append(lowered.program)
+            programs[id(stage)] = elements[key], lowered
+        number, lowered = programs[id(stage)]
+        return number, lowered.uses
+
+    inner = {unit: INNER[engine.inner] for unit, engine in target.engines.items()}
+    semaphores = Semaphores()
+    entries: list[Entry] = []
+    for procedure in training.procedures:
+        stages = schedule.entries[procedure.name]
+        streams = emit_entry(stages, by_name, element, options.cores, inner, semaphores)
+        used = sorted({a for s in stages if id(s) in programs for a in _arguments(programs[id(s)][1])})
+        arguments = tuple(training.arguments[a][0] for a in used)
+        results = tuple(by_name[name].name for name in procedure.results)
+        entries.append(Entry(procedure.name, streams, arguments, procedure.inputs, results))
+    if len(semaphores.numbers) > target.semaphores:
+        raise TargetError.at(
+            NOWHERE,
+            f"{training.name} needs {len(semaphores.numbers)} semaphores a core; `{target.name}` has "
+            f"{target.semaphores}",
+            hints=("a target with more semaphores",),
+        )
+    predicted = {
+        name: predict(stages, by_name, target, options.cores).to_json() for name, stages in schedule.entries.items()
+    }
+    return Program(
+        network=training.name,
+        target=target.name,
+        target_text=canonical(target),
+        target_hash=target.fingerprint,
+        graph_hash=training.hash,
+        cores=options.cores,
+        steps=training.steps,
+        batch=training.batch,
+        entries=tuple(entries),
+        elements=tuple(code),
+        symbols=symbols,
+        arguments=tuple(Argument(name, kind) for name, kind in training.arguments),
+        dram_bytes=dram_bytes,
+        settings=host_settings(training.settings),
+        predicted=predicted,
+        bound=bounds(training, schedule, target, options.cores),
+        data=_initial(training, weights or {}, by_name),
+        version=__version__,
+    )
+
+
+def host_settings(settings: Settings) -> dict[str, Any]:
+    """The resolved settings as plain JSON values: a call ``adam(lr=0.001)`` as ``{"name": "adam", "lr": 0.001}``."""
+    plain: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, tuple) and value and isinstance(value[0], str):
+            name, given = called(value)
+            plain[key] = {"name": name, **given}
+        else:
+            plain[key] = value
+    optimizer = plain.get("optimizer")
+    if isinstance(optimizer, dict) and "lr" in optimizer:
+        plain["learning_rate"] = optimizer["lr"]
+    return plain
+
+
+def _arguments(lowered: Lowered) -> set[int]:
+    found: set[int] = set()
+    for lane in lowered.program.lanes:
+        if lane.operation.form == "argument":
+            found.add(lane.a)
+        elif lane.operation.form == "random":
+            found |= {lane.b, lane.c}
+    return found
+
+
+def _initial(training: Training, weights: Mapping[str, Any], symbols: Mapping[str, Any]) -> dict[str, bytes]:
+    """Imported parameters: masters as they are, working copies rounded, both in canonical layout."""
+    from ..isa.program import to_memory
+    from ..source import DataError, Faults
+
+    data: dict[str, bytes] = {}
+    masters = {v.name: v for v in training.variables if v.role == "master"}
+    with Faults(DataError) as faults:
+        for name, array in weights.items():
+            master = masters.get(f"{name}.master")
+            if master is None:
+                known = [m.removesuffix(".master") for m in masters]
+                faults.add(NOWHERE, str(unknown("parameter", name, known)))
+            elif tuple(array.shape) != master.type.shape:
+                faults.add(NOWHERE, f"{name}: the network has {master.type.shape}, the file {tuple(array.shape)}")
+            else:
+                for symbol in (symbols[f"{name}.master"], symbols[name]):
+                    stored = encode(to_memory(symbol, array.astype("float32")), symbol.kind)
+                    data[symbol.name] = pack(stored, symbol.kind).tobytes()
+    return data

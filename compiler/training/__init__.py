@@ -1,0 +1,1 @@
+"""Learning rules: what turns a network into its training graph, one file a rule."""

@@ -1,0 +1,12 @@
+"""Back-propagation through time with surrogate derivatives, full adjoint (algorithms.md 1.2 and 4.1; STBP)."""
+
+from __future__ import annotations
+
+from .rule import Rule
+
+rule = Rule(
+    title="back-propagation through time",
+    source="Wu et al. 2018 (STBP); algorithms.md 4.1",
+    carry="full",
+    template="up_down",
+)

@@ -1,0 +1,68 @@
+"""What a learning rule answers (machine.md section 5).
+
+All rules share one builder, `passes.differentiate`; a rule is a file that holds its answers: ``rule = Rule(...)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ...catalog import Catalog
+from ..ir.graph import Network
+from ..ops.op import OPS
+
+Reasons = tuple[str, ...]
+
+
+def differentiable(network: Network) -> Reasons:
+    """Why an error cannot reach parameters: operators without an adjoint between them and the result."""
+    trained: set[str] = set()
+    further = {name: node.results[0] for node in network.nodes for name in node.results[1:]}
+    found: list[str] = []
+    for node in network.nodes:
+        if node.op == "parameter":
+            trained.update(node.results)
+            continue
+        kind = OPS[node.op]
+        reached = [name for name in node.operands if name in trained or further.get(name) in trained]
+        if reached and not kind.adjoints:
+            found.append(f"{node.results[0]}: no error passes {node.op}, behind which {reached[0]} is trained")
+        elif hidden := [name for name in reached if name in further]:
+            found.append(f"{node.results[0]}: no error passes back into {hidden[0]}")
+        elif reached:
+            trained.add(node.results[0])
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A learning rule by its answers.  A rule that needs another answer adds it here and to the builder.
+
+    * *carry*: whether the gradient of a neuron's state travels to the step before (``full``) or is cut (``none``);
+    * *error*: where a layer's error comes from: the transposed weights of the layers that read it;
+    * *left*: left operand of the weight gradient: the data that the layer read in that step;
+    * *gate*: what the error of spikes is multiplied by: the surrogate derivative at the membrane;
+    * *tape*: what the backward pass finds again: each operator's own choice (`Adjoint.reads`);
+    * *template*: steps upwards and then downwards, or a single sweep in which errors follow at once;
+    * *update*: when parameters change: once, after the last step of a batch;
+    * *state*: what it keeps from entry to entry beside parameters and optimizer;
+    * *admits*: why it cannot train a network (nothing: it can).
+    """
+
+    title: str
+    source: str
+    carry: Literal["full", "none"] = "full"
+    error: Literal["transposed_weights"] = "transposed_weights"
+    left: Literal["data"] = "data"
+    gate: Literal["surrogate"] = "surrogate"
+    tape: Literal["operator"] = "operator"
+    template: Literal["up_down", "up"] = "up_down"
+    update: Literal["batch"] = "batch"
+    state: tuple[str, ...] = ()
+    admits: Callable[[Network], Reasons] = differentiable
+
+
+RULES: Catalog[Rule] = Catalog(__package__ or "", "rule")
+"""Every rule by its file name."""

@@ -1,0 +1,1 @@
+"""From traffic and schedules to tables, JSON, HTML and timelines."""

@@ -1,0 +1,103 @@
+"""The parts of a program: its sizes, streams, DRAM map with a symbol a tensor, arguments and element programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ..isa.instruction import WORD_BYTES
+from ..isa.program import Entry, Program
+from .json_report import plain, program_facts
+
+
+def parts(program: Program) -> dict[str, Any]:
+    """The parts as plain JSON values."""
+    return {
+        "network": program.network,
+        "target": program.target,
+        "cores": program.cores,
+        "batch": program.batch,
+        "time_steps": program.steps,
+        "graph_hash": program.graph_hash,
+        "program": program_facts(program),
+        "dram_bytes": program.dram_bytes,
+        "element_programs": len(program.elements),
+        "settings": plain(program.settings),
+        "arguments": [{"name": each.name, "kind": each.kind} for each in program.arguments],
+        "entries": {entry.name: _entry(entry) for entry in program.entries},
+        "symbols": [
+            {
+                "name": symbol.name,
+                "role": symbol.role,
+                "layer": symbol.layer,
+                "format": symbol.format,
+                "shape": list(symbol.shape),
+                "steps": symbol.steps,
+                "samples": symbol.samples,
+                "address": symbol.address,
+                "bytes": symbol.bytes,
+            }
+            for symbol in program.symbols
+        ],
+        "predicted": plain(program.predicted),
+        "bound": plain(program.bound),
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "arguments": list(entry.arguments),
+        "inputs": list(entry.inputs),
+        "results": list(entry.results),
+        "streams": [
+            {
+                "core": stream.core,
+                "unit": stream.unit,
+                "instructions": len(stream.instructions),
+                "bytes": len(stream.instructions) * WORD_BYTES,
+                "mnemonics": dict(Counter(each.mnemonic for each in stream.instructions).most_common()),
+            }
+            for stream in entry.streams
+        ],
+    }
+
+
+def parts_text(program: Program) -> str:
+    """The parts for people."""
+    return "\n".join(_lines(program))
+
+
+def _lines(program: Program) -> Iterator[str]:
+    facts = program_facts(program)
+    yield f"program {program.network} for {program.cores} cores of {program.target}"
+    yield f"  {program.steps} time steps, batch {program.batch}"
+    yield f"  graph {program.graph_hash[:12]}, made by snnc {program.version}"
+    yield f"  {facts['instructions']} instructions, {facts['bytes']} bytes, sha256 {facts['sha256']}"
+    yield f"  {len(program.elements)} element programs, {program.dram_bytes} bytes of DRAM"
+    for entry in program.entries:
+        yield ""
+        yield f"entry {entry.name}"
+        yield f"  arguments {_names(entry.arguments)}; reads {_names(entry.inputs)}; answers {_names(entry.results)}"
+        yield from (f"  {line}" for line in _streams(entry))
+    yield ""
+    yield "DRAM map"
+    width = max((len(symbol.name) for symbol in program.symbols), default=0)
+    for symbol in sorted(program.symbols, key=lambda each: each.address):
+        lead = [letter for letter, extent in (("t", symbol.steps), ("n", symbol.samples)) if extent]
+        type_ = f"{symbol.format}[{', '.join([*lead, *map(str, symbol.shape)])}]"
+        yield f"  {symbol.address:#010x}  {symbol.bytes:>10}  {symbol.name:{width}}  {symbol.role:10} {type_}"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _streams(entry: Entry) -> Iterator[str]:
+    """Instructions by unit (columns) and core (rows)."""
+    units = list(dict.fromkeys(stream.unit for stream in entry.streams))
+    cores = sorted({stream.core for stream in entry.streams})
+    counts = {(stream.core, stream.unit): len(stream.instructions) for stream in entry.streams}
+    yield "core  " + "  ".join(f"{unit:>7}" for unit in units)
+    for core in cores:
+        yield f"{core:>4}  " + "  ".join(f"{counts.get((core, unit), 0):>7}" for unit in units)

@@ -1,0 +1,122 @@
+"""The text of a schedule: what was decided for every statement, where its tiles lie, and why it was decided so.
+
+A stage reads from top to bottom: the sum or expressions that it computes, the tree of loops with one line an
+instruction, the buffers with their memories, and the reasons of the mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..compiler.ir.schedule import Buffer, For, Schedule, Stage, Step, Tree
+from ..compiler.ir.statement import Contraction, Elementwise, Statement, Window
+from ..isa.target import Target
+from ..source import NOWHERE
+
+KIBI = 1024
+
+
+def schedule_text(schedule: Schedule, target: Target | None = None) -> str:
+    """The whole schedule; *target* gives memories their names."""
+    return "\n".join(_schedule(schedule, target)) + "\n"
+
+
+def _schedule(schedule: Schedule, target: Target | None) -> Iterator[str]:
+    yield f"schedule {schedule.name}" + (f" for {target.name}" if target is not None else "")
+    for entry, stages in schedule.entries.items():
+        yield from ("", f"entry {entry}")
+        for stage in stages:
+            yield ""
+            yield from (f"  {line}".rstrip() for line in stage_lines(stage, target))
+
+
+def stage_lines(stage: Stage, target: Target | None = None) -> Iterator[str]:
+    """One stage."""
+    place = "" if stage.place == NOWHERE else f"    # {stage.place}"
+    layer = f" of {stage.layer}" if stage.layer and stage.layer != stage.node else ""
+    yield f"{stage.node} = {stage.op}  {stage.phase}{layer}{place}".rstrip()
+    yield from (f"    {line}" for line in statement_lines(stage.statement))
+    yield f"  {_mapping(stage)}"
+    yield from (f"    {line}" for line in _tree(stage.tree, stage.mapping.tiles, 0))
+    yield from (f"  {line}" for line in _buffers(stage.buffers, target))
+    yield from (f"  {line}" for line in _reasons(stage))
+
+
+def statement_lines(statement: Statement) -> Iterator[str]:
+    """What a statement computes."""
+    match statement:
+        case Contraction():
+            left = "" if statement.left is None else f"{statement.left} * "
+            scale = "" if statement.scale == 1.0 else f"{statement.scale!r} * "
+            bias = "" if statement.bias is None else f" + {statement.bias}"
+            over = ", ".join(f"{name} < {statement.extents[name]}" for name in statement.summed)
+            sums = f"{scale}sum({left}{statement.right}){bias}"
+            yield f"{statement.target} = {sums}  over {over or 'nothing'}  on {statement.engine}"
+        case Elementwise():
+            reads = ", ".join(map(str, statement.reads.values()))
+            states = ", ".join(state.name for state in statement.states)
+            for write in statement.writes:
+                last = "  after the last step" if write.last else ""
+                yield f"{write.target} = expression({reads}){f' with state {states}' if states else ''}{last}"
+        case Window():
+            over = ", ".join(f"{name} < {statement.extents[name]}" for name in statement.taps)
+            scale = "" if statement.scale == 1.0 else f"{statement.scale!r} * "
+            yield f"{statement.target} = {scale}{statement.kind}({statement.source})  over {over}"
+
+
+def _mapping(stage: Stage) -> str:
+    mapping = stage.mapping
+    extents = ", ".join(f"{name} {extent}" for name, extent in stage.statement.extents.items())
+    text = f"{mapping.dataflow}; loops {extents or 'none'}; "
+    if mapping.split is None:
+        return f"{text}on one core"
+    shares = " ".join(f"{first}..{first + extent - 1}" if extent else "-" for first, extent in mapping.shares)
+    return f"{text}{mapping.split} over cores: {shares}"
+
+
+def _tree(tree: Tree, tiles: object, depth: int) -> Iterator[str]:
+    space = "  " * depth
+    for child in tree:
+        match child:
+            case For():
+                yield f"{space}for {child.loop} by {child.tile}"
+                yield from _tree(child.body, tiles, depth + 1)
+            case Step():
+                reads, writes = ", ".join(child.reads), ", ".join(child.writes)
+                arrow = " -> " if reads and writes else ""
+                value = f"  {child.value}" if child.value else ""
+                yield f"{space}{child.unit}: {child.kind} {reads}{arrow}{writes}{value}"
+
+
+def _buffers(buffers: tuple[Buffer, ...], target: Target | None) -> Iterator[str]:
+    rows = [
+        (
+            buffer.name,
+            f"{buffer.format}[{', '.join(map(str, buffer.extents))}]",
+            f"{buffer.bytes} B" + (f" x {buffer.ring}" if buffer.ring > 1 else ""),
+            f"{_memory(buffer.memory, target)} @ {buffer.address}" if buffer.memory >= 0 else "nowhere yet",
+            buffer.role,
+        )
+        for buffer in buffers
+    ]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield "buffer " + "  ".join([*cells, row[-1]])
+
+
+def _memory(number: int, target: Target | None) -> str:
+    return f"memory {number}" if target is None else target.memories[number].name
+
+
+def _reasons(stage: Stage) -> Iterator[str]:
+    why = stage.explanation
+    yield f"because {why.feasible} of {why.candidates} candidates fit, and this one moves {_bytes(why.dram)} of DRAM"
+    if why.runner_up:
+        yield f"  runner-up: {why.runner_up}, {_bytes(why.runner_up_dram)}"
+    if why.binds:
+        yield f"  binds: {why.binds}"
+
+
+def _bytes(amount: int) -> str:
+    return f"{amount} B" if amount < KIBI else f"{amount / KIBI:.1f} KiB"

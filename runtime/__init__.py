@@ -1,0 +1,1 @@
+"""From a program to numbers: cores, semaphores, counters, replay and host."""

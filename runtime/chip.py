@@ -1,0 +1,61 @@
+"""The chip that a program runs on: DRAM, cores with their scratchpads, queues and barriers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..isa.program import Program
+from ..isa.state import Core, Stream
+from ..isa.target import Target
+from .listening import Audience
+from .network import Barriers, Bytes, Queues
+
+POISON = 0xA5
+"""What fills scratchpads before an entry of a watched chip, so that nothing survives from one entry to the next."""
+
+
+class Chip:
+    """`isa.chip.Chip` as *target* describes it, with what *program* puts into DRAM."""
+
+    def __init__(self, program: Program, target: Target, watched: bool) -> None:
+        self.dram: Bytes = np.zeros(program.dram_bytes, np.uint8)
+        for name, content in program.data.items():
+            symbol = program.symbol(name)
+            assert len(content) == symbol.bytes, f"{name} has {len(content)} bytes of data for {symbol.bytes}"
+            self.dram[symbol.address : symbol.address + symbol.bytes] = np.frombuffer(content, np.uint8)
+        self.cores = [
+            Core(number, [self.dram, *(np.zeros(memory.bytes, np.uint8) for memory in target.memories)])
+            for number in range(program.cores)
+        ]
+        self.arguments: NDArray[np.uint32] = np.zeros(len(program.arguments), np.uint32)
+        self.elements = program.elements
+        self.granule = target.dram.granule_bytes
+        self.accumulators = target.accumulators
+        self.observer = Audience()
+        self.watched = watched
+        self.queues = Queues()
+        self.barriers = Barriers()
+
+    def start(self) -> None:
+        """Before an entry: nothing posted, nobody waiting, no tile under way."""
+        self.queues, self.barriers = Queues(), Barriers()
+        for core in self.cores:
+            core.semaphores.clear()
+            if self.watched:
+                for memory in core.memories[1:]:
+                    memory.fill(POISON)
+
+    def meet(self, stream: Stream, cores: int) -> bool:
+        """Arrive at the barrier of this stream's unit."""
+        return self.barriers.meet(stream.core.number, stream.unit, cores)
+
+    def deliver(self, source: int, target: int, channel: int, tile: Bytes) -> None:
+        """Put a tile into a queue; ValueError where the target is no core."""
+        if target >= len(self.cores):
+            raise ValueError(f"there is no core {target}")
+        self.queues.deliver(source, target, channel, tile)
+
+    def take(self, source: int, target: int, channel: int) -> Bytes | None:
+        """The oldest tile of a queue; None where it is empty."""
+        return self.queues.take(source, target, channel)

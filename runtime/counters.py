@@ -1,0 +1,202 @@
+"""Count bytes where they move, and the work that was done: by phase, tensor, layer, core and unit.
+
+Instruction fetch is counted like this.  The units of a core have equal shares of its instruction memory.  A stream
+that fits its share is fetched once an entry.  Of a longer one, a loop that fits (from its ``loop`` to its ``end``) is
+fetched once each time that the ``loop`` is reached, and every other instruction each time that it runs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..isa.instruction import UNITS, WORD_BYTES, Instruction
+from ..isa.program import Entry, Program, Symbol
+from ..isa.state import Stream
+from ..isa.target import Target
+from ..isa.traffic import Amounts, Key, Traffic
+from .layers import Layers
+from .listening import Listener, RunningStream
+from .network import Link, MeshRoutes
+
+_KINDS = ("gated", "multiply", "element", "skipped")
+_Cell = list[int]
+"""dram_read, dram_write, useful_read, useful_write of one instruction and tensor."""
+
+
+@dataclass
+class _Meter:
+    """What one stream has done since the last `Counters.take`, by instruction."""
+
+    stream: RunningStream
+    entries: int = 0
+    runs: list[int] = field(default_factory=list[int])
+    last: list[tuple[int, int, _Cell]] = field(default_factory=list[tuple[int, int, _Cell]])
+    cells: dict[tuple[int, str], _Cell] = field(default_factory=dict[tuple[int, str], _Cell])
+    ports: list[list[int]] = field(default_factory=list[list[int]])
+    sent: list[int] = field(default_factory=list[int])
+    work: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+
+    def clear(self) -> None:
+        """All counts to zero."""
+        count = len(self.stream.instructions)
+        self.entries = 0
+        self.runs = [0] * count
+        self.last = [(0, 0, [])] * count
+        self.cells = {}
+        self.ports = [[0] * count, [0] * count]
+        self.sent = [0] * count
+        self.work = {kind: [0] * count for kind in _KINDS}
+
+
+class Counters(Listener):
+    """Counts everything that an interpreter does, from the beginning or from the last `take`."""
+
+    def __init__(self, program: Program, target: Target) -> None:
+        self._granule = target.dram.granule_bytes
+        self._share = target.instruction_bytes // len(UNITS)
+        self._mesh = MeshRoutes(target.mesh.columns)
+        self._symbols = sorted(program.symbols, key=lambda symbol: symbol.address)
+        self._addresses = [symbol.address for symbol in self._symbols]
+        self._by_name = program.by_name
+        self._layers = Layers(program)
+        self._meters: dict[Stream, _Meter] = {}
+        self._running: Sequence[RunningStream] = ()
+        self._host: dict[tuple[bool, str], int] = {}
+        self._links: dict[Link, int] = {}
+
+    # Listening.
+
+    def begin(self, entry: Entry, streams: Sequence[RunningStream]) -> None:
+        self._running = streams
+        for stream in streams:
+            if stream not in self._meters:
+                self._meters[stream] = _Meter(stream)
+                self._meters[stream].clear()
+
+    def end(self) -> None:
+        for stream in self._running:
+            meter = self._meters[stream]
+            meter.entries += 1
+            meter.runs = [before + now for before, now in zip(meter.runs, stream.counts, strict=True)]
+
+    def dram(self, stream: Stream, write: bool, address: int, useful: int, bursts: int) -> None:
+        meter = self._meters[stream]
+        low, high, cell = meter.last[stream.current]
+        if not low <= address < high:
+            cell = self._cell(meter, stream.current, address)
+        cell[write] += bursts * self._granule
+        cell[2 + write] += useful
+
+    def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
+        self._meters[stream].ports[write][stream.current] += useful
+
+    def network(self, stream: Stream, source: int, target: int, useful: int) -> None:
+        route = self._mesh.route(source, target)
+        for link in route:
+            self._links[link] = self._links.get(link, 0) + useful
+        self._meters[stream].sent[stream.current] += useful * len(route)
+
+    def work(self, stream: Stream, kind: str, amount: int) -> None:
+        self._meters[stream].work[kind][stream.current] += amount
+
+    def host(self, write: bool, name: str, useful: int) -> None:
+        self._host[write, name] = self._host.get((write, name), 0) + useful
+
+    # Answers.
+
+    def take(self) -> Traffic:
+        """What was counted since the last `take`; counting begins anew."""
+        traffic = self.traffic()
+        for meter in self._meters.values():
+            meter.clear()
+        self._host.clear()
+        self._links.clear()
+        return traffic
+
+    def traffic(self) -> Traffic:
+        """What was counted since the last `take`."""
+        rows = [row for meter in self._meters.values() for row in self._rows(meter)]
+        for (write, name), useful in self._host.items():
+            amounts = Amounts(host_write=useful) if write else Amounts(host_read=useful)
+            rows.append((self._key("", self._by_name[name]), amounts))
+        return Traffic.of("counted", rows)
+
+    def by_unit(self) -> dict[tuple[int, str], Amounts]:
+        """Totals by core and unit, of all entries, in order; host transfers belong to none."""
+        totals: dict[tuple[int, str], Amounts] = {}
+        for meter in self._meters.values():
+            place = meter.stream.core.number, meter.stream.unit
+            for _, amounts in self._rows(meter):
+                totals[place] = totals.get(place, Amounts()) + amounts
+        return dict(sorted(totals.items(), key=lambda item: (item[0][0], UNITS.index(item[0][1]))))
+
+    def by_link(self) -> dict[Link, int]:
+        """Bytes over each link of the mesh, each tile once a link."""
+        return dict(sorted(self._links.items()))
+
+    # Inside.
+
+    def _cell(self, meter: _Meter, pc: int, address: int) -> _Cell:
+        """The counts of instruction *pc* for the tensor at *address*."""
+        place = bisect_right(self._addresses, address) - 1
+        symbol = self._symbols[place] if place >= 0 else None
+        name, low, high = "", address, address + 1
+        if symbol is not None and address < symbol.address + symbol.bytes:
+            name, low, high = symbol.name, symbol.address, symbol.address + symbol.bytes
+        cell = meter.cells.setdefault((pc, name), [0, 0, 0, 0])
+        meter.last[pc] = low, high, cell
+        return cell
+
+    def _key(self, phase: str, symbol: Symbol) -> Key:
+        return Key(phase, symbol.name, symbol.layer, codec_of(symbol))
+
+    def _rows(self, meter: _Meter) -> Iterator[tuple[Key, Amounts]]:
+        """All counts of one stream, instruction by instruction."""
+        stream = meter.stream
+        tensors: dict[int, str] = {}
+        for (pc, name), (read, write, useful_read, useful_write) in meter.cells.items():
+            tensors.setdefault(pc, name)
+            phase = stream.debug(pc).phase
+            key = self._key(phase, self._by_name[name]) if name else Key(phase)
+            yield key, Amounts(read, write, useful_read, useful_write)
+        fetched = fetched_bytes(stream.instructions, meter.runs, meter.entries, self._share)
+        gated, multiply, element, skipped = (meter.work[kind] for kind in _KINDS)
+        for pc, fetch in enumerate(fetched):
+            debug = stream.debug(pc)
+            amounts = Amounts(
+                network=meter.sent[pc],
+                fetch=fetch,
+                gated=gated[pc],
+                multiply=multiply[pc],
+                element=element[pc],
+                skipped=skipped[pc],
+            )
+            yield Key(debug.phase, "", self._layers.of(debug.node)), amounts
+            read, write = meter.ports[0][pc], meter.ports[1][pc]
+            if read or write:
+                name = tensors.get(pc, "")
+                key = self._key(debug.phase, self._by_name[name]) if name else Key(debug.phase)
+                yield key, Amounts(scratchpad_read=read, scratchpad_write=write)
+
+
+def codec_of(symbol: Symbol) -> str:
+    """How the bytes of a tensor are coded: ``bits`` where an element is one, else ``raw``."""
+    return "bits" if symbol.kind.bits == 1 else "raw"
+
+
+def fetched_bytes(code: Sequence[Instruction], runs: Sequence[int], entries: int, share: int) -> list[int]:
+    """Bytes fetched for each instruction of a stream that ran as *runs* says, in *entries* calls; see above."""
+    if len(code) * WORD_BYTES <= share:
+        return [entries * WORD_BYTES] * len(code)
+    times = list(runs)
+    opened: list[int] = []
+    for pc, instruction in enumerate(code):
+        if instruction.mnemonic == "loop":
+            opened.append(pc)
+        elif instruction.mnemonic == "end":
+            first = opened.pop()
+            if (pc + 1 - first) * WORD_BYTES <= share:
+                times[first : pc + 1] = [runs[first]] * (pc + 1 - first)
+    return [count * WORD_BYTES for count in times]

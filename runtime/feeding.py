@@ -1,0 +1,164 @@
+"""Between data and a program: which samples make a batch, what the host writes before an entry and reads after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..isa.program import Symbol
+from ..numerics import random
+from ..source import NOWHERE, DataError
+from .interpreter import Interpreter
+from .tensors import lead_of
+
+
+class Samples(Protocol):
+    """A split of a data set."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, with its time axis first where it has one."""
+        ...
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+        """The samples at *indices* and their classes."""
+        ...
+
+
+class Dataset(Protocol):
+    """What is trained on and what is tested on."""
+
+    @property
+    def train(self) -> Samples:
+        """Samples to train on."""
+        ...
+
+    @property
+    def test(self) -> Samples:
+        """Samples to test on."""
+        ...
+
+
+def batch_count(samples: int, size: int) -> int:
+    """Batches of an epoch, the last one partial."""
+    return -(-samples // size)
+
+
+def batches(samples: int, size: int, seed: int, epoch: int, shuffle: bool, start: int) -> Iterator[NDArray[np.int64]]:
+    """Indices of the batches of an epoch from number *start* on.  The order depends on count, seed and epoch only."""
+    order = random.permutation(samples, seed, epoch) if shuffle else np.arange(samples, dtype=np.int64)
+    return (order[first : first + size] for first in range(start * size, samples, size))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an entry answered for its *valid* samples: *losses* a sample, how many were *correct*, and the *logits*.
+
+    Each is None where the entry has no such result.
+    """
+
+    valid: int
+    losses: NDArray[np.float64] | None
+    correct: int | None
+    logits: NDArray[np.float32] | None
+
+    @property
+    def loss(self) -> float | None:
+        """The mean over the valid samples, in float64."""
+        return None if self.losses is None else float(self.losses.sum() / self.valid)
+
+
+class Call:
+    """An entry that is called for one batch after the other."""
+
+    def __init__(self, interpreter: Interpreter, entry: str, samples: Samples) -> None:
+        self._interpreter = interpreter
+        self._entry = interpreter.program.entry(entry)
+        symbols = [interpreter.program.symbol(name) for name in self._entry.inputs]
+        self._label = next((symbol for symbol in symbols if symbol.role == "label" or symbol.name == "label"), None)
+        inputs = [symbol for symbol in symbols if symbol is not self._label]
+        if len(inputs) > 1:
+            raise DataError.at(
+                NOWHERE, f"{entry} has the inputs {', '.join(s.name for s in inputs)}; the data has one a sample"
+            )
+        self._input = inputs[0] if inputs else None
+        self._classes: int | None = None
+        if "logits" in self._entry.results and (shape := interpreter.program.symbol("logits").shape):
+            self._classes = shape[-1]
+        if self._input is not None:
+            _check_shape(self._input, samples.sample_shape)
+
+    def __call__(
+        self, samples: Samples, indices: NDArray[np.int64], facts: Mapping[str, float | int], logits: bool = False
+    ) -> Outcome:
+        """Hand over the samples at *indices*, run, and read what came out; logits only where they are needed.
+
+        *facts* are the scalars that the host knows, but for ``valid``.  DataError: values that are not finite, a label
+        out of range, a scalar that the host does not know.
+        """
+        images, labels = samples.batch(indices)
+        self._feed(images, labels, indices)
+        known = {**facts, "valid": len(indices)}
+        missing = [name for name in self._entry.arguments if name not in known]
+        if missing:
+            raise DataError.at(NOWHERE, f"{self._entry.name} takes {', '.join(missing)}, which this host does not know")
+        self._interpreter.run(self._entry.name, {name: known[name] for name in self._entry.arguments})
+        return self._outcome(labels, logits)
+
+    def _feed(self, images: NDArray[np.float32], labels: NDArray[np.uint16], indices: NDArray[np.int64]) -> None:
+        """Write inputs; samples that a partial batch lacks are zero."""
+        if self._input is not None:
+            if not np.isfinite(images).all():
+                bad = int(indices[int(np.argmax(~np.isfinite(images).reshape(len(images), -1).all(axis=1)))])
+                raise DataError.at(NOWHERE, f"sample {bad} has values that are not finite")
+            symbol = self._input
+            lead = lead_of(symbol)
+            whole = np.zeros(lead + symbol.shape, np.float32)
+            if symbol.steps:
+                whole[:, : len(images)] = np.moveaxis(images, 1, 0).reshape(symbol.steps, len(images), *symbol.shape)
+            else:
+                whole[: len(images)] = images.reshape(len(images), *symbol.shape)
+            self._interpreter.write(symbol.name, whole)
+        if self._label is not None:
+            if self._classes is not None and (high := labels >= self._classes).any():
+                bad = int(np.argmax(high))
+                raise DataError.at(
+                    NOWHERE,
+                    f"sample {int(indices[bad])} has the label {int(labels[bad])}; "
+                    f"the network has {self._classes} outputs",
+                )
+            marks = np.zeros(lead_of(self._label) + self._label.shape, np.uint16)
+            marks.reshape(-1)[: len(labels)] = labels
+            self._interpreter.write(self._label.name, marks)
+
+    def _outcome(self, labels: NDArray[np.uint16], wanted: bool) -> Outcome:
+        """Read the results of the valid samples."""
+        valid, results = len(labels), self._entry.results
+        losses = self._read("loss", valid).astype(np.float64) if "loss" in results else None
+        correct: int | None = None
+        logits: NDArray[Any] | None = None
+        if "correct" in results:
+            correct = int(np.count_nonzero(self._read("correct", valid)))
+        if "logits" in results and (wanted or correct is None):
+            logits = self._interpreter.read("logits").astype(np.float32)
+            logits = logits.reshape(-1, *logits.shape[-1:])[:valid]
+            if correct is None:
+                correct = int(np.count_nonzero(logits.argmax(axis=1) == labels))
+        return Outcome(valid, losses, correct, logits)
+
+    def _read(self, name: str, valid: int) -> NDArray[Any]:
+        return self._interpreter.read(name).reshape(-1)[:valid]
+
+
+def _check_shape(symbol: Symbol, held: tuple[int, ...]) -> None:
+    """DataError unless samples have the shape of the input, or as many elements as it flattened."""
+    wanted = ((symbol.steps,) if symbol.steps else ()) + symbol.shape
+    time_fits = not symbol.steps or held[:1] == (symbol.steps,)
+    if not time_fits or np.prod(held) != np.prod(wanted):
+        raise DataError.at(NOWHERE, f"samples have the shape {list(held)}; input {symbol.name} wants {list(wanted)}")

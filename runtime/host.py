@@ -1,0 +1,342 @@
+"""The host: calls the entries of a program with data, epoch after epoch, and keeps what it needs to go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..isa.program import Program
+from ..isa.traffic import Traffic
+from ..source import NOWHERE, DataError, Place
+from . import checkpoint as checkpoints
+from . import weights
+from .checkpoint import Progress
+from .feeding import Call, Dataset, Outcome, Samples, batch_count, batches
+from .interpreter import Interpreter
+from .modelled import Modelled
+from .recording import Record, Recorder
+from .replay import Timing, replay
+from .schedules import Moment
+from .settings import Settings
+
+TRAIN, INFER, INIT = "train_step", "infer", "init"
+"""The entries that the host knows."""
+
+
+class Watcher(Protocol):
+    """Is shown how far a run has come; the command line draws it."""
+
+    def step(self, epoch: int, epochs: int, batch: int, batches: int, loss: float | None) -> None:
+        """A training step is done; *epoch* and *batch* count from 1."""
+        ...
+
+    def evaluated(self, done: int, of: int) -> None:
+        """*done* samples of an evaluation are done."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """*accuracy* is a fraction, *loss* a mean over samples; None where the entry answers no such thing."""
+
+    samples: int
+    accuracy: float | None
+    loss: float | None
+    logits: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came of a run.
+
+    *loss* has one mean a step, steps before a resume included.  *train_accuracy* is that of the last epoch, seen while
+    training.  *counted* and *modelled* are of all that this call ran (modelled: its training steps), *counted_step* and
+    *modelled_step* of its first training step, which *record* and *timing* replay; None where no step ran.
+    """
+
+    loss: tuple[float, ...]
+    train_accuracy: float | None
+    test: Evaluation | None
+    steps: int
+    seconds: float
+    interrupted: bool
+    counted: Traffic
+    counted_step: Traffic | None
+    modelled: Traffic | None
+    modelled_step: Traffic | None
+    record: Record | None
+    timing: Timing | None
+    spike_rates: Mapping[str, float]
+
+
+def evaluate(
+    interpreter: Interpreter,
+    samples: Samples,
+    settings: Settings,
+    watcher: Watcher | None = None,
+    logits: bool = False,
+) -> Evaluation:
+    """Run the `infer` entry over all *samples*, in order; with *logits* they are kept, a row a sample."""
+    call = Call(interpreter, INFER, samples)
+    outcomes: list[Outcome] = []
+    done = 0
+    for number, indices in enumerate(batches(len(samples), interpreter.program.batch, 0, 0, False, 0)):
+        facts = {"seed": settings.seed, "step": number, "loss_scale": settings.loss_scale}
+        outcomes.append(call(samples, indices, facts, logits))
+        done += len(indices)
+        if watcher is not None:
+            watcher.evaluated(done, len(samples))
+    right = [outcome.correct for outcome in outcomes if outcome.correct is not None]
+    losses = [outcome.losses for outcome in outcomes if outcome.losses is not None]
+    rows = [outcome.logits for outcome in outcomes if outcome.logits is not None]
+    return Evaluation(
+        done,
+        sum(right) / done if right else None,
+        float(np.concatenate(losses).sum() / done) if losses else None,
+        np.concatenate(rows) if logits and rows else None,
+    )
+
+
+def initialise(interpreter: Interpreter, settings: Settings) -> None:
+    """Run the `init` entry, where there is one: it draws the parameters from the seed."""
+    program = interpreter.program
+    entry = next((entry for entry in program.entries if entry.name == INIT), None)
+    if entry is None:
+        return
+    facts: dict[str, float | int] = {"seed": settings.seed, "step": 0, "valid": 0, "loss_scale": settings.loss_scale}
+    missing = [name for name in entry.arguments if name not in facts]
+    if missing:
+        raise DataError.at(NOWHERE, f"init takes {', '.join(missing)}, which this host does not know")
+    interpreter.run(INIT, {name: facts[name] for name in entry.arguments})
+
+
+def train(
+    interpreter: Interpreter,
+    data: Dataset,
+    settings: Settings,
+    *,
+    checkpoint: str | Path | None = None,
+    resume: str | Path | None = None,
+    initial: str | Path | None = None,
+    watcher: Watcher | None = None,
+    test: bool = True,
+) -> Training:
+    """Train from the beginning, from *initial* weights, or from a checkpoint to *resume*; then test.
+
+    A checkpoint is written before the first step (so that an unwritable path shows at once), after every epoch, and at
+    the end; Ctrl-C lets the step end first, a second one does not.  DataError: data that does not fit, a loss that is
+    not finite, a checkpoint of another program or made with other settings.
+    """
+    return _Run(interpreter, data, settings, checkpoint, watcher).run(resume, initial, test)
+
+
+class _Run:
+    """A training run: the program, the data, and where it stands."""
+
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        data: Dataset,
+        settings: Settings,
+        path: str | Path | None,
+        watcher: Watcher | None,
+    ) -> None:
+        self._interpreter, self._data, self._settings = interpreter, data, settings
+        self._path, self._watcher = path, watcher
+        self._program: Program = interpreter.program
+        self._length = batch_count(len(data.train), self._program.batch)
+        self._progress = Progress()
+        self._losses: list[float] = []
+        self._accuracy: float | None = None
+        self._valid = 0
+        self._first: tuple[Traffic, Traffic, Record | None] | None = None
+        self._before: Traffic | None = None
+
+    def run(self, resume: str | Path | None, initial: str | Path | None, test: bool) -> Training:
+        """All of it."""
+        began = perf_counter()
+        self._begin(resume, initial)
+        self._save()
+        start = self._progress.step
+        with _Interruption() as interruption:
+            self._train(interruption)
+        self._save()
+        rates = spike_rates(self._interpreter, self._valid) if self._valid else {}
+        evaluation: Evaluation | None = None
+        if test and not interruption.asked and any(entry.name == INFER for entry in self._program.entries):
+            evaluation = evaluate(self._interpreter, self._data.test, self._settings, self._watcher)
+        counted = self._interpreter.counters.take()
+        if self._before is not None:
+            counted = self._before + counted
+        step, modelled, record = self._first if self._first is not None else (None, None, None)
+        return Training(
+            loss=tuple(self._losses),
+            train_accuracy=self._accuracy,
+            test=evaluation,
+            steps=self._progress.step,
+            seconds=perf_counter() - began,
+            interrupted=interruption.asked,
+            counted=counted,
+            counted_step=step,
+            modelled=None if modelled is None else modelled * (self._progress.step - start),
+            modelled_step=modelled,
+            record=record,
+            timing=None if record is None else replay(record, self._interpreter.target),
+            spike_rates=rates,
+        )
+
+    def _begin(self, resume: str | Path | None, initial: str | Path | None) -> None:
+        """Parameters: drawn, taken over, or as they were."""
+        if resume is not None:
+            held = checkpoints.load(resume)
+            self._check_settings(held.settings, str(resume))
+            self._progress = checkpoints.restore(held, self._program, self._interpreter.chip.dram, str(resume))
+            self._losses = list(held.progress.losses)
+            answers = self._program.entry(TRAIN).results
+            if self._progress.seen and ("correct" in answers or "logits" in answers):
+                self._accuracy = self._progress.correct / self._progress.seen
+            return
+        initialise(self._interpreter, self._settings)
+        if initial is not None:
+            weights.take_over(self._interpreter, weights.load(initial), str(initial))
+
+    def _train(self, interruption: _Interruption) -> None:
+        """Steps, until they are done or somebody interrupts."""
+        settings = self._settings
+        call = Call(self._interpreter, TRAIN, self._data.train)
+        while self._progress.epoch < settings.epochs:
+            epoch, size = self._progress.epoch, self._program.batch
+            data = self._data.train
+            for indices in batches(len(data), size, settings.seed, epoch, settings.shuffle, self._progress.batch):
+                if interruption.asked or self._progress.step == settings.max_steps:
+                    return
+                outcome = self._step(call, indices)
+                if self._watcher is not None:
+                    position = epoch + 1, settings.epochs, self._progress.batch, self._length
+                    interruption.guard(self._watcher.step, *position, outcome.loss)
+            self._progress = replace(self._progress, epoch=epoch + 1, batch=0)
+            self._save()
+
+    def _step(self, call: Call, indices: NDArray[np.int64]) -> Outcome:
+        """One training step; the first one is also recorded and modelled."""
+        progress, settings = self._progress, self._settings
+        moment = Moment(progress.step, progress.epoch, settings.epochs, self._length)
+        first, second = settings.corrections(progress.step)
+        facts = {
+            "learning_rate": settings.schedule.rate(settings.learning_rate, moment),
+            "loss_scale": settings.loss_scale,
+            "seed": settings.seed,
+            "step": progress.step,
+            "correction1": first,
+            "correction2": second,
+        }
+        if self._first is None:
+            outcome = self._first_step(call, indices, facts)
+        else:
+            outcome = call(self._data.train, indices, facts)
+        self._valid = outcome.valid
+        loss = outcome.loss
+        if loss is not None and not isfinite(loss):
+            raise DataError.at(
+                NOWHERE,
+                f"the loss is {loss} in step {progress.step + 1} (epoch {progress.epoch + 1}, "
+                f"batch {progress.batch + 1})",
+                hints=["a lower learning rate", "another loss scale"],
+            )
+        before, since = (progress.correct, progress.seen) if progress.batch else (0, 0)
+        correct, seen = before + (outcome.correct or 0), since + outcome.valid
+        if outcome.correct is not None:
+            self._accuracy = correct / seen
+        if loss is not None:
+            self._losses.append(loss)
+        self._progress = Progress(progress.step + 1, progress.epoch, progress.batch + 1, correct, seen)
+        return outcome
+
+    def _first_step(self, call: Call, indices: NDArray[np.int64], facts: Mapping[str, float | int]) -> Outcome:
+        """A step that is counted by itself."""
+        interpreter = self._interpreter
+        modelled, recorder = Modelled(self._program, interpreter.target), Recorder(interpreter.target)
+        self._before = interpreter.counters.take()
+        interpreter.listen(modelled)
+        interpreter.listen(recorder)
+        try:
+            outcome = call(self._data.train, indices, facts)
+        finally:
+            interpreter.ignore(modelled)
+            interpreter.ignore(recorder)
+        counted = interpreter.counters.take()
+        self._before = self._before + counted
+        self._first = counted, modelled.take(), recorder.record
+        return outcome
+
+    def _save(self) -> None:
+        """Write the checkpoint, where one is wanted."""
+        if self._path is not None:
+            written = {**self._settings.to_json(), "samples": len(self._data.train)}
+            progress = replace(self._progress, losses=tuple(self._losses))
+            held = checkpoints.capture(self._program, self._interpreter.chip.dram, progress, written)
+            checkpoints.save(held, self._path)
+
+    def _check_settings(self, held: Mapping[str, Any], file: str) -> None:
+        """DataError where going on would not be bit for bit; more epochs or steps are all right."""
+        now: dict[str, Any] = json.loads(json.dumps({**self._settings.to_json(), "samples": len(self._data.train)}))
+        free = ("epochs", "max_steps")
+        other = [name for name in now if name not in free and held.get(name) != now[name]]
+        if other:
+            told = ", ".join(f"{name} = {held.get(name)} (now {now[name]})" for name in other)
+            raise DataError.at(Place(file), f"the run that wrote it had other settings: {told}")
+
+
+def spike_rates(interpreter: Interpreter, valid: int) -> dict[str, float]:
+    """Fraction of ones by layer, over the first *valid* samples of the spikes that the last entry left in DRAM."""
+    ones: dict[str, list[int]] = {}
+    for symbol in interpreter.program.symbols:
+        if symbol.format == "spike" and symbol.role in ("tape", "value") and symbol.samples:
+            spikes = interpreter.values(symbol.name)
+            spikes = spikes[:, :valid] if symbol.steps else spikes[:valid]
+            found = ones.setdefault(symbol.layer, [0, 0])
+            found[0] += int(np.count_nonzero(spikes))
+            found[1] += spikes.size
+    return {layer: count / size for layer, (count, size) in ones.items() if size}
+
+
+class _Interruption:
+    """Ctrl-C asks for an end between two steps; a second one ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._asked)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def guard(self, call: Any, *facts: Any) -> None:
+        """Call somebody else's code between two steps, where a KeyboardInterrupt does no harm."""
+        try:
+            call(*facts)
+        except KeyboardInterrupt:
+            self.asked = True
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,224 @@
+"""Run a program: all streams of an entry, in any legal order, until all of them have halted."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..isa import instructions as instructions  # registers them all
+from ..isa.program import Entry, Program
+from ..isa.state import ProgramFault, Stream
+from ..isa.target import Target, parse
+from ..source import NOWHERE, DataError, Fault
+from . import tensors
+from .chip import Chip
+from .counters import Counters
+from .deadlock import deadlock
+from .faults import ExecutionError, where
+from .legality import check
+from .listening import Listener, RunningStream
+from .orders import Order, RoundRobin
+from .races import Races
+
+Key: TypeAlias = tuple[object, ...]
+
+
+class Interpreter:
+    """A program on its machine, with everything that DRAM holds between entries.
+
+    *order* steps the streams; *watched* fills scratchpads with garbage before each entry and checks for races;
+    *target* must be the machine that the program was compiled for, and is read from the program where it is not given.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        order: Order | None = None,
+        watched: bool = False,
+        target: Target | None = None,
+    ) -> None:
+        self.program = program
+        self.target = parse(program.target_text, program.target) if target is None else target
+        _check_target(program, self.target)
+        self.chip = Chip(program, self.target, watched)
+        self.order: Order = RoundRobin() if order is None else order
+        self.counters = Counters(program, self.target)
+        self.races = Races() if watched else None
+        self._symbols = program.by_name
+        self._kinds = {argument.name: (k, argument.kind) for k, argument in enumerate(program.arguments)}
+        self._streams: dict[str, list[RunningStream]] = {}
+        self._wakes = _Wakes()
+        self.listen(self._wakes)
+        self.listen(self.counters)
+        if self.races is not None:
+            self.listen(self.races)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell *listener* of everything from now on."""
+        self.chip.observer.add(listener)
+
+    def ignore(self, listener: Listener) -> None:
+        """Tell *listener* nothing more."""
+        self.chip.observer.remove(listener)
+
+    def run(self, entry_name: str, arguments: Mapping[str, float | int] | None = None) -> None:
+        """Run an entry to its end; *arguments* are all of its scalars by name.
+
+        Raises ExecutionError: an illegal access, a deadlock, a race (where watched), or something that the entry left
+        behind: a semaphore that is not zero, a tile that nobody took.
+        """
+        entry = self.program.entry(entry_name)
+        self._hand_in(entry, arguments or {})
+        streams = self._streams_of(entry)
+        for stream in streams:
+            stream.reset()
+        self.chip.start()
+        self.chip.observer.begin(entry, streams)
+        try:
+            self._run(streams)
+        except ProgramFault as fault:
+            stream = streams[self._wakes.now]
+            place = where(stream.core.number, stream.unit, fault.pc, stream.debug(fault.pc))
+            raise ExecutionError(Fault(NOWHERE, f"{place}: {fault.text}")) from fault
+        self._check_nothing_left(entry)
+        self.chip.observer.end()
+
+    def write(self, name: str, values: ArrayLike) -> None:
+        """The host writes *name*: numbers of shape ``[time][sample]`` + logical shape, counted as host bytes."""
+        symbol = self._symbols[name]
+        tensors.write(symbol, self.chip.dram, values)
+        self.chip.observer.host(True, name, symbol.bytes)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The host reads the stored numbers of symbol *name*, in its logical shape.  Counted as host bytes."""
+        symbol = self._symbols[name]
+        self.chip.observer.host(False, name, symbol.bytes)
+        return tensors.read(symbol, self.chip.dram)
+
+    def values(self, name: str) -> NDArray[Any]:
+        """What the elements of symbol *name* mean (stored numbers times scale).  A look, not counted as a transfer."""
+        return tensors.values(self._symbols[name], self.chip.dram)
+
+    def _hand_in(self, entry: Entry, given: Mapping[str, float | int]) -> None:
+        """Fill the argument file; TypeError where *given* are not the entry's arguments."""
+        if set(given) != set(entry.arguments):
+            raise TypeError(f"{entry.name} takes the arguments {sorted(entry.arguments)}, not {sorted(given)}")
+        for name, value in given.items():
+            number, kind = self._kinds[name]
+            word = np.asarray(value, np.float32).view(np.uint32) if kind == "f32" else np.uint32(value)
+            self.chip.arguments[number] = word
+
+    def _streams_of(self, entry: Entry) -> list[RunningStream]:
+        """The streams of an entry, made at its first call."""
+        if entry.name not in self._streams:
+            check(entry, self.program.cores, self.target)
+            try:
+                self._streams[entry.name] = [
+                    RunningStream(self.chip.cores[code.core], self.chip, code, index)
+                    for index, code in enumerate(entry.streams)
+                ]
+            except ProgramFault as fault:
+                core, unit = fault.stream.core.number, fault.stream.unit
+                code = next(code for code in entry.streams if (code.core, code.unit) == (core, unit))
+                raise ExecutionError(
+                    Fault(NOWHERE, f"{where(core, unit, fault.pc, code.debug[fault.pc])}: {fault.text}")
+                ) from fault
+        return self._streams[entry.name]
+
+    def _run(self, streams: Sequence[RunningStream]) -> None:
+        """Step streams until all have halted; Deadlock where none of them can go on."""
+        wakes = self._wakes
+        wakes.start(len(streams))
+        ready, order = wakes.ready, self.order
+        audience = self.chip.observer
+        while True:
+            if not ready:
+                if all(stream.halted for stream in streams):
+                    return
+                raise deadlock(streams, self.chip.barriers)
+            index, quantum = order.pick(ready)
+            wakes.now = index
+            stream = streams[index]
+            step, counts = stream.step, stream.counts
+            retired = audience.retired if audience.hears_retired else None
+            while quantum > 0:
+                step()
+                if stream.blocked is not None:
+                    wakes.sleep(stream)
+                    break
+                counts[stream.current] += 1
+                if retired is not None:
+                    retired(stream)
+                if stream.halted:
+                    ready.remove(index)
+                    break
+                quantum -= 1
+
+    def _check_nothing_left(self, entry: Entry) -> None:
+        """ExecutionError unless the entry left every semaphore and queue as it found them."""
+        lines: list[str] = []
+        for core in self.chip.cores:
+            for number, value in sorted(core.semaphores.items()):
+                if value:
+                    lines.append(f"core {core.number}: semaphore {number} is {value} at the end of {entry.name}, not 0")
+        for (source, target, channel), count in self.chip.queues.left.items():
+            left = f"{count} tiles from core {source} on channel {channel} are left"
+            lines.append(f"core {target}: {left} at the end of {entry.name}")
+        if lines:
+            raise ExecutionError(*(Fault(NOWHERE, line) for line in lines))
+
+
+class _Wakes(Listener):
+    """Which streams are ready, and which post, tile or arrival wakes one that is not."""
+
+    def __init__(self) -> None:
+        self.start(0)
+
+    def start(self, count: int) -> None:
+        """All *count* streams are ready."""
+        self.now = 0
+        self.ready = list(range(count))
+        self._sleepers: defaultdict[Key, list[int]] = defaultdict(list)
+
+    def sleep(self, stream: RunningStream) -> None:
+        """*stream* is not ready until what blocks it is over."""
+        blocked = stream.blocked
+        assert blocked is not None
+        self.ready.remove(stream.index)
+        if blocked.kind == "meet":
+            key: Key = ("meet", stream.unit, blocked.number)
+        elif blocked.kind == "receive":
+            key = ("receive", blocked.core, stream.core.number, blocked.number)
+        else:
+            key = ("wait", blocked.core, blocked.number)
+        self._sleepers[key].append(stream.index)
+
+    def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
+        if kind == "post":
+            self._wake(("wait", core, number))
+        elif kind == "send":
+            self._wake(("receive", stream.core.number, core, number))
+        elif kind == "meet":
+            self._wake(("meet", stream.unit, number))
+
+    def _wake(self, key: Key) -> None:
+        for index in self._sleepers.pop(key, ()):
+            insort(self.ready, index)
+
+
+def _check_target(program: Program, target: Target) -> None:
+    """DataError unless *target* is the machine of *program*."""
+    if program.target_hash != target.fingerprint:
+        raise DataError.at(
+            NOWHERE,
+            f"the program was compiled for another machine than {target.name}",
+            hints=[f"compile the model again with --target {target.name}"],
+        )
+    if program.cores > target.cores:
+        raise DataError.at(NOWHERE, f"the program takes {program.cores} cores; {target.name} has {target.cores}")

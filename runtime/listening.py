@@ -1,0 +1,127 @@
+"""Who listens to a chip at work: counting, recording and race checking are listeners, told one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..isa.chip import Chip as ChipProtocol
+from ..isa.chip import Core
+from ..isa.program import Debug, Entry
+from ..isa.program import Stream as StreamCode
+from ..isa.registers import Window
+from ..isa.state import Stream
+
+
+class RunningStream(Stream):
+    """A stream of an entry at work: its *index* in the entry, its debug records, and how often each instruction ran."""
+
+    def __init__(self, core: Core, chip: ChipProtocol, code: StreamCode, index: int) -> None:
+        super().__init__(core, code.unit, chip, code.instructions)
+        self.code = code
+        self.index = index
+        self.counts = [0] * len(code.instructions)
+
+    def reset(self) -> None:
+        """As at the start of the entry: first instruction, no loop open, no view defined."""
+        self.pc = self.current = 0
+        self.halted = False
+        self.blocked = None
+        for loop in self.loops:
+            loop.close()
+        self.views = [None] * len(self.views)
+        self.counts = [0] * len(self.counts)
+
+    def debug(self, pc: int) -> Debug:
+        """What instruction *pc* is for."""
+        return self.code.debug[pc] if pc < len(self.code.debug) else Debug()
+
+
+class Listener:
+    """An `isa.chip.Observer` that also hears of entries and of every instruction that has run; deaf by default."""
+
+    def begin(self, entry: Entry, streams: Sequence[RunningStream]) -> None:
+        """The host has called *entry*, whose streams are about to run."""
+
+    def end(self) -> None:
+        """All streams of the entry have halted."""
+
+    def retired(self, stream: Stream) -> None:
+        """Instruction ``stream.current`` has run; everything else about it has been told before."""
+
+    def dram(self, stream: Stream, write: bool, address: int, useful: int, bursts: int) -> None:
+        """See `isa.chip.Observer`."""
+
+    def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
+        """See `isa.chip.Observer`."""
+
+    def network(self, stream: Stream, source: int, target: int, useful: int) -> None:
+        """See `isa.chip.Observer`."""
+
+    def work(self, stream: Stream, kind: str, amount: int) -> None:
+        """See `isa.chip.Observer`."""
+
+    def touch(self, stream: Stream, write: bool, window: Window) -> None:
+        """See `isa.chip.Observer`."""
+
+    def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
+        """See `isa.chip.Observer`."""
+
+    def host(self, write: bool, name: str, useful: int) -> None:
+        """The host wrote (or read) *useful* bytes of symbol *name*."""
+
+
+class Audience(Listener):
+    """Several listeners as one; each is told only of what it has a method of its own for."""
+
+    def __init__(self, listeners: Sequence[Listener] = ()) -> None:
+        self._listeners: list[Listener] = []
+        self._deaf = Listener()
+        for listener in listeners:
+            self.add(listener)
+        self._listen()
+
+    def add(self, listener: Listener) -> None:
+        """Tell *listener* too, from now on."""
+        self._listeners.append(listener)
+        self._listen()
+
+    def remove(self, listener: Listener) -> None:
+        """Tell *listener* nothing more."""
+        self._listeners.remove(listener)
+        self._listen()
+
+    @property
+    def hears_retired(self) -> bool:
+        """Whether anyone wants to hear of every instruction."""
+        return bool(self._ears("retired"))
+
+    def begin(self, entry: Entry, streams: Sequence[RunningStream]) -> None:
+        for listener in self._listeners:
+            listener.begin(entry, streams)
+
+    def end(self) -> None:
+        for listener in self._listeners:
+            listener.end()
+
+    def _ears(self, name: str) -> list[Callable[..., None]]:
+        """The methods called *name* of those listeners that define it."""
+        own = (listener for listener in self._listeners if getattr(type(listener), name) is not getattr(Listener, name))
+        return [getattr(listener, name) for listener in own]
+
+    def _listen(self) -> None:
+        """Replace the methods of this object by the quickest that tell all who listen."""
+        for name in ("retired", "dram", "scratchpad", "network", "work", "touch", "sync", "host"):
+            ears = self._ears(name)
+            deaf: Callable[..., None] = getattr(self._deaf, name)
+            setattr(self, name, deaf if not ears else ears[0] if len(ears) == 1 else _all(ears))
+
+
+def _all(ears: list[Callable[..., None]]) -> Callable[..., None]:
+    """One call that makes all of them."""
+
+    def tell(*facts: Any) -> None:
+        for ear in ears:
+            ear(*facts)
+
+    return tell

@@ -1,0 +1,92 @@
+"""What joins the cores: queues of tiles, routes over the mesh, barriers."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes: TypeAlias = NDArray[np.uint8]
+Channel: TypeAlias = tuple[int, int, int]
+"""Source core, target core, channel number."""
+Link: TypeAlias = tuple[int, int]
+"""From a place of the mesh to its neighbour; places are numbered row by row, and core k stands on place k."""
+
+
+@dataclass(frozen=True)
+class MeshRoutes:
+    """Routes over a mesh of *columns*: along the row first (X), then along the column (Y)."""
+
+    columns: int
+
+    def route(self, source: int, target: int) -> tuple[Link, ...]:
+        """The links from core *source* to core *target*, in order; none where they are the same."""
+        return _route(self.columns, source, target)
+
+
+@lru_cache(maxsize=1 << 14)
+def _route(columns: int, source: int, target: int) -> tuple[Link, ...]:
+    links: list[Link] = []
+    place = source
+    while place % columns != target % columns:
+        step = 1 if place % columns < target % columns else -1
+        links.append((place, place + step))
+        place += step
+    while place != target:
+        step = columns if place < target else -columns
+        links.append((place, place + step))
+        place += step
+    return tuple(links)
+
+
+class Queues:
+    """Tiles under way: first in, first out by (source, target, channel)."""
+
+    def __init__(self) -> None:
+        self._tiles: defaultdict[Channel, deque[Bytes]] = defaultdict(deque)
+
+    def deliver(self, source: int, target: int, channel: int, tile: Bytes) -> None:
+        """Put a tile behind those that wait."""
+        self._tiles[source, target, channel].append(tile)
+
+    def take(self, source: int, target: int, channel: int) -> Bytes | None:
+        """The oldest tile; None where there is none."""
+        waiting = self._tiles.get((source, target, channel))
+        return waiting.popleft() if waiting else None
+
+    @property
+    def left(self) -> dict[Channel, int]:
+        """How many tiles nobody has taken."""
+        return {channel: len(tiles) for channel, tiles in sorted(self._tiles.items()) if tiles}
+
+
+class Barriers:
+    """Meetings of the same unit of cores 0 to n - 1, again and again."""
+
+    def __init__(self) -> None:
+        self._arrived: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+        self._leaving: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+
+    def meet(self, core: int, unit: str, cores: int) -> bool:
+        """Whether *core* may go on; it asks again until it may.  ValueError for a core that is not invited."""
+        if core >= cores:
+            raise ValueError(f"core {core} comes to a barrier of cores 0 to {cores - 1}")
+        group = unit, cores
+        leaving, arrived = self._leaving[group], self._arrived[group]
+        if core in leaving:
+            leaving.remove(core)
+            return True
+        arrived.add(core)
+        if len(arrived) < cores:
+            return False
+        leaving |= arrived - {core}
+        arrived.clear()
+        return True
+
+    def missing(self, unit: str, cores: int) -> list[int]:
+        """The cores that have not arrived."""
+        return sorted(set(range(cores)) - self._arrived[unit, cores])

@@ -1,0 +1,53 @@
+"""The host's settings: what the program's settings say, unless the caller says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from .schedules import Schedule, called
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.  *max_steps* ends training early; *beta1* and *beta2* are Adam's, for its bias corrections."""
+
+    epochs: int = 1
+    max_steps: int | None = None
+    seed: int = 0
+    shuffle: bool = True
+    learning_rate: float = 1e-3
+    loss_scale: float = 1.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    schedule: Schedule = field(default_factory=Schedule)
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any], **overrides: Any) -> Self:
+        """Settings as a program writes them, then *overrides* that are not None.
+
+        Read are the keys that the fields are called; ``learning_rate`` (or ``lr``), ``beta1`` and ``beta2`` also from
+        the options of the call under ``optimizer``; ``schedule`` is a name or a call (`schedules.called`).
+        """
+        optimizer = written.get("optimizer")
+        inner: Mapping[str, Any] = {} if optimizer is None else called(optimizer)[1]
+        values: dict[str, Any] = {}
+        for name in (part.name for part in fields(cls)):
+            for source in (inner, written, overrides):
+                if source.get(name) is not None:
+                    values[name] = source[name]
+        if "learning_rate" not in values and inner.get("lr", written.get("lr")) is not None:
+            values["learning_rate"] = inner.get("lr", written.get("lr"))
+        if not isinstance(values.get("schedule"), Schedule):
+            values["schedule"] = Schedule.of(values.get("schedule"))
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {**asdict(self), "schedule": asdict(self.schedule)}
+
+    def corrections(self, step: int) -> tuple[float, float]:
+        """Adam's bias corrections 1 - beta^t in step number *step* from 0, so t = step + 1, in float64."""
+        first, second = (1.0 - beta ** (step + 1) for beta in (self.beta1, self.beta2))
+        return first, second

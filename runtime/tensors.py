@@ -1,0 +1,63 @@
+"""Tensors in the DRAM image: canonical layouts to and from arrays of logical shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..isa.program import Symbol, to_logical, to_memory
+from ..numerics import exact
+from ..numerics.formats import decode, encode, pack, row_bytes, unpack
+from .network import Bytes
+
+
+def lead_of(symbol: Symbol) -> tuple[int, ...]:
+    """The axes that stand before the logical shape: time and sample, where there are any."""
+    return tuple(extent for extent in (symbol.steps, symbol.samples) if extent)
+
+
+def bytes_of(symbol: Symbol, dram: Bytes) -> Bytes:
+    """The tensor's own bytes, as they lie in DRAM: writing to the array writes to DRAM."""
+    return dram[symbol.address : symbol.address + symbol.bytes]
+
+
+def write(symbol: Symbol, dram: Bytes, values: ArrayLike) -> None:
+    """Numbers of shape ``lead + shape``, rounded once to the symbol's format, into its place.
+
+    *values* are what the elements mean: they are divided by the symbol's scale.  ValueError for another shape.
+    """
+    array = np.asarray(values)
+    wanted = lead_of(symbol) + symbol.shape
+    if array.shape != wanted:
+        raise ValueError(f"{symbol.name} has the shape {list(wanted)}, not {list(array.shape)}")
+    if symbol.scale != 1.0:
+        array = array / symbol.scale
+    storage = to_memory(symbol, encode(array, symbol.kind)).reshape(symbol.extents)
+    bytes_of(symbol, dram)[...] = pack(storage, symbol.kind).reshape(-1)
+
+
+def elements(symbol: Symbol, dram: Bytes) -> NDArray[Any]:
+    """Storage elements in memory order, shape ``extents``."""
+    last = symbol.extents[-1]
+    rows = bytes_of(symbol, dram).reshape(*symbol.extents[:-1], row_bytes(last, symbol.kind))
+    return unpack(rows, symbol.kind, last)
+
+
+def read(symbol: Symbol, dram: Bytes) -> NDArray[Any]:
+    """Stored numbers, exactly, of shape ``lead + shape``; see `values` for what they mean."""
+    storage = elements(symbol, dram)
+    if symbol.kind.kind == "fixed":
+        numbers: NDArray[Any] = exact.values_of(storage, symbol.kind)
+    else:
+        numbers = decode(storage, symbol.kind)
+    if not symbol.order:
+        return numbers.reshape(lead_of(symbol) + symbol.shape)
+    return to_logical(symbol, numbers)
+
+
+def values(symbol: Symbol, dram: Bytes) -> NDArray[Any]:
+    """What the stored elements mean: stored numbers times the symbol's scale."""
+    numbers = read(symbol, dram)
+    return numbers if symbol.scale == 1.0 else numbers * numbers.dtype.type(symbol.scale)
