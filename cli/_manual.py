@@ -18,7 +18,7 @@ WIDTH = 110
 def page() -> str:
     """The text that the page should have."""
     assert isinstance(main, Commands)
-    root = click.Context(main, info_name="snnc", terminal_width=WIDTH, max_content_width=WIDTH)
+    root = click.Context(main, info_name="snnc", help_option_names=main.context_settings["help_option_names"])
     parts = [
         "# Commands",
         "",

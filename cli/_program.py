@@ -29,9 +29,12 @@ def say_program(output: Output, program: Program, path: str | None = None) -> No
 
 def resolved(compilation: Compilation) -> tuple[Resolved, ...]:
     """The settings of a compilation with their origins."""
+    from ..compiler.pipeline import host_settings
     from ..reports.json_report import Resolved
 
-    return tuple(Resolved(name, value, origin) for name, value, origin in compilation.resolved)
+    values = host_settings(compilation.training_options.settings)
+    values |= {"cores": compilation.cores, "steps": compilation.network.steps}
+    return tuple(Resolved(name, values.get(name, value), origin) for name, value, origin in compilation.resolved)
 
 
 def load_program(path: str) -> Program:

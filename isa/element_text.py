@@ -1,10 +1,10 @@
 """Element programs as text: a line an operation, operands by name.
 
-    element lif.step(x, v, s):
-        r0 = load x
-        r1 = carry v, 0.0
-        r2 = add r0, r1
-        store s, r2
+element lif.step(x, v, s):
+    r0 = load x
+    r1 = carry v, 0.0
+    r2 = add r0, r1
+    store s, r2
 """
 
 from __future__ import annotations

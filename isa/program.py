@@ -139,10 +139,10 @@ class Program:
     symbols: tuple[Symbol, ...]
     arguments: tuple[Argument, ...]
     dram_bytes: int
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    predicted: Mapping[str, Any] = field(default_factory=dict)
-    bound: Mapping[str, Any] = field(default_factory=dict)
-    data: Mapping[str, bytes] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    predicted: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    bound: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    data: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     version: str = ""
 
     def symbol(self, name: str) -> Symbol:

@@ -7,9 +7,9 @@ so that they can be laid side by side.  They are never added together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import reduce
-from operator import add
+from operator import add, attrgetter
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 Basis = Literal["counted", "modelled", "predicted"]
@@ -57,11 +57,11 @@ class Amounts:
     skipped: float = 0
 
     def __add__(self, other: Amounts) -> Amounts:
-        return Amounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Amounts(*map(add, _values(self), _values(other)))
 
     def map(self, change: Callable[[float], float]) -> Amounts:
         """Each amount changed by *change*."""
-        return Amounts(*map(change, astuple(self)))
+        return Amounts(*map(change, _values(self)))
 
     @property
     def dram(self) -> float:
@@ -100,6 +100,7 @@ class Amounts:
 
 
 _NAMES = tuple(part.name for part in fields(Amounts))
+_values: Callable[[Amounts], tuple[float, ...]] = attrgetter(*_NAMES)
 _NOTHING = Amounts()
 
 
@@ -177,7 +178,7 @@ class Traffic:
     def to_rows(self) -> dict[str, Any]:
         """All that is in here as plain JSON values, zeros left out; `from_rows` reads it back."""
         rows = [
-            [*key, {n: v for n, v in zip(_NAMES, astuple(row), strict=True) if v}] for key, row in self.rows.items()
+            [*key, {n: v for n, v in zip(_NAMES, _values(row), strict=True) if v}] for key, row in self.rows.items()
         ]
         return {"basis": self.basis, "rows": rows}
 

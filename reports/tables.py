@@ -44,8 +44,9 @@ def value_text(value: Any) -> str:
     match plain(value):
         case bool(truth):
             return "true" if truth else "false"
-        case [str(name), *rest] if rest and all(isinstance(part, list) for part in rest):
-            return f"{name}({', '.join(f'{key}={value_text(inner)}' for key, inner in rest)})"
+        case {"name": str(name), **given}:
+            inside = ", ".join(f"{key}={value_text(inner)}" for key, inner in given.items())
+            return f"{name}({inside})" if inside else name
         case [*items]:
             return f"[{', '.join(map(value_text, items))}]"
         case other:

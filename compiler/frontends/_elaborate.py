@@ -183,8 +183,6 @@ class _Elaborator:
                 bindings: list[Binding] = []
                 with self.telling():
                     for target in statement.targets:
-                        if not values.is_name(target.text):
-                            raise Wrong(target.place, f"nothing can be called {target.text}")
                         scope.check(target)
                     bindings = self.assigned(statement, scope)
                 for number, target in enumerate(statement.targets):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 
 from ...catalog import unknown
 from ...source import Place
@@ -12,7 +11,7 @@ from ..ir import syntax
 from ..ir.graph import Node, Port, Setting
 from ..ir.syntax import Name
 from ..ir.types import Type
-from ..ir.values import Wrong, text_of_type
+from ..ir.values import Wrong, is_name, text_of_type
 
 NODES = 100_000
 """More nodes than this are taken for a mistake in a repetition."""
@@ -56,6 +55,28 @@ class Lost:
 Binding = Made | Given | Word | Lost
 
 
+class _Settings(Mapping[str, Setting]):
+    """The settings among *names*, without a copy: a long dump asks for them at every word."""
+
+    def __init__(self, names: Mapping[str, Binding]) -> None:
+        self.names = names
+
+    def __getitem__(self, name: str) -> Setting:
+        match self.names.get(name):
+            case Given(value=setting):
+                return setting
+            case Word(text=text):
+                return text
+            case _:
+                raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, binding in self.names.items() if isinstance(binding, Given | Word))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 @dataclass
 class Scope:
     """The names that can be used at one point.
@@ -85,6 +106,8 @@ class Scope:
 
     def check(self, name: Name) -> None:
         """`Wrong` where *name* cannot be made here."""
+        if not is_name(name.text):
+            raise Wrong(name.place, f"{name.text} is a word of the language and cannot be a name")
         first = self.made.get(name.text)
         if first is not None:
             raise Wrong(name.place, f"{name.text} is made twice; the first is in line {first.line}")
@@ -93,17 +116,8 @@ class Scope:
         """Names of values."""
         return (name for name, binding in self.names.items() if isinstance(binding, Made))
 
-    def settings(self, value: syntax.Value) -> dict[str, Setting]:
+    def settings(self, value: syntax.Value) -> Mapping[str, Setting]:
         """The settings that *value* may mention; `Wrong` where it mentions a value as one."""
-        known: dict[str, Setting] = {}
-        for name, binding in self.names.items():
-            match binding:
-                case Given(value=setting):
-                    known[name] = setting
-                case Word(text=text):
-                    known[name] = text
-                case _:
-                    pass
         for word in syntax.words(value):
             match self.names.get(word.text):
                 case Made(name=full, handed=True):
@@ -112,7 +126,7 @@ class Scope:
                     raise Silent
                 case _:
                     pass
-        return known
+        return _Settings(self.names)
 
     def unknown(self, name: Name) -> Wrong:
         """The fault that no value is called *name* here, with the likeliest reason."""
@@ -149,16 +163,16 @@ class Graph:
     makers: dict[str, Draft] = field(default_factory=dict[str, Draft])
     taken: dict[str, Place] = field(default_factory=dict[str, Place])
     used: set[str] = field(default_factory=set[str])
+    again: dict[str, int] = field(default_factory=dict[str, int])
 
     def claim(self, name: str, place: Place, again: bool = True) -> str:
         """A full name for what is made at *place*: *name*, or ``name.1``, ``name.2`` ... where it is made *again*."""
         if name in self.taken and not again:
             raise Wrong(place, f"{name} is made twice; the first is in line {self.taken[name].line}")
         free = name
-        for number in count(1):
-            if free not in self.taken:
-                break
-            free = f"{name}.{number}"
+        while free in self.taken:
+            self.again[name] = self.again.get(name, 0) + 1
+            free = f"{name}.{self.again[name]}"
         self.taken[free] = place
         return free
 

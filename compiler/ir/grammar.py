@@ -45,7 +45,7 @@ def parse(text: str, file: str) -> syntax.File:
 @cache
 def _parser() -> Lark:
     grammar = Path(__file__).with_name("snn.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", propagate_positions=True)
+    return Lark(grammar, parser="lalr")
 
 
 class _Builder(Transformer[Token, syntax.File]):
@@ -200,12 +200,12 @@ class _Builder(Transformer[Token, syntax.File]):
     def entry(self, items: Children) -> syntax.WrittenEntry:
         name, *parts = items
         inputs = next(iter(_of(tuple, parts)), ())
-        results: Children = next(iter(_of(list, parts)), [])
+        results = _of(list, parts)
         return syntax.WrittenEntry(
             self.word(name),
             tuple(name.text for name in inputs),
             tuple(_of(syntax.WrittenRegion, parts)),
-            tuple(results),
+            tuple(results[0]) if results else (),
         )
 
     def once(self, items: Children) -> syntax.WrittenRegion:

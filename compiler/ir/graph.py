@@ -40,7 +40,7 @@ class Node:
     results: tuple[str, ...]
     op: str
     operands: tuple[str, ...] = ()
-    settings: Settings = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict[str, Setting])
     types: tuple[Type, ...] = ()
     layer: str = ""
     phase: str = ""
@@ -59,7 +59,7 @@ class Network:
     steps: int
     nodes: tuple[Node, ...]
     results: tuple[str, ...]
-    train: Settings = field(default_factory=dict)
+    train: Settings = field(default_factory=dict[str, Setting])
     place: Place = field(default=NOWHERE, compare=False)
 
     @property
@@ -130,7 +130,7 @@ class Training:
     variables: tuple[Variable, ...]
     arguments: tuple[tuple[str, str], ...]
     procedures: tuple[Procedure, ...]
-    settings: Settings = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict[str, Setting])
 
     @property
     def types(self) -> dict[str, Type]:

@@ -119,10 +119,10 @@ class Elementwise:
 
     loops: tuple[tuple[str, int], ...]
     steps: int
-    reads: dict[str, Access] = field(default_factory=dict)
+    reads: dict[str, Access] = field(default_factory=dict[str, Access])
     states: tuple[State, ...] = ()
     writes: tuple[Write, ...] = ()
-    random: dict[str, Access] = field(default_factory=dict)
+    random: dict[str, Access] = field(default_factory=dict[str, Access])
     """Logical element of each random tensor: an access over time, sample and its *logical* axes, whose row-major
     position is the key."""
 

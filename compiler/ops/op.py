@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 from ...catalog import ClassCatalog, unknown
@@ -133,7 +134,7 @@ class Op:
     @classmethod
     def settings(cls) -> dict[str, SettingField]:
         """The settings by name, in order."""
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         found: dict[str, SettingField] = {}
         for field in dataclasses.fields(cast(Any, cls)):
             default = None if field.default is dataclasses.MISSING else cast(Setting, field.default)
@@ -243,6 +244,12 @@ def lower(
         raise unknown(f"facet of {name}", facet, kind.facets()[1:])
     meaning = getattr(kind.make(node.settings), facet or "forward")
     return cast(Callable[[Site], tuple[Statement, ...]], meaning)(Site(node, types, steps, batch, sweep))
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of a class' fields, which are read once."""
+    return get_type_hints(kind)
 
 
 def _shown(value: Setting) -> str:

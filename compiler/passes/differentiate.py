@@ -38,10 +38,13 @@ numbers (`step` counts optimizer steps), and ``1 - beta**(step + 1)`` of Adam's 
 RESULTS = ("loss", "correct", "logits")
 
 
-def build_training(network: Network, options: TrainingOptions) -> Training:
-    """The training graph of *network*; SourceError where the rule or the loss cannot train it."""
+def build_training(network: Network, options: TrainingOptions, rule: Rule | None = None) -> Training:
+    """The training graph of *network*; SourceError where the rule or the loss cannot train it.
+
+    *rule* stands in for the one that the options name: a rule need not have a file to be tried.
+    """
     network = _living(code_inputs(network, options.coding))
-    rule, loss = options.the_rule, options.the_loss
+    rule, loss = rule or options.the_rule, options.the_loss
     reasons = rule.admits(network)
     if reasons:
         place = network.place

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...isa.element import ElementProgram, Lane
+from ...numerics.formats import FORMATS, round_to
 from ...numerics.random import stream_of
 from ..ir.expression import Expression
 from ..ir.statement import Elementwise
@@ -85,7 +88,9 @@ def lower_elements(
     writes = tuple(f"out{number}" for number in range(len(statement.writes)))
     states = tuple(f"state.{state.name}" for state in statement.states)
     code = _Registers((*statement.reads, *states, *writes), arguments)
-    initial = {state.name: state.initial for state in statement.states}
+    initial = {
+        state.name: float(round_to(np.float64(state.initial), FORMATS[state.format])) for state in statement.states
+    }
     values = [code.put(write.expression, initial, unsigned) for write in statement.writes]
     carried = [code.put(state.next, initial, unsigned) for state in statement.states]
     stores = list(zip(values, writes, strict=True)) + list(zip(carried, states, strict=True))

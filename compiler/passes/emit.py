@@ -192,7 +192,8 @@ def _touched(child: For | Step, unit: str) -> frozenset[str] | None:
     if isinstance(child, Step):
         return frozenset(child.reads + child.writes) if child.unit == unit else None
     below = [found for found in (_touched(inner, unit) for inner in child.body) if found is not None]
-    return frozenset().union(*below) if below else None
+    names: set[str] = set()
+    return frozenset(names.union(*below)) if below else None
 
 
 def _first(touched: Sequence[frozenset[str] | None], name: str) -> int:

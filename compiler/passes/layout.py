@@ -69,7 +69,7 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
 
 
 def roles(training: Training, aliases: Mapping[str, str]) -> dict[str, str]:
-    """Role of every value that a procedure makes: tape where a later region needs a timed value, result for the host."""
+    """Role of every value that a procedure makes: tape where a later region needs a timed one, result for the host."""
     found: dict[str, str] = {}
     for procedure in training.procedures:
         made: dict[str, int] = {}

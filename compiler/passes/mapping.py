@@ -304,7 +304,7 @@ def _legal(
                 others = [name for name, c in axis.terms if abs(c) != 1]
                 whole = np.full(count, True)
                 for name in unit:
-                    whole &= ~cut[name]
+                    whole &= tiles[name] >= statement.extents[name]
                 for name in others:
                     legal &= whole | (tiles[name] == 1)
         for extent in operand.extents(tiles):
@@ -327,7 +327,7 @@ def _legal(
 def _keeps_order(
     statement: Contraction, tiles: Mapping[str, Array], cut: Mapping[str, NDArray[np.bool_]], count: int
 ) -> NDArray[np.bool_]:
-    """Whether tiles of a rounding sum cut only where the canonical order allows: inside a cut loop nothing else turns."""
+    """Whether tiles of a rounding sum cut only where the canonical order allows: below a cut nothing else turns."""
     legal = np.full(count, True)
     outer: list[str] = []
     for name in statement.summed:

@@ -21,7 +21,7 @@ class Pin:
     phase: str
     dataflow: str | None = None
     split: str | None = None
-    tiles: dict[str, int] = field(default_factory=dict)
+    tiles: dict[str, int] = field(default_factory=dict[str, int])
     text: str = ""
 
     def matches(self, layer: str, phase: str) -> bool:

@@ -14,7 +14,7 @@ CHANNEL_GRAIN = 16
 
 @dataclass(frozen=True)
 class Split:
-    """How one loop is shared out: its name (None where a single core does it all), and (first, extent) for each core."""
+    """How one loop is shared out: its name (None where a single core does it all), and (first, extent) a core."""
 
     loop: str | None
     shares: tuple[tuple[int, int], ...]
@@ -53,7 +53,7 @@ def splittable(statement: Statement) -> dict[str, int]:
             targets = [write.target for write in statement.writes]
         case Window():
             targets = [statement.target]
-    common = frozenset.intersection(*(target.loops for target in targets)) - {"t"}
+    common = {name for name in targets[0].loops if all(name in target.loops for target in targets)} - {"t"}
     if isinstance(statement, Elementwise) and statement.reduces:
         common -= {statement.loops[-1][0]}
     grains: dict[str, int] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -338,6 +338,17 @@ def test_rounding_accumulators_add_in_canonical_order(numerics: evaluate.Accumul
     assert same(made, exact) == (facet == "y" and numerics == "f32"), "only there does the edge hide the order"
 
 
+@pytest.mark.parametrize("numerics", get_args(evaluate.Accumulators))
+def test_a_zero_left_operand_contributes_nothing_even_beside_infinity(numerics: evaluate.Accumulators) -> None:
+    types = {"l": Type.of("spike", 3), "r": Type.of("f16", 3), "y": Type.of("f16", 1)}
+    at = (loop("k"),)
+    statement = Contraction("fp", (("k", 3),), Access("y", (Index(),)), Access("l", at), Access("r", at), ("k",))
+    right = np.array([INF, 2.0, NAN], np.float32)
+    for left, expected in (([0, 1, 0], 2.0), ([1, 1, 0], INF), ([0, 1, 1], NAN)):
+        values = {"l": np.array(left, np.float32), "r": right}
+        assert same(run([statement], values, types, Numerics(numerics))["y"], np.array([expected]))
+
+
 def time_sum(index: Index) -> tuple[Contraction, dict[str, Type]]:
     """y = sum over time of ones * x."""
     types = {"x": Type.of("f16", 1, timed=True), "y": Type.of("f32", 1)}
@@ -513,6 +524,21 @@ def test_random_numbers_belong_to_logical_elements() -> None:
     assert same(from_memory(made, types["w"], ()), expected)
 
 
+def test_a_sweep_downwards_meets_the_random_numbers_of_its_step() -> None:
+    types = {"s": Type.of("f32", 2, timed=True)}
+    at = Access("s", (loop("t", -1, 2), loop("c")))
+    count = State("count", "f32", 0.0, state("count") + 1.0)
+    for states in ((), (count,)):
+        made = run(
+            [Elementwise((("c", 2),), 3, {}, states, (Write(at, uniform("s")),), {"s": at})],
+            {},
+            types,
+            arguments={"seed": 5, "step": 9},
+            extents=(3, 1),
+        )["s"]
+        assert same(made, draws.uniform(np.arange(6), 5, draws.stream_of("s"), 9).reshape(3, 2))
+
+
 def test_arguments_and_positions_are_numbers_too() -> None:
     types = {"y": Type.of("f32", 2, batched=True)}
     at = (loop("n"), loop("c"))
@@ -623,6 +649,19 @@ def chosen_back(rows: int, kernel: int, stride: int, pad: int, out: int) -> list
             Window("unmax", loops, ("j",), target, Access("dy", source), Access("tap", source), 1.0, first, (stride,))
         )
     return statements
+
+
+def test_chosen_errors_are_added_in_ascending_order_of_the_tap() -> None:
+    """Three windows choose row 2; the one that seeks tap 0 is the last of them."""
+    types = pooled_types(6, 4, "f16", "f16")
+    errors, taps = np.zeros((2, 4, 2), np.float32), np.full((2, 4, 2), 9.0, np.float32)
+    errors[0, :3, 0] = [1.0, 2.0**-24, 2.0**-24]
+    taps[0, :3, 0] = [2.0, 1.0, 0.0]
+    types["dx"] = replace(types["dx"], format="f32")
+    back = run(chosen_back(6, 3, 1, 0, 4), {"dy": errors, "tap": taps}, types, extents=(1, 2))["dx"]
+    ascending = np.float32(1.0 + 2.0**-23)
+    assert same(back[0, 2, 0], ascending)
+    assert np.float32(1.0) + np.float32(2.0**-24) == 1.0, "downwards, both would be lost"
 
 
 def test_counts_are_summed_without_their_scale() -> None:

@@ -1,0 +1,291 @@
+"""What the elaborator makes of a text, and what it tells of a wrong one, to the letter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from snnc.compiler.frontends.frontend import FRONTENDS, Options, read_network
+from snnc.compiler.frontends.snn import read
+from snnc.compiler.ir.graph import Network
+from snnc.compiler.ir.text import parse_network, parse_training, print_network, print_training
+from snnc.compiler.ir.types import Type
+from snnc.source import Fault, SourceError
+
+LANGUAGE = Path(__file__).parents[2] / "docs" / "language.md"
+EXAMPLES = re.findall(r"```snn\n(.*?)```", LANGUAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+LENET = """\
+block conv_lif(x, out, kernel=3, decay=0.5) {
+    c = conv2d(x, out=out, kernel=kernel, pad=1)
+    s = lif(c, decay=decay)
+    return s
+}
+network lenet(image: f16[1, 28, 28], width=6) steps 4 {
+    s1 = conv_lif(image, out=width)
+    x = s1
+    repeat 3 as i { x = conv_lif(x, out=width * (i + 1)) }
+    y = linear(flatten(avg_pool2d(x, kernel=2)), out=10)
+    return y
+}
+train { loss = cross_entropy; optimizer = adam(lr=1e-3); schedule = cosine; batch = 64 }
+"""
+
+
+def network(body: str, options: Options | None = None) -> Network:
+    return read(f"network a(image: f16[1, 8, 8], width=4) steps 4 {{\n{body}\n}}\n", options)
+
+
+def made(net: Network) -> list[str]:
+    return [name for node in net.nodes if node.op != "parameter" for name in node.results]
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: re.findall(r"(?:network|training) (\w+)", text)[0])
+def test_every_example_of_the_page_reads_and_its_dump_reads_back(text: str) -> None:
+    if text.startswith("training"):
+        training = parse_training(text)
+        assert parse_training(print_training(training)) == training
+        assert print_training(training) == text
+        return
+    net = read(text)
+    dump = print_network(net)
+    assert parse_network(dump) == net
+    assert read(dump) == net, "a dump is source"
+
+
+def test_the_dump_of_a_network_reads_like_this(golden: Callable[[str, str], None]) -> None:
+    golden("text/lenet.snn", print_network(read(LENET)))
+
+
+def test_blocks_and_repetitions_give_stable_names() -> None:
+    net = read(LENET)
+    assert made(net) == [
+        *("s1.c", "s1", "s1.h", "x.c", "x", "x.h", "x.1.c", "x.1", "x.1.h", "x.2.c", "x.2", "x.2.h"),
+        *("y.flatten.avg_pool2d", "y.flatten", "y"),
+    ]
+    assert [node.results[0] for node in net.nodes if node.op == "parameter"][-4:] == [
+        "x.2.c.w",
+        "x.2.c.b",
+        "y.w",
+        "y.b",
+    ]
+    assert net.train["optimizer"] == ("adam", ("lr", 0.001))
+
+
+def test_places_are_those_of_the_operators() -> None:
+    node = read(LENET).producer("s1")
+    assert node is not None
+    assert str(node.place) == "<text>:3:9"
+
+
+def test_what_a_block_returns_from_a_repetition_keeps_its_name() -> None:
+    net = read(
+        "block deep(x) { repeat 2 { x = lif(x) } return x }\n"
+        "network a(image: f16[8]) steps 2 { y = deep(image); z = lif(y); return z, y, y.h }"
+    )
+    assert made(net) == ["y.x", "y.x.h", "y.x.1", "y.x.1.h", "z", "z.h"]
+    assert net.results == ("z", "y.x.1", "y.x.1.h")
+
+
+def test_names_made_for_nested_calls_do_not_collide() -> None:
+    net = network("y = add(lif(image), lif(image))\nreturn y")
+    assert made(net) == ["y.lif", "y.lif.h", "y.lif.1", "y.lif.1.h", "y"]
+
+
+def test_inputs_have_a_batch_and_may_be_timed() -> None:
+    net = read("network a(events: spike[t, 2, s, s], image: f16[n, s], s=3) steps 2 { return events }")
+    assert [port.type for port in net.ports] == [
+        Type.of("spike", 2, 3, 3, timed=True, batched=True),
+        Type.of("f16", 3, batched=True),
+    ]
+
+
+def test_written_parameters_take_over_what_they_leave_out() -> None:
+    net = network(
+        "w = parameter([2, 1, 3, 3])\nc = conv2d(image, w=w, b=parameter(init=ones), out=2, kernel=3)\nreturn c"
+    )
+    assert [(n.results, n.settings, n.types) for n in net.nodes[:2]] == [
+        (("w",), {"init": "kaiming_uniform"}, (Type.of("f16", 2, 1, 3, 3, weight=True),)),
+        (("c.b",), {"init": "ones"}, (Type.of("f16", 2),)),
+    ]
+
+
+def test_options_come_before_what_is_written() -> None:
+    net = network("c = conv2d(image, out=width, kernel=3)\nreturn c", Options(steps=9, settings={"width": 7}))
+    assert net.steps == 9
+    assert net.types["c"].shape == (7, 6, 6)
+
+
+def test_arithmetic_stays_whole_where_it_comes_out_even() -> None:
+    net = network("half = width / 2\nc = conv2d(image, out=half * (1 + 2) - width // 3, kernel=3)\nreturn c")
+    assert net.types["c"].shape == (5, 6, 6)
+
+
+def test_unused_values_are_warned_of() -> None:
+    warned: list[Fault] = []
+    network("c = lif(image)\nd = lif(image)\nreturn d", Options(warn=warned.append))
+    assert list(map(str, warned)) == ["<text>:2:5: c is never used\n  c = lif(image)\n      ^"]
+
+
+def told(text: str, options: Options | None = None) -> list[str]:
+    """Every fault without its line of source, whose caret is the column that is told."""
+    with pytest.raises(SourceError) as caught:
+        read(text, options)
+    for fault in caught.value.faults:
+        assert not fault.place.line or fault.source_line == text.split("\n")[fault.place.line - 1]
+    return [f"{fault.place.line}:{fault.place.column}: {fault.message}" for fault in caught.value.faults]
+
+
+def test_a_fault_of_shapes_shows_both_shapes_both_places_and_the_line() -> None:
+    text = (
+        "network a(image: f16[1, 8, 8]) steps 4 {\n    a1 = conv2d(image, out=3, kernel=3)\n"
+        "    a2 = conv2d(image, out=4, kernel=3)\n    c = add(a1, a2)\n    return c\n}"
+    )
+    with pytest.raises(SourceError) as caught:
+        read(text)
+    assert str(caught.value) == (
+        "<text>:4:9: add takes equal shapes, not f16[n, 3, 6, 6] and f16[n, 4, 6, 6]: "
+        "a1 is f16[n, 3, 6, 6] (<text>:2:10); a2 is f16[n, 4, 6, 6] (<text>:3:10)\n"
+        "      c = add(a1, a2)\n"
+        "          ^"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        ("c = conv2s(image)\nreturn c", ["2:5: no operator or block is called 'conv2s'; did you mean conv2d?"]),
+        ("c = sgd(image)\nreturn c", ["2:5: sgd is an optimizer; a network is made of layers"]),
+        (
+            "c = conv2d(image, out=3, kernal=3, pad=true)\nreturn c",
+            [
+                "2:26: no setting of conv2d is called 'kernal'; did you mean kernel?",
+                "2:40: pad of conv2d is a whole number or two, such as 3 or [3, 2], not true",
+            ],
+        ),
+        ("c = conv2d(image, out=3)\nreturn c", ["2:5: conv2d needs the setting kernel"]),
+        ("c = lif(image, reset=hart)\nreturn c", ["2:22: no reset of lif is called 'hart'; did you mean hard?"]),
+        ("c = lif(image, decay=0.5, decay=1)\nreturn c", ["2:27: decay is given twice"]),
+        ("c = lif(decay=0.5, image)\nreturn c", ["2:20: operands stand before settings"]),
+        ("c = lif(imgae)\nd = lif(c)\nreturn d", ["2:9: no value is called 'imgae'; did you mean image?"]),
+        (
+            "c = linear(image, out=3)\nreturn c",
+            [
+                "2:12: linear reads one axis, not f16[n, 1, 8, 8]; flatten() makes it one: "
+                "image is f16[n, 1, 8, 8] (<text>:1:11)"
+            ],
+        ),
+        ("s = lif(c)\nc = lif(image)\nreturn s", ["2:9: c is used before it is made (line 3)"]),
+        ("s = lif(image)\ns = lif(s)\nreturn s", ["3:1: s is made twice; the first is in line 2"]),
+        ("s = lif(image)", ["1:9: a returns nothing; end it with `return NAME`"]),
+        ("return image\ns = lif(image)", ["2:1: nothing can stand behind return"]),
+        (
+            "repeat 2 { return image }",
+            [
+                "1:9: a returns nothing; end it with `return NAME`",
+                "2:12: return stands at the end of a network or a block",
+            ],
+        ),
+        (
+            "repeat 2 { c = lif(image) }\nreturn c",
+            ["3:8: c is made inside of a repetition and stays there; only names made before it are carried out"],
+        ),
+        ("repeat widht { }\nreturn image", ["2:8: no setting is called 'widht'; did you mean width?"]),
+        ("repeat 1.5 { }\nreturn image", ["2:8: the number of repetitions is a whole number from 0, not 1.5"]),
+        ("repeat 20000 { }\nreturn image", ["2:8: 20000 repetitions are more than 10000"]),
+        ("repeat 2 as width { }\nreturn image", ["2:13: width is made already"]),
+        ("entry = lif(image)\nreturn image", ["2:1: entry is a word of the language and cannot be a name"]),
+        ("a, b, c = lif(image)\nreturn a", ["2:11: lif makes 2 values, not 3"]),
+        ("c = lif(width)\nreturn c", ["2:9: width is a setting here, not a value"]),
+        ("c = lif(3)\nreturn c", ["2:9: a value is expected here: a name, or a call"]),
+        ("c = conv2d(image, out=1 / 0, kernel=3)\nreturn c", ["2:25: division by zero"]),
+        ("c = add(image)\nreturn c", ["2:5: add takes 2 operands (a, b); b is missing"]),
+        ("c = lif(image) : f16[t, n, 1, 8, 8]\nreturn c", ["2:18: c is spike[t, n, 1, 8, 8], not f16[t, n, 1, 8, 8]"]),
+        (
+            "w = parameter([4, 2, 3, 3])\nc = conv2d(image, w=w, out=4, kernel=3)\nreturn c",
+            ["3:21: w of conv2d is weight f16[4, 1, 3, 3]; w is [4, 2, 3, 3] (<text>:2:5)"],
+        ),
+        ("w = parameter([3])\nreturn image", ["2:5: w is the parameter of no operator, and its type is not written"]),
+        ("w = parameter(init=nomal)\nreturn image", ["2:20: no initialiser is called 'nomal'; did you mean normal?"]),
+        (
+            "w = parameter([0])\nreturn image",
+            ["2:15: a shape is a list of whole numbers above 0, such as [6, 1, 5, 5]"],
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_network_is_told(body: str, faults: list[str]) -> None:
+    assert told(f"network a(image: f16[1, 8, 8], width=4) steps 4 {{\n{body}\n}}\n") == faults
+
+
+BLOCK = "block b(x, out) { y = linear(x, out=out); return y }\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        (
+            "block b(x) { y = b(x); return y }\nnetwork a(i: f16[2]) steps 1 { return b(i) }",
+            ["1:18: b calls itself: b -> b"],
+        ),
+        (
+            BLOCK + "network a(i: f16[2, 3]) steps 1 { return b(i, 3) }",
+            [
+                "1:30: linear reads one axis, not f16[n, 2, 3]; flatten() makes it one: "
+                "i is f16[n, 2, 3] (<text>:2:11) (in b, called in line 2)"
+            ],
+        ),
+        (BLOCK + "network a(i: f16[2]) steps 1 { return b(i, i) }", ["1:37: out is a value here (i), not a setting"]),
+        (BLOCK + "network a(i: f16[2]) steps 1 { return b(j, out=1) }", ["2:41: no value is called 'j'; there are: i"]),
+        (BLOCK + "network a(i: f16[2]) steps 1 { return b(i) }", ["2:39: b needs out"]),
+        (
+            BLOCK + "network a(i: f16[2]) steps 1 { return b(i, ot=1, out=2) }",
+            ["2:44: no parameter of b is called 'ot'; did you mean out?"],
+        ),
+        (BLOCK + "network a(i: f16[2]) steps 1 { p, q = b(i, 3); return p }", ["2:39: b returns 1 value, not 2"]),
+        (
+            "block lif(x) { return x }\nnetwork a(i: f16[2]) steps 1 { return i }",
+            ["1:7: lif is an operator; a block needs another name"],
+        ),
+        (
+            "network a(i: f17[2]) { return i }",
+            [
+                "1:9: a does not say its time steps: `steps 4` before the '{'",
+                "1:14: no format is called 'f17'; did you mean f16?",
+            ],
+        ),
+        (
+            "network a(i: f16[2], i: f16[3]) steps 0 { return i }",
+            [
+                "1:22: i is made twice; the first is in line 1",
+                "1:39: the number of steps is a whole number from 1, not 0",
+            ],
+        ),
+        ("network a(i: f16[2]) steps 1 { return i } train { rule = bptt; rule = sltt }", ["1:64: rule is given twice"]),
+        ("train { rule = bptt }", ["0:0: a file holds one network, not 0"]),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told(text: str, faults: list[str]) -> None:
+    assert told(text) == faults
+
+
+def test_a_setting_that_the_network_lacks_is_told() -> None:
+    assert told("network a(i: f16[2], width=3) steps 1 { return i }", Options(settings={"widht": 3})) == [
+        "0:0: no setting of a is called 'widht'; did you mean width?"
+    ]
+
+
+def test_a_file_is_read_by_its_suffix(tmp_path: Path) -> None:
+    path = tmp_path / "net.snn"
+    path.write_text("\ufeff" + LENET.replace("\n", "\r\n"), encoding="utf-8")
+    assert read_network(path) == read(LENET)
+    assert "snn" in FRONTENDS
+    with pytest.raises(SourceError, match=r"no frontend reads files that end in '\.pt'; there are: .*\.snn"):
+        read_network(tmp_path / "net.pt")
+    with pytest.raises(SourceError, match=r"none\.snn: cannot be read: No such file or directory"):
+        read_network(tmp_path / "none.snn")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SourceError, match=r"net\.snn: is no UTF-8 text \(byte 0\)"):
+        read_network(path)
