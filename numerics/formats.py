@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,6 +79,31 @@ X128 = Format("x128", 11, 128, "fixed")
 FORMATS: dict[str, Format] = {form.name: form for form in (SPIKE, U2, U4, U8, U16, U32, F16, BF16, F32, F64, X64, X128)}
 BY_CODE: dict[int, Format] = {form.code: form for form in FORMATS.values()}
 
+# NumPy converts f16 one element after the other. A table of all values and, for many elements, sums with a
+# well-chosen number give the same bits sooner.
+with np.errstate(invalid="ignore"):
+    _SINGLE_OF_HALF = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+_HALF_OVERFLOW = 65520.0  # from here on f16 rounds to inf
+_MANY = 6000
+
+
+class _Rounder(NamedTuple):
+    """What rounds a float of so many bits to f16: a power of two, times 1.5, whose last bit is the last that f16 keeps.
+
+    Adding it rounds to nearest even and taking it away again is exact. The power follows the *exponent* of the
+    element, *up* above it, but is never below that of 2^-14 (*least*): the grid of subnormals stays as fine as it is.
+    """
+
+    exponent: np.unsignedinteger[Any]
+    least: np.unsignedinteger[Any]
+    up: np.unsignedinteger[Any]
+
+
+_ROUNDERS = {
+    4: _Rounder(np.uint32(0xFF << 23), np.uint32((127 - 14) << 23), np.uint32((13 << 23) + (1 << 22))),
+    8: _Rounder(np.uint64(0x7FF << 52), np.uint64((1023 - 14) << 52), np.uint64((42 << 52) + (1 << 51))),
+}
+
 
 def format_named(name: str) -> Format:
     """The format called `name`; ValueError with the nearest name if there is none."""
@@ -105,6 +130,8 @@ def decode(array: Array, fmt: Format) -> Array:
             return np.asarray(array, fmt.dtype).astype(np.float64)
         case "x64" | "x128":
             raise ValueError(f"{fmt.name} is an accumulator: read it with exact.values_of or exact.finish")
+        case "f16":
+            return np.asarray(_SINGLE_OF_HALF.take(np.asarray(array, np.float16).view(np.uint16)))
         case _:
             return np.asarray(array, fmt.dtype).astype(np.float32)
 
@@ -132,6 +159,8 @@ def encode(values: ArrayLike, fmt: Format) -> Array:
 
 def round_to(values: ArrayLike, fmt: Format) -> Array:
     """The nearest values on the grid of `fmt`, ties to even, as `decode` gives them."""
+    if fmt is F16 and isinstance(values, np.ndarray) and values.dtype == np.float32 and _are_halves(values):
+        return _on_half_grid(values)
     return decode(encode(values, fmt), fmt)
 
 
@@ -197,12 +226,43 @@ def _encode_float(array: Array, fmt: Format) -> Array:
         raise ValueError(f"cannot encode values of type {array.dtype}")
     if fmt.name == "bf16":
         return _encode_bf16(array)
+    if fmt is F16 and _are_halves(array):
+        return _half_of_grid(_on_half_grid(array).astype(np.float32, copy=False))
     with np.errstate(all="ignore"):
         result = array.astype(fmt.dtype)
     invalid = np.isnan(result)
     if invalid.any():
         result = np.where(invalid, np.asarray(np.nan, fmt.dtype), result)
     return result
+
+
+def _are_halves(array: Array) -> bool:
+    """Whether the quick ways below serve: many elements, and none that f16 rounds to inf or NaN."""
+    if array.size < _MANY:
+        return False
+    return bool(array.max() < _HALF_OVERFLOW) and bool(array.min() > -_HALF_OVERFLOW)
+
+
+def _on_half_grid(array: Array) -> Array:
+    """The f32 or f64 `array` rounded to the values of f16, to nearest even; see `_Rounder`."""
+    rounder = _ROUNDERS[array.itemsize]
+    magic = array.view(rounder.exponent.dtype) & rounder.exponent
+    np.maximum(magic, rounder.least, out=magic)
+    magic += rounder.up
+    large = magic.view(array.dtype)
+    result = array + large
+    result -= large
+    return np.copysign(result, array, out=result)
+
+
+def _half_of_grid(singles: NDArray[np.float32]) -> NDArray[np.float16]:
+    """f16 storage of values that f16 holds: scaled so that the exponents' biases agree, all bits lie side by side."""
+    bits = (singles * np.float32(2.0**-112)).view(np.uint32)
+    halves = (bits >> np.uint32(13)).astype(np.uint16)
+    bits >>= np.uint32(16)
+    bits &= np.uint32(0x8000)
+    halves |= bits.astype(np.uint16)
+    return halves.view(np.float16)
 
 
 def _encode_bf16(array: Array) -> NDArray[np.uint16]:

@@ -7,8 +7,18 @@ from difflib import unified_diff
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
+
+
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("searching", deadline=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis tries the same examples at every run; with ``-m full`` it looks for new ones."""
+    settings.load_profile("steady" if config.option.markexpr == "not full" else "searching")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,7 +1,8 @@
 """Floors of DRAM traffic.
 
-*floor*: schedule-free.  What an entry must read and write whatever the mapping: inputs and labels once; every
-parameter, master weight and optimizer word that it uses once, and once more where it writes them; results once.
+*floor*: schedule-free.  What an entry must read and write whatever the mapping: inputs and labels once (the elements
+that anything needs); every parameter, master weight and optimizer word that it uses once, and once more where it
+writes them; results once.
 Nothing in a scratchpad survives an entry, so none of it can be saved.
 
 *layer*: each operator alone with all of its operands in DRAM and all on-chip bytes S as capacity: the larger of its
@@ -14,6 +15,7 @@ read, at most ``(S+Q)/2 * sqrt(2RS/(abc)) + R(S+Q)^2/(4ab)`` multiply-adds can b
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from ...isa.target import Target
 from ...numerics.formats import FORMATS
 from ..ir.graph import Procedure, Training
 from ..ir.schedule import Schedule, Stage, accesses
-from ..ir.statement import Contraction
+from ..ir.statement import Access, Contraction
 from ..ir.types import Type
 
 
@@ -37,23 +39,47 @@ def bounds(training: Training, schedule: Schedule, target: Target, cores: int) -
             for stage in schedule.entries[procedure.name]
         }
         found[procedure.name] = {
-            "dram": {"floor": floor(training, procedure), "layer": sum(rows.values())},
+            "dram": {
+                "floor": floor(training, procedure, schedule.entries[procedure.name]),
+                "layer": sum(rows.values()),
+            },
             "by_stage": rows,
         }
     return found
 
 
-def floor(training: Training, procedure: Procedure) -> int:
-    """Bytes that the entry must move under any schedule."""
+def floor(training: Training, procedure: Procedure, stages: Sequence[Stage]) -> int:
+    """Bytes that the entry must move under any schedule.
+
+    Of a variable that is read, the elements that any one statement needs (a stride may pass over others); of what is
+    written for good, everything.
+    """
+    variables = {variable.name for variable in training.variables}
     values = training.values(procedure)
-    variables = {variable.name: variable for variable in training.variables}
-    read: set[str] = set()
-    written: set[str] = set()
-    for node in procedure.nodes:
-        read |= {name for name in node.operands if name in variables and name not in written}
-        written |= {name for name in node.results if name in variables}
-    written |= {name for name in procedure.results if name not in variables}
-    return sum(values[name].bytes(training.steps, training.batch) for name in (*sorted(read), *sorted(written)))
+    read: dict[str, int] = {}
+    written: set[str] = set(procedure.results) - variables
+    for stage in stages:
+        writes = {access.value for name, access in accesses(stage.statement) if name.startswith("out")}
+        for _, access in accesses(stage.statement):
+            name = access.value
+            if name in writes:
+                written |= {name} & variables
+            elif name in variables and name not in written:
+                needed = _needed(access, stage.statement.extents, values[name], training.steps, training.batch)
+                read[name] = max(read.get(name, 0), needed)
+    return sum(read.values()) + sum(values[name].bytes(training.steps, training.batch) for name in sorted(written))
+
+
+def _needed(access: Access, extents: dict[str, int], type: Type, steps: int, batch: int) -> int:
+    """Bytes of the distinct elements that *access* meets inside of its value."""
+    lead = [extent for extent, there in ((steps, type.timed), (batch, type.batched)) if there]
+    met = 1
+    for index, bound in zip(access.index, (*lead, *type.memory), strict=True):
+        places = np.array([index.offset])
+        for name, c in index.terms:
+            places = np.unique(places[:, None] + c * np.arange(extents[name]))
+        met *= int(np.count_nonzero((places >= 0) & (places < bound)))
+    return met * type.kind.bits // 8
 
 
 def layer_bound(stage: Stage, types: dict[str, Type], steps: int, batch: int, chip: int) -> int:

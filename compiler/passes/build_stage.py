@@ -32,17 +32,22 @@ def build_stage(request: Request, op: str) -> Stage:
         mapping,
         buffers,
         tree,
-        _bound_by(explanation, request, buffers),
+        _bound_by(explanation, request, buffers, mapping),
         request.place,
     )
 
 
 def nest(statement: Statement, mapping: Decision) -> tuple[str, ...]:
     """The loops that are instructions, outermost first."""
+    return present(mapping.order, mapping.tiles, largest_share(statement, mapping))
+
+
+def largest_share(statement: Statement, mapping: Decision) -> dict[str, int]:
+    """Extent of each loop in the core that has the most of it."""
     extents = dict(statement.extents)
     if mapping.split is not None:
         extents[mapping.split] = max(extent for _, extent in mapping.shares)
-    return present(mapping.order, mapping.tiles, extents)
+    return extents
 
 
 def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision) -> Buffer:
@@ -130,10 +135,15 @@ def _compute(statement: Statement, operands: tuple[Operand, ...]) -> Step:
             return Step("vector", "unpool", ("source", "tap"), ("out",))
 
 
-def _bound_by(explanation: Explanation, request: Request, buffers: tuple[Buffer, ...]) -> Explanation:
-    """What keeps tiles from growing: the memory that is fullest, unless the tiles cover everything."""
+def _bound_by(
+    explanation: Explanation, request: Request, buffers: tuple[Buffer, ...], mapping: Decision
+) -> Explanation:
+    """What keeps tiles from growing: the memory that is fullest, unless a tile covers all that a core has."""
     if explanation.binds:
         return explanation
+    extents = largest_share(request.statement, mapping)
+    if all(mapping.tiles[name] >= extents[name] for name in extents if name != "t"):
+        return replace(explanation, binds="nothing: one tile covers a core's share")
     used: dict[int, int] = {}
     for buffer in buffers:
         used[buffer.memory] = used.get(buffer.memory, 0) + buffer.bytes * buffer.ring

@@ -12,7 +12,8 @@ load units of all cores meet, and only then does anything of the next stage move
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 from ...isa.instruction import UNITS, Instruction
 from ...isa.instructions.control import Barrier, End, Halt, Loop, Post, Wait
@@ -78,7 +79,7 @@ def emit_entry(
     landed = semaphores.number("store", "load", "landed", 0)
     before: Stage | None = None
     for stage in stages:
-        debug = Debug(stage.node, stage.phase, stage.place)
+        debug = _debug(stage)
         for core in range(cores):
             _meet(writers[core, "load"], debug, before, cores, landed)
         for core in stage.active:
@@ -87,7 +88,7 @@ def emit_entry(
         before = stage
     for (core, unit), writer in writers.items():
         if unit == "load" and before is not None and core in before.active:
-            writer.put(Debug(before.node, before.phase, before.place), Wait(landed))
+            writer.put(_debug(before), Wait(landed))
         if writer.instructions:
             writer.put(Debug(), Halt())
     return tuple(
@@ -95,6 +96,11 @@ def emit_entry(
         for writer in writers.values()
         if writer.instructions
     )
+
+
+def _debug(stage: Stage) -> Debug:
+    """What an instruction of *stage* is for.  Of the file only its name: a program does not depend on where it lay."""
+    return Debug(stage.node, stage.phase, replace(stage.place, file=PurePath(stage.place.file).name))
 
 
 def _meet(writer: Writer, debug: Debug, before: Stage | None, cores: int, landed: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...isa.target import Target
-from ...numerics.formats import FORMATS, Format
+from ...numerics.formats import FORMATS, Format, unsigned_for
 from ..ir.schedule import Axis
 from ..ir.statement import Access, Contraction, Elementwise, Statement, Window
 from ..ir.types import Type
@@ -137,7 +137,11 @@ def operands_of(
             found = [operand("source", statement.source, "left")]
             if statement.tap is not None:
                 found.append(operand("tap", statement.tap, "out", writes=statement.kind == "max"))
-            return (*found, operand("out", statement.target, "out", writes=True))
+            out = operand("out", statement.target, "out", writes=True)
+            if statement.kind == "max" and statement.tap is None:  # taps that nobody reads stay on the core
+                number = unsigned_for(max(math.prod(statement.extents[name] for name in statement.taps) - 1, 2))
+                found.append(Operand("tap", out.role, number, out.axes, moves=False, doubled=False))
+            return (*found, out)
 
 
 def _vector_operands(statement: Elementwise, side: str, types: Mapping[str, Type], operand: Any) -> list[Operand]:

@@ -171,14 +171,14 @@ def check(case: Case) -> None:
     assert counted["useful_read"] + counted["useful_write"] >= floor
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(cases())
 def test_any_mapping_gives_the_bits_of_the_sum_and_moves_what_was_predicted(case: Case) -> None:
     check(case)
 
 
 @pytest.mark.full
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(cases())
 def test_any_mapping_many_times(case: Case) -> None:
     check(case)

@@ -1,0 +1,286 @@
+"""What the tests of the laws share: small networks, machines, and a run of three training steps beside the oracle."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pairwise import everything, pairwise
+
+from snnc.compiler.evaluate import Accumulators, Difference, Numerics, Oracle, first_difference
+from snnc.compiler.passes.build_schedule import aliases_of
+from snnc.compiler.pipeline import Compilation, Options
+from snnc.isa.program import Program
+from snnc.isa.target import TARGETS
+from snnc.isa.traffic import Traffic
+from snnc.runtime import tensors
+from snnc.runtime.interpreter import Interpreter
+
+Array = NDArray[Any]
+
+BATCH = 5
+NETWORKS = {
+    "digits": """
+        network digits(image: f16[1, 8, 8]) steps 3 {
+            hidden = linear(flatten(image), out=40)
+            spikes = lif(hidden, threshold=0.5, NEURON)
+            digit  = linear(spikes, out=10)
+            return digit
+        }""",
+    "lenet": """
+        network lenet(image: f16[1, 12, 12]) steps 2 {
+            c1 = conv2d(image, out=6, kernel=5, pad=2)
+            s1 = lif(c1, threshold=0.25, NEURON)
+            p1 = avg_pool2d(s1, kernel=2)
+            c2 = conv2d(p1, out=16, kernel=3)
+            s2 = lif(c2, threshold=0.25, decay=0.75, NEURON)
+            p2 = avg_pool2d(s2, kernel=2)
+            f3 = linear(flatten(p2), out=24)
+            s3 = lif(f3, threshold=0.25, detach_reset=true, NEURON)
+            digit = linear(s3, out=10)
+            return digit
+        }""",
+    "csnn": """
+        network csnn(image: f16[1, 8, 8]) steps 3 {
+            c1 = conv2d(image, out=16, kernel=3, pad=1)
+            s1 = lif(c1, threshold=0.25, NEURON)
+            p1 = avg_pool2d(s1, kernel=2)
+            c2 = conv2d(p1, out=32, kernel=3, pad=1)
+            s2 = lif(c2, threshold=0.25, NEURON)
+            c3 = conv2d(s2, out=24, kernel=3, pad=1, stride=2)
+            s3 = lif(c3, threshold=0.25, NEURON)
+            cloth = linear(flatten(s3), out=10)
+            return cloth
+        }""",
+    "joined": """
+        network joined(image: f16[2, 8, 8]) steps 3 {
+            c1 = conv2d(image, out=6, kernel=3, pad=1, stride=2)
+            s1 = lif(c1, threshold=0.25, NEURON)
+            c2 = conv2d(s1, out=6, kernel=3, pad=1, groups=2)
+            s2 = lif(c2, threshold=0.25, decay_input=true, NEURON)
+            both = add(s1, s2)
+            top = max_pool2d(both, kernel=2)
+            l1 = linear(flatten(top), out=18, bias=false)
+            s3 = lif(l1, threshold=0.25, compare=gt, NEURON)
+            l2 = linear(s3, out=10)
+            y  = li(l2, decay=0.75)
+            return y
+        }""",
+}
+"""Small networks that have every operator; NEURON stands for the reset and the surrogate."""
+
+MACHINES = {
+    "tiny": ("tiny", 1),
+    "quad1": ("quad", 1),
+    "quad3": ("quad", 3),
+    "quad4": ("quad", 4),
+    "exact1": ("li2024_exact", 1),
+    "exact7": ("li2024_exact", 7),
+    "exact20": ("li2024_exact", 20),
+    "li7": ("li2024", 7),
+    "f32x3": ("quad_f32", 3),
+}
+"""Targets and cores; `quad_f32` is `quad` with rounding accumulators."""
+
+SURROGATES = ("triangle", "atan", "rect", "sigmoid", "fast_sigmoid")
+TRAINING = (
+    "loss = cross_entropy; optimizer = adam(lr=1e-2)",
+    "loss = mse_rate; optimizer = sgd(lr=0.1, momentum=0.9, weight_decay=1e-3); coding = poisson",
+    "loss = cross_entropy_mse(lam=0.25); optimizer = adamw(lr=1e-2)",
+    "loss = cross_entropy; optimizer = sgd(lr=0.1); coding = poisson",
+    "loss = mse_rate; optimizer = adam(lr=1e-2, weight_decay=1e-3)",
+)
+
+
+@cache
+def folder() -> Path:
+    """Where sources and target files of this run of the tests lie."""
+    return Path(mkdtemp(prefix="snnc-laws-"))
+
+
+def source_of(network: str, neuron: str = "reset=hard", training: str = TRAINING[0], batch: int = BATCH) -> str:
+    """The path of a network of `NETWORKS` with these settings."""
+    text = NETWORKS[network].replace("NEURON", neuron) + f"\n        train {{ {training}; batch = {batch} }}\n"
+    path = folder() / f"{network}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.snn"
+    path.write_text(text)
+    return str(path)
+
+
+@cache
+def target_of(name: str) -> str:
+    """What `--target` is given for *name*."""
+    if name in TARGETS:
+        return name
+    base, accumulators = name.rsplit("_", 1)
+    return changed_target(base, name, accumulators=accumulators)
+
+
+def changed_target(base: str, name: str, accumulators: str = "", **bytes_of: int) -> str:
+    """The path of a target like *base* with other accumulators, or other capacities of memories (or of ``dram``)."""
+    text = TARGETS[base].read_text()
+    text = re.sub(r'^name = "\w+"', f'name = "{name}"', text, count=1, flags=re.M)
+    if accumulators:
+        text = text.replace('accumulators = { value = "exact"', f'accumulators = {{ value = "{accumulators}"', 1)
+    for memory, size in bytes_of.items():
+        head = r"\[dram\]\n" if memory == "dram" else rf'name = "{memory}"\n'
+        text, count = re.subn(rf"({head}bytes = {{ value = )\d+", rf"\g<1>{size}", text)
+        assert count == 1, f"{base} has no {memory}"
+    path = folder() / f"{name}.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, its settings, a machine and a dataflow."""
+
+    network: str
+    machine: str
+    dataflow: str = "auto"
+    reset: str = "hard"
+    surrogate: str = SURROGATES[0]
+    training: str = TRAINING[0]
+    batch: int = BATCH
+    steps: int | None = None
+    pins: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.network}-{self.machine}-{self.dataflow}-{self.reset}-{self.surrogate}"
+
+    def compilation(self) -> Compilation:
+        """Not yet made."""
+        target, cores = MACHINES[self.machine]
+        source = source_of(self.network, f"reset={self.reset}, surrogate={self.surrogate}", self.training, self.batch)
+        given = Options(target_of(target), cores, steps=self.steps, dataflow=self.dataflow, pins=self.pins)
+        return Compilation(source, given)
+
+
+FLOWS = ("auto", "weight_stationary", "output_stationary")
+
+
+def cases(whole: bool) -> list[Case]:
+    """Networks on machines under dataflows and resets; losses, optimizers and surrogates are spread over them."""
+    axes = {"network": NETWORKS, "machine": MACHINES, "dataflow": FLOWS, "reset": ("hard", "soft")}
+    rows = (everything if whole else pairwise)({name: tuple(values) for name, values in axes.items()})
+    return [
+        Case(*row, surrogate=SURROGATES[k % len(SURROGATES)], training=TRAINING[(k + k // 5) % len(TRAINING)])
+        for k, row in enumerate(rows)
+    ]
+
+
+class Bench:
+    """A compiled network and its oracle, fed with the same data."""
+
+    def __init__(self, case: Case, program: Program | None = None, oracle: bool = True, **machine: Any) -> None:
+        self.case = case
+        self.compilation = case.compilation()
+        self.training = self.compilation.training
+        self.program = self.compilation.program if program is None else program
+        self.machine = Interpreter(self.program, **machine)
+        accumulators = self.machine.target.accumulators
+        numerics = Numerics(cast(Accumulators, accumulators))
+        self.oracle = Oracle(self.training, numerics) if oracle else None
+        self.rng = np.random.default_rng(0)
+        self.images: tuple[Array, Array] | None = None
+
+    def feed(self) -> None:
+        """Another batch of images and labels; the last image lies behind those that are valid in a partial batch."""
+        (port,) = self.compilation.network.ports
+        symbol = self.program.symbol(port.name)
+        images = self.rng.random(tensors.lead_of(symbol) + symbol.shape, np.float32)
+        images[..., 0, 0] = 0.0
+        labels = self.rng.integers(0, 10, self.program.batch)
+        for side in (self.machine, self.oracle):
+            if side is not None:
+                side.write(port.name, images)
+                side.write("label", labels)
+
+    def run(self, entry: str, step: int = 0, valid: int | None = None) -> None:
+        """Run an entry on both sides, with the host's scalars of optimizer step *step*."""
+        given: dict[str, float] = {
+            "valid": self.program.batch if valid is None else valid,
+            "learning_rate": 1e-2,
+            "loss_scale": 1024.0,
+            "seed": 3,
+            "step": step,
+            "correction1": 1 - 0.9 ** (step + 1),
+            "correction2": 1 - 0.999 ** (step + 1),
+        }
+        self.machine.run(entry, {name: given[name] for name in self.program.entry(entry).arguments})
+        if self.oracle is not None:
+            self.oracle.run(entry, given)
+
+    def difference(self) -> Difference | None:
+        """The first value of the entry that was run, or of a variable, in which the two differ."""
+        assert self.oracle is not None
+        records = list(self.oracle.records())
+        found: dict[str, Array] = {}
+        for record in records:
+            if record.name in self.symbols:
+                found[record.name] = self.stored(record.name).reshape(record.elements.shape)
+        unseen = {record.name for record in records} - set(found) - set(aliases_of(self.training))
+        assert not unseen, f"not in DRAM: {sorted(unseen)}"
+        return first_difference(records, found)
+
+    def variables_differ(self) -> list[str]:
+        """Parameters, masters and optimizer states that differ."""
+        assert self.oracle is not None
+        kept = [v.name for v in self.training.variables if v.role not in ("input", "label")]
+        assert kept
+        values = {name: self.oracle.value(name) for name in kept}
+        return [n for n, value in values.items() if not np.array_equal(value, self.stored(n).reshape(value.shape))]
+
+    def stored(self, name: str) -> Array:
+        """The stored numbers of a symbol; looking at them is not counted."""
+        return tensors.read(self.symbols[name], self.machine.chip.dram)
+
+    @cached_property
+    def symbols(self) -> Mapping[str, Any]:
+        """Symbols by name."""
+        return self.program.by_name
+
+    def bits(self) -> str:
+        """A hash of all that DRAM holds."""
+        return hashlib.sha256(self.machine.chip.dram[: self.program.dram_bytes].tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case: differences by what was run, and what every entry moved."""
+
+    case: Case
+    program: Program
+    differences: Mapping[str, str]
+    counted: Mapping[str, Traffic]
+    loss: tuple[float, ...]
+
+
+def outcome_of(case: Case) -> Outcome:
+    """`init`, three training steps (the second with a partial batch) and `infer`, on both sides."""
+    bench = Bench(case)
+    bench.machine.counters.take()
+    differences: dict[str, str] = {}
+    counted: dict[str, Traffic] = {}
+    losses: list[float] = []
+    plan = [("init", 0, None), ("train_step", 0, None), ("train_step", 1, BATCH - 2), ("train_step", 2, None)]
+    for entry, step, valid in [*plan, ("infer", 3, None)]:
+        if entry != "init":
+            bench.feed()
+        bench.machine.counters.take()
+        bench.run(entry, step, valid)
+        counted[f"{entry} {step}"] = bench.machine.counters.take()
+        difference = bench.difference()
+        wrong = ([] if difference is None else [str(difference)]) + bench.variables_differ()
+        if wrong:
+            differences[f"{entry} {step}"] = "; ".join(wrong)
+        if entry == "train_step":
+            losses.append(float(np.mean(bench.stored("loss"))))
+    return Outcome(case, bench.program, differences, counted, tuple(losses))
