@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from snnc.runtime.settings import Settings
 from snnc.runtime.weights import exported
 
 from .peers.job import Array, Job, Layer
+from .peers.plain_numpy import Network
 
 TARGET = "quad"
 NEURON = {"v_reset": 0.0, "decay_input": False, "rest": 0.0, "detach_reset": False, "initial": 0.0, "alpha": 0.0}
@@ -24,7 +25,10 @@ NEURON |= {"reset": "hard", "compare": "ge", "surrogate": "triangle"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asked for; None leaves batch and steps to the model. *data* as for `snnc train`, or None."""
+    """What the user asked for; None leaves batch and steps to the model. *data* as for `snnc train`, or None.
+
+    *train_first*: the parameters have seen so many batches already, since a network as it is drawn hardly fires.
+    """
 
     model: str
     batches: int
@@ -32,6 +36,7 @@ class Wanted:
     batch: int | None = None
     steps: int | None = None
     seed: int = 0
+    train_first: int = 0
 
 
 def job_of(wanted: Wanted) -> Job:
@@ -51,9 +56,10 @@ def job_of(wanted: Wanted) -> Job:
     initialise(interpreter, Settings.of(program.settings, seed=wanted.seed))
     (port,) = network.ports
     images, labels = _batches(wanted, port.type.shape, program.batch)
+    first = wanted.train_first
     adam: dict[str, float] = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     adam = {name: float(optimizer.get(name, value)) for name, value in adam.items()}
-    return Job(
+    job = Job(
         network.name,
         wanted.model,
         TARGET,
@@ -62,9 +68,16 @@ def job_of(wanted: Wanted) -> Job:
         adam,
         layers,
         exported(interpreter),
-        images,
-        labels,
+        images[first:],
+        labels[first:],
     )
+    if not first:
+        return job
+    plain = Network(job)
+    for number in range(first):
+        plain.step(images[number], labels[number])
+    trained = plain.arrays("parameters").values()
+    return replace(job, parameters=dict(zip(job.parameters, trained, strict=True)))
 
 
 def _layer(node: Node, compilation: Compilation) -> Layer:
@@ -95,14 +108,16 @@ def _layer(node: Node, compilation: Compilation) -> Layer:
 
 
 def _batches(wanted: Wanted, shape: tuple[int, ...], size: int) -> tuple[Array, Array]:
-    """Batches of real data in the order of the split, or made ones: a fifth of the pixels lit, as in MNIST."""
-    count = wanted.batches * size
+    """Batches of real data in the order of the split, or made ones: ten patterns with a fifth of the pixels lit."""
+    batches = wanted.train_first + wanted.batches
+    count = batches * size
     if wanted.data is not None:
         split = check_shape(load(wanted.data), shape).train
         images, labels = split.batch(np.arange(count) % len(split))
     else:
         random = np.random.default_rng(wanted.seed)
-        images = random.random((count, *shape), np.float32) * (random.random((count, *shape)) < 0.2)
+        patterns = random.random((10, *shape)) * (random.random((10, *shape)) < 0.2)
         labels = random.integers(0, 10, count).astype(np.uint16)
-    lead = wanted.batches, size
+        images = patterns[labels] * random.uniform(0.5, 1.0, (count, *shape))
+    lead = batches, size
     return images.astype(np.float32).reshape(*lead, *shape), labels.reshape(lead)

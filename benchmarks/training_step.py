@@ -135,8 +135,10 @@ def show(job: Job, found: Sequence[Timed], data: str) -> None:
         rows.append([*row, " ".join(f"{name} {rate:.1%}" for name, rate in timed.spike_rates.items())])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = [cell.ljust(width) if place in (0, 8) else cell.rjust(width) for place, (cell, width) in
-                 enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(width) if place in (0, 8) else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         print("  ".join(cells).rstrip())
 
 
@@ -175,6 +177,14 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=2, help="steps before those; default: 2")
     parser.add_argument("--batch", type=int, help="default: the model's")
     parser.add_argument("--steps", type=int, help="time steps; default: the model's")
+    parser.add_argument(
+        "--train-first",
+        type=int,
+        default=50,
+        metavar="N",
+        help="""batches that the parameters have
+        seen before (by the NumPy peer, not timed), so that the networks fire; default: 50""",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     parser.add_argument("--check", action="store_true", help="time nothing; hold the peers against autograd")
     chosen = parser.parse_args()
@@ -182,15 +192,17 @@ def main() -> None:
         parser.error("at least one repetition")
     if chosen.check:
         for model in chosen.models:
-            check(job_of(Wanted(model, 3, chosen.data, chosen.batch or 6, chosen.steps)))
+            check(
+                job_of(Wanted(model, 3, chosen.data, chosen.batch or 32, chosen.steps, train_first=chosen.train_first))
+            )
         return
     count = chosen.warm_up + chosen.repeat
-    data = chosen.data or "made images, a fifth of the pixels lit"
+    data = chosen.data or "made images"
     facts = machine()
     print(f"{facts['processor']}, {facts['processors']} processors, load {facts['load']:.1f}; one thread a peer")
     networks: list[dict[str, Any]] = []
     for number, model in enumerate(chosen.models):
-        job = job_of(Wanted(model, count, chosen.data, chosen.batch, chosen.steps))
+        job = job_of(Wanted(model, count, chosen.data, chosen.batch, chosen.steps, train_first=chosen.train_first))
         found = measure(job, chosen.peers, chosen.warm_up, chosen.repeat)
         if number == 0:
             for timed in found:
@@ -199,6 +211,7 @@ def main() -> None:
         for timed in found:
             print(f"  {timed.peer}: {timed.notes}")
         about = {"network": job.network, "batch": job.batch, "steps": job.steps, "data": data, "target": TARGET}
+        about["train_first"] = chosen.train_first
         networks.append({**about, "optimizer": job.optimizer, "peers": [asdict(timed) for timed in found]})
     if chosen.json is not None:
         whole = {"machine": facts, "warm_up": chosen.warm_up, "repeat": chosen.repeat, "networks": networks}

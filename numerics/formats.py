@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -33,16 +34,16 @@ _STORAGE: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Format:
-    """The meaning of `bits` bits; `code` is its number in instructions and files."""
+    """The meaning of `bits` bits; `code` is its number in instructions and files.  The ones below are all there are."""
 
     name: str
     code: int
     bits: int
     kind: Kind
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Type of a storage array: bf16 as its raw bits, x128 as pairs [low, high] on a last axis of 2."""
         return np.dtype(_STORAGE[self.name])

@@ -203,11 +203,10 @@ def test_the_command_line_comes_before_the_file(folder: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["graph", "training", "schedule", "assembly"])
 def test_every_stage_can_be_shown(stage: str, folder: Path) -> None:
-    shown = done("compile", folder / "small.snn", "--emit", stage)
-    assert shown == done("inspect", folder / "small.snn", "--emit", stage)
     file = folder / f"{stage}.txt"
     done("compile", folder / "small.snn", "--emit", stage, "-o", file)
-    assert file.read_text() == shown
+    shown = file.read_text()
+    assert shown == done("inspect", folder / "small.snn", "--emit", stage)
     assert "small" in shown
 
 

@@ -1,0 +1,74 @@
+"""Law 1: a compiled program computes what the oracle computes, bit for bit, whatever the mapping and the machine.
+
+Compared are, after each of `init`, three training steps and `infer`: every value of that entry in the order of the
+graph, and every parameter, master and optimizer state.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+from laws import FLOWS, MACHINES, NETWORKS, Bench, Case, Outcome, cases, compiled
+from pairwise import everything, pairwise
+
+from snnc.compiler.ir.expression import Expression, read
+from snnc.compiler.ops.neuron import LIF
+from snnc.compiler.ops.op import OPS
+
+
+def test_the_program_is_the_oracle(outcome: Outcome) -> None:
+    assert {run: told for run, told in outcome.differences.items() if told} == {}
+
+
+def test_training_moves(outcome: Outcome) -> None:
+    assert len(set(outcome.losses)) == len(outcome.losses)
+    assert all(0 < loss < 10 for loss in outcome.losses)
+
+
+def test_the_selection_covers_every_pair() -> None:
+    axes = {"a": range(7), "b": "xyz", "c": (0, 1), "d": (True, False, None)}
+    chosen = pairwise(axes)
+    assert chosen == pairwise(axes)
+    for k, j in combinations(range(len(axes)), 2):
+        values = list(axes.values())
+        assert {(row[k], row[j]) for row in chosen} == {(x, y) for x in values[k] for y in values[j]}
+    assert set(chosen) < set(everything(axes))
+    assert len(chosen) < 30
+
+
+def test_the_cases_of_ci_cover_every_pair() -> None:
+    chosen, whole = cases(whole=False), cases(whole=True)
+    assert len(whole) == len(NETWORKS) * len(MACHINES) * len(FLOWS) * 2
+    for one, other in combinations(("network", "machine", "dataflow", "reset"), 2):
+        pairs = [{(getattr(case, one), getattr(case, other)) for case in rows} for rows in (chosen, whole)]
+        assert pairs[0] == pairs[1]
+    for name in ("surrogate", "training"):
+        assert {getattr(case, name) for case in chosen} == {getattr(case, name) for case in whole}
+        for network in NETWORKS:
+            assert len({getattr(case, name) for case in chosen if case.network == network}) >= 3, (name, network)
+
+
+def test_the_networks_have_every_operator() -> None:
+    used = {node.op for name in NETWORKS for node in compiled(Case(name, "quad1")).network.nodes} | {"poisson"}
+    known = {name for name, op in OPS.items() if op.family == "layer"}
+    assert known <= used
+
+
+def test_a_swapped_adjoint_term_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program is made with a wrong adjoint, the oracle runs with the right one."""
+    case = Case("digits", "quad1")
+    right = LIF.membrane_gradient
+
+    def wrong(self: LIF, carried: Expression | None) -> Expression:
+        return right(self, None if carried is None else read("error"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LIF, "membrane_gradient", wrong)
+        program = case.compilation().program
+    bench = Bench(case, program)
+    bench.run("init")
+    assert not bench.difference()
+    bench.feed()
+    bench.run("train_step")
+    assert bench.difference().startswith("d.hidden["), bench.difference()

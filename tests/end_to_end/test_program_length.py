@@ -1,0 +1,33 @@
+"""A program does not grow with time steps or samples: under the same pins it has as many instructions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from laws import NETWORKS, Case, compiled
+
+from snnc.isa.program import Program
+
+PINS = ("*.*=tile.n=4,split=batch",)
+
+
+def lengths(program: Program) -> dict[tuple[str, int, str, str, str], int]:
+    """Instructions by entry, core, unit, node and phase."""
+    found: dict[tuple[str, int, str, str, str], int] = {}
+    for entry in program.entries:
+        for stream in entry.streams:
+            for debug in stream.debug:
+                key = entry.name, stream.core, stream.unit, debug.node, debug.phase
+                found[key] = found.get(key, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_neither_steps_nor_batch_make_a_program_longer(network: str) -> None:
+    for machine in ("quad3",):
+        base = replace(Case(network, machine, pins=PINS), steps=4, batch=8)
+        short = lengths(compiled(base).program)
+        for other in (replace(base, steps=32), replace(base, batch=64)):
+            long = lengths(compiled(other).program)
+            assert {k: (short.get(k), long.get(k)) for k in short | long if short.get(k) != long.get(k)} == {}
