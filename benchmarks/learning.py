@@ -56,7 +56,9 @@ def train(claim: Claim, folder: str, max_steps: int | None) -> dict[str, Any]:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.learning", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--mnist", metavar="FOLDER", help="of MNIST; left out where not given")
     parser.add_argument("--fashion", metavar="FOLDER", help="of Fashion-MNIST; left out where not given")
     parser.add_argument("--max-steps", type=int, help="end early, to try the script")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+
 from snnc.compiler.ir.graph import Node
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.models.data import check_shape, load
@@ -18,8 +19,17 @@ from .peers.job import Array, Job, Layer
 from .peers.plain_numpy import Network
 
 TARGET = "quad"
-NEURON = {"v_reset": 0.0, "decay_input": False, "rest": 0.0, "detach_reset": False, "initial": 0.0, "alpha": 0.0}
-NEURON |= {"reset": "hard", "compare": "ge", "surrogate": "triangle"}
+NEURON: dict[str, Any] = {
+    "reset": "hard",
+    "v_reset": 0.0,
+    "decay_input": False,
+    "rest": 0.0,
+    "compare": "ge",
+    "detach_reset": False,
+    "initial": 0.0,
+    "surrogate": "triangle",
+    "alpha": 0.0,
+}
 """What the peers are written for, beside any decay and threshold."""
 
 

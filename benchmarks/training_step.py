@@ -26,7 +26,7 @@ from .peers.job import Job
 from .problem import TARGET, Wanted, job_of
 
 HERE = Path(__file__).parent
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PEERS = ("snnc", "spikingjelly", "numpy")
 
 
@@ -169,7 +169,9 @@ def check(job: Job) -> None:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training_step", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training_step", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--models", nargs="+", default=["mlp", "csnn"], help="names or .snn files; default: mlp csnn")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="default: all")
     parser.add_argument("--data", help="real images as `snnc train` takes them, such as idx:FOLDER; default: made ones")

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..catalog import FileCatalog, UnknownName, unknown
 from ..isa.program import Argument, Entry, Program
 from ..isa.target import Target, canonical, load_target, with_cores
@@ -106,6 +108,9 @@ class Compilation:
             target = load_target(self.options.target)
         except UnknownName as error:
             raise TargetError.at(NOWHERE, str(error)) from None
+        if target.working_format != "f16":
+            words = f"`{target.name}` works in {target.working_format}; this version compiles for f16"
+            raise TargetError.at(NOWHERE, words)
         cores = self.options.cores
         if cores is None:
             return target
@@ -117,6 +122,12 @@ class Compilation:
     def cores(self) -> int:
         """Cores in use."""
         return self.options.cores or self.target.cores
+
+    @property
+    def _cores_told(self) -> str:
+        """Cores in use, and how many the machine really has where that is fewer."""
+        real = load_target(self.options.target).cores
+        return str(self.cores) if self.cores <= real else f"{self.cores} (`{self.options.target}` has {real})"
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -139,7 +150,7 @@ class Compilation:
         defaults = Options()
         mapping = [
             ("target", self.options.target, self.options.target != defaults.target),
-            ("cores", str(self.cores), self.options.cores is not None),
+            ("cores", self._cores_told, self.options.cores is not None),
             ("steps", str(self.network.steps), self.options.steps is not None),
             ("dataflow", self.options.dataflow, self.options.dataflow != defaults.dataflow),
         ]
@@ -276,7 +287,12 @@ def _initial(training: Training, weights: Mapping[str, Any], symbols: Mapping[st
 
     data: dict[str, bytes] = {}
     masters = {v.name: v for v in training.variables if v.role == "master"}
+    if not weights:
+        return data
     with Faults(DataError) as faults:
+        for name in masters:
+            if name.removesuffix(".master") not in weights:
+                faults.add(NOWHERE, f"the weights have no {name.removesuffix('.master')}")
         for name, array in weights.items():
             master = masters.get(f"{name}.master")
             if master is None:
@@ -284,6 +300,8 @@ def _initial(training: Training, weights: Mapping[str, Any], symbols: Mapping[st
                 faults.add(NOWHERE, str(unknown("parameter", name, known)))
             elif tuple(array.shape) != master.type.shape:
                 faults.add(NOWHERE, f"{name}: the network has {master.type.shape}, the file {tuple(array.shape)}")
+            elif not np.isfinite(array).all():
+                faults.add(NOWHERE, f"{name} has elements that are not finite")
             else:
                 for symbol in (symbols[f"{name}.master"], symbols[name]):
                     stored = encode(to_memory(symbol, array.astype("float32")), symbol.kind)

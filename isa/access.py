@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,52 @@ Shape = tuple[int, ...]
 Bytes = NDArray[np.uint8]
 
 
-def memory_of(memories: Sequence[Bytes], space: int) -> Bytes:
-    """The memory of a space; ValueError where there is none."""
-    if space >= len(memories):
-        raise ValueError(f"there is no memory {space}")
-    return memories[space]
+class Layout(NamedTuple):
+    """How elements lie in a memory, but for the address of the first one.
+
+    *shape* is that of their array, *low* and *high* the bits that they reach, *steps* the strides of the array in
+    bytes (of packed elements: in elements, which they leave only after they have been unpacked).  *problem* says why
+    there is no such array.
+    """
+
+    dtype: np.dtype[Any]
+    packed: bool
+    shape: Shape
+    strides: Shape
+    low: int
+    high: int
+    steps: Shape
+    problem: str
 
 
 @lru_cache(maxsize=1 << 14)
+def layout_of(fmt: Format, extents: Shape, strides: Shape) -> Layout:
+    """The layout of storage elements; an axis of stride 0 has size 1."""
+    shape = operand_shape(extents, strides)
+    if not fmt.packed:
+        return raw_layout(fmt.dtype, fmt.bits, shape, strides)
+    low, high = reach(fmt.bits, shape, strides)
+    pairs = list(zip(shape, strides, strict=True))
+    steps = tuple(stride // fmt.bits if extent > 1 else 0 for extent, stride in pairs)
+    problem = ""
+    if any(extent > 1 and stride % fmt.bits for extent, stride in pairs):
+        problem = f"a packed view of {fmt.name} leaves the grid of its elements"
+    return Layout(fmt.dtype, True, shape, strides, low, high, steps, problem)
+
+
+@lru_cache(maxsize=1 << 14)
+def raw_layout(dtype: np.dtype[Any], bits: int, extents: Shape, strides: Shape) -> Layout:
+    """The layout of elements of *bits* = whole bytes."""
+    low, high = reach(bits, extents, strides)
+    problem = ""
+    for extent, stride in zip(extents, strides, strict=True):
+        if extent > 1 and stride & 7 and not problem:
+            problem = f"a stride of {stride} bits leaves the grid of bytes"
+    steps = tuple(stride // 8 if extent > 1 else 0 for extent, stride in zip(extents, strides, strict=True))
+    pair = _pair(bits)
+    return Layout(dtype, False, extents + pair, strides, low, high, steps + (8,) * len(pair), problem)
+
+
 def reach(bits: int, extents: Shape, strides: Shape) -> tuple[int, int]:
     """(lowest bit, bit behind the highest) of elements of *bits*, counted from element 0."""
     low = sum(min((extent - 1) * stride, 0) for extent, stride in zip(extents, strides, strict=True))
@@ -36,64 +74,48 @@ def reach(bits: int, extents: Shape, strides: Shape) -> tuple[int, int]:
     return low, high + bits
 
 
-def strided(
-    memories: Sequence[Bytes],
-    space: int,
-    dtype: np.dtype[Any],
-    bits: int,
-    start: int,
-    extents: Shape,
-    strides: Shape,
-    verb: str,
-) -> Array:
-    """The elements themselves, writable, one of *bits* = whole bytes each; *verb* (reads, writes) is for the fault."""
-    memory = memory_of(memories, space)
-    if 0 in extents:
-        return np.zeros(extents + _pair(bits), dtype)
-    _check(memory, space, bits, start, extents, strides, verb)
-    byte_strides = _byte_strides(bits, extents, strides)
+def strided(memories: Sequence[Bytes], space: int, start: int, layout: Layout, verb: str) -> Array:
+    """The elements themselves, writable, of whole bytes each; *verb* (reads, writes) is for the fault."""
+    if 0 in layout.shape:
+        return np.zeros(layout.shape, layout.dtype)
+    memory = _memory(memories, space, start, layout, verb)
+    if layout.problem:
+        raise ValueError(layout.problem)
     if start & 7:
         raise ValueError(f"{verb} whole bytes at bit {start} of memory {space}, which is inside of one")
-    return np.ndarray(extents + _pair(bits), dtype, memory.data, start >> 3, byte_strides)
+    return np.ndarray(layout.shape, layout.dtype, memory.data, start >> 3, layout.steps)
 
 
-def elements(memories: Sequence[Bytes], space: int, fmt: Format, start: int, extents: Shape, strides: Shape) -> Array:
+def elements(memories: Sequence[Bytes], space: int, fmt: Format, start: int, layout: Layout) -> Array:
     """Storage elements to read: the memory itself where elements are whole bytes, a copy where they are packed."""
-    shape = operand_shape(extents, strides)
-    if not fmt.packed:
-        return strided(memories, space, fmt.dtype, fmt.bits, start, shape, strides, "reads")
-    if 0 in shape:
-        return np.zeros(shape, fmt.dtype)
-    memory = memory_of(memories, space)
-    low, high = _check(memory, space, fmt.bits, start, shape, strides, "reads")
-    _, array = _unpacked(memory, fmt, start, low, high, shape, strides)
-    return array
+    if not layout.packed:
+        return strided(memories, space, start, layout, "reads")
+    if 0 in layout.shape:
+        return np.zeros(layout.shape, layout.dtype)
+    return _unpacked(_memory(memories, space, start, layout, "reads"), fmt, start, layout)[1]
 
 
-def put(
-    memories: Sequence[Bytes], space: int, fmt: Format, start: int, extents: Shape, strides: Shape, values: Array
-) -> None:
+def put(memories: Sequence[Bytes], space: int, fmt: Format, start: int, layout: Layout, values: Array) -> None:
     """Write storage elements; *values* has size 1 on axes of stride 0.  Neighbours in shared bytes keep their bits."""
-    shape = operand_shape(extents, strides)
+    shape, strides = layout.shape, layout.strides
     if 0 in shape:
         return
-    if not fmt.packed:
-        strided(memories, space, fmt.dtype, fmt.bits, start, shape, strides, "writes")[...] = values
+    if not layout.packed:
+        strided(memories, space, start, layout, "writes")[...] = values
         return
-    memory = memory_of(memories, space)
-    low, high = _check(memory, space, fmt.bits, start, shape, strides, "writes")
+    memory = _memory(memories, space, start, layout, "writes")
     if strides and strides[-1] == fmt.bits and not (start | _union(strides[:-1])) & 7:
         tail = shape[-1] * fmt.bits % 8
         rows = pack(values if values.shape == shape else np.broadcast_to(values, shape), fmt)
-        outer = _byte_strides(8, shape[:-1], strides[:-1])
+        outer = (stride // 8 if extent > 1 else 0 for extent, stride in zip(shape, strides[:-1], strict=False))
         place = np.ndarray(rows.shape, np.uint8, memory.data, start >> 3, (*outer, 1))
         if tail:
             rows[..., -1] |= place[..., -1] & np.uint8(0xFF << tail & 0xFF)
         place[...] = rows
         return
-    region, array = _unpacked(memory, fmt, start, low, high, shape, strides)
+    region, array = _unpacked(memory, fmt, start, layout)
     array[...] = values
-    memory[low >> 3 : -(-high // 8)] = pack(region, fmt)
+    memory[start + layout.low >> 3 : -(-(start + layout.high) // 8)] = pack(region, fmt)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -141,40 +163,26 @@ def _pair(bits: int) -> Shape:
     return (2,) if bits == X128.bits else ()
 
 
-def _check(
-    memory: Bytes, space: int, bits: int, start: int, extents: Shape, strides: Shape, verb: str
-) -> tuple[int, int]:
-    """(lowest bit, bit behind the highest); ValueError where the memory does not have them."""
-    low, high = reach(bits, extents, strides)
-    low += start
-    high += start
-    if low < 0 or high > memory.size * 8:
-        raise ValueError(f"{verb} bits {low}..{high - 1} of memory {space}, which has {memory.size * 8}")
-    return low, high
+def _memory(memories: Sequence[Bytes], space: int, start: int, layout: Layout, verb: str) -> Bytes:
+    """The memory of a space, which must have all of the layout; ValueError otherwise."""
+    if space >= len(memories):
+        raise ValueError(f"there is no memory {space}")
+    memory = memories[space]
+    low, high, size = start + layout.low, start + layout.high, memory.size * 8
+    if low < 0 or high > size:
+        raise ValueError(f"{verb} bits {low}..{high - 1} of memory {space}, which has {size}")
+    return memory
 
 
-@lru_cache(maxsize=1 << 14)
-def _byte_strides(bits: int, extents: Shape, strides: Shape) -> Shape:
-    """Strides in bytes; ValueError where one is none."""
-    for extent, stride in zip(extents, strides, strict=True):
-        if extent > 1 and stride & 7:
-            raise ValueError(f"a stride of {stride} bits leaves the grid of bytes")
-    whole = tuple(stride // 8 if extent > 1 else 0 for extent, stride in zip(extents, strides, strict=True))
-    return (*whole, 8) if bits == X128.bits else whole
-
-
-def _unpacked(
-    memory: Bytes, fmt: Format, start: int, low: int, high: int, shape: Shape, strides: Shape
-) -> tuple[Array, Array]:
-    """(all elements of the bytes from *low* to *high*, the view's elements among them)."""
-    first, last = low >> 3, -(-high // 8)
+def _unpacked(memory: Bytes, fmt: Format, start: int, layout: Layout) -> tuple[Array, Array]:
+    """(all elements of the bytes that the layout reaches, the view's elements among them)."""
+    first, last = start + layout.low >> 3, -(-(start + layout.high) // 8)
     region = unpack(memory[first:last], fmt, (last - first) * 8 // fmt.bits)
     offset, rest = divmod(start - first * 8, fmt.bits)
-    if rest or any(extent > 1 and stride % fmt.bits for extent, stride in zip(shape, strides, strict=True)):
+    if rest or layout.problem:
         raise ValueError(f"a packed view of {fmt.name} leaves the grid of its elements")
-    steps = tuple(stride // fmt.bits if extent > 1 else 0 for extent, stride in zip(shape, strides, strict=True))
     region = np.ascontiguousarray(region)
-    return region, np.ndarray(shape, np.uint8, region.data, offset, steps)
+    return region, np.ndarray(layout.shape, np.uint8, region.data, offset, layout.steps)
 
 
 def _union(strides: Shape) -> int:

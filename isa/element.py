@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..catalog import unknown
 from ..numerics import random
 from ..numerics.formats import Format, decode, encode
-from .lanes import BINARY, BY_CODE, OPERATIONS, UNARY, Operation, Singles, reduce_last
+from .lanes import BINARY, BY_CODE, OPERATIONS, TESTS, UNARY, Operation, Singles, reduce_last
 
 Array = NDArray[Any]
 
@@ -150,6 +150,31 @@ class ElementProgram:
         return sum(lane.operation.computes for lane in self.lanes)
 
     @cached_property
+    def _active(self) -> tuple[tuple[Lane, str], ...]:
+        """What evaluation does; comparisons stay truths until somebody wants their numbers."""
+        active = ((lane, lane.operation.form) for lane in self.lanes)
+        return tuple((lane, "test" if lane.op in TESTS else form) for lane, form in active)
+
+    @cached_property
+    def _numbers(self) -> frozenset[int]:
+        """Registers that somebody reads as numbers, not only to select."""
+        return frozenset(
+            number for lane in self.lanes for number in ((lane.a, lane.b) if lane.op == "select" else lane.registers)
+        )
+
+    def _constants(self, rank: int) -> dict[int, Singles]:
+        """The registers that are constants, as arrays of one element with *rank* axes."""
+        if rank not in self._constants_of_rank:
+            self._constants_of_rank[rank] = {
+                lane.dst: np.full((1,) * rank, lane.value, np.float32) for lane in self.lanes if lane.op == "const"
+            }
+        return dict(self._constants_of_rank[rank])
+
+    @cached_property
+    def _constants_of_rank(self) -> dict[int, dict[int, Singles]]:
+        return {}
+
+    @cached_property
     def content_hash(self) -> str:
         """SHA-256 of the code, whatever the names."""
         code = struct.pack("<I", len(self.operands)) + b"".join(lane.encode() for lane in self.lanes)
@@ -223,25 +248,29 @@ class ElementProgram:
         from its first element.  *scalars* is the argument file.  ValueError for a value that an unsigned format
         cannot hold.
         """
-        registers: dict[int, Singles] = {}
+        registers = self._constants(len(extents))
+        truths: dict[int, NDArray[np.bool_]] = {}
         results: dict[int, Array] = {}
         point = (1,) * len(extents)
         with np.errstate(all="ignore"):
-            for lane in self.lanes:
-                operation = OPERATIONS[lane.op]
-                match operation.form:
+            for lane, form in self._active:
+                match form:
                     case "binary":
                         made = BINARY[lane.op](registers[lane.a], registers[lane.b])
                     case "unary":
                         made = UNARY[lane.op](registers[lane.a])
+                    case "test":
+                        truths[lane.dst] = TESTS[lane.op](registers[lane.a], registers[lane.b])
+                        if lane.dst not in self._numbers:
+                            continue
+                        made = truths[lane.dst].astype(np.float32)
                     case "select":
-                        made = np.where(registers[lane.c] != 0, registers[lane.a], registers[lane.b])
+                        chosen = truths[lane.c] if lane.c in truths else registers[lane.c] != 0
+                        made = np.where(chosen, registers[lane.a], registers[lane.b])
                     case "carry" if fresh:
                         made = np.full(point, lane.value, np.float32)
                     case "load" | "carry":
                         made = _lanes(_given(operands, lane.a), formats[lane.a])
-                    case "const":
-                        made = np.full(point, lane.value, np.float32)
                     case "argument":
                         word = scalars[lane.a : lane.a + 1]
                         single = word.view(np.float32) if lane.op == "scalar" else word.astype(np.float32)
@@ -256,6 +285,8 @@ class ElementProgram:
                         shape = extents if shapes is None else shapes[lane.b]
                         results[lane.b] = _stored(registers[lane.a], formats[lane.b], extents, shape)
                         continue
+                    case _:
+                        continue  # a constant is there from the beginning
                 registers[lane.dst] = made
         return results
 
@@ -279,6 +310,8 @@ def _stored(lanes: Singles, fmt: Format | None, extents: tuple[int, ...], shape:
     """Lanes rounded into the format, of the operand's shape."""
     if fmt is None:
         raise ValueError("a stored operand needs a format")
-    first = tuple(slice(0, size) if size < extent else slice(None) for size, extent in zip(shape, extents, strict=True))
-    stored = encode(lanes[first], fmt)
+    if shape != extents:
+        sizes = zip(shape, extents, strict=True)
+        lanes = lanes[tuple(slice(size) if size < extent else slice(None) for size, extent in sizes)]
+    stored = encode(lanes, fmt)
     return stored if stored.shape == shape else np.broadcast_to(stored, shape)

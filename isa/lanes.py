@@ -86,15 +86,19 @@ BINARY: dict[str, Callable[[Singles, Singles], Singles]] = {
     "div": np.divide,
     "min": least,
     "max": greatest,
-    "ge": lambda a, b: _mask(a >= b),
-    "gt": lambda a, b: _mask(a > b),
-    "le": lambda a, b: _mask(a <= b),
-    "lt": lambda a, b: _mask(a < b),
-    "eq": lambda a, b: _mask(a == b),
-    "ne": lambda a, b: _mask(a != b),
     "and": lambda a, b: _mask((a != 0) & (b != 0)),
     "or": lambda a, b: _mask((a != 0) | (b != 0)),
 }
+
+TESTS: dict[str, Callable[[Singles, Singles], NDArray[np.bool_]]] = {
+    "ge": np.greater_equal,
+    "gt": np.greater,
+    "le": np.less_equal,
+    "lt": np.less,
+    "eq": np.equal,
+    "ne": np.not_equal,
+}
+"""Operations that give 1 where they hold, else 0."""
 
 
 def reduce_last(name: str, a: Singles, extent: int) -> Singles:
@@ -110,9 +114,7 @@ def reduce_last(name: str, a: Singles, extent: int) -> Singles:
         return np.add.accumulate(full, axis=-1, dtype=np.float32)[..., -1:] + np.float32(0)
     if extent == 0:
         return np.full((*a.shape[:-1], 1), -np.inf if name == "rmax" else np.inf, np.float32)
-    better = greatest if name == "rmax" else least
-    columns = np.ascontiguousarray(np.moveaxis(full, -1, 0))
-    result = columns[0]
-    for column in columns[1:]:
-        result = better(result, column)
-    return result[..., None]
+    # As `greatest` and `least` do, NumPy takes the first NaN, else the first of equals.
+    rows = full.reshape(-1, extent)
+    places = rows.argmax(axis=-1) if name == "rmax" else rows.argmin(axis=-1)
+    return rows[np.arange(len(rows)), places].reshape(*a.shape[:-1], 1)

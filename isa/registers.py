@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..numerics.formats import Format
+from .access import Layout, layout_of
+
+if TYPE_CHECKING:
+    from .instruction import Instruction
 
 DRAM, IDENTITY = 0, 63
 """Spaces that are no scratchpads: main memory, and the one where the value of an element is its address."""
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """A view resolved at one moment: what an instruction touches.
 
     *space* 0 is DRAM, 1.. scratchpads, 63 the identity.  Bit address of element k is ``start + sum k_i * strides_i``.
@@ -72,6 +77,22 @@ class ViewRegister:
         self._growing: list[tuple[int, int, int]] = []
         self._stepping: list[tuple[int, int]] = []
         self._positioned = space in (DRAM, IDENTITY)
+        self.frozen = False  # kept for the next time that its definition runs, and so not to be changed
+        self._layouts: dict[tuple[int, ...], Layout] = {}
+
+    def copied(self) -> ViewRegister:
+        """Another register of the same contents."""
+        other = copy(self)
+        other.turns, other.frozen, other._layouts = [*self.turns], False, {}
+        other._moving, other._growing, other._stepping = [*self._moving], [*self._growing], [*self._stepping]
+        return other
+
+    def layout(self, extents: tuple[int, ...]) -> Layout:
+        """How the storage elements of a tile lie."""
+        found = self._layouts.get(extents)
+        if found is None:
+            found = self._layouts[extents] = layout_of(self.format, extents, self.strides)
+        return found
 
     def define_axis(self, axis: int, extent: int, stride: int, offset: int, bound: int) -> None:
         """See the instruction ``axis``; ValueError for an axis beyond the rank."""
@@ -79,6 +100,7 @@ class ViewRegister:
             raise ValueError(f"axis {axis} of a view with {self.rank}")
         self.sizes = _replaced(self.sizes, axis, extent)
         self.strides = _replaced(self.strides, axis, stride)
+        self._layouts.clear()
         self.offsets = _replaced(self.offsets, axis, offset)
         self.bounds = _replaced(self.bounds, axis, bound)
 
@@ -136,6 +158,35 @@ class ViewRegister:
             for begin, stride in zip(self.begins(loops), self.strides, strict=True):
                 address += begin * stride
         return address
+
+
+@dataclass
+class Definitions:
+    """Instructions up to *end* that define the view registers *numbers*; once they have run, what came of them."""
+
+    end: int
+    numbers: set[int] = field(default_factory=set[int])
+    registers: list[tuple[int, ViewRegister]] = field(default_factory=list[tuple[int, ViewRegister]])
+
+
+def definitions_of(instructions: Sequence[Instruction]) -> dict[int, Definitions]:
+    """Runs of instructions that define view registers, each register from its ``view`` on, by the first's number."""
+    found: dict[int, Definitions] = {}
+    run: Definitions | None = None
+    for place, instruction in enumerate(instructions):
+        if instruction.mnemonic not in ("view", "turn", "axis", "span"):
+            run = None
+            continue
+        number = int(getattr(instruction, "view"))  # noqa: B009, its class imports this module
+        if instruction.mnemonic == "view":
+            if run is None:
+                run = found[place] = Definitions(place)
+            run.numbers.add(number)
+        elif run is not None and number not in run.numbers:
+            run = None
+        if run is not None:
+            run.end = place + 1
+    return found
 
 
 def _replaced(values: tuple[int, ...], place: int, value: int) -> tuple[int, ...]:

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..numerics.exact import add_x64, add_x128
-from ..numerics.formats import BY_CODE, X64, X128, Format, decode, encode
+from ..numerics.formats import BY_CODE, X64, X128, encode
 from . import transfer
 from .access import elements, from_rows, identity, operand_shape, put, to_rows
 from .chip import Blocked, Chip, Core, Observer, ProgramFault
-from .kernels.contract import Operand, contract_exact, contract_ordered
+from .kernels.contract import Operand, accumulated, contract_exact, contract_ordered
 from .kernels.drain import drain
 from .kernels.window import pool_max, pool_sum, taps_within, unpool
-from .registers import DRAM, IDENTITY, LoopRegister, ViewRegister, Window
+from .registers import DRAM, IDENTITY, LoopRegister, ViewRegister, Window, definitions_of
 
 if TYPE_CHECKING:
     from .instruction import Instruction
@@ -55,6 +54,7 @@ class Stream:
         self.loops = tuple(LoopRegister() for _ in range(LOOPS))
         self.views: list[ViewRegister | None] = [None] * VIEWS
         self._behind = self._ends()
+        self.definitions = definitions_of(self.instructions)
 
     def step(self) -> None:
         """Run one instruction, or find out that it still cannot run; ProgramFault for an illegal one."""
@@ -69,6 +69,26 @@ class Stream:
             self.instructions[self.current].execute(self)
         except (ValueError, IndexError) as problem:
             raise self.fault(str(problem)) from problem
+
+    def define(self) -> int:
+        """Run the definitions of view registers at *pc* in one go; how many instructions they were, 0 for none.
+
+        The registers that they make are always the same, so they are made once and kept.
+        """
+        first = self.pc
+        run = self.definitions.get(first)
+        if run is None:
+            return 0
+        if not run.registers:
+            while self.pc < run.end:
+                self.step()
+            run.registers = [(number, self._view(number)) for number in run.numbers]
+            for _, view in run.registers:
+                view.frozen = True
+        for number, view in run.registers:
+            self.views[number] = view
+        self.pc = run.end
+        return run.end - first
 
     def fault(self, text: str) -> ProgramFault:
         """A fault of the instruction that runs."""
@@ -133,15 +153,15 @@ class Stream:
 
     def define_turn(self, number: int, loop: int, stride: int) -> None:
         """A turn of a view."""
-        self._view(number).define_turn(loop, stride)
+        self._changed(number).define_turn(loop, stride)
 
     def define_axis(self, number: int, axis: int, extent: int, stride: int, offset: int, bound: int) -> None:
         """An axis of a view."""
-        self._view(number).define_axis(axis, extent, stride, offset, bound)
+        self._changed(number).define_axis(axis, extent, stride, offset, bound)
 
     def define_span(self, number: int, axis: int, loop: int, coefficient: int, moves: bool, grows: bool) -> None:
         """A loop that walks along an axis of a view."""
-        self._view(number).define_span(axis, loop, coefficient, moves, grows)
+        self._changed(number).define_span(axis, loop, coefficient, moves, grows)
 
     # Moving tiles.
 
@@ -296,19 +316,20 @@ class Stream:
 
     def _fresh(self, mask: int) -> bool:
         """Whether all loops of *mask* are in their first turn."""
-        number = 0
-        while mask:
-            if mask & 1 and self.loops[number].counter:
-                return False
-            mask >>= 1
-            number += 1
-        return True
+        return not mask or not any(loop.counter for number, loop in enumerate(self.loops) if mask >> number & 1)
 
     def _view(self, number: int) -> ViewRegister:
         """A view register, which must have been defined."""
         view = self.views[number]
         if view is None:
             raise self.fault(f"view {number} is not defined")
+        return view
+
+    def _changed(self, number: int) -> ViewRegister:
+        """The same, to be changed."""
+        view = self._view(number)
+        if view.frozen:
+            view = self.views[number] = view.copied()
         return view
 
     def _windows(self, view: ViewRegister, source: ViewRegister, window: int) -> tuple[Shape, Shape]:
@@ -337,7 +358,7 @@ class Stream:
         start = self._scratchpad(view, extents)
         if self.chip.watched:
             self._touch(False, view, start, extents)
-        return elements(self.core.memories, view.space, view.format, start, extents, view.strides)
+        return elements(self.core.memories, view.space, view.format, start, view.layout(extents))
 
     def _operand(self, view: ViewRegister, extents: Shape) -> Operand:
         """The same with its format, for engines."""
@@ -348,7 +369,7 @@ class Stream:
         start = self._scratchpad(view, extents)
         if self.chip.watched:
             self._touch(True, view, start, extents)
-        put(self.core.memories, view.space, view.format, start, extents, view.strides, values)
+        put(self.core.memories, view.space, view.format, start, view.layout(extents), values)
 
     def _transfer(self, move: transfer.Move, dram: int, scratchpad: int, write: bool) -> None:
         """Load or store, and tell the observer."""
@@ -372,15 +393,3 @@ class Stream:
             if chip.watched:
                 self._touch(not write, other, start, extents)
             chip.observer.scratchpad(self, not write, other.space, moved.scratchpad)
-
-
-def accumulated(acc: NDArray[Any], values: NDArray[Any], fmt: Format) -> NDArray[Any]:
-    """acc + values as accumulators or values of *fmt* add; ValueError for a format without addition."""
-    if fmt == X64:
-        return add_x64(acc, values)
-    if fmt == X128:
-        return add_x128(acc, values)
-    if fmt.kind != "float":
-        raise ValueError(f"{fmt.name} does not accumulate")
-    with np.errstate(all="ignore"):
-        return encode(decode(acc, fmt) + decode(values, fmt), fmt)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.formats import U8, Format
-from .access import strided
+from .access import Layout, raw_layout, strided
 from .kernels.bursts import bursts
 from .registers import DRAM, Window
 
@@ -33,8 +33,7 @@ _RAW: dict[int, np.dtype[Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(NamedTuple):
     """What a transfer did: the DRAM window that it touched (None where all was clipped away), its bytes and bursts,
     and the bytes that passed the scratchpad port."""
 
@@ -54,6 +53,51 @@ class _Grid:
     tail: int
 
 
+class _Plan(NamedTuple):
+    """A transfer but for its addresses.
+
+    The scratchpad's box is *whole*; of it, *part* exists in DRAM and begins *skipped* bits further on.  The box in
+    DRAM has *sizes*, the layout *dram*, and begins *moved* bits behind the start of the view.  *rows* is what `bursts`
+    wants to know.
+    """
+
+    grid: _Grid
+    sizes: Shape
+    whole: Layout
+    part: Layout
+    skipped: int
+    dram: Layout
+    moved: int
+    useful: int
+    rows: tuple[Shape, Shape, int]
+    scratchpad: int
+
+
+@lru_cache(maxsize=1 << 14)
+def _plan(fmt: Format, extents: Shape, strides: Shape, lows: Shape, sizes: Shape, pad_strides: Shape) -> _Plan:
+    """The plan of a box of *extents*, of which *sizes* elements from *lows* on exist."""
+    grid = _grid(fmt, extents, strides)
+    whole_strides = _grid_strides(fmt, grid, extents, pad_strides)
+    whole = raw_layout(_RAW[grid.bits], grid.bits, grid.extents, whole_strides)
+    part = _part(fmt, grid.axis, sizes)
+    skipped = 0
+    if 0 not in sizes:
+        skipped = sum(k * stride for k, stride in zip(_firsts(fmt, grid.axis, lows), whole_strides, strict=True))
+    row, outer, outer_strides = _rows(strides, grid.bits, grid.axis, part.extents)
+    return _Plan(
+        grid=part,
+        sizes=sizes,
+        whole=whole,
+        part=raw_layout(_RAW[grid.bits], grid.bits, part.extents, whole_strides),
+        skipped=skipped,
+        dram=raw_layout(_RAW[grid.bits], grid.bits, part.extents, _grid_strides(fmt, part, sizes, strides)),
+        moved=sum(low * stride for low, stride in zip(lows, strides, strict=True)),
+        useful=row * prod(outer),
+        rows=(outer, outer_strides, row),
+        scratchpad=prod(grid.extents) * (grid.bits // 8),
+    )
+
+
 def load(
     memories: Sequence[Bytes],
     box: Window,
@@ -65,28 +109,21 @@ def load(
     granule: int,
 ) -> Moved:
     """Copy the DRAM *box* to scratchpad *space*; elements outside of the bounds become zeros there."""
-    fmt = box.format
-    grid = _grid(fmt, box.extents, box.strides)
-    target_strides = _grid_strides(fmt, grid, box.extents, strides)
-    target = strided(memories, space, _RAW[grid.bits], grid.bits, start, grid.extents, target_strides, "writes")
-    scratchpad = prod(grid.extents) * (grid.bits // 8)
     lows, sizes = _clipped(box.extents, begins, bounds)
+    plan = _plan(box.format, box.extents, box.strides, lows, sizes, strides)
+    target = strided(memories, space, start, plan.whole, "writes")
+    window = box
     if sizes != box.extents:
         target[...] = 0
     if 0 in sizes:
-        return Moved(None, 0, 0, scratchpad)
-    window, part = box, grid
+        return Moved(None, 0, 0, plan.scratchpad)
     if sizes != box.extents:
-        moved = sum(low * stride for low, stride in zip(lows, box.strides, strict=True))
-        window = Window(DRAM, fmt, box.start + moved, sizes, box.strides)
-        part = _part(fmt, grid.axis, sizes)
-        target = target[_inner(fmt, grid.axis, lows, part.extents)]
-    _check_row(window, part, tuple(b + low for b, low in zip(begins, lows, strict=True)), bounds)
-    source_strides = _grid_strides(fmt, part, sizes, window.strides)
-    source = strided(memories, DRAM, _RAW[part.bits], part.bits, window.start, part.extents, source_strides, "reads")
-    target[...] = _without_tail(source, part)
-    useful, touched = _cost(window, part, granule)
-    return Moved(window, useful, touched, scratchpad)
+        window = Window(DRAM, box.format, box.start + plan.moved, sizes, box.strides)
+        target = strided(memories, space, start + plan.skipped, plan.part, "writes")
+    if plan.grid.tail:
+        _check_row(plan, tuple(b + low for b, low in zip(begins, lows, strict=True)), bounds)
+    target[...] = _without_tail(strided(memories, DRAM, window.start, plan.dram, "reads"), plan.grid)
+    return Moved(window, plan.useful, bursts(window.start >> 3, *plan.rows, granule), plan.scratchpad)
 
 
 def store(
@@ -100,20 +137,17 @@ def store(
     granule: int,
 ) -> Moved:
     """Copy scratchpad *space* to the DRAM *box*; ValueError where the box leaves its bounds."""
-    fmt = box.format
     if 0 in box.extents:
         return Moved(None, 0, 0, 0)
-    if _clipped(box.extents, begins, bounds)[1] != box.extents:
+    lows, sizes = _clipped(box.extents, begins, bounds)
+    if sizes != box.extents:
         raise ValueError(f"stores at positions {begins} {box.extents} elements, outside of the bounds {bounds}")
-    grid = _grid(fmt, box.extents, box.strides)
-    _check_row(box, grid, begins, bounds)
-    source_strides = _grid_strides(fmt, grid, box.extents, strides)
-    source = strided(memories, space, _RAW[grid.bits], grid.bits, start, grid.extents, source_strides, "reads")
-    target_strides = _grid_strides(fmt, grid, box.extents, box.strides)
-    target = strided(memories, DRAM, _RAW[grid.bits], grid.bits, box.start, grid.extents, target_strides, "writes")
-    target[...] = _without_tail(source, grid)
-    useful, touched = _cost(box, grid, granule)
-    return Moved(box, useful, touched, prod(grid.extents) * (grid.bits // 8))
+    plan = _plan(box.format, box.extents, box.strides, lows, sizes, strides)
+    if plan.grid.tail:
+        _check_row(plan, begins, bounds)
+    source = strided(memories, space, start, plan.whole, "reads")
+    strided(memories, DRAM, box.start, plan.dram, "writes")[...] = _without_tail(source, plan.grid)
+    return Moved(box, plan.useful, bursts(box.start >> 3, *plan.rows, granule), plan.scratchpad)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -129,16 +163,12 @@ def _clipped(extents: Shape, begins: Shape, bounds: Shape) -> tuple[Shape, Shape
     return tuple(lows), tuple(sizes)
 
 
-@lru_cache(maxsize=1 << 14)
 def _grid(fmt: Format, extents: Shape, strides: Shape) -> _Grid:
     """The box in whole bytes; the packed axis is the last one whose neighbours touch."""
-    if not fmt.packed:
-        return _Grid(fmt.bits, None, extents, 0)
-    touching = [axis for axis, stride in enumerate(strides) if stride == fmt.bits]
+    touching = [axis for axis, stride in enumerate(strides) if stride == fmt.bits] if fmt.packed else []
     return _part(fmt, touching[-1] if touching else None, extents)
 
 
-@lru_cache(maxsize=1 << 14)
 def _part(fmt: Format, axis: int | None, extents: Shape) -> _Grid:
     """The same for a box whose packed axis is known (None: rows of one element)."""
     if not fmt.packed:
@@ -148,7 +178,6 @@ def _part(fmt: Format, axis: int | None, extents: Shape) -> _Grid:
     return _Grid(U8.bits, axis, whole, row * fmt.bits % 8)
 
 
-@lru_cache(maxsize=1 << 14)
 def _grid_strides(fmt: Format, grid: _Grid, extents: Shape, strides: Shape) -> Shape:
     """Strides of the pieces; ValueError where the packed axis is not packed in this memory."""
     if grid.axis is None:
@@ -158,25 +187,24 @@ def _grid_strides(fmt: Format, grid: _Grid, extents: Shape, strides: Shape) -> S
     return tuple(U8.bits if k == grid.axis else stride for k, stride in enumerate(strides))
 
 
-def _inner(fmt: Format, axis: int | None, lows: Shape, extents: Shape) -> tuple[slice, ...]:
-    """Where the existing pieces lie among all of them."""
-    firsts = list(lows)
-    if axis is not None:
-        firsts[axis], rest = divmod(lows[axis] * fmt.bits, 8)
-        if rest:
-            raise ValueError(f"a packed row is clipped at element {lows[axis]}, inside of a byte")
-    return tuple(slice(first, first + extent) for first, extent in zip(firsts, extents, strict=True))
+def _firsts(fmt: Format, axis: int | None, lows: Shape) -> Shape:
+    """The first existing piece along each axis."""
+    if axis is None:
+        return lows
+    first, rest = divmod(lows[axis] * fmt.bits, 8)
+    if rest:
+        raise ValueError(f"a packed row is clipped at element {lows[axis]}, inside of a byte")
+    return (*lows[:axis], first, *lows[axis + 1 :])
 
 
-def _check_row(window: Window, grid: _Grid, begins: Shape, bounds: Shape) -> None:
-    """ValueError where a packed row of the DRAM window ends inside of a byte but not at the end of its row."""
-    if grid.axis is None or not grid.tail or not bounds[grid.axis]:
+def _check_row(plan: _Plan, begins: Shape, bounds: Shape) -> None:
+    """ValueError where a packed row of the DRAM box ends inside of a byte but not at the end of its row."""
+    axis = plan.grid.axis
+    if axis is None or not bounds[axis]:
         return
-    if begins[grid.axis] + window.extents[grid.axis] != bounds[grid.axis]:
-        raise ValueError(
-            f"a packed row ends inside of a byte, at position {begins[grid.axis] + window.extents[grid.axis]} "
-            f"of {bounds[grid.axis]}"
-        )
+    end = begins[axis] + plan.sizes[axis]
+    if end != bounds[axis]:
+        raise ValueError(f"a packed row ends inside of a byte, at position {end} of {bounds[axis]}")
 
 
 def _without_tail(pieces: NDArray[Any], grid: _Grid) -> NDArray[Any]:
@@ -189,21 +217,9 @@ def _without_tail(pieces: NDArray[Any], grid: _Grid) -> NDArray[Any]:
     return result
 
 
-def _cost(window: Window, grid: _Grid, granule: int) -> tuple[int, int]:
-    """(useful bytes, bursts) of the DRAM window."""
-    row, extents, strides = _rows(window, grid.bits, grid.axis, grid.extents)
-    return row * prod(extents), bursts(window.start >> 3, extents, strides, row, granule)
-
-
-def _rows(window: Window, bits: int, axis: int | None, extents: Shape) -> tuple[int, Shape, Shape]:
+def _rows(strides: Shape, bits: int, axis: int | None, extents: Shape) -> tuple[int, Shape, Shape]:
     """(bytes of a row, extents and strides in bytes of the other axes)."""
+    whole = tuple(stride // 8 for stride in strides)
     if axis is None:
-        return bits // 8, extents, _whole(window.strides)
-    outer, strides = extents[:axis] + extents[axis + 1 :], window.strides[:axis] + window.strides[axis + 1 :]
-    return extents[axis], outer, _whole(strides)
-
-
-@lru_cache(maxsize=1 << 12)
-def _whole(strides: Shape) -> Shape:
-    """Bits as bytes."""
-    return tuple(stride // 8 for stride in strides)
+        return bits // 8, extents, whole
+    return extents[axis], extents[:axis] + extents[axis + 1 :], whole[:axis] + whole[axis + 1 :]

@@ -85,6 +85,8 @@ def sqrt(x: ArrayLike) -> Singles:
     single = np.asarray(x, np.float32)
     with np.errstate(invalid="ignore"):
         root = np.asarray(np.sqrt(single), np.float32)
+        if not root.size or root.max() == root.max():  # NaN is the largest of all
+            return root
     return np.where(np.isnan(root), np.float32(np.nan), root)
 
 

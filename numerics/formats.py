@@ -160,9 +160,10 @@ def encode(values: ArrayLike, fmt: Format) -> Array:
 
 def round_to(values: ArrayLike, fmt: Format) -> Array:
     """The nearest values on the grid of `fmt`, ties to even, as `decode` gives them."""
-    if fmt is F16 and isinstance(values, np.ndarray) and values.dtype == np.float32 and _are_halves(values):
-        return _on_half_grid(values)
-    return decode(encode(values, fmt), fmt)
+    array = np.asarray(values)
+    if fmt is F16 and array.dtype == np.float32 and _are_halves(array):
+        return _on_half_grid(array)
+    return decode(encode(array, fmt), fmt)
 
 
 def pack(array: Array, fmt: Format) -> NDArray[np.uint8]:
@@ -231,9 +232,8 @@ def _encode_float(array: Array, fmt: Format) -> Array:
         return _half_of_grid(_on_half_grid(array).astype(np.float32, copy=False))
     with np.errstate(all="ignore"):
         result = array.astype(fmt.dtype)
-    invalid = np.isnan(result)
-    if invalid.any():
-        result = np.where(invalid, np.asarray(np.nan, fmt.dtype), result)
+        if array.size and array.max() != array.max():  # NaN is the largest of all
+            result = np.where(np.isnan(result), np.asarray(np.nan, fmt.dtype), result)
     return result
 
 

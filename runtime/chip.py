@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,10 +22,8 @@ class Chip:
 
     def __init__(self, program: Program, target: Target, watched: bool) -> None:
         self.dram: Bytes = np.zeros(program.dram_bytes, np.uint8)
-        for name, content in program.data.items():
-            symbol = program.symbol(name)
-            assert len(content) == symbol.bytes, f"{name} has {len(content)} bytes of data for {symbol.bytes}"
-            self.dram[symbol.address : symbol.address + symbol.bytes] = np.frombuffer(content, np.uint8)
+        self._symbols = program.by_name
+        self.lay(program.data)
         self.cores = [
             Core(number, [self.dram, *(np.zeros(memory.bytes, np.uint8) for memory in target.memories)])
             for number in range(program.cores)
@@ -36,6 +36,13 @@ class Chip:
         self.watched = watched
         self.queues = Queues()
         self.barriers = Barriers()
+
+    def lay(self, contents: Mapping[str, bytes]) -> None:
+        """Put *contents*, whole tensors by symbol name, into DRAM."""
+        for name, content in contents.items():
+            symbol = self._symbols[name]
+            assert len(content) == symbol.bytes, f"{name} has {len(content)} bytes of data for {symbol.bytes}"
+            self.dram[symbol.address : symbol.address + symbol.bytes] = np.frombuffer(content, np.uint8)
 
     def start(self) -> None:
         """Before an entry: nothing posted, nobody waiting, no tile under way."""

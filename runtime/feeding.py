@@ -118,6 +118,8 @@ class Call:
                 bad = int(indices[int(np.argmax(~np.isfinite(images).reshape(len(images), -1).all(axis=1)))])
                 raise DataError.at(NOWHERE, f"sample {bad} has values that are not finite")
             symbol = self._input
+            if symbol.kind.kind in ("bit", "unsigned"):
+                _check_whole(images / np.float32(symbol.scale), symbol, indices)
             lead = lead_of(symbol)
             whole = np.zeros(lead + symbol.shape, np.float32)
             if symbol.steps:
@@ -162,3 +164,17 @@ def _check_shape(symbol: Symbol, held: tuple[int, ...]) -> None:
     time_fits = not symbol.steps or held[:1] == (symbol.steps,)
     if not time_fits or np.prod(held) != np.prod(wanted):
         raise DataError.at(NOWHERE, f"samples have the shape {list(held)}; input {symbol.name} wants {list(wanted)}")
+
+
+def _check_whole(images: NDArray[np.float32], symbol: Symbol, indices: NDArray[np.int64]) -> None:
+    """DataError where a port of bits or counts would have to hold another value."""
+    most = symbol.kind.maximum
+    wrong = (images != np.rint(images)) | (images < 0) | (images > most)
+    if wrong.any():
+        first = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        raise DataError.at(
+            NOWHERE,
+            f"sample {int(indices[first[0]])} has the value {float(images[first]):g}; the input {symbol.name} is "
+            f"{symbol.format} and holds the integers 0..{most}",
+            hints=["an f16 port", "coding = poisson in the train section, with an f16 port"],
+        )

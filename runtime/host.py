@@ -109,7 +109,8 @@ def evaluate(
 
 
 def initialise(interpreter: Interpreter, settings: Settings) -> None:
-    """Run the `init` entry, where there is one: it draws the parameters from the seed."""
+    """Run the `init` entry, where there is one: it draws the parameters from the seed, but for those that the program
+    brings along."""
     program = interpreter.program
     entry = next((entry for entry in program.entries if entry.name == INIT), None)
     if entry is None:
@@ -119,6 +120,7 @@ def initialise(interpreter: Interpreter, settings: Settings) -> None:
     if missing:
         raise DataError.at(NOWHERE, f"init takes {', '.join(missing)}, which this host does not know")
     interpreter.run(INIT, {name: facts[name] for name in entry.arguments})
+    interpreter.chip.lay(program.data)
 
 
 def train(
@@ -281,7 +283,8 @@ class _Run:
         return outcome
 
     def _save(self) -> None:
-        """Write the checkpoint, where one is wanted."""
+        """Write the checkpoint, where one is wanted; DataError where a parameter is not finite: the old one stays."""
+        weights.check_finite(self._interpreter, self._progress.step)
         if self._path is not None:
             written = {**self._settings.to_json(), "samples": len(self._data.train)}
             progress = replace(self._progress, losses=tuple(self._losses))

@@ -145,20 +145,11 @@ class Interpreter:
             index, quantum = order.pick(ready)
             wakes.now = index
             stream = streams[index]
-            step, counts = stream.step, stream.counts
-            retired = audience.retired if audience.hears_retired else None
-            while quantum > 0:
-                step()
-                if stream.blocked is not None:
-                    wakes.sleep(stream)
-                    break
-                counts[stream.current] += 1
-                if retired is not None:
-                    retired(stream)
-                if stream.halted:
-                    ready.remove(index)
-                    break
-                quantum -= 1
+            stream.advance(quantum, audience.retired if audience.hears_retired else None)
+            if stream.blocked is not None:
+                wakes.sleep(stream)
+            elif stream.halted:
+                ready.remove(index)
 
     def _check_nothing_left(self, entry: Entry) -> None:
         """ExecutionError unless the entry left every semaphore and queue as it found them."""

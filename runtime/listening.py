@@ -32,6 +32,27 @@ class RunningStream(Stream):
         self.views = [None] * len(self.views)
         self.counts = [0] * len(self.counts)
 
+    def advance(self, most: int, retired: Callable[[Stream], None] | None) -> None:
+        """Run *most* instructions, or until the stream waits or halts; *retired* hears of each that has run.
+
+        Definitions of view registers run in one go, even where they are a few more.
+        """
+        counts, defined = self.counts, self.definitions
+        while most > 0 and not self.halted:
+            first = self.pc
+            count = self.define() if first in defined else 0
+            if not count:
+                self.step()
+                if self.blocked is not None:
+                    return
+                count = 1
+            most -= count
+            for pc in range(first, first + count):
+                counts[pc] += 1
+                if retired is not None:
+                    self.current = pc
+                    retired(self)
+
     def debug(self, pc: int) -> Debug:
         """What instruction *pc* is for."""
         return self.code.debug[pc] if pc < len(self.code.debug) else Debug()

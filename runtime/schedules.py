@@ -2,7 +2,7 @@
 
     constant   1
     cosine     (1 + cos(pi * e / E)) / 2, for epoch e of E; with per = "step", for step s of all steps
-    steps      factor ** (number of milestones passed), or factor ** (e // every)
+    steps      factor ** (e // every)
 
 *warmup* multiplies the first w steps by (s + 1) / w.
 """
@@ -43,14 +43,13 @@ def cosine(moment: Moment, options: Mapping[str, Any]) -> float:
 
 
 def steps(moment: Moment, options: Mapping[str, Any]) -> float:
-    """factor (0.1) to the power of the milestones (epochs) passed, or of ``epoch // every``."""
-    factor = float(options.get("factor", 0.1))
-    if "milestones" in options:
-        return factor ** sum(moment.epoch >= milestone for milestone in options["milestones"])
-    return factor ** (moment.epoch // int(options.get("every", 1)))
+    """factor (0.1) to the power of ``epoch // every`` (30)."""
+    return float(options.get("factor", 0.1)) ** (moment.epoch // int(options.get("every", 30)))
 
 
 SCHEDULES: dict[str, Factor] = {"constant": constant, "cosine": cosine, "steps": steps}
+OPTIONS: dict[str, tuple[str, ...]] = {"constant": (), "cosine": ("per",), "steps": ("every", "factor")}
+"""What each schedule may be told, beside ``warmup``."""
 
 
 def called(written: object) -> tuple[str, dict[str, Any]]:
@@ -81,6 +80,9 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.name not in SCHEDULES:
             raise unknown("schedule", self.name, SCHEDULES)
+        for option in self.options:
+            if option not in OPTIONS[self.name]:
+                raise unknown(f"setting of {self.name}", option, (*OPTIONS[self.name], "warmup"))
 
     @classmethod
     def of(cls, written: object) -> Schedule:

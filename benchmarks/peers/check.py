@@ -44,7 +44,9 @@ class Reference:
         for _ in range(self._job.steps):
             x: Any = torch.tensor(images, dtype=torch.float64)
             for layer in self._job.layers:
-                given, w, b = layer.settings, *(self.parameters.get(f"{layer.name}.{part}") for part in "wb")
+                given = layer.settings
+                w: Any = self.parameters.get(f"{layer.name}.w")
+                b: Any = self.parameters.get(f"{layer.name}.b")
                 if layer.kind == "linear":
                     x = x @ w.T + b
                 elif layer.kind == "conv2d":

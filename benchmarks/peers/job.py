@@ -56,7 +56,8 @@ class Job:
         facts = {name: getattr(self, name) for name in ("network", "model", "target", "steps", "batch", "optimizer")}
         facts["layers"] = [asdict(layer) for layer in self.layers]
         (folder / "job.json").write_text(json.dumps(facts))
-        np.savez(folder / "parameters.npz", **self.parameters)
+        parameters: dict[str, Any] = {**self.parameters}
+        np.savez(folder / "parameters.npz", **parameters)
         np.savez(folder / "batches.npz", images=self.images, labels=self.labels)
 
 

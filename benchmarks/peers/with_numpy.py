@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +22,7 @@ class PlainNumpy(Network):
         super().__init__(job)
         configuration = cast("dict[str, Any]", np.show_config(mode="dicts"))
         blas = configuration["Build Dependencies"]["blas"]
-        self.versions = {
+        self.versions: Mapping[str, str] = {
             "python": platform.python_version(),
             "numpy": np.__version__,
             "blas": f"{blas['name']} {blas['version']}",

@@ -52,7 +52,11 @@ class Snnc:
         self._rate = job.optimizer["lr"]
         self._indices = np.arange(job.batch)
         self._step = 0
-        self.versions = {"python": platform.python_version(), "snnc": snnc.__version__, "numpy": np.__version__}
+        self.versions: Mapping[str, str] = {
+            "python": platform.python_version(),
+            "snnc": snnc.__version__,
+            "numpy": np.__version__,
+        }
         machine = self._interpreter.target
         self.notes = (
             f"{machine.name}, {self._program.cores} cores, {machine.accumulators} accumulators, "

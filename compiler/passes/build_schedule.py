@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...isa.target import Target
-from ...source import Faults, SourceError, TargetError
+from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
 from ..ir.graph import Node, Procedure, Training
 from ..ir.schedule import Schedule, Stage, accesses
 from ..ir.types import Type
 from ..ops.op import alias_of, lower
 from .build_stage import build_stage
-from .mapping import Request
+from .mapping import Request, pin_problem
 from .pins import Pin, combined
 
 
@@ -43,6 +43,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     entries: dict[str, tuple[Stage, ...]] = {}
     touched: dict[str, Type] = {}
     pinned: set[str] = set()
+    refusals: dict[str, Fault | None] = {}
     with Faults(TargetError) as faults:
         for procedure in training.procedures:
             types = training.values(procedure)
@@ -54,7 +55,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                     pin = combined(options.pins, node.layer, node.phase)
                     pinned.update(p.text for p in options.pins if p.matches(node.layer, node.phase))
                     try:
-                        stages += _stages(training, node, region.sweep, types, aliases, options, pin)
+                        stages += _stages(training, node, region.sweep, types, options, pin, refusals)
                     except TargetError as error:
                         faults.extend(error.faults)
             entries[procedure.name] = tuple(stages)
@@ -62,7 +63,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                 for _, access in accesses(stage.statement):
                     name = aliases.get(access.value, access.value)
                     touched.setdefault(name, types[name])
-    _check_pins(options.pins, pinned, training)
+    _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
     return Schedule(training.name, entries, touched)
 
 
@@ -71,9 +72,9 @@ def _stages(
     node: Node,
     sweep: str,
     types: dict[str, Type],
-    aliases: dict[str, str],
     options: MappingOptions,
     pin: Pin,
+    refusals: dict[str, Fault | None],
 ) -> list[Stage]:
     statements = lower(node, types, training.steps, training.batch, sweep)  # type: ignore[arg-type]
     stages: list[Stage] = []
@@ -95,17 +96,22 @@ def _stages(
             pin,
             node.place,
         )
+        problem = pin_problem(request)
+        if problem is None:
+            refusals[f"{request.layer}.{request.phase}"] = None
+        else:
+            refusals.setdefault(f"{request.layer}.{request.phase}", Fault(node.place, problem))
         stages.append(build_stage(request, node.op))
     return stages
 
 
-def _check_pins(pins: tuple[Pin, ...], used: set[str], training: Training) -> None:
+def _check_pins(pins: tuple[Pin, ...], used: set[str], training: Training, refused: list[Fault]) -> None:
+    """SourceError for pins that speak of no stage, and for those that no stage of their layer and phase can follow."""
     layers = sorted({f"{n.layer}.{n.phase.lower()}" for p in training.procedures for n in p.nodes if n.layer})
     with Faults(SourceError) as faults:
+        faults.extend(refused)
         for pin in pins:
             if pin.text not in used:
-                from ...source import NOWHERE
-
                 faults.add(NOWHERE, f"--pin {pin.text}: no stage matches; there are {', '.join(layers)}")
 
 

@@ -7,7 +7,7 @@ moved, and what the scratchpads must hold.  The winner moves the fewest bytes; a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from ...isa.target import Target
 from ...numerics.formats import FORMATS
-from ...source import Place, SourceError, TargetError
+from ...source import Place, TargetError
 from ..dataflows.dataflow import DATAFLOWS
 from ..ir.schedule import ALWAYS, Decision, Explanation
 from ..ir.statement import Contraction, Elementwise, Statement, Window
 from ..ir.types import Type
 from .operands import Operand, operands_of, turns
 from .pins import Pin
-from .split import Split, named, splits
+from .split import Split, named, shares, splits, splittable
 
 Array = NDArray[np.int64]
 
@@ -78,7 +78,6 @@ def choose(request: Request) -> tuple[Decision, Explanation]:
     """The mapping of a statement that moves the fewest bytes; TargetError where none fits the machine."""
     statement, pin = request.statement, request.pin
     operands = operands_of(statement, request.phase, request.types, request.target, request.steps, request.batch)
-    _check_pin(request)
     _check_machine(request)
     found: list[_Choice] = []
     shortages: list[_Shortage] = []
@@ -87,7 +86,7 @@ def choose(request: Request) -> tuple[Decision, Explanation]:
             outcome = _search(request, operands, split, dataflow, order)
             (found if isinstance(outcome, _Choice) else shortages).append(outcome)  # type: ignore[arg-type]
     if not found:
-        raise _infeasible(request, min(shortages, key=lambda short: short.demand - short.capacity))
+        raise _infeasible(request, shortages)
     found.sort(key=lambda choice: choice.cost)
     best, *others = found
     runner = next((c for c in others if c.mapping.dataflow != best.mapping.dataflow), others[0] if others else None)
@@ -106,15 +105,27 @@ def _label(mapping: Decision) -> str:
     return f"{mapping.dataflow}, split {mapping.split or 'none'}"
 
 
-def _check_pin(request: Request) -> None:
-    extents = request.statement.extents
-    for name in request.pin.tiles:
-        if name not in extents:
-            known = ", ".join(extents)
-            message = f"--pin {request.pin.text}: {request.layer}.{request.phase.lower()} has no loop {name!r}"
-            if "*" in request.pin.text or "?" in request.pin.text:
-                continue
-            raise SourceError.at(request.place, f"{message}; its loops are {known}")
+def pin_problem(request: Request) -> str | None:
+    """What a pin asks of this very stage that it cannot do; a pattern only speaks to those that can."""
+    pin, statement = request.pin, request.statement
+    if not pin.exact:
+        return None
+    where = f"--pin {pin.text}: {request.layer}.{request.phase.lower()}"
+    free = _cuttable(statement) - {"t"}
+    for name in pin.tiles:
+        if name not in statement.extents:
+            return f"{where} has no loop {name!r}; its loops are {_told(statement.extents)}"
+        if name not in free:
+            return f"{where} cannot cut loop {name!r}; it can cut {_told(sorted(free))}"
+    if pin.dataflow is not None and not isinstance(statement, Contraction):
+        return f"{where} sums no products, so it has no dataflow"
+    if pin.split is not None and named(statement, pin.split) not in splittable(statement):
+        return f"{where} cannot be split by {pin.split!r}; its loops that can are {_told(splittable(statement))}"
+    return None
+
+
+def _told(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _check_machine(request: Request) -> None:
@@ -146,13 +157,11 @@ def _check_machine(request: Request) -> None:
 
 
 def _splits(request: Request) -> list[Split]:
-    if request.pin.split is None:
+    if request.pin.split is None or request.cores == 1:
         return splits(request.statement, request.cores)
-    from .split import shares, splittable
-
     loop = named(request.statement, request.pin.split)
     grains = splittable(request.statement)
-    if request.cores == 1 or loop is None or loop not in grains:
+    if loop is None or loop not in grains:
         return splits(request.statement, request.cores)
     return [Split(loop, shares(request.statement.extents[loop], request.cores, grains[loop]))]
 
@@ -162,13 +171,24 @@ def _orders(request: Request) -> list[tuple[str, tuple[str, ...]]]:
     if isinstance(statement, Contraction):
         wanted = request.pin.dataflow or (None if request.dataflow == "auto" else request.dataflow)
         names = list(DATAFLOWS) if wanted is None else [wanted]
-        return [(name, DATAFLOWS[name].order(statement)) for name in names]
+        orders = [(name, DATAFLOWS[name].order(statement)) for name in names]
+        return list(dict.fromkeys(orders + [(name, _sums_inside(statement, order)) for name, order in orders]))
     loops = [name for name, _ in statement.loops if name != "t"]
     if isinstance(statement, Window):
         loops = [name for name in loops if name not in statement.taps]
         timed = "t" in statement.extents
         return [("elementwise", ("t", *loops) if timed else tuple(loops))]
     return [("elementwise", (*loops, "t") if statement.steps else tuple(loops))]
+
+
+def _sums_inside(statement: Contraction, order: tuple[str, ...]) -> tuple[str, ...]:
+    """*order* with the summed loops moved inside all others.
+
+    What a dataflow does with a sum that is too long for a scratchpad: the operand that stays turns inside with its
+    summed loops, and the accumulators of a tile are still complete before the next.
+    """
+    summed = statement.summed
+    return (*(name for name in order if name not in summed), *(name for name in order if name in summed))
 
 
 def _candidates(name: str, extent: int, fixed: bool, pinned: int | None) -> list[int]:
@@ -263,6 +283,8 @@ def _search(
         if operand.moves:
             dram += operand.dram_bytes(tiles) * repeats
             moves += repeats
+    if not legal.any():
+        return _Shortage(0, 0, "", "")
     fits = np.full(count, True)
     for home, need in demand.items():
         fits &= need <= target.memories[home].bytes
@@ -342,7 +364,13 @@ def _keeps_order(
     return legal
 
 
-def _infeasible(request: Request, short: _Shortage) -> TargetError:
+def _infeasible(request: Request, shortages: list[_Shortage]) -> TargetError:
+    rooms = [short for short in shortages if short.roles]
+    if not rooms:
+        message = f"no tiling of {request.layer} ({request.phase}) keeps whole bytes and whole sums together"
+        hints = [f"without --pin {request.pin.text}"] if request.pin.text else []
+        return TargetError.at(request.place, message, hints=[*hints, "--dataflow auto", "another number of --cores"])
+    short = min(rooms, key=lambda short: short.demand - short.capacity)
     if not short.memory:
         message = f"`{request.target.name}` has no memory that holds {short.roles}, which {request.layer} needs"
         return TargetError.at(request.place, message, hints=("a target whose memories hold it (see `holds`)",))

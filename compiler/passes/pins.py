@@ -23,6 +23,8 @@ class Pin:
     split: str | None = None
     tiles: dict[str, int] = field(default_factory=dict[str, int])
     text: str = ""
+    exact: bool = False
+    """Whether it names one layer and phase, and not a pattern of them."""
 
     def matches(self, layer: str, phase: str) -> bool:
         """Whether this pin speaks of *layer* (a pattern may hold * and ?) in *phase*."""
@@ -55,7 +57,8 @@ def parse_pins(texts: Iterable[str]) -> tuple[Pin, ...]:
                 else:
                     flows = ", ".join(DATAFLOWS)
                     faults.add(NOWHERE, f"--pin {text}: {choice.strip()!r} is not {KEYS}; dataflows are {flows}")
-            pins.append(Pin(layer, phase, dataflow, split, tiles, text))
+            exact = not set("*?[") & set(layer + phase)
+            pins.append(Pin(layer, phase, dataflow, split, tiles, text, exact))
     return tuple(pins)
 
 
@@ -65,9 +68,11 @@ def combined(pins: Iterable[Pin], layer: str, phase: str) -> Pin:
     split: str | None = None
     tiles: dict[str, int] = {}
     texts: list[str] = []
+    exact = False
     for pin in pins:
         if pin.matches(layer, phase):
+            exact = exact or pin.exact
             dataflow, split = pin.dataflow or dataflow, pin.split or split
             tiles |= pin.tiles
             texts.append(pin.text)
-    return Pin(layer, phase, dataflow, split, tiles, "; ".join(texts))
+    return Pin(layer, phase, dataflow, split, tiles, "; ".join(texts), exact)

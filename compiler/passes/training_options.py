@@ -19,11 +19,11 @@ Origin = Literal["command line", "file", "default"]
 _WARMUP = SettingField("warmup", "int", 0)
 SCHEDULES: Mapping[str, tuple[SettingField, ...]] = {
     "constant": (_WARMUP,),
-    "cosine": (_WARMUP,),
+    "cosine": (SettingField("per", "str", "epoch", ("epoch", "step")), _WARMUP),
     "steps": (SettingField("every", "int", 30), SettingField("factor", "float", 0.1), _WARMUP),
 }
 """Learning-rate schedules, which the host computes, by name: *warmup* optimizer steps rise linearly first; ``cosine``
-falls to 0 over all epochs, ``steps`` multiplies by *factor* after *every* epochs."""
+falls to 0 over all epochs (by epoch or by step), ``steps`` multiplies by *factor* after *every* epochs."""
 
 CODINGS = ("direct", "poisson")
 

@@ -99,13 +99,14 @@ def window_bound(
 
 
 def _home(view: int, on: OnCore, buffer: Buffer, rank: int, offset: int) -> list[Instruction]:
+    """A view of a buffer; every loop around it turns its ring, also by whole rings: no word depends on trip counts."""
     ring = buffer.bytes * 8 * buffer.ring if buffer.ring > 1 else 0
     base = buffer.address * 8 + offset
     kind = FORMATS[buffer.format]
     words: list[Instruction] = [View(view, buffer.memory + 1, kind.code, rank, base, ring)]
     stride = buffer.bytes * 8
     for name in reversed(on.loops[: buffer.depth]):
-        if ring and stride % ring:
+        if ring:
             words.append(Turn(view, on.register(name), stride % ring))
         stride *= on.trips(name)
     return words

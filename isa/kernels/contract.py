@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS, raise_flags, x128_from_parts
+from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS, add_x64, add_x128, raise_flags, x128_from_parts
 from ...numerics.formats import F16, F32, SPIKE, U2, U4, U8, U16, X64, X128, Format, decode, encode
 
 Array = NDArray[Any]
@@ -109,12 +109,12 @@ def contract_exact(
         l_matrix: Doubles = np.ones((plan.batch, plan.m, plan.k))
         done, l_most = prod(extents), 1.0
     else:
-        small = _matrix(left.storage, plan.left_full, plan.left_order, (plan.batch, plan.m, plan.k))
-        done = int(np.count_nonzero(small.view(np.bool_) if left.format.bits == 1 else small)) * plan.n
-        l_matrix = small.astype(np.float64)
+        small = _matrix(_numbers(left), plan.left_full, plan.left_order, (plan.batch, plan.m, plan.k))
+        l_matrix = _doubles(small)
+        done = int(np.count_nonzero(small.view(np.bool_) if left.format.bits == 1 else l_matrix != 0)) * plan.n
         l_most = float(left.format.maximum) if left.format.bits < 8 else _magnitude(l_matrix)
-    r_matrix = _matrix(right.storage, plan.right_full, plan.right_order, (plan.batch, plan.k, plan.n))
-    r_matrix = r_matrix.astype(np.float64)
+    r_matrix = _matrix(_numbers(right), plan.right_full, plan.right_order, (plan.batch, plan.k, plan.n))
+    r_matrix = _doubles(r_matrix)
     r_most = _magnitude(r_matrix)
     special: Doubles | None = None
     if not (l_most < np.inf and r_most < np.inf):
@@ -174,11 +174,34 @@ def contract_ordered(
     return encode(target.reshape(shape), acc_format), done
 
 
+def accumulated(acc: NDArray[Any], values: NDArray[Any], fmt: Format) -> NDArray[Any]:
+    """acc + values as accumulators or values of *fmt* add; ValueError for a format without addition."""
+    if fmt == X64:
+        return add_x64(acc, values)
+    if fmt == X128:
+        return add_x128(acc, values)
+    if fmt.kind != "float":
+        raise ValueError(f"{fmt.name} does not accumulate")
+    with np.errstate(all="ignore"):
+        return encode(decode(acc, fmt) + decode(values, fmt), fmt)
+
+
 def _matrix(storage: Array, full: Shape, order: Shape, shape: Shape) -> Array:
     """The operand as a contiguous stack of matrices."""
     if storage.shape != full:
         storage = np.broadcast_to(storage, full)
     return np.ascontiguousarray(storage.transpose(order).reshape(shape))
+
+
+def _numbers(operand: Operand) -> Array:
+    """The operand's values; integers stay as they are stored."""
+    return decode(operand.storage, operand.format) if operand.format is F16 else operand.storage
+
+
+def _doubles(matrix: Array) -> Doubles:
+    """The matrix in float64; a NaN that signals only becomes a quiet one."""
+    with np.errstate(invalid="ignore"):
+        return matrix.astype(np.float64)
 
 
 def _magnitude(matrix: Doubles) -> float:

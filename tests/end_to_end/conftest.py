@@ -13,8 +13,9 @@ from laws import Case, Outcome, cases, outcome_of
 
 CHOSEN = cases(whole=False)
 OTHERS = [case for case in cases(whole=True) if str(case) not in set(map(str, CHOSEN))]
-PARAMETERS = [pytest.param(case, id=str(case)) for case in CHOSEN]
-PARAMETERS += [pytest.param(case, id=str(case), marks=pytest.mark.full) for case in OTHERS]
+PARAMETERS = [pytest.param(case, id=str(case)) for case in CHOSEN] + [
+    pytest.param(case, id=str(case), marks=pytest.mark.full) for case in OTHERS
+]
 
 
 @pytest.fixture(scope="session", params=PARAMETERS)

@@ -9,9 +9,11 @@ from snnc.compiler.ir import text
 from snnc.compiler.pipeline import Compilation, models
 from snnc.isa import assembly, binary
 
-CASES = [Case(name, machine, training=TRAINING[k]) for k, (name, machine) in enumerate(zip(NETWORKS, ("tiny", "quad3", "exact7", "f32x3"), strict=True))]
-PARAMETERS = [pytest.param(case, id=str(case)) for case in CASES]
-PARAMETERS += [
+CASES = [
+    Case(name, machine, training=TRAINING[k])
+    for k, (name, machine) in enumerate(zip(NETWORKS, ("tiny", "quad3", "exact7", "f32x3"), strict=True))
+]
+PARAMETERS = [pytest.param(case, id=str(case)) for case in CASES] + [
     pytest.param(Case(name, machine, training=training), id=f"{name}-{machine}-{k}", marks=pytest.mark.full)
     for name in NETWORKS
     for machine in ("tiny", "quad4", "exact20", "li7")
@@ -48,5 +50,9 @@ def test_graphs_survive_their_text(name: str, number: int) -> None:
 
 
 def test_the_hash_of_a_graph_is_of_what_it_computes() -> None:
-    hashes = {Case("digits", "quad1", reset=reset, training=t).compilation().training.hash for reset in ("hard", "soft") for t in TRAINING}
+    hashes = {
+        Case("digits", "quad1", reset=reset, training=t).compilation().training.hash
+        for reset in ("hard", "soft")
+        for t in TRAINING
+    }
     assert len(hashes) == 2 * len(TRAINING)

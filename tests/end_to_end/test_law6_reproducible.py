@@ -1,4 +1,4 @@
-"""Law 6: the same source gives the same bytes of program, and the same program the same run, in any process on any host.
+"""Law 6: the same source gives the same bytes of program, and the same program the same run, whatever the host.
 
 Processes differ in the order of their hash tables, in the number of threads, and in what processor NumPy and OpenBLAS
 believe to have.

@@ -9,7 +9,7 @@ from laws import NETWORKS, Case, compiled
 
 from snnc.isa.program import Program
 
-PINS = ("*.*=tile.n=4,split=batch",)
+PINS = ("*.*=tile.n=2,split=batch",)
 
 
 def lengths(program: Program) -> dict[tuple[str, int, str, str, str], int]:
@@ -23,11 +23,14 @@ def lengths(program: Program) -> dict[tuple[str, int, str, str, str], int]:
     return found
 
 
+@pytest.mark.parametrize(
+    "machine", ["quad3", *(pytest.param(m, marks=pytest.mark.full) for m in ("tiny", "quad4", "exact1"))]
+)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_neither_steps_nor_batch_make_a_program_longer(network: str) -> None:
-    for machine in ("quad3",):
-        base = replace(Case(network, machine, pins=PINS), steps=4, batch=8)
-        short = lengths(compiled(base).program)
-        for other in (replace(base, steps=32), replace(base, batch=64)):
-            long = lengths(compiled(other).program)
-            assert {k: (short.get(k), long.get(k)) for k in short | long if short.get(k) != long.get(k)} == {}
+def test_neither_steps_nor_batch_make_a_program_longer(network: str, machine: str) -> None:
+    """From 4 to 32 steps and from 8 to 64 samples; each of 3 cores has no fewer samples than a tile of 2 holds."""
+    base = Case(network, machine, pins=PINS, steps=4, batch=8)
+    short = lengths(compiled(base).program)
+    for other in (replace(base, steps=32), replace(base, batch=64)):
+        long = lengths(compiled(other).program)
+        assert {k: (short.get(k), long.get(k)) for k in short | long if short.get(k) != long.get(k)} == {}

@@ -222,6 +222,20 @@ def test_spans_move_in_dram_and_only_grow_in_a_scratchpad() -> None:
     assert resolved(2, *view(0, 0, F16, 0, (1, 16)), still) == (0, (2,))
 
 
+def test_a_view_that_is_defined_again_and_then_changed_leaves_the_kept_one_alone() -> None:
+    stream = Board().stream(
+        Loop(0, 1, 3), *view(0, 1, F16, 10, (4, 16)), Loop(1, 1, 1), Axis(0, 0, 7, 32), Post(0, 0), End(1), End(0)
+    )
+    seen: list[tuple[int, ...]] = []
+    while not stream.halted:
+        if not stream.define():
+            stream.step()
+        found = stream.views[0]
+        if found is not None:
+            seen.append((*found.extents(stream.loops), *found.strides))
+    assert seen == [(4, 16), (4, 16), (7, 32), (7, 32), (7, 32), (7, 32)] * 3 + [(7, 32)]
+
+
 # Transfers.
 
 

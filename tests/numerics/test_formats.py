@@ -159,3 +159,20 @@ def test_accumulators_are_not_rounded_here() -> None:
         formats.encode(np.zeros(1), X64)
     with pytest.raises(ValueError, match="exact"):
         formats.decode(np.zeros((1, 2), np.uint64), X128)
+
+
+def test_many_numbers_at_once_round_to_f16_as_one_at_a_time_does() -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)]
+    for kind in (np.float32, np.float64):
+        grid = np.sort(halves.astype(kind))
+        exact = np.concatenate([grid, (grid[:-1] + grid[1:]) / 2, np.array([-0.0, 1e-40, -1e-40], kind)])
+        values = np.concatenate([exact, np.nextafter(exact, kind(np.inf)), np.nextafter(exact, kind(-np.inf))])
+        wanted = values.astype(np.float16)
+        assert np.array_equal(formats.encode(values, F16).view(np.uint16), wanted.view(np.uint16))
+        assert np.array_equal(formats.round_to(values, F16).view(np.uint32), wanted.astype(np.float32).view(np.uint32))
+        beyond = np.append(values, np.array([65519.996, 65520, -65520, np.inf, -np.inf], kind))
+        with np.errstate(over="ignore"):
+            wanted = beyond.astype(np.float16)
+        assert np.array_equal(formats.encode(beyond, F16).view(np.uint16), wanted.view(np.uint16))
+        assert formats.encode(np.append(values, kind(np.nan)), F16)[-1:].view(np.uint16).tolist() == [0x7E00]

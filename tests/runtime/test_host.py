@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from snnc.catalog import UnknownName
 from snnc.isa.program import Argument, Entry, Program
 from snnc.models.data import Dataset, Split, batches
 from snnc.numerics import random
@@ -194,7 +195,8 @@ def test_schedules_are_their_formulas() -> None:
     assert math.isclose(Schedule("cosine").rate(1.0, moment(19)), 0.5 * (1 + math.cos(math.pi / 4)))
     assert math.isclose(Schedule.of({"name": "cosine", "per": "step"}).rate(1.0, moment(20)), 0.5)
     assert Schedule.of({"name": "steps", "every": 2, "factor": 0.5}).rate(1.0, moment(35)) == 0.5
-    assert math.isclose(Schedule.of({"name": "steps", "milestones": [1, 3]}).rate(1.0, moment(35)), 0.01)
+    with pytest.raises(UnknownName, match=r"no setting of steps is called 'evry'; did you mean every\?"):
+        Schedule.of({"name": "steps", "evry": 3})
     assert Schedule.of({"name": "constant", "warmup": 4}).rate(1.0, moment(1)) == 0.5
     with pytest.raises(LookupError, match="did you mean cosine"):
         Schedule("cosin")
