@@ -71,15 +71,28 @@ def predicted_traffic(program: Program) -> dict[str, dict[str, Any]]:
     """What the compiler predicted by entry, in the shape of `Traffic.to_json`."""
     found: dict[str, dict[str, Any]] = {}
     for entry, written in program.predicted.items():
-        found[entry] = Traffic.from_rows(written).to_json() if "rows" in written else written
+        traffic = Traffic.from_rows(written).to_json() if "rows" in written else written
+        found[entry] = _only_predicted(cast(Mapping[str, Any], plain(traffic)))
     return found
+
+
+def _only_predicted(traffic: Mapping[str, Any]) -> dict[str, Any]:
+    """Traffic with None for what the compiler does not predict: there a 0 would look like a prediction."""
+    shown = dict(traffic)
+    for name in ("by_phase", "by_tensor"):
+        if name in shown:
+            shown[name] = {key: _only_predicted(inner) for key, inner in shown[name].items()}
+    shown["fetch"] = None
+    shown["host"] = dict.fromkeys(("read", "write", "total"))
+    shown["work"] = {**shown["work"], "element": None, "skipped": None}
+    return shown
 
 
 def _scaled(value: Any, factor: int) -> Any:
     """Every number times *factor*."""
     if isinstance(value, Mapping):
         return {key: _scaled(inner, factor) for key, inner in cast(Mapping[str, Any], value).items()}
-    return value * factor
+    return None if value is None else value * factor
 
 
 def _added(left: Any, right: Any) -> Any:
@@ -90,7 +103,7 @@ def _added(left: Any, right: Any) -> Any:
         return {
             n: _added(ours[n], theirs[n]) if n in ours and n in theirs else ours.get(n, theirs.get(n)) for n in names
         }
-    return left + right
+    return None if left is None or right is None else left + right
 
 
 def program_facts(program: Program) -> dict[str, Any]:
@@ -124,7 +137,7 @@ def run_report(run: Run) -> dict[str, Any]:
         "settings": {each.name: {"value": plain(each.value), "origin": each.origin} for each in run.resolved},
         "loss": [number if isfinite(number) else None for number in run.loss],
         "accuracy": {"train": run.train_accuracy, "test": run.test_accuracy},
-        "test_loss": run.test_loss,
+        "test_loss": run.test_loss if run.test_loss is not None and isfinite(run.test_loss) else None,
         "steps": run.steps,
         "seconds": run.seconds,
         "interrupted": run.interrupted,

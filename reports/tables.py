@@ -1,6 +1,6 @@
 """A run as people read it: settings, the prediction, a table by layer, and the figures that count.
 
-Every figure says whether it was counted (where bytes moved), modelled (from measured spikes or by a replay) or
+Every figure says whether it was counted (where bytes moved), modelled (from declared dataflows or by a replay) or
 predicted (by the compiler, before anything ran).
 """
 
@@ -160,6 +160,12 @@ def _traffic_rows(run: Run, step: Amounts) -> Iterator[tuple[str, str]]:
         expected = predicted["dram"]["total"]
         yield "DRAM, predicted", f"{bytes_text(expected)} a training step ({step.dram / expected:.4f} of it counted)"
     yield from (("DRAM, bound", text) for text in bound_lines(run.program))
+    yield (
+        "other, counted",
+        f"{bytes_text(step.fetch)} of instructions fetched (not in DRAM above), "
+        f"{bytes_text(step.scratchpad_read + step.scratchpad_write)} through scratchpad ports at loads and stores, "
+        f"{bytes_text(step.network)} over links",
+    )
     yield (
         "work, counted",
         f"{step.gated:.3g} gated additions, {step.multiply:.3g} multiply-adds, {step.element:.3g} element operations, "

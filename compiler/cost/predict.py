@@ -1,7 +1,8 @@
 """Predicted DRAM traffic of stages: every tile that a load or store moves, in closed form over its loops.
 
 Made from the schedule, without instructions and without running anything.  Exact for codecs of fixed size: useful
-bytes, and bursts with the alignment that each tile really has.  Work is predicted dense (nothing skipped).
+bytes, bursts with the alignment that each tile really has, and bytes through scratchpad ports at loads and stores
+(zero padding included).  Work is predicted dense (nothing skipped).
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def _moved(on: OnCore, step: Step, buffer: Buffer, symbol: Symbol, granule: int)
 
     count = len(next(iter(start.values()))) if start else 1
     lengths: list[Counts] = []
+    tile: list[Counts] = []
     address = np.full(count, symbol.address * 8, np.int64)
     for axis, stride in zip(buffer.axes, symbol.strides, strict=True):
         low = np.full(count, axis.offset, np.int64)
@@ -69,6 +71,7 @@ def _moved(on: OnCore, step: Step, buffer: Buffer, symbol: Symbol, granule: int)
             first = start.get(name, 0) + on.lows.get(name, 0)
             low += c * first + min(0, c) * (extent[name] - 1)
             length += abs(c) // axis.step * (extent[name] - 1)
+        tile.append(length)
         if axis.step == 1:
             high = np.minimum(low + length, axis.bound)
             low = np.maximum(low, 0)
@@ -77,10 +80,13 @@ def _moved(on: OnCore, step: Step, buffer: Buffer, symbol: Symbol, granule: int)
         address += low * stride
     useful, moved = _bytes(buffer, symbol, address, np.stack(lengths, 1), granule)
     useful, moved = useful * repeats, moved * repeats
+    *outer, last = tile
+    rows = math.prod(outer, start=np.ones(count, np.int64))
+    port = int((rows * -(-last * FORMATS[buffer.format].bits // 8)).sum()) * repeats
     key = Key(on.stage.phase, symbol.name, symbol.layer)
     if step.kind == "store":
-        return key, Amounts(dram_write=moved, useful_write=useful)
-    return key, Amounts(dram_read=moved, useful_read=useful)
+        return key, Amounts(dram_write=moved, useful_write=useful, scratchpad_read=port)
+    return key, Amounts(dram_read=moved, useful_read=useful, scratchpad_write=port)
 
 
 def _bytes(buffer: Buffer, symbol: Symbol, address: Counts, lengths: Counts, granule: int) -> tuple[int, int]:

@@ -165,8 +165,10 @@ def check(case: Case) -> None:
     machine.run("train_step")
     for name, expected in case.reference(given).items():
         np.testing.assert_array_equal(machine.values(name), expected, err_msg=name)
-    counted = machine.counters.take().total.to_json()["dram"]
+    total = machine.counters.take().total.to_json()
+    counted = total["dram"]
     assert counted == program.predicted["train_step"]["dram"]
+    assert total["scratchpad"] == program.predicted["train_step"]["scratchpad"]
     floor = program.bound["train_step"]["dram"]["floor"]
     assert counted["useful_read"] + counted["useful_write"] >= floor
 

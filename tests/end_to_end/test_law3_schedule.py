@@ -22,10 +22,8 @@ from snnc.runtime.recording import Recorder
 from snnc.runtime.replay import replay
 
 ORDERS: Mapping[str, Callable[[], Order]] = {
-    "round robin": RoundRobin,
     "reverse": Reverse,
     "shuffled": lambda: Shuffled(1),
-    "shuffled again": lambda: Shuffled(2, most=1),
 }
 CHOSEN = [
     Case("digits", "exact7", reset="soft"),
@@ -66,18 +64,23 @@ def seen(case: Case, order: Order, watched: bool = False) -> Seen:
     return Seen(bench.bits(), counts, links, replay(recorder.record, bench.machine.target).cycles)
 
 
+@cache
+def plain(case: Case) -> Seen:
+    """Round robin: what the others are compared with."""
+    return seen(case, RoundRobin())
+
+
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_no_order_changes_a_bit_or_a_count(case: Case) -> None:
-    first, *others = (seen(case, order()) for order in ORDERS.values())
-    assert first.cycles > 0
-    for name, other in zip(list(ORDERS)[1:], others, strict=True):
-        assert other == first, name
+    assert plain(case).cycles > 0
+    for name, order in ORDERS.items():
+        assert seen(case, order()) == plain(case), name
 
 
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_nothing_races(case: Case) -> None:
     """Scratchpads hold garbage at the beginning, and every access to every byte is ordered."""
-    assert seen(case, Shuffled(3), watched=True).bits == seen(case, RoundRobin()).bits
+    assert seen(case, Shuffled(3), watched=True).bits == plain(case).bits
 
 
 # Mutations.
@@ -85,11 +88,6 @@ def test_nothing_races(case: Case) -> None:
 SMALL = Case("digits", "quad3", steps=3, pins=("*.*=tile.n=1",))
 Place = tuple[int, int]
 """A stream of `train_step`, and an instruction of it."""
-
-
-@cache
-def expected(case: Case) -> str:
-    return seen(case, RoundRobin()).bits
 
 
 def fate(case: Case, streams: tuple[Stream, ...]) -> str:
@@ -103,7 +101,7 @@ def fate(case: Case, streams: tuple[Stream, ...]) -> str:
         bench.run("train_step", 0, 3)
     except ExecutionError as error:
         return type(error).__name__
-    return "" if bench.bits() == expected(case) else "other bits"
+    return "" if bench.bits() == plain(case).bits else "other bits"
 
 
 def streams_of(case: Case) -> tuple[Stream, ...]:
