@@ -107,7 +107,8 @@ def _stages(
 
 def _check_pins(pins: tuple[Pin, ...], used: set[str], training: Training, refused: list[Fault]) -> None:
     """SourceError for pins that speak of no stage, and for those that no stage of their layer and phase can follow."""
-    layers = sorted({f"{n.layer}.{n.phase.lower()}" for p in training.procedures for n in p.nodes if n.layer})
+    stages = [node for procedure in training.procedures for node in nodes_of(procedure) if node.layer]
+    layers = sorted({f"{node.layer}.{node.phase.lower()}" for node in stages})
     with Faults(SourceError) as faults:
         faults.extend(refused)
         for pin in pins:

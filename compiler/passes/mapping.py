@@ -1,7 +1,10 @@
 """Mapping: for one statement, choose dataflow, split over cores and tile sizes by predicted DRAM traffic.
 
-All combinations of a few tile sizes a loop are evaluated at once, as arrays: bytes of every operand, how often it is
-moved, and what the scratchpads must hold.  The winner moves the fewest bytes; among equals it makes the fewest moves.
+Splits that leave the busiest core with more than a quarter above the least possible work are not looked at: cycles
+come first there.  Among the rest, all combinations of a few tile sizes a loop are evaluated at once, as arrays: bytes
+of every operand, how often it is moved, and what the scratchpads must hold.  The winner moves the fewest bytes, where
+a move counts as one granule more.  These bytes are an estimate (full tiles, no alignment) that ranks candidates;
+`cost.predict` then gives the exact figure of the winner.
 """
 
 from __future__ import annotations

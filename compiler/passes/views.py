@@ -121,13 +121,18 @@ def compute_axes(on: OnCore, statement: Statement) -> tuple[str, ...]:
         case Contraction():
             order = [name for name, _ in statement.loops if name not in statement.summed]
             order += sorted(statement.summed, key=lambda name: name == statement.blocked)
-            return tuple(name for name in order if on.tile(name) != 1)
+            return tuple(name for name in order if _long(on, name))
         case Elementwise():
             *outer, last = [name for name, _ in statement.loops] or ["t"]
-            return (*(name for name in outer if on.tile(name) != 1), last)
+            return (*(name for name in outer if _long(on, name)), last)
         case _:
             followed = [name for index in statement.target.index for name, c in index.terms if c and name != "t"]
             return (*followed, *statement.taps)
+
+
+def _long(on: OnCore, name: str) -> bool:
+    """Whether *name* needs an axis; a loop that turns has one by its tile, so that no core's share of it matters."""
+    return (on.stage.mapping.tiles[name] if name in on.loops else on.extents[name]) != 1
 
 
 def strides_of(access: Access, extents: Sequence[int]) -> tuple[dict[str, int], int]:

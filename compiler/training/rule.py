@@ -49,6 +49,9 @@ class Rule:
     * *update*: when parameters change: once, after the last step of a batch;
     * *state*: what it keeps from entry to entry beside parameters and optimizer;
     * *admits*: why it cannot train a network (nothing: it can).
+
+    Today the builder tells apart the answers to *carry* and *template* and asks *admits*; the others have the one
+    answer that `bptt` gives, and stand here so that the next rule has a place to differ.
     """
 
     title: str

@@ -134,7 +134,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(
         steps=draw(st.integers(1, 3)),
         batch=draw(st.integers(1, 5)),
-        inputs=groups * draw(st.sampled_from([1, 3, 8, 20])),
+        inputs=groups * draw(st.sampled_from([1, 3, 8, 20, 130])),
         outputs=groups * draw(st.sampled_from([1, 5, 16, 40])),
         groups=groups,
         size=draw(st.integers(max(1, reach - 2 * pad), 9)),
