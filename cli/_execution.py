@@ -76,6 +76,10 @@ class Execution:
             self._write_trace(training)
         report = self._report(program, training, calls)
         self._tell(report)
+        if self.compare_oracle is not None:
+            self.output.say(f"oracle            every tensor of {sum(calls.values())} calls is equal, bit for bit")
+        if self.check_races:
+            self.output.say("races             none: every access is ordered by a hand-over")
         self.output.value(run_report(report))
         if training.interrupted:
             left = f"; --resume {self.checkpoint} goes on" if self.checkpoint else ""

@@ -73,7 +73,7 @@ _RUNNING = (
         "dumps",
         multiple=True,
         metavar="TENSOR@STEP[=FILE]",
-        help="Show a tensor after a training step (from 1), or write it to FILE.npy.",
+        help="Show a tensor after a training step (from 1), or write it to FILE, which ends in .npy.",
     ),
     click.option("--trace", metavar="FILE", help="Write a timeline of a training step, for ui.perfetto.dev."),
     click.option("--check-races", is_flag=True, help="Stop at accesses that no semaphore orders (slow)."),

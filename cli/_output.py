@@ -68,11 +68,21 @@ def write_text(path: str, text: str) -> None:
 
 
 def check_writable(paths: Iterable[str | None]) -> None:
-    """DataError where one of *paths* cannot be written, before any long work starts; None and `-` are fine."""
+    """DataError where one of *paths* cannot be written, before any long work starts; None and `-` are fine.
+
+    A result never takes the place of what the command reads, nor of another result.
+    """
+    read = _read_files()
+    taken: set[Path] = set()
     for path in paths:
         if path is None or path == STANDARD_OUTPUT:
             continue
         place = Path(path)
+        if place.resolve() in read:
+            raise DataError.at(Place(path), "is read by this command, and would be overwritten", hints=["another file"])
+        if place.resolve() in taken:
+            raise DataError.at(Place(path), "two results would go to this file", hints=["another file for one of them"])
+        taken.add(place.resolve())
         if place.is_dir():
             raise DataError.at(Place(path), "cannot be written: it is a folder")
         try:
@@ -81,3 +91,15 @@ def check_writable(paths: Iterable[str | None]) -> None:
                 probe.flush()
         except OSError as error:
             raise DataError.at(Place(path), f"cannot be written: {error.strerror}") from None
+
+
+READ = ("model", "program", "source", "weights", "compare_oracle", "target", "checkpoint_in")
+"""Parameters of commands that may name a file to read; a checkpoint may be resumed from and written to alike."""
+
+
+def _read_files() -> set[Path]:
+    """The files that the command at hand reads."""
+    context = click.get_current_context(silent=True)
+    given = {} if context is None else context.params
+    named = [value for name, value in given.items() if name in READ and isinstance(value, str)]
+    return {Path(value).resolve() for value in named if Path(value).is_file()}

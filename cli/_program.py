@@ -20,9 +20,10 @@ def say_program(output: Output, program: Program, path: str | None = None) -> No
     from ..reports.json_report import program_facts
 
     facts = program_facts(program)
+    cores = "1 core" if program.cores == 1 else f"{program.cores} cores"
     output.say(
         f"{path or program.network}: {facts['instructions']} instructions, {facts['bytes']} bytes, "
-        f"for {program.cores} of {program.target}, batch {program.batch}, {program.steps} time steps, "
+        f"for {cores} of {program.target}, batch {program.batch}, {program.steps} time steps, "
         f"sha256 {facts['sha256'][:12]}"
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..catalog import FileCatalog, UnknownName, unknown
 from ..isa.program import Argument, Entry, Program
-from ..isa.target import Target, canonical, load_target, with_cores
+from ..isa.target import Target, canonical, load_target
 from ..numerics.formats import encode, pack
 from ..source import NOWHERE, SourceError, TargetError
 from .cost.bound import bounds
@@ -116,18 +116,15 @@ class Compilation:
             return target
         if cores < 1:
             raise TargetError.at(NOWHERE, f"--cores {cores}: a program runs on at least one core")
-        return with_cores(target, cores) if cores > target.cores else target
+        if cores > target.cores:
+            message = f"--cores {cores}: `{target.name}` has {target.cores}"
+            raise TargetError.at(NOWHERE, message, hints=("a target file with more cores (see `snnc init-target`)",))
+        return target
 
     @property
     def cores(self) -> int:
         """Cores in use."""
         return self.options.cores or self.target.cores
-
-    @property
-    def _cores_told(self) -> str:
-        """Cores in use, and how many the machine really has where that is fewer."""
-        real = load_target(self.options.target).cores
-        return str(self.cores) if self.cores <= real else f"{self.cores} (`{self.options.target}` has {real})"
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -150,7 +147,7 @@ class Compilation:
         defaults = Options()
         mapping = [
             ("target", self.options.target, self.options.target != defaults.target),
-            ("cores", self._cores_told, self.options.cores is not None),
+            ("cores", str(self.cores), self.options.cores is not None),
             ("steps", str(self.network.steps), self.options.steps is not None),
             ("dataflow", self.options.dataflow, self.options.dataflow != defaults.dataflow),
         ]

@@ -15,6 +15,8 @@ from ..source import NOWHERE, DataError
 from .interpreter import Interpreter
 from .tensors import lead_of
 
+F16_LARGEST = 65504.0
+
 
 class Samples(Protocol):
     """A split of a data set."""
@@ -120,6 +122,13 @@ class Call:
             symbol = self._input
             if symbol.kind.kind in ("bit", "unsigned"):
                 _check_whole(images / np.float32(symbol.scale), symbol, indices)
+            elif symbol.format == "f16" and (np.abs(images) > F16_LARGEST).any():
+                bad = int(indices[int(np.argmax((np.abs(images) > F16_LARGEST).reshape(len(images), -1).any(axis=1)))])
+                raise DataError.at(
+                    NOWHERE,
+                    f"sample {bad} has values beyond {F16_LARGEST:g}, the most that the f16 input {symbol.name} holds",
+                    hints=["values scaled to 0..1 (npz: maximum=N)"],
+                )
             lead = lead_of(symbol)
             whole = np.zeros(lead + symbol.shape, np.float32)
             if symbol.steps:

@@ -221,7 +221,7 @@ class _Run:
             epoch, size = self._progress.epoch, self._program.batch
             data = self._data.train
             for indices in batches(len(data), size, settings.seed, epoch, settings.shuffle, self._progress.batch):
-                if interruption.asked or self._progress.step == settings.max_steps:
+                if interruption.asked or (settings.max_steps is not None and self._progress.step >= settings.max_steps):
                     return
                 outcome = self._step(call, indices)
                 if self._watcher is not None:

@@ -71,6 +71,7 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
 def roles(training: Training, aliases: Mapping[str, str]) -> dict[str, str]:
     """Role of every value that a procedure makes: tape where a later region needs a timed one, result for the host."""
     found: dict[str, str] = {}
+    parameters = {variable.name for variable in training.variables if variable.role == "parameter"}
     for procedure in training.procedures:
         made: dict[str, int] = {}
         for place, region in enumerate(procedure.regions):
@@ -79,11 +80,12 @@ def roles(training: Training, aliases: Mapping[str, str]) -> dict[str, str]:
                     name = aliases.get(operand, operand)
                     if name in made and made[name] != place and found.get(name) == "value":
                         found[name] = "tape"
-                for result, type in zip(node.results, node.types, strict=True):
+                for result in node.results:
                     name = aliases.get(result, result)
                     if result and name not in made:
                         made[name] = place
-                        kind = "gradient" if type.weight else "value"
+                        parameter = name.removeprefix("d.")
+                        kind = "gradient" if name != parameter and parameter in parameters else "value"
                         found.setdefault(name, kind)
         for result in procedure.results:
             found[aliases.get(result, result)] = "result"

@@ -377,12 +377,10 @@ def _infeasible(request: Request, shortages: list[_Shortage]) -> TargetError:
     if not short.memory:
         message = f"`{request.target.name}` has no memory that holds {short.roles}, which {request.layer} needs"
         return TargetError.at(request.place, message, hints=("a target whose memories hold it (see `holds`)",))
-    kib = 1024
-    missing = (short.demand - short.capacity) / kib
     message = (
-        f"the smallest tile of {request.layer} ({request.phase}) needs {short.demand / kib:.1f} KiB; a core of "
-        f"`{request.target.name}` has {short.capacity / kib:.1f} KiB for it in `{short.memory}` "
-        f"(short by {missing:.1f} KiB)"
+        f"the smallest tile of {request.layer} ({request.phase}) needs {_size(short.demand)}; a core of "
+        f"`{request.target.name}` has {_size(short.capacity)} for it in `{short.memory}` "
+        f"(short by {_size(short.demand - short.capacity)})"
     )
     levers = ["a target with more memory (see `snnc list targets`)"]
     if request.pin.text:
@@ -392,3 +390,8 @@ def _infeasible(request: Request, shortages: list[_Shortage]) -> TargetError:
     if math.prod(request.statement.extents.values()) > 1 and "n" in request.statement.extents:
         levers.insert(0, "a smaller --batch")
     return TargetError.at(request.place, message, hints=levers)
+
+
+def _size(count: int) -> str:
+    """Bytes as a person reads them."""
+    return f"{count} B" if count < 1024 else f"{count / 1024:.1f} KiB"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, cast
 
 from ...catalog import UnknownName, unknown
-from ...source import SourceError
+from ...source import NOWHERE, Faults, Place, SourceError
 from ..ir.graph import Network, Setting
 from ..ops.losses import LOSSES, Loss
 from ..ops.op import SettingFault, SettingField, called
@@ -58,33 +58,23 @@ class TrainingOptions:
         for origin, layer in layers:
             for name, value in layer.items():
                 if name not in known:
-                    raise SourceError.at(network.place, str(unknown("training setting", name, known)))
+                    place = NOWHERE if origin == "command line" else Place(network.place.file)
+                    raise SourceError.at(place, str(unknown("training setting", name, known)))
                 values[name], origins[name] = value, origin
         if not values.get("steps"):
             values["steps"] = network.steps
             origins["steps"] = "file"
-        try:
-            return cls(**cast(Any, values), origins=origins)._checked()
-        except (UnknownName, SettingFault) as error:
-            raise SourceError.at(network.place, str(error)) from error
-
-    def _checked(self) -> TrainingOptions:
-        """With calls completed; raises UnknownName or SettingFault."""
-        found: dict[str, Any] = {}
-        least = {"batch": 1, "steps": 1, "epochs": 0, "seed": 0}
-        for name, bound in least.items():
-            found[name] = SettingField(name, "int", None).check(getattr(self, name), "train")
-            if found[name] < bound:
-                raise SettingFault(f"{name} of train is at least {bound}, not {found[name]}", name)
-        scale = cast(float, SettingField("loss_scale", "float", None).check(self.loss_scale, "train"))
-        if not 0 < scale < float("inf"):
-            raise SettingFault(f"loss_scale of train is positive, not {scale}", "loss_scale")
-        found["coding"] = SettingField("coding", "str", None, CODINGS).check(self.coding, "train")
-        found["rule"] = SettingField("rule", "str", None, tuple(RULES)).check(self.rule, "train")
-        found["loss"] = _complete(self.loss, lambda name, given: LOSSES[name].make(given))
-        found["optimizer"] = _complete(self.optimizer, lambda name, given: OPTIMIZERS[name].make(given))
-        found["schedule"] = _schedule(self.schedule)
-        return TrainingOptions(**found, loss_scale=scale, origins=self.origins)
+        checked: dict[str, Any] = {}
+        with Faults(SourceError) as faults:
+            for name in known:
+                try:
+                    checked[name] = _CHECKS[name](values.get(name, cast(Setting, getattr(cls, name))))
+                except (UnknownName, SettingFault) as error:
+                    if origins[name] == "command line":
+                        faults.add(NOWHERE, f"--{name.replace('_', '-')}: {error}")
+                    else:
+                        faults.add(Place(network.place.file), str(error))
+        return cls(**checked, origins=origins)
 
     @property
     def the_rule(self) -> Rule:
@@ -144,3 +134,37 @@ def show_call(value: Setting) -> str:
         return str(value)
     inside = ", ".join(f"{key}={show_call(part)}" for key, part in given.items())
     return f"{name}({inside})" if inside else name
+
+
+def _whole(name: str, least: int) -> Callable[[Setting], Setting]:
+    """A check for a whole number of at least *least*."""
+
+    def check(value: Setting) -> Setting:
+        number = cast(int, SettingField(name, "int", None).check(value, "train"))
+        if number < least:
+            raise SettingFault(f"{name} of train is at least {least}, not {number}", name)
+        return number
+
+    return check
+
+
+def _loss_scale(value: Setting) -> Setting:
+    scale = cast(float, SettingField("loss_scale", "float", None).check(value, "train"))
+    if not 0 < scale < float("inf"):
+        raise SettingFault(f"loss_scale of train is positive, not {scale}", "loss_scale")
+    return scale
+
+
+_CHECKS: Mapping[str, Callable[[Setting], Setting]] = {
+    "batch": _whole("batch", 1),
+    "steps": _whole("steps", 1),
+    "rule": lambda value: SettingField("rule", "str", None, tuple(RULES)).check(value, "train"),
+    "loss": lambda value: _complete(value, lambda name, given: LOSSES[name].make(given)),
+    "optimizer": lambda value: _complete(value, lambda name, given: OPTIMIZERS[name].make(given)),
+    "schedule": _schedule,
+    "loss_scale": _loss_scale,
+    "coding": lambda value: SettingField("coding", "str", None, CODINGS).check(value, "train"),
+    "epochs": _whole("epochs", 1),
+    "seed": _whole("seed", 0),
+}
+"""What each option must be, and its value in full; raises UnknownName or SettingFault."""

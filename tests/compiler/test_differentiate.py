@@ -258,4 +258,4 @@ def test_the_command_line_beats_the_file_which_beats_the_default() -> None:
 def test_options_that_do_not_exist_are_told(train: dict[str, Setting], message: str) -> None:
     with pytest.raises(SourceError) as error:
         TrainingOptions.resolve(layered(MOVING, **train))
-    assert str(error.value) == f"net.snn:1: {message}"
+    assert str(error.value) == f"net.snn: {message}"

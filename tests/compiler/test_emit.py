@@ -17,7 +17,7 @@ CORES = (1, 3, 7)
 
 @cache
 def program(cores: int) -> Program:
-    return compile("digits", target="quad", cores=cores, batch=8)
+    return compile("digits", target="quad" if cores <= 4 else "li2024_exact", cores=cores, batch=8)
 
 
 def executed(stream: Stream) -> Counter[tuple[type, int, int]]:

@@ -1,0 +1,127 @@
+"""A user's mistake costs nothing but a message: nothing is lost, and nothing wrong is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from snnc.cli import main
+
+NETWORK = """
+network small(image: f16[1, 4, 4]) steps 2 {
+    y = linear(flatten(image), out=3)
+    s = lif(y, threshold=0.25)
+    z = linear(s, out=3)
+    return z
+}
+train { optimizer = sgd(lr=0.1); batch = 4; epochs = 1 }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a network and data, to work in."""
+    (tmp_path / "small.snn").write_text(NETWORK)
+    rng = np.random.default_rng(0)
+    split = {"x_train": rng.random((12, 4, 4)), "x_test": rng.random((4, 4, 4))}
+    labels = {"y_train": np.arange(12) % 3, "y_test": np.arange(4) % 3}
+    np.savez(tmp_path / "data.npz", **split, **labels)  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def snnc(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compile", "small.snn", "-o", "small.snn"),
+        ("compile", "small.snn", "--json", "small.snn"),
+        ("train", "small.snn", "--data", "npz:data.npz", "--trace", "small.snn"),
+        ("train", "small.snn", "--data", "npz:data.npz", "--checkpoint", "small.snn"),
+    ],
+)
+def test_a_result_never_replaces_what_is_read(folder: Path, words: tuple[str, ...]) -> None:
+    result = snnc(*words)
+    assert result.exit_code == 1
+    assert "small.snn: is read by this command, and would be overwritten" in result.output
+    assert (folder / "small.snn").read_text() == NETWORK
+
+
+def test_two_results_never_share_a_file(folder: Path) -> None:
+    result = snnc("train", "small.snn", "--data", "npz:data.npz", "--trace", "a", "--json", "a")
+    assert result.exit_code == 1 and "a: two results would go to this file" in result.output
+
+
+def test_more_cores_than_the_machine_has_are_refused(folder: Path) -> None:
+    result = snnc("compile", "small.snn", "--cores", "9")
+    assert result.exit_code == 1 and "--cores 9: `quad` has 4" in result.output
+    assert not (folder / "small.snnb").exists()
+
+
+def test_a_wrong_option_is_not_blamed_on_the_file(folder: Path) -> None:
+    result = snnc("compile", "small.snn", "--optimizer", "sgd(momentun=0.9)")
+    assert result.exit_code == 1
+    assert "--optimizer: no setting of sgd is called 'momentun'; did you mean momentum?" in result.output
+
+
+def test_parameters_that_a_program_brings_are_those_that_it_trains(folder: Path) -> None:
+    for name, seed in (("a.npz", "1"), ("b.npz", "2")):
+        words = ["train", "small.snn", "--data", "npz:data.npz", "--max-steps", "1", "--seed", seed]
+        assert snnc(*words, "--save-weights", name).exit_code == 0
+    assert snnc("compile", "small.snn", "--weights", "a.npz", "-o", "with.snnb").exit_code == 0
+    assert snnc("compile", "small.snn", "-o", "without.snnb").exit_code == 0
+    one = ["--data", "npz:data.npz", "--max-steps", "1", "--save-weights"]
+    assert snnc("run", "with.snnb", *one, "one.npz").exit_code == 0
+    assert snnc("run", "without.snnb", "--weights", "a.npz", *one, "two.npz").exit_code == 0
+    first, second, other = (np.load(folder / name) for name in ("one.npz", "two.npz", "b.npz"))
+    for name in first.files:
+        np.testing.assert_array_equal(first[name], second[name])
+    assert any((first[name] != other[name]).any() for name in first.files)
+
+
+def test_weights_with_gaps_or_nan_are_refused_before_compiling(folder: Path) -> None:
+    np.savez(folder / "bad.npz", **{"y.w": np.full((3, 16), np.nan), "y.b": np.zeros(3)})  # type: ignore[arg-type]
+    result = snnc("compile", "small.snn", "--weights", "bad.npz", "-o", "bad.snnb")
+    assert result.exit_code == 1
+    assert "y.w has elements that are not finite" in result.output and "the weights have no z.w" in result.output
+
+
+def test_a_port_of_counts_takes_no_other_values(folder: Path) -> None:
+    (folder / "bits.snn").write_text(NETWORK.replace("f16[1", "spike[1"))
+    result = snnc("train", "bits.snn", "--data", "npz:data.npz", "--max-steps", "1")
+    assert result.exit_code == 1 and "the input image is spike and holds the integers 0..1" in result.output
+
+
+def test_gradients_that_overflow_reach_no_checkpoint(folder: Path) -> None:
+    words = ["train", "small.snn", "--data", "npz:data.npz", "--loss-scale", "1e9", "--max-steps", "1"]
+    result = snnc(*words, "--checkpoint", "x.ckpt", "--json", "x.json")
+    assert result.exit_code == 1 and "elements that are not finite after step 1" in result.output
+    good = snnc("train", "small.snn", "--data", "npz:data.npz", "--max-steps", "1", "--checkpoint", "y.ckpt")
+    assert good.exit_code == 0
+
+
+def test_steps_before_a_resume_count(folder: Path) -> None:
+    words = ["train", "small.snn", "--data", "npz:data.npz"]
+    assert snnc(*words, "--checkpoint", "x.ckpt").exit_code == 0  # 3 steps
+    more = [*words, "--epochs", "2", "--resume", "x.ckpt", "--save-weights"]
+    assert snnc(*more, "a.npz", "--max-steps", "2").exit_code == 0
+    assert snnc(*words, "--save-weights", "b.npz").exit_code == 0
+    first, second = np.load(folder / "a.npz"), np.load(folder / "b.npz")
+    for name in first.files:
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+def test_a_pin_that_no_stage_can_follow_is_refused(folder: Path) -> None:
+    for pin, words in (
+        ("s.fp=weight_stationary", "s.fp sums no products, so it has no dataflow"),
+        ("y.fp=split=colums", "y.fp cannot be split by 'colums'"),
+        ("y.fp=tile.x=2", "y.fp has no loop 'x'"),
+    ):
+        result = snnc("compile", "small.snn", "--pin", pin)
+        assert result.exit_code == 1 and words in result.output, result.output
