@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from ._options import json_option
 from ._output import Output
+
+if TYPE_CHECKING:
+    from ..compiler.ops.op import SettingField
 
 Rows = Iterator[tuple[str, str]]
 """Names, each with what it is in a line."""
@@ -46,7 +50,16 @@ def _dataflows() -> Rows:
 def _ops() -> Rows:
     from ..compiler.ops.op import OPS
 
-    return ((name, first_line(op.__doc__)) for name, op in OPS.items())
+    for name, op in OPS.items():
+        settings = [_setting(field) for field in op.settings().values()]
+        yield name, first_line(op.__doc__) + (f"  [{', '.join(settings)}]" if settings else "")
+
+
+def _setting(field: SettingField) -> str:
+    """A setting as one writes it, with its default or what it may be."""
+    if field.choices:
+        return f"{field.name}={'|'.join((str(field.default), *(c for c in field.choices if c != field.default)))}"
+    return field.name if field.required else f"{field.name}={field.default}"
 
 
 def _instructions() -> Rows:

@@ -2,7 +2,7 @@
 
 ``y[o, p, q] += x[c, p*stride + r, q*stride + s] * w[o, c, r, s] + b[o]`` is read over *logical factors*; time and
 sample are added by `ops.op.lower`.  The gradient of ``x`` makes ``x`` the target and ``y`` (its error) an operand,
-that of ``w`` likewise (house.md section 3).
+that of ``w`` likewise.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Operators that are one line of index notation: sums of products of data and weights.
 
-The line gives all three matrix families of training (house.md section 3; algorithms.md 3.1): forward on the FP
+The line gives all three matrix families of training: forward on the FP
 engine, the input's gradient on BP, in gather form, and the weights' gradient on WG.
 """
 

@@ -21,7 +21,7 @@ LINE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Conv2d(Contracted):
-    """Cross-correlation over rows and columns, as PyTorch's Conv2d (algorithms.md 3.1).
+    """Cross-correlation over rows and columns, as PyTorch's Conv2d.
 
     ``x[in, H, W]``, ``w[out, in / groups, kernel]``; the output has
     ``(H + 2*pad - dilation*(kernel - 1) - 1) // stride + 1`` rows, columns likewise.

@@ -16,7 +16,7 @@ from .site import WORKING
 
 @dataclass(frozen=True, kw_only=True)
 class Linear(Contracted):
-    """``y[o] += x[k] * w[o, k] + b[o]``; x is one axis, of any factors (algorithms.md 3.1)."""
+    """``y[o] += x[k] * w[o, k] + b[o]``; x is one axis, of any factors."""
 
     name: ClassVar = "linear"
 

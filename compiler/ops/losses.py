@@ -1,4 +1,4 @@
-"""Losses: what the network's result is worth, and the error that training starts from (algorithms.md 3.4).
+"""Losses: what the network's result is worth, and the error that training starts from.
 
 A loss reads the result ``y[t, n, classes]`` and the labels.  In the sweep upwards it keeps what it needs of every
 step, and writes after the last: ``logits``, ``loss`` (of each sample; the host divides by `valid`) and ``correct``.

@@ -1,4 +1,4 @@
-"""Neurons in the canonical form charge, fire, reset, with the full adjoint (algorithms.md section 1)."""
+"""Neurons in the canonical form charge, fire, reset, with the full adjoint."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class LIF(Neuron):
     ``h`` is rounded once; spike, reset and surrogate come from the rounded h.  ``v = h - threshold * s`` (soft) or
     ``v_reset`` where it fired (hard).  *rest* is what the membrane leaks to (eta = (1 - decay) * rest; SpikingJelly
     leaks to its v_reset).  *detach_reset* is False by default, the true gradient of what is computed and the default
-    of SpikingJelly, SLTT's BPTT baseline and STBP; snnTorch and MS-ResNet detach (algorithms.md 1.1).  *alpha* is
+    of SpikingJelly, SLTT's BPTT baseline and STBP; snnTorch and MS-ResNet detach.  *alpha* is
     the surrogate's parameter, 0 for its default.
     """
 
@@ -138,7 +138,7 @@ class LIF(Neuron):
 
 @dataclass(frozen=True, kw_only=True)
 class LI(Neuron):
-    """Leaky read-out: ``v[t] = decay * v[t-1] + rho * I[t]`` without spikes (algorithms.md 1.3)."""
+    """Leaky read-out: ``v[t] = decay * v[t-1] + rho * I[t]`` without spikes."""
 
     name: ClassVar = "li"
     adjoints: ClassVar = (Adjoint("adjoint", "x", ("error",), "BP", sums=True),)

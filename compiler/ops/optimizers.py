@@ -1,4 +1,4 @@
-"""Optimizers: new master weights (f32) from gradients, and their rounded working copies (algorithms.md 3.6).
+"""Optimizers: new master weights (f32) from gradients, and their rounded working copies.
 
 The formulas are those of torch.optim, every operation rounded to f32.  Gradients are first divided by the loss
 scale.  The learning rate of the moment, and Adam's bias corrections, are arguments that the host hands in.

@@ -1,4 +1,4 @@
-"""Pooling over windows of rows and columns (algorithms.md 3.2)."""
+"""Pooling over windows of rows and columns."""
 
 from __future__ import annotations
 

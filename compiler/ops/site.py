@@ -11,7 +11,7 @@ from ..ir.statement import Access, Elementwise, Index, State, Write, loop
 from ..ir.types import Type
 
 WORKING = "f16"
-"""Format of weights (working copies), membranes and errors (machine.md section 2)."""
+"""Format of weights (working copies), membranes and errors."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Surrogate derivatives of the spike, ``phi(x)`` with ``x = h - threshold`` (algorithms.md section 2).
+"""Surrogate derivatives of the spike, ``phi(x)`` with ``x = h - threshold``.
 
 To add one, add a line: its word in a network, the default of its parameter, where it comes from, the expression.
 """

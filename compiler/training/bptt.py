@@ -1,4 +1,4 @@
-"""Back-propagation through time with surrogate derivatives, full adjoint (algorithms.md 1.2 and 4.1; STBP)."""
+"""Back-propagation through time with surrogate derivatives, full adjoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a learning rule answers (machine.md section 5).
+"""What a learning rule answers.
 
 All rules share one builder, `passes.differentiate`; a rule is a file that holds its answers: ``rule = Rule(...)``.
 """

@@ -136,7 +136,7 @@ def test_every_operator_surrogate_loss_and_optimizer_has_a_reference() -> None:
 
 
 def membrane_without(*parts: str) -> Callable[[LIF, Expression | None], Expression]:
-    """The adjoint of a soft reset (algorithms.md 1.2), with some of its terms left out."""
+    """The adjoint of a soft reset, with some of its terms left out."""
 
     def gradient(self: LIF, carried: Expression | None) -> Expression:
         phi = SURROGATES[self.surrogate](read("h") - self.threshold, self.alpha)
@@ -203,7 +203,7 @@ def test_a_wrong_surrogate_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught("surrogate atan")
 
 
-# Published by hand: T-A and T-B, values of shared/reference/algorithms_golden.json (algorithms.md 8.2).
+# Published by hand: T-A and T-B, values of shared/reference/algorithms_golden.json.
 
 
 class TA:
