@@ -122,9 +122,9 @@ class Elementwise:
     reads: dict[str, Access] = field(default_factory=dict[str, Access])
     states: tuple[State, ...] = ()
     writes: tuple[Write, ...] = ()
-    random: dict[str, Access] = field(default_factory=dict[str, Access])
-    """Logical element of each random tensor: an access over time, sample and its *logical* axes, whose row-major
-    position is the key."""
+    random: dict[str, Index] = field(default_factory=dict[str, Index])
+    """The number of the logical element that keys each random tensor: its row-major position over time, sample and
+    the *logical* axes.  A tensor is a name here, which picks a stream of numbers; nothing of it is read."""
 
     @property
     def reduces(self) -> bool:

@@ -31,4 +31,5 @@ class Poisson(Op):
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """One draw an element and step."""
         spikes = at.result()
-        return at.elementwise({"x": at.operand(0)}, [(spikes, uniform(spikes) < at.value("x", 0))], random=spikes)
+        drawn = uniform(spikes) < at.value("x", 0)
+        return at.elementwise({"x": at.operand(0)}, [(spikes, drawn)], random={spikes: at.key(at.type(spikes))})

@@ -35,7 +35,8 @@ class Initialiser(Op):
         """The same value, rounded to the format of each result."""
         tensor = next(name for name in at.node.results if name)
         value = self.draw(at.type(tensor), tensor)
-        return at.elementwise({}, [(name, value) for name in at.node.results], random=tensor if self.random else None)
+        keys = {tensor: at.key(at.type(tensor))} if self.random else {}
+        return at.elementwise({}, [(name, value) for name in at.node.results], random=keys)
 
     def fans(self, type: Type) -> tuple[int, int]:
         """(fan-in, fan-out) of a weight: channels times taps, as PyTorch counts them."""

@@ -34,6 +34,7 @@ __all__ = [
     "SettingField",
     "ShapeFault",
     "Site",
+    "Tracking",
     "alias_of",
     "called",
     "lower",
@@ -100,11 +101,11 @@ class SettingField:
 
 @dataclass(frozen=True)
 class Adjoint:
-    """One gradient: facet *facet* gives that of operand or parameter *of*.
+    """One facet of the way back: *facet* gives the gradient of operand or parameter *of*, and those of *also*.
 
     *reads* are what it needs: ``error`` (the gradient of the operator's first result), and names of operands,
-    parameters and further results.  *sums* says that it sums over time by itself where *of* does not change with
-    time, rounding once.
+    parameters and results.  *sums* says that it sums over time by itself where *of* does not change with time,
+    rounding once.  *inner* names what it makes on the way (see `Op.inner_types`), which nobody else reads.
     """
 
     facet: str
@@ -112,6 +113,25 @@ class Adjoint:
     reads: tuple[str, ...]
     phase: Literal["BP", "WG"] = "BP"
     sums: bool = False
+    also: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Every operand and parameter whose gradient it gives, in the order of the facet's results."""
+        return (self.of, *self.also)
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """What a training step keeps of an operator beside parameters: *facet* makes the statistics *of* anew.
+
+    *reads* are names of results, operands and parameters.
+    """
+
+    facet: str
+    of: tuple[str, ...]
+    reads: tuple[str, ...]
 
 
 class Op:
@@ -125,6 +145,15 @@ class Op:
     """Suffixes of the results: ("", "h") makes ``s1`` and ``s1.h``."""
 
     adjoints: ClassVar[tuple[Adjoint, ...]] = ()
+    """Every facet of the way back; `gradients` are those that an operator with its settings takes."""
+
+    statistics: ClassVar[tuple[str, ...]] = ()
+    """Those of *parameters* that no optimizer trains: they are tracked while training, and read when inferring."""
+
+    tracking: ClassVar[Tracking | None] = None
+    inference: ClassVar[str] = ""
+    """The facet that stands for the operator in ``infer``; its first result is the operator's, and its only one."""
+
     aliases: ClassVar[Mapping[str, int]] = {}
     """Facets that compute nothing: their result is operand number N under another type of the same layout."""
 
@@ -198,10 +227,24 @@ class Op:
         """The operator's own meaning."""
         raise NotImplementedError
 
+    def gradients(self) -> tuple[Adjoint, ...]:
+        """The way back with these settings."""
+        return self.adjoints
+
+    def inner_types(self, adjoint: Adjoint, types: Mapping[str, Type]) -> tuple[Type, ...]:
+        """Types of the *inner* results of an adjoint; *types* are those of all that it reads and serves, by role."""
+        return ()
+
+    def inferring(self, *operands: Type) -> tuple[Type, ...]:
+        """Types of the results in ``infer``; by default those of training."""
+        return self.infer(*operands)
+
     @classmethod
     def facets(cls) -> tuple[str, ...]:
         """Every meaning that a node may name after the dot; "" is `forward`."""
-        return ("", *dict.fromkeys(adjoint.facet for adjoint in cls.adjoints))
+        further = [cls.tracking.facet] if cls.tracking is not None else []
+        further += [cls.inference] if cls.inference else []
+        return ("", *dict.fromkeys(adjoint.facet for adjoint in cls.adjoints), *further)
 
 
 OPS: ClassCatalog[Op] = ClassCatalog(__package__ or "", Op, "operator")

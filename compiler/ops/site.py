@@ -49,6 +49,10 @@ class Site:
         time = loop("t", -1, self.steps - 1) if backwards else loop("t")
         return (*((time,) if type.timed else ()), *((loop("n"),) if type.batched else ()))
 
+    def lead_extents(self, type: Type) -> tuple[int, ...]:
+        """How many steps and samples there are, where values of *type* have them."""
+        return (*((self.steps,) if type.timed else ()), *((self.batch,) if type.batched else ()))
+
     def lead_loops(self, *values: str) -> tuple[tuple[str, int], ...]:
         """The loops of time and sample that these values follow."""
         types = [self.types[value] for value in values if value]
@@ -66,12 +70,14 @@ class Site:
         reads: Mapping[str, str],
         writes: Sequence[tuple[str, Expression] | tuple[str, Expression, bool]],
         states: tuple[State, ...] = (),
-        random: str | None = None,
+        random: Mapping[str, Index] | None = None,
     ) -> tuple[Elementwise, ...]:
-        """Expressions at every element of the values: those have equal factors, or none (one word a sample).
+        """Expressions at every element of the values.
 
-        *reads* maps names in expressions to values; *writes* are (value, expression, whether only in the last step),
-        those of unwanted results are left out; *random* is the tensor whose logical element keys random numbers.
+        Those have equal factors, or none (one word a sample), or one: that of the channels, which every row and
+        column of a channel shares.  *reads* maps names in expressions to values; *writes* are (value, expression,
+        whether only in the last step), those of unwanted results are left out; *random* gives the number of the
+        logical element that keys the random numbers of a name (see `key`).
         """
         wanted = [(value, *rest) for value, *rest in writes if value]
         values = [*reads.values(), *(value for value, *_ in wanted)]
@@ -91,27 +97,30 @@ class Site:
                 {name: self._element(value, frame) for name, value in reads.items()},
                 states,
                 tuple(done),
-                {} if random is None else {random: self._logical(random)},
+                dict(random or {}),
             ),
         )
 
     def _element(self, value: str, frame: Type) -> Access:
         """*value* at the element of the loops that walk *frame*."""
         type = self.types[value]
-        assert type.factors in ((), frame.factors), f"{value}: {type} beside {frame}"
-        return self.access(value, [loop(name) for name in (element_loops(frame) if type.factors else ())])
+        assert type.factors in ((), frame.factors[:1], frame.factors), f"{value}: {type} beside {frame}"
+        return self.access(value, [loop(name) for name in element_loops(frame)[: len(type.factors)]])
 
-    def _logical(self, value: str) -> Access:
-        """*value* at the element of its logical axes, row-major over time, sample and the user's axes."""
-        type = self.types[value]
-        names = iter(element_loops(type))
-        index: list[Index] = []
-        for axis in type.axes:
-            terms: list[tuple[str, int]] = []
-            for extent in axis:
-                terms = [(name, step * extent) for name, step in terms] + [(next(names), 1)]
-            index.append(Index(tuple(terms)))
-        return Access(value, (*self.lead(type), *index))
+    def key(self, type: Type) -> Index:
+        """The number of an element of a tensor of *type*: row-major over time, sample and the user's axes.
+
+        A type that is not timed has one number for all steps.
+        """
+        index = list(zip(self.lead(type), self.lead_extents(type), strict=True))
+        index += [(loop(name), extent) for name, extent in zip(element_loops(type), type.factors, strict=True)]
+        terms: dict[str, int] = {}
+        offset, weight = 0, 1
+        for part, extent in reversed(index):
+            offset += part.offset * weight
+            terms |= {name: c * weight for name, c in part.terms}
+            weight *= extent
+        return Index(tuple(terms.items()), offset)
 
 
 def element_loops(type: Type) -> tuple[str, ...]:

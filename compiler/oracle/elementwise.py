@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ...numerics import elementary, random
 from ..ir.expression import Expression
-from ..ir.statement import Access, Elementwise, Index
-from .layout import Array, Loops, Types, lead_of, place, position, seen
+from ..ir.statement import Access, Elementwise, Index, loop
+from .layout import Array, Loops, Types, number_of, place, seen
 from .numbers import Numerics
 
 Function = Callable[[Array], Array]
@@ -184,13 +184,13 @@ def _step(
     writes = [write for write in statement.writes if final or not write.last]
     roots = [state.next for state in statement.states] + [write.expression for write in writes]
     order = list({id(part): part for root in roots for part in root.walk()}.values())
-    keys = {name: _key(access, loops, types, extents) for name, access in statement.random.items()}
+    keys = {name: number_of(index, loops) for name, index in statement.random.items()}
     moment = Moment(
         inputs={name: seen(values[access.value], access, loops) for name, access in statement.reads.items()},
         states=states,
         arguments=arguments,
         random=keys,
-        indices={name: position(Access("", (Index(((name, 1),)),)), loops, (extent,)) for name, extent in loops},
+        indices={name: number_of(loop(name), loops) for name, _ in loops},
     )
     known = Evaluator(numerics, shape[-1] if shape else 1).values(order, moment)
     rank = len(shape)
@@ -202,22 +202,15 @@ def _step(
     return {state.name: numerics.edge(known[id(state.next)], state.format) for state in statement.states}
 
 
-def _key(access: Access, loops: Loops, types: Types, extents: tuple[int, int]) -> NDArray[np.int64]:
-    """The logical element of a random tensor, counted over its axes or over the factors of those."""
-    type = types[access.value]
-    lead = lead_of(type, *extents)
-    return position(access, loops, lead + (type.shape if len(access.index) == len(lead + type.shape) else type.factors))
-
-
 def _at(statement: Elementwise, step: int) -> Elementwise:
     """The statement in one step: ``t`` is a number in every index."""
 
+    def number(index: Index) -> Index:
+        terms = tuple(term for term in index.terms if term[0] != "t")
+        return Index(terms, index.offset + index.coefficient("t") * step)
+
     def fixed(access: Access) -> Access:
-        index = tuple(
-            Index(tuple(term for term in i.terms if term[0] != "t"), i.offset + i.coefficient("t") * step)
-            for i in access.index
-        )
-        return Access(access.value, index)
+        return Access(access.value, tuple(map(number, access.index)))
 
     return Elementwise(
         statement.loops,
@@ -225,5 +218,5 @@ def _at(statement: Elementwise, step: int) -> Elementwise:
         {name: fixed(access) for name, access in statement.reads.items()},
         statement.states,
         tuple(type(write)(fixed(write.target), write.expression, write.last) for write in statement.writes),
-        {name: fixed(access) for name, access in statement.random.items()},
+        {name: number(index) for name, index in statement.random.items()},
     )

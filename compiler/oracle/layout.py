@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from ..ir.statement import Access
+from ..ir.statement import Access, Index
 from ..ir.types import Type
 
 Array = NDArray[Any]
@@ -76,18 +76,13 @@ def place(array: Array, access: Access, loops: Loops) -> Array:
     return _walk(array, access, loops, tuple(index.offset for index in access.index), writeable=True)
 
 
-def position(access: Access, loops: Loops, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Row-major position over *shape* of the element that *access* meets, one axis a loop."""
-    if len(access.index) != len(shape):
-        raise ValueError(f"{access} has {len(access.index)} indices for {len(shape)} logical axes")
-    _check_loops(access, loops)
-    total = np.zeros((1,) * len(loops), np.int64)
-    for index, extent in zip(access.index, shape, strict=True):
-        total = total * extent + index.offset
-        for axis, (name, count) in enumerate(loops):
-            if index.coefficient(name):
-                along = np.arange(count) * index.coefficient(name)
-                total = total + along.reshape(tuple(-1 if k == axis else 1 for k in range(len(loops))))
+def number_of(index: Index, loops: Loops) -> NDArray[np.int64]:
+    """What *index* is worth, one axis a loop, of size 1 where it does not follow the loop."""
+    total = np.full((1,) * len(loops), index.offset, np.int64)
+    for axis, (name, count) in enumerate(loops):
+        if index.coefficient(name):
+            along = np.arange(count) * index.coefficient(name)
+            total = total + along.reshape(tuple(-1 if k == axis else 1 for k in range(len(loops))))
     return total
 
 

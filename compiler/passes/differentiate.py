@@ -8,17 +8,18 @@ of their errors and updates come last.  (`training.rule` says what a rule may ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ...source import SourceError
-from ..ir.graph import Network, Node, Phase, Procedure, Region, Setting, Training, Variable
+from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable
 from ..ir.types import Type
 from ..ops.initialisers import INITIALISERS, Initialiser
 from ..ops.losses import Loss
-from ..ops.op import OPS, WORKING, Adjoint, SettingFault, ShapeFault, called
+from ..ops.op import OPS, Adjoint, SettingFault, ShapeFault, called
 from ..ops.optimizers import Optimizer
 from ..training.rule import Rule
+from .errors import Errors, error_type, owner_of
 from .input_coding import code_inputs
 from .prune import prune
 from .training_options import TrainingOptions
@@ -83,13 +84,16 @@ class _Builder:
         (self.result,) = self.network.results
         self.types = self.network.types
         self.inputs = self._inputs()
-        self.parameters = [node for node in self.network.nodes if node.op == "parameter"]
+        made = [node for node in self.network.nodes if node.op == "parameter"]
+        tracked = _tracked(self.network)
+        self.parameters = [node for node in made if node.results[0] not in tracked]
+        self.statistics = [node for node in made if node.results[0] in tracked]
         self.nodes = [
             replace(node, layer=node.layer or node.results[0], phase="FP")
             for node in self.network.nodes
             if node.op != "parameter"
         ]
-        self.errors = _Errors(self.types, self._readers())
+        self.errors = Errors(self.types, self._readers())
         self._check_names()
 
     def training(self) -> Training:
@@ -99,7 +103,7 @@ class _Builder:
         handed = (*(port.name for port in self.network.ports), *self.inputs)
         init = Procedure("init", (), (Region("once", tuple(self._init())),), ())
         step = Procedure("train_step", handed, self._train_step(), RESULTS)
-        infer = Procedure("infer", handed, self._forward(), RESULTS)
+        infer = Procedure("infer", handed, self._forward(self._inferring()), RESULTS)
         return Training(
             self.network.name,
             self.options.steps,
@@ -139,27 +143,32 @@ class _Builder:
         for name, type in self.inputs.items():
             yield Variable(name, type, "label" if name == "label" else "input")
         for node in self.parameters:
-            name, layer, (type,) = node.results[0], _owner(node), node.types
+            name, layer, (type,) = node.results[0], owner_of(node), node.types
             yield Variable(name, type, "parameter", layer)
             yield Variable(f"{name}.master", type.with_(format="f32"), "master", layer)
             for state in self.optimizer.states:
                 yield Variable(f"{name}.{state}", type.with_(format="f32"), "optimizer", layer)
+        for node in self.statistics:
+            yield Variable(node.results[0], node.types[0], "statistic", owner_of(node))
 
     def _init(self) -> Iterator[Node]:
         """Masters are drawn and rounded to working copies; optimizer states are zero."""
         for node in self.parameters:
-            name, layer, (type,) = node.results[0], _owner(node), node.types
+            name, layer, (type,) = node.results[0], owner_of(node), node.types
             master = type.with_(format="f32")
             word, settings = _initialiser(node, type)
             pair = (name, f"{name}.master")
             yield Node(pair, word, (), settings, (type, master), layer, "UP", node.place)
             for state in self.optimizer.states:
                 yield Node((f"{name}.{state}",), "zeros", (), {}, (master,), layer, "UP", node.place)
+        for node in self.statistics:
+            word, settings = _initialiser(node, node.types[0])
+            yield Node(node.results, word, (), settings, node.types, owner_of(node), "UP", node.place)
 
-    def _forward(self) -> tuple[Region, ...]:
+    def _forward(self, nodes: Sequence[Node]) -> tuple[Region, ...]:
         """What runs once, and the sweep upwards with the loss."""
-        static = tuple(node for node in self.nodes if not node.types[0].timed)
-        moving = tuple(node for node in self.nodes if node.types[0].timed)
+        static = tuple(node for node in nodes if not node.types[0].timed)
+        moving = tuple(node for node in nodes if node.types[0].timed)
         results = tuple("loss.seed" if name == "seed" else name for name in self.loss.results)
         types = self.loss.loss_types(self.types[self.result])
         settings = self._settings(self.options.loss)
@@ -167,12 +176,40 @@ class _Builder:
         return Region("once", static), Region("up", (*moving, loss))
 
     def _train_step(self) -> tuple[Region, ...]:
-        static, up = self._forward()
+        static, up = self._forward(self.nodes)
         self._backward()
-        steps, once = tuple(self.errors.steps), Region("once", (*self.errors.once, *self._updates()))
+        steps = tuple(self.errors.steps)
+        once = Region("once", (*self.errors.once, *self._trackings(), *self._updates()))
         if self.rule.template == "up":
             return static, Region("up", (*up.nodes, *steps)), once
         return static, up, Region("down", steps), once
+
+    def _inferring(self) -> list[Node]:
+        """The nodes as ``infer`` has them: those that behave otherwise there under their facet for it."""
+        known = dict(self.types)
+        found: list[Node] = []
+        for node in self.nodes:
+            op, operands = OPS[node.op].make(node.settings), [known[name] for name in node.operands]
+            if op.inference:
+                results = (node.results[0], *("" for _ in node.results[1:]))
+                node = replace(node, results=results, op=f"{node.op}.{op.inference}")
+                node = replace(node, types=op.inferring(*operands))
+            else:
+                node = replace(node, types=op.infer(*operands))
+            known.update(zip(node.results, node.types, strict=True))
+            found.append(node)
+        return found
+
+    def _trackings(self) -> list[Node]:
+        """What keeps running statistics."""
+        found: list[Node] = []
+        for node in self.nodes:
+            tracking = OPS[node.op].tracking
+            if tracking is not None:
+                reads, results = self._named(node, tracking.reads), self._named(node, tracking.of)
+                types, facet = tuple(self.types[name] for name in results), f"{node.op}.{tracking.facet}"
+                found.append(replace(node, results=results, op=facet, operands=reads, types=types, phase="UP"))
+        return found
 
     def _backward(self) -> None:
         """Adjoints: those of every step, and those that run once."""
@@ -181,11 +218,13 @@ class _Builder:
         for node in reversed(self.nodes):
             if node.results[0] in errors.readers:
                 error = errors.total(node.results[0], node)
-                served = [(adjoint, value) for adjoint, value in self._adjoints(node) if value in errors.readers]
-                names = [errors.name(value) for _, value in reversed(served)]
-                for adjoint, value in served:
-                    made = self._adjoint(node, adjoint, error)
-                    errors.add(value, names.pop(), made, adjoint.sums, node.types[0].timed)
+                adjoints = list(self._adjoints(node))
+                served = [value for _, values in adjoints for value in values if value in errors.readers]
+                names = [errors.name(value) for value in reversed(served)]
+                for adjoint, values in adjoints:
+                    wanted = [(value, names.pop()) if value in errors.readers else ("", "") for value in values]
+                    if any(name for _, name in wanted):
+                        errors.add(wanted, self._adjoint(node, adjoint, error), adjoint.sums, node.types[0].timed)
         for node in self.parameters:
             if node.results[0] in errors.readers:
                 errors.total(node.results[0], node)
@@ -199,27 +238,44 @@ class _Builder:
         readers = {self.result: 1} if self.result in behind else {}
         for node in reversed(self.nodes):
             if node.results[0] in readers:
-                for _, value in self._adjoints(node):
+                for value in (value for _, values in self._adjoints(node) for value in values):
                     if value in behind:
                         readers[value] = readers.get(value, 0) + 1
         return readers
 
-    def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, str]]:
-        """The adjoints of *node* with the value that each serves, in the order of the operands."""
-        for adjoint in OPS[node.op].adjoints:
-            value = _operand(node, adjoint.of)
-            if value is not None:
-                yield adjoint, value
+    def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, tuple[str, ...]]]:
+        """The adjoints of *node* with the values that each serves ("" for a parameter that it goes without)."""
+        for adjoint in OPS[node.op].make(node.settings).gradients():
+            values = tuple(_operand(node, name) or "" for name in adjoint.served)
+            if any(values):
+                yield adjoint, values
 
     def _adjoint(self, node: Node, adjoint: Adjoint, error: str) -> Node:
-        """The node of an adjoint; its result gets its name from `_Errors`."""
-        names = {"error": error} | dict(zip(OPS[node.op].results, node.results, strict=True))
-        reads = [names.get(name) or _operand(node, name) for name in adjoint.reads]
+        """The node of an adjoint with its inner results; the gradients get their names from `Errors`."""
+        operands = self._named(node, adjoint.reads, error)
         facet = adjoint.facet
         if facet == "adjoint" and self.rule.carry == "none":
             facet = "adjoint_local"
-        operands = tuple(name for name in reads if name is not None)
-        return replace(node, results=(), op=f"{node.op}.{facet}", operands=operands, types=(), phase=adjoint.phase)
+        inner: tuple[str, ...] = tuple(f"d.{node.results[0]}.{name}" for name in adjoint.inner)
+        types: tuple[Type, ...] = ()
+        if inner:
+            roles = {"error": error_type(self.types[node.results[0]])}
+            roles |= {name: self.types[value] for name, value in self._roles(node).items()}
+            types = OPS[node.op].make(node.settings).inner_types(adjoint, roles)
+        return replace(
+            node, results=inner, op=f"{node.op}.{facet}", operands=operands, types=types, phase=adjoint.phase
+        )
+
+    def _roles(self, node: Node) -> dict[str, str]:
+        """What plays each role of the operator: results by their suffix, operands and parameters by name."""
+        kind = OPS[node.op]
+        found = {name: value for name, value in zip(kind.results, node.results, strict=True) if value}
+        return found | dict(zip((*kind.operands, *kind.parameters), node.operands, strict=False))
+
+    def _named(self, node: Node, roles: Sequence[str], error: str = "") -> tuple[str, ...]:
+        """The values that play *roles*; those that the operator goes without are left out."""
+        known = self._roles(node) | {"error": error}
+        return tuple(known[role] for role in roles if role in known)
 
     def _seed(self) -> None:
         """The error of the network's result."""
@@ -228,14 +284,14 @@ class _Builder:
         settings = self._settings(self.options.loss)
         if self.result in self.errors.readers:
             node = Node((), f"{self.loss.name}.error", reads, settings, (), "loss", "BP")
-            self.errors.add(self.result, self.errors.name(self.result), node, sums=False, timed=True)
+            self.errors.add([(self.result, self.errors.name(self.result))], node, sums=False, timed=True)
 
     def _updates(self) -> list[Node]:
         """New parameters from their gradients."""
         found: list[Node] = []
         settings = {key: value for key, value in self._settings(self.options.optimizer).items() if key != "lr"}
         for node in self.parameters:
-            name, layer, (type,) = node.results[0], _owner(node), node.types
+            name, layer, (type,) = node.results[0], owner_of(node), node.types
             if name in self.errors.readers:
                 states = tuple(f"{name}.{state}" for state in self.optimizer.states)
                 master = type.with_(format="f32")
@@ -252,60 +308,15 @@ class _Builder:
         return {key: value for key, value in given.items() if value != defaults[key].default}
 
 
-@dataclass
-class _Errors:
-    """Errors on their way: *readers* tells how many reach a value; nodes of every step, and of once."""
-
-    types: Mapping[str, Type]
-    readers: Mapping[str, int]
-    steps: list[Node] = field(default_factory=list[Node])
-    once: list[Node] = field(default_factory=list[Node])
-    arrived: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-
-    def name(self, value: str) -> str:
-        """A name for the error of *value* from the last of its readers that has none yet."""
-        count, known = self.readers[value], self.arrived.setdefault(value, [])
-        known.insert(0, f"d.{value}" if count == 1 else f"d.{value}.part{count - len(known)}")
-        return known[0]
-
-    def add(self, value: str, name: str, node: Node, sums: bool, timed: bool) -> None:
-        """The error of *value* called *name*, made by *node* in every step (*timed*).
-
-        *sums* says that the node sums over time by itself where the value does not change with time.
-        """
-        type = self.types[value]
-        error = error_type(type)
-        if timed and type.batched and not type.timed and not sums:
-            moving = replace(node, results=(f"{name}.steps",), types=(error.with_(timed=True),))
-            total = Node((name,), "time_sum", moving.results, {}, (error,), node.layer, node.phase, node.place)
-            self.steps += [moving, total]
-        else:
-            (self.steps if timed else self.once).append(replace(node, results=(name,), types=(error,)))
-
-    def total(self, value: str, node: Node) -> str:
-        """The name of the whole error of *value*; several are added two by two, rounded each time."""
-        names = self.arrived[value]
-        done, layer = names[0], node.layer or _owner(node)
-        type = error_type(self.types[value])
-        phase: Phase = "BP" if type.batched else "WG"
-        for number, name in enumerate(names[1:], 2):
-            result = f"d.{value}" if number == len(names) else f"d.{value}.sum{number}"
-            (self.steps if type.timed else self.once).append(
-                Node((result,), "add", (done, name), {}, (type,), layer, phase, node.place)
-            )
-            done = result
-        return done
-
-
-def error_type(type: Type) -> Type:
-    """The type of the error of a value (f16, of every sample) or of the gradient of a parameter (f32)."""
-    return type.with_(format=WORKING if type.batched else "f32", scale=1.0)
-
-
-def _owner(node: Node) -> str:
-    """The layer that a parameter belongs to: ``c1`` of ``c1.w``."""
-    name = node.results[0]
-    return node.layer or name.rpartition(".")[0] or name
+def _tracked(network: Network) -> set[str]:
+    """Parameters that are statistics of an operator: tracked, not trained."""
+    found: set[str] = set()
+    for node in network.nodes:
+        if node.op != "parameter":
+            kind = OPS[node.op]
+            roles = zip((*kind.operands, *kind.parameters), node.operands, strict=False)
+            found |= {value for role, value in roles if role in kind.statistics}
+    return found
 
 
 def _operand(node: Node, role: str) -> str | None:

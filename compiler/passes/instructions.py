@@ -10,14 +10,13 @@ from ...isa.instructions.move import Load, Store
 from ...isa.instructions.vector import Drain, PoolMax, PoolSum, Run, Unpool
 from ...isa.program import Symbol
 from ..ir.schedule import Buffer, OnCore, Stage, Step
-from ..ir.statement import Contraction, Elementwise, Window
+from ..ir.statement import Contraction, Elementwise, Window, loop
 from .views import (
     compute_axes,
     compute_view,
     dram_view,
     identity_view,
     move_view,
-    strides_of,
     window_bound,
 )
 
@@ -131,12 +130,9 @@ class StepWriter:
         for place, use in enumerate(self.programs(self.on.stage)[1]):
             kind, colon, name = use.partition(":")
             if colon and kind == "index":
-                groups.append(identity_view(first + place, self.on, axes, {name: 1}, 0))
+                groups.append(identity_view(first + place, self.on, axes, loop(name)))
             elif colon:
-                symbol = self.symbols[name]
-                lead = [extent for extent in (symbol.steps, symbol.samples) if extent]
-                steps, start = strides_of(statement.random[name], [*lead, *symbol.shape])
-                groups.append(identity_view(first + place, self.on, axes, steps, start))
+                groups.append(identity_view(first + place, self.on, axes, statement.random[name]))
             else:
                 groups.append(compute_view(first + place, self.on, self.buffers[use], axes))
         return groups

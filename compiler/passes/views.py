@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ...isa.instruction import Instruction
 from ...isa.instructions.describe import Axis as AxisWord
@@ -10,7 +10,7 @@ from ...isa.instructions.describe import Span, Turn, View
 from ...isa.program import Symbol
 from ...numerics.formats import FORMATS, U32
 from ..ir.schedule import Axis, Buffer, OnCore
-from ..ir.statement import Access, Contraction, Elementwise, Statement
+from ..ir.statement import Contraction, Elementwise, Index, Statement
 
 DRAM = 0
 IDENTITY = 63
@@ -70,11 +70,10 @@ def loop_axis(view: int, number: int, on: OnCore, name: str, stride: int) -> lis
     return [AxisWord(view, number, 1, stride), Span(view, number, on.register(name), 1, 0, 1)]
 
 
-def identity_view(
-    view: int, on: OnCore, axes: Sequence[str], steps: Mapping[str, int], start: int
-) -> list[Instruction]:
-    """A view whose elements are numbers: ``start + sum of step * loop`` over the values of the loops."""
-    base = start + sum(step * on.lows.get(name, 0) for name, step in steps.items())
+def identity_view(view: int, on: OnCore, axes: Sequence[str], index: Index) -> list[Instruction]:
+    """A view whose elements are numbers: what *index* is worth at the values of the loops."""
+    steps = dict(index.terms)
+    base = index.offset + sum(step * on.lows.get(name, 0) for name, step in steps.items())
     words: list[Instruction] = []
     for name in on.loops:
         if steps.get(name):
@@ -133,16 +132,3 @@ def compute_axes(on: OnCore, statement: Statement) -> tuple[str, ...]:
 def _long(on: OnCore, name: str) -> bool:
     """Whether *name* needs an axis; a loop that turns has one by its tile, so that no core's share of it matters."""
     return (on.stage.mapping.tiles[name] if name in on.loops else on.extents[name]) != 1
-
-
-def strides_of(access: Access, extents: Sequence[int]) -> tuple[dict[str, int], int]:
-    """How far the row-major position of *access* over *extents* moves with each loop, and where it starts."""
-    steps: dict[str, int] = {}
-    start = 0
-    weight = 1
-    for index, extent in reversed(list(zip(access.index, extents, strict=True))):
-        start += index.offset * weight
-        for name, c in index.terms:
-            steps[name] = steps.get(name, 0) + c * weight
-        weight *= extent
-    return steps, start

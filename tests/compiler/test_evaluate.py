@@ -516,7 +516,7 @@ def test_reductions_run_up_the_channels_and_may_leave_one_word_a_sample() -> Non
 def test_random_numbers_belong_to_logical_elements() -> None:
     """The draw of a weight does not depend on how weights lie in memory."""
     types = {"w": Type.of("f32", 3, 2, weight=True)}
-    logical = {"w": Access("w", (loop("o"), loop("k")))}
+    logical = {"w": Index((("o", 2), ("k", 1)))}
     write = Write(Access("w", (loop("k"), loop("o"))), uniform("w"))
     statement = Elementwise((("k", 2), ("o", 3)), 0, {}, (), (write,), logical)
     made = run([statement], {}, types, arguments={"seed": 5, "step": 9})["w"]
@@ -526,11 +526,11 @@ def test_random_numbers_belong_to_logical_elements() -> None:
 
 def test_a_sweep_downwards_meets_the_random_numbers_of_its_step() -> None:
     types = {"s": Type.of("f32", 2, timed=True)}
-    at = Access("s", (loop("t", -1, 2), loop("c")))
+    at, key = Access("s", (loop("t", -1, 2), loop("c"))), Index((("t", -2), ("c", 1)), 4)
     count = State("count", "f32", 0.0, state("count") + 1.0)
     for states in ((), (count,)):
         made = run(
-            [Elementwise((("c", 2),), 3, {}, states, (Write(at, uniform("s")),), {"s": at})],
+            [Elementwise((("c", 2),), 3, {}, states, (Write(at, uniform("s")),), {"s": key})],
             {},
             types,
             arguments={"seed": 5, "step": 9},
