@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..catalog import unknown
 from ..source import NOWHERE, Place
 from .ir.graph import Node, Procedure, Training
-from .ir.statement import Access, Contraction, Elementwise, Statement, Window
+from .ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from .ir.types import Type
 from .ops.op import alias_of, lower
-from .oracle import contraction, elementwise, window
+from .oracle import contraction, elementwise, moments, window
 from .oracle.layout import Array, Loops, from_memory, lead_of, place, to_memory
 from .oracle.numbers import Accumulators, Numerics, same_bits
 
@@ -175,9 +175,12 @@ def evaluate_statements(
                     result = contraction.contract(piece, known, types, numerics)
                     place(made[piece.target.value], piece.target, contraction.kept_loops(piece))[...] = result
             case Elementwise():
-                elementwise.run(statement, known, made, types, numerics, arguments, extents)
+                elementwise.run(statement, known, made, types, numerics, arguments)
             case Window():
                 window.run(statement, known, made, types, numerics)
+            case Moments():
+                valid = int(arguments[statement.argument]) if statement.argument else None
+                moments.run(statement, known, made, numerics, valid)
         known.update({access.value: made[access.value] for access, _ in _targets(statement)})
     for name, there in written.items():
         if not there.all():
@@ -214,6 +217,8 @@ def _targets(statement: Statement) -> list[tuple[Access, Loops]]:
         case Elementwise():
             timed: Loops = (("t", statement.steps),) if statement.steps else ()
             return [(write.target, timed + statement.loops) for write in statement.writes]
+        case Moments():
+            return [(access, statement.kept) for access in (statement.mean, statement.comoment) if access.value]
         case Window():
             outer = tuple((name, extent) for name, extent in statement.loops if name not in statement.taps)
             taps = [statement.tap] if statement.kind == "max" and statement.tap is not None else []

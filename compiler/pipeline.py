@@ -25,7 +25,7 @@ from .frontends.frontend import Options as FrontendOptions
 from .frontends.frontend import read_network
 from .ir.graph import Network, Setting, Settings, Training
 from .ir.schedule import Schedule, Stage
-from .ir.statement import Elementwise
+from .ir.statement import Elementwise, Moments
 from .ops.op import called
 from .passes.build_schedule import MappingOptions, aliases_of, build_schedule
 from .passes.differentiate import build_training
@@ -215,8 +215,15 @@ def assemble(
     entries: list[Entry] = []
     for procedure in training.procedures:
         stages = schedule.entries[procedure.name]
-        streams = emit_entry(stages, by_name, element, options.cores, inner, semaphores)
-        used = sorted({a for s in stages if id(s) in programs for a in _arguments(programs[id(s)][1])})
+        streams = emit_entry(stages, by_name, element, options.cores, inner, numbers, semaphores)
+        used = sorted(
+            {a for s in stages if id(s) in programs for a in _arguments(programs[id(s)][1])}
+            | {
+                numbers[s.statement.argument]
+                for s in stages
+                if isinstance(s.statement, Moments) and s.statement.argument
+            }
+        )
         arguments = tuple(training.arguments[a][0] for a in used)
         results = tuple(by_name[name].name for name in procedure.results)
         entries.append(Entry(procedure.name, streams, arguments, procedure.inputs, results))

@@ -152,7 +152,7 @@ class Instruction:
 
     def __str__(self) -> str:
         operands = ", ".join(place.text(name, getattr(self, name)) for name, place in self.layout.items())
-        return f"{self.mnemonic:8}{operands}".rstrip()
+        return f"{self.mnemonic:7} {operands}".rstrip()
 
     @staticmethod
     def parse(line: str) -> Instruction:

@@ -20,6 +20,7 @@ from .access import elements, from_rows, identity, operand_shape, put, to_rows
 from .chip import Blocked, Chip, Core, Observer, ProgramFault
 from .kernels.contract import Operand, accumulated, contract_exact, contract_ordered
 from .kernels.drain import drain
+from .kernels.moments import comoment, mean
 from .kernels.window import pool_max, pool_sum, taps_within, unpool
 from .registers import DRAM, IDENTITY, LoopRegister, ViewRegister, Window, definitions_of
 
@@ -231,6 +232,28 @@ class Stream:
         self._write(view, extents, values)
         self.chip.observer.work(self, "element", prod(extents))
 
+    def mean(self, out: int, acc: int, argument: int, count: int) -> None:
+        """out = round(acc / N)."""
+        view, acc_view = self._view(out), self._view(acc)
+        extents = view.extents(self.loops)
+        shape = operand_shape(extents, view.strides)
+        values = mean(self._read(acc_view, extents), acc_view.format, self._terms(argument, count), view.format, shape)
+        self._write(view, extents, values)
+        self.chip.observer.work(self, "element", prod(extents))
+
+    def comoment(self, out: int, cross: int, left: int, right: int, argument: int, count: int) -> None:
+        """out = round((N * cross - left * right) / N^2)."""
+        view = self._view(out)
+        extents = view.extents(self.loops)
+        sums = [self._view(number) for number in (cross, left, right)]
+        if [acc.format for acc in sums] != [X128, X64, X64]:
+            raise self.fault("a comoment takes x128, x64 and x64 sums, not " + ", ".join(a.format.name for a in sums))
+        shape = operand_shape(extents, view.strides)
+        held = [self._read(acc, extents) for acc in sums]
+        values = comoment(held[0], held[1], held[2], self._terms(argument, count), view.format, shape)
+        self._write(view, extents, values)
+        self.chip.observer.work(self, "element", 4 * prod(extents))
+
     def run(self, number: int, first: int, fresh: int) -> None:
         """Run element program *number* on views *first* and up."""
         program = self.chip.elements[number]
@@ -288,6 +311,13 @@ class Stream:
         self.chip.observer.work(self, "element", prod(outer + taps))
 
     # Inside.
+
+    def _terms(self, argument: int, count: int) -> int:
+        """How many terms a sum has: *count*, times an entry argument where *argument* is its number plus 1."""
+        terms = count * int(self.chip.arguments[argument - 1]) if argument else count
+        if terms < 1:
+            raise self.fault("a mean of no terms")
+        return terms
 
     def _ends(self) -> dict[int, int]:
         """The instruction behind each loop, by the number of its ``loop``; ProgramFault where loops do not nest."""

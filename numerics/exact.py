@@ -8,6 +8,7 @@ NaN has come by. These flags stick: the sum of opposite infinities is NaN, and N
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -132,6 +133,33 @@ def finish(acc: Array, fmt: Format, scale: float, bias: Doubles | None, out: For
     with np.errstate(invalid="ignore"):
         unusual = np.where(flags, _VALUE_OF_FLAG[flags], sign) * scale + (0.0 if added is None else added)
     return encode(np.where(special, unusual, usual), out)
+
+
+def units_of(acc: Array, fmt: Format) -> tuple[NDArray[np.object_], Doubles]:
+    """(every accumulator as a Python integer of its units, inf or NaN where it carries a flag, else 0)."""
+    if fmt not in (X64, X128):
+        raise ValueError(f"{fmt.name} is no exact accumulator")
+    acc = np.asarray(acc, fmt.dtype)
+    flags = _x64_flags(acc) if fmt == X64 else _x128_flags(acc)
+    special = np.where(flags != 0, _VALUE_OF_FLAG[flags], 0.0)
+    if fmt == X64:
+        return acc.astype(object), special
+    low, high = acc[..., 0].astype(object), acc[..., 1].view(np.int64).astype(object)
+    return np.asarray(high * (1 << 64) + low, object), special
+
+
+def quotient(top: int, bottom: int) -> float:
+    """top / bottom as a float64 from which one rounding, to nearest, gives any narrower format; *bottom* positive.
+
+    Forty significant bits, and the last of them is 1 where anything is lost (rounded to odd).
+    """
+    shift = max(0, 40 - abs(top).bit_length() + bottom.bit_length())
+    whole, rest = divmod(abs(top) << shift, bottom)
+    lost = max(0, whole.bit_length() - 50)
+    kept = whole >> lost
+    if rest or kept << lost != whole:
+        kept |= 1
+    return math.copysign(math.ldexp(kept, lost - shift), top) if kept else 0.0
 
 
 def _finish_float(acc: NDArray[np.float32], scale: float, bias: Doubles | None) -> NDArray[np.float32]:

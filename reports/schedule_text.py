@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..compiler.ir.schedule import Buffer, For, Schedule, Stage, Step, Tree
-from ..compiler.ir.statement import Contraction, Elementwise, Statement, Window
+from ..compiler.ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from ..isa.target import Target
 from ..source import NOWHERE
 
@@ -58,6 +58,18 @@ def statement_lines(statement: Statement) -> Iterator[str]:
             for write in statement.writes:
                 last = "  after the last step" if write.last else ""
                 yield f"{write.target} = expression({reads}){f' with state {states}' if states else ''}{last}"
+        case Moments():
+            over = ", ".join(f"{name} < {statement.extents[name]}" for name in statement.summed)
+            samples = f", the first `{statement.argument}` samples" if statement.argument else ""
+            if statement.mean.value:
+                yield f"{statement.mean} = mean({statement.left})  over {over}{samples}"
+            if statement.comoment.value:
+                pair = (
+                    f"variance({statement.left})"
+                    if statement.variance
+                    else (f"covariance({statement.left}, {statement.right})")
+                )
+                yield f"{statement.comoment} = {pair}  over {over}{samples}"
         case Window():
             over = ", ".join(f"{name} < {statement.extents[name]}" for name in statement.taps)
             scale = "" if statement.scale == 1.0 else f"{statement.scale!r} * "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ..isa.instructions.engine import Dense, Gate, Outer
-from ..isa.instructions.vector import Drain, PoolMax, PoolSum, Run, Unpool
+from ..isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool, Vector
 from ..isa.registers import IDENTITY, ViewRegister
 from ..isa.state import Stream
 from .array import Contraction, Operand, Shape
@@ -28,7 +28,7 @@ def contraction(stream: Stream, instruction: Gate | Dense | Outer) -> Contractio
     )
 
 
-def vector_accesses(stream: Stream, instruction: Drain | Run | PoolMax | PoolSum | Unpool) -> tuple[int, int, int, int]:
+def vector_accesses(stream: Stream, instruction: Vector) -> tuple[int, int, int, int]:
     """(elements, operations an element, bits read, bits written) of an instruction of the vector unit."""
     match instruction:
         case Run():
@@ -42,6 +42,12 @@ def vector_accesses(stream: Stream, instruction: Drain | Run | PoolMax | PoolSum
             read = _bits(stream, instruction.acc, extents)
             read += _bits(stream, instruction.bias, extents) if instruction.biased else 0
             return prod(extents), 1, read, _bits(stream, instruction.out, extents)
+        case Mean() | Comoment():
+            extents = _extents(stream, instruction.out)
+            single = isinstance(instruction, Mean)
+            sums = (instruction.acc,) if single else (instruction.cross, instruction.left, instruction.right)
+            read = sum(_bits(stream, number, extents) for number in dict.fromkeys(sums))
+            return prod(extents), 1 if single else 4, read, _bits(stream, instruction.out, extents)
         case PoolMax() | PoolSum() | Unpool():
             outer = _extents(stream, instruction.out)
             extents = outer + _extents(stream, instruction.source)[len(outer) :]

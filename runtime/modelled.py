@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..isa.instructions.engine import Dense, Gate, Outer
-from ..isa.instructions.vector import Drain, PoolMax, PoolSum, Run, Unpool
+from ..isa.instructions.vector import Vector
 from ..isa.program import Entry, Program
 from ..isa.state import Stream
 from ..isa.target import Target
@@ -43,7 +43,7 @@ class Modelled(Listener):
             found = accesses(contraction(stream, instruction), self._target.engines[stream.unit])
             read, written = found.read_bits, found.write_bits
         else:
-            assert isinstance(instruction, (Drain, Run, PoolMax, PoolSum, Unpool))
+            assert isinstance(instruction, Vector)
             _, _, read, written = vector_accesses(stream, instruction)
         cell[0] += read
         cell[1] += written

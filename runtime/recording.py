@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..isa.instructions.engine import Dense, Gate, Outer
-from ..isa.instructions.vector import Drain, PoolMax, PoolSum, Run, Unpool
+from ..isa.instructions.vector import Vector
 from ..isa.program import Debug, Entry
 from ..isa.state import Stream
 from ..isa.target import Target
@@ -103,7 +103,7 @@ class Recorder(Listener):
         instruction = stream.instructions[stream.current]
         if isinstance(instruction, (Gate, Dense, Outer)):
             return accesses(contraction(stream, instruction), self._target.engines[stream.unit]).cycles
-        if isinstance(instruction, (Drain, Run, PoolMax, PoolSum, Unpool)):
+        if isinstance(instruction, Vector):
             elements, operations, _, _ = vector_accesses(stream, instruction)
             return -(-elements // self._target.vector_lanes) * operations
         return None

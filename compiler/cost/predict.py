@@ -19,7 +19,7 @@ from ...isa.target import Target
 from ...isa.traffic import Amounts, Key, Traffic
 from ...numerics.formats import FORMATS
 from ..ir.schedule import Buffer, OnCore, Stage, Step
-from ..ir.statement import Contraction
+from ..ir.statement import Contraction, Moments
 
 Counts = NDArray[np.int64]
 
@@ -38,6 +38,9 @@ def _rows(stages: Sequence[Stage], symbols: Mapping[str, Symbol], granule: int) 
                 if step.kind in ("load", "store"):
                     buffer = buffers[(step.writes or step.reads)[0]]
                     yield _moved(on, step, buffer, symbols[step.value], granule)
+            if isinstance(stage.statement, Moments):
+                sums = sum(name.startswith("acc.") for name in buffers)
+                yield Key(stage.phase, "", stage.layer), Amounts(multiply=sums * math.prod(on.extents.values()))
             if isinstance(stage.statement, Contraction):
                 dense = math.prod(on.extents.values())
                 gated = FORMATS[buffers["acc"].format].name == "x64" or (

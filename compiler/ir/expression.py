@@ -26,7 +26,8 @@ class Expression:
     ``input`` (operand *name* at this element), ``state`` (carried state *name*), ``argument`` (host scalar *name*),
     ``edge`` (args[0] rounded to format *name*), ``uniform`` and ``normal`` (a random number for this *logical*
     element of tensor *name*, keyed by the arguments ``seed`` and ``step`` and the stream of that name).
-    ``index`` is the position of this element along the loop called *name* (``n`` the sample, ``c`` the channel).
+    ``index`` is the position of this element along the loop called *name* (``n`` the sample, ``c`` the channel,
+    ``t`` the turn of the sweep).
     Comparisons give 1.0 or 0.0.
     """
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from ...source import NOWHERE, Place
-from .statement import Access, Contraction, Elementwise, Statement
+from .statement import Access, Contraction, Elementwise, Moments, Statement
 from .types import Type
 
 
@@ -67,9 +67,10 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Step:
-    """One instruction of *unit*: *kind* is load, store, contract, drain, run, poolmax, poolsum or unpool.
+    """One instruction of *unit*.
 
-    *reads* and *writes* name buffers (in the order of the instruction's operands where that matters).
+    *kind* is load, store, contract, drain, run, poolmax, poolsum, unpool, mean or comoment.  *reads* and *writes* name
+    buffers (in the order of the instruction's operands where that matters).
     """
 
     unit: str
@@ -232,6 +233,12 @@ def accesses(statement: Statement) -> Iterator[tuple[str, Access]]:
     elif isinstance(statement, Elementwise):
         yield from statement.reads.items()
         yield from ((f"out{k}", write.target) for k, write in enumerate(statement.writes))
+    elif isinstance(statement, Moments):
+        yield "left", statement.left
+        if not statement.variance:
+            yield "right", statement.right
+        both = [("out.mean", statement.mean), ("out.comoment", statement.comoment)]
+        yield from ((name, access) for name, access in both if access.value)
     else:
         yield "source", statement.source
         if statement.tap is not None:

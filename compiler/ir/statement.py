@@ -1,14 +1,16 @@
 """Statements: what a node of the training graph computes, as loops over affine indices.
 
-Three kinds say everything: a `Contraction` (sums of products), an `Elementwise` (an expression at every element, with
-carried state over time) and a `Window` (maxima and sums over windows).  The oracle evaluates them on whole tensors;
-the compiler tiles them, spreads them over cores and emits them.  Neither looks at operators.
+Four kinds say everything: a `Contraction` (sums of products), an `Elementwise` (an expression at every element, with
+carried state over time), a `Window` (maxima and sums over windows) and `Moments` (a mean and a covariance of exact
+sums).  The oracle evaluates them on whole tensors; the compiler tiles them, spreads them over cores and emits them.
+Neither looks at operators.
 
 Loop names: ``t`` is time and ``n`` the sample wherever they occur; others are the operator's own letters.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from .expression import REDUCTIONS, Expression
@@ -165,4 +167,44 @@ class Window:
         return dict(self.loops)
 
 
-Statement = Contraction | Elementwise | Window
+@dataclass(frozen=True)
+class Moments:
+    """Exact sums over the loops *summed*, on every machine, each divided and rounded once: with N terms,
+
+    ``mean = round(sum left / N)`` and ``comoment = round((N * sum left * right - sum left * sum right) / N**2)``.
+
+    The comoment is a covariance; where *right* is *left*, the variance.  *argument*, where set, is the host's scalar
+    that bounds the summed sample loop: only the first so many samples take part.
+    """
+
+    loops: tuple[tuple[str, int], ...]
+    summed: tuple[str, ...]
+    mean: Access
+    comoment: Access
+    left: Access
+    right: Access
+    argument: str = ""
+
+    @property
+    def extents(self) -> dict[str, int]:
+        """Extent of each loop."""
+        return dict(self.loops)
+
+    @property
+    def kept(self) -> tuple[tuple[str, int], ...]:
+        """The loops that the targets follow."""
+        return tuple((name, extent) for name, extent in self.loops if name not in self.summed)
+
+    @property
+    def count(self) -> int:
+        """Terms of a sum, but for the samples that *argument* tells."""
+        names = [name for name in self.summed if not (self.argument and name == "n")]
+        return math.prod(self.extents[name] for name in names)
+
+    @property
+    def variance(self) -> bool:
+        """Whether both factors are the same value."""
+        return self.left == self.right
+
+
+Statement = Contraction | Elementwise | Window | Moments

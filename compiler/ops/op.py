@@ -37,6 +37,7 @@ __all__ = [
     "Tracking",
     "alias_of",
     "called",
+    "inner_results",
     "lower",
 ]
 
@@ -146,6 +147,9 @@ class Op:
 
     adjoints: ClassVar[tuple[Adjoint, ...]] = ()
     """Every facet of the way back; `gradients` are those that an operator with its settings takes."""
+
+    inner: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of the results that the operator itself reads again: they are made wherever it is."""
 
     statistics: ClassVar[tuple[str, ...]] = ()
     """Those of *parameters* that no optimizer trains: they are tracked while training, and read when inferring."""
@@ -269,6 +273,16 @@ def alias_of(node: Node) -> int | None:
     """The number of the operand whose memory the node's result is; None for a node that computes something."""
     name, _, facet = node.op.partition(".")
     return OPS[name].aliases.get(facet)
+
+
+def inner_results(node: Node) -> frozenset[str]:
+    """Results of *node* that it reads itself, and so makes whether anybody else wants them or not."""
+    name, _, facet = node.op.partition(".")
+    kind = OPS[name]
+    if not facet:
+        return frozenset(made for suffix, made in zip(kind.results, node.results, strict=False) if suffix in kind.inner)
+    counts = {adjoint.facet: len(adjoint.inner) for adjoint in kind.adjoints}
+    return frozenset(node.results[len(node.results) - counts.get(facet, 0) :])
 
 
 def lower(

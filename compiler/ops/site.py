@@ -80,6 +80,8 @@ class Site:
         logical element that keys the random numbers of a name (see `key`).
         """
         wanted = [(value, *rest) for value, *rest in writes if value]
+        if not wanted:
+            return ()
         values = [*reads.values(), *(value for value, *_ in wanted)]
         frame = max((self.types[value] for value in values), key=lambda type: len(type.factors))
         names = element_loops(frame)

@@ -146,15 +146,14 @@ def run(
     types: Types,
     numerics: Numerics,
     arguments: Mapping[str, float],
-    extents: tuple[int, int],
 ) -> None:
-    """Write every target of the statement.  *extents* are those of ``t`` and ``n`` of the whole program.
+    """Write every target of the statement.
 
     A statement without states has no before and after: its time is one more loop of the element.
     """
     if statement.steps and not statement.states and not any(write.last for write in statement.writes):
         loops: Loops = (("t", statement.steps), *statement.loops)
-        _step(statement, loops, {}, values, targets, types, numerics, arguments, extents, final=True)
+        _step(statement, loops, 0, {}, values, targets, types, numerics, arguments, final=True)
         return
     shape = (1,) * len(statement.loops)
     states = {
@@ -164,19 +163,19 @@ def run(
     for step in range(max(statement.steps, 1)):
         now = _at(statement, step) if statement.steps else statement
         final = step + 1 >= statement.steps
-        states = _step(now, now.loops, states, values, targets, types, numerics, arguments, extents, final)
+        states = _step(now, now.loops, step, states, values, targets, types, numerics, arguments, final)
 
 
 def _step(
     statement: Elementwise,
     loops: Loops,
+    step: int,
     states: Mapping[str, Array],
     values: Mapping[str, Array],
     targets: Mapping[str, Array],
     types: Types,
     numerics: Numerics,
     arguments: Mapping[str, float],
-    extents: tuple[int, int],
     final: bool,
 ) -> dict[str, Array]:
     """One step: everything is read, then all is written; the states after it."""
@@ -190,7 +189,7 @@ def _step(
         states=states,
         arguments=arguments,
         random=keys,
-        indices={name: number_of(loop(name), loops) for name, _ in loops},
+        indices={"t": np.asarray(step)} | {name: number_of(loop(name), loops) for name, _ in loops},
     )
     known = Evaluator(numerics, shape[-1] if shape else 1).values(order, moment)
     rank = len(shape)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...source import TargetError
 from ..ir.schedule import Buffer, Decision, Explanation, For, Stage, Step, Tree, present
-from ..ir.statement import Contraction, Elementwise, Statement, Window
+from ..ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from .mapping import Request, choose
 from .operands import Operand, operands_of
 
@@ -104,11 +104,14 @@ def _tree(
     if isinstance(statement, Contraction):
         reads = ("bias", "acc") if statement.bias is not None else ("acc",)
         after.setdefault(depth_of["out"], []).append(Step("vector", "drain", reads, ("out",)))
+    if isinstance(statement, Moments):
+        for step in _division(statement):
+            after.setdefault(depth_of[step.writes[0]], []).append(step)
     for operand in operands:
         if operand.moves and operand.writes:
             step = Step("store", "store", (operand.use,), (), operand.value)
             after.setdefault(depth_of[operand.use], []).append(step)
-    body: Tree = (_compute(statement, operands),)
+    body: Tree = _compute(statement, operands)
     for depth in range(len(loops), -1, -1):
         body = (*before.get(depth, ()), *body, *after.get(depth, ()))
         if depth:
@@ -117,22 +120,38 @@ def _tree(
     return body
 
 
-def _compute(statement: Statement, operands: tuple[Operand, ...]) -> Step:
+def _compute(statement: Statement, operands: tuple[Operand, ...]) -> tuple[Step, ...]:
     uses = {operand.use for operand in operands}
     match statement:
         case Contraction():
             reads = tuple(use for use in ("left", "right") if use in uses)
-            return Step(statement.engine, "contract", reads, ("acc",))
+            return (Step(statement.engine, "contract", reads, ("acc",)),)
         case Elementwise():
             states = tuple(operand.use for operand in operands if not operand.moves)
             writes = tuple(operand.use for operand in operands if operand.writes)
-            return Step("vector", "run", tuple(statement.reads) + states, writes + states)
+            return (Step("vector", "run", tuple(statement.reads) + states, writes + states),)
+        case Moments():
+            right = "left" if statement.variance else "right"
+            sums = [("left",), *([] if statement.variance else [("right",)])]
+            steps = [Step("bp", "contract", reads, (f"acc.{reads[0]}",)) for reads in sums]
+            return (*steps, Step("bp", "contract", ("left", right), ("acc.cross",)))
         case Window(kind="max"):
-            return Step("vector", "poolmax", ("source",), ("out", "tap"))
+            return (Step("vector", "poolmax", ("source",), ("out", "tap")),)
         case Window(kind="sum"):
-            return Step("vector", "poolsum", ("source",), ("out",))
+            return (Step("vector", "poolsum", ("source",), ("out",)),)
         case Window():
-            return Step("vector", "unpool", ("source", "tap"), ("out",))
+            return (Step("vector", "unpool", ("source", "tap"), ("out",)),)
+
+
+def _division(statement: Moments) -> list[Step]:
+    """What makes a mean and a covariance of complete sums."""
+    right = "acc.left" if statement.variance else "acc.right"
+    found: list[Step] = []
+    if statement.mean.value:
+        found.append(Step("vector", "mean", ("acc.left",), ("out.mean",)))
+    if statement.comoment.value:
+        found.append(Step("vector", "comoment", ("acc.cross", "acc.left", right), ("out.comoment",)))
+    return found
 
 
 def _bound_by(

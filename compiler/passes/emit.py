@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from ...isa.instruction import UNITS, Instruction
-from ...isa.instructions.control import Barrier, End, Halt, Loop, Post, Wait
+from ...isa.instructions.control import Barrier, End, Halt, Post, Wait
 from ...isa.program import Debug, Stream, Symbol
 from ..ir.schedule import Buffer, For, OnCore, Stage, Step, Tree
 from .instructions import StepWriter
@@ -68,12 +68,13 @@ def emit_entry(
     programs: Callable[[Stage], tuple[int, tuple[str, ...]]],
     cores: int,
     inner: Mapping[str, int],
+    arguments: Mapping[str, int],
     semaphores: Semaphores,
 ) -> tuple[Stream, ...]:
     """The streams of one entry.
 
     *symbols* gives the symbol of every value (aliases resolved), *programs* the number and operands of the element
-    program of a stage, *inner* the dataflow inside each engine's array.
+    program of a stage, *inner* the dataflow inside each engine's array, *arguments* the number of each host scalar.
     """
     writers = {(core, unit): Writer(core, unit) for core in range(cores) for unit in UNITS}
     landed = semaphores.number("store", "load", "landed", 0)
@@ -83,7 +84,8 @@ def emit_entry(
         for core in range(cores):
             _meet(writers[core, "load"], debug, before, cores, landed)
         for core in stage.active:
-            _emit_stage(stage, core, writers, debug, symbols, programs, inner, semaphores)
+            steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
+            _emit_stage(steps, writers, debug, semaphores)
             writers[core, "store"].put(debug, Post(landed, core))
         before = stage
     for (core, unit), writer in writers.items():
@@ -114,17 +116,10 @@ def _meet(writer: Writer, debug: Debug, before: Stage | None, cores: int, landed
 
 
 def _emit_stage(
-    stage: Stage,
-    core: int,
-    writers: Mapping[tuple[int, str], Writer],
-    debug: Debug,
-    symbols: Mapping[str, Symbol],
-    programs: Callable[[Stage], tuple[int, tuple[str, ...]]],
-    inner: Mapping[str, int],
-    semaphores: Semaphores,
+    steps: StepWriter, writers: Mapping[tuple[int, str], Writer], debug: Debug, semaphores: Semaphores
 ) -> None:
-    on = OnCore(stage, core)
-    steps = StepWriter(on, symbols, programs, inner)
+    """What the units of one core do in one stage."""
+    stage, core = steps.on.stage, steps.on.core
     links = _links(stage, semaphores)
     for unit in UNITS:
         own = [step for _, step in stage.steps() if step.unit == unit]
@@ -136,7 +131,7 @@ def _emit_stage(
         for link in links:
             if link.consumer == unit:
                 writer.put(debug, *[Post(link.free, core)] * link.buffer.ring)
-        _walk(stage.tree, 0, unit, on, steps, links, writer, debug)
+        _walk(stage.tree, 0, unit, steps, links, writer, debug)
         for link in links:
             if link.producer == unit:
                 writer.put(debug, *[Wait(link.free)] * link.buffer.ring)
@@ -165,13 +160,13 @@ def _walk(
     tree: Tree,
     depth: int,
     unit: str,
-    on: OnCore,
     steps: StepWriter,
     links: tuple[Link, ...],
     writer: Writer,
     debug: Debug,
 ) -> None:
     """The instructions of *unit* in *tree*: loops that hold steps of its own, and the hand-overs around them."""
+    on = steps.on
     touched = [_touched(child, unit) for child in tree]
     for place, child in enumerate(tree):
         if touched[place] is None:
@@ -181,10 +176,9 @@ def _walk(
             if _first(touched, link.buffer.name) == place:
                 writer.put(debug, Wait(link.free if link.producer == unit else link.full))
         if isinstance(child, For):
-            register = on.register(child.loop)
-            writer.put(debug, Loop(register, child.tile, on.extents[child.loop]))
-            _walk(child.body, depth + 1, unit, on, steps, links, writer, debug)
-            writer.put(debug, End(register))
+            writer.put(debug, steps.loop(child))
+            _walk(child.body, depth + 1, unit, steps, links, writer, debug)
+            writer.put(debug, End(on.register(child.loop)))
         else:
             writer.put(debug, steps.instruction(child))
         for link in home:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ...isa.instruction import Instruction
+from ...isa.instructions.control import Loop
 from ...isa.instructions.engine import Dense, Gate, Outer
 from ...isa.instructions.move import Load, Store
-from ...isa.instructions.vector import Drain, PoolMax, PoolSum, Run, Unpool
+from ...isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
 from ...isa.program import Symbol
-from ..ir.schedule import Buffer, OnCore, Stage, Step
-from ..ir.statement import Contraction, Elementwise, Window, loop
+from ..ir.schedule import Buffer, For, OnCore, Stage, Step
+from ..ir.statement import Contraction, Elementwise, Moments, Window, loop
 from .views import (
     compute_axes,
     compute_view,
@@ -32,11 +33,13 @@ class StepWriter:
         symbols: Mapping[str, Symbol],
         programs: Callable[[Stage], tuple[int, tuple[str, ...]]],
         inner: Mapping[str, int],
+        arguments: Mapping[str, int],
     ) -> None:
         self.on = on
         self.symbols = symbols
         self.programs = programs
         self.inner = inner
+        self.arguments = arguments
         self.buffers = on.stage.by_name
         self.views: dict[tuple[str, int], int] = {}
         self.used: dict[str, int] = {}
@@ -55,6 +58,9 @@ class StepWriter:
             case "drain":
                 axes = self._drain_axes()
                 names = ["out", "acc", *(["bias"] if "bias" in step.reads else [])]
+                groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
+            case "mean" | "comoment":
+                axes, names = self._drain_axes(), [*step.writes, *step.reads]
                 groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
             case "run":
                 groups = self._run(first)
@@ -76,18 +82,32 @@ class StepWriter:
             case "run":
                 assert isinstance(statement, Elementwise)
                 return Run(self.programs(self.on.stage)[0], view, self.on.mask(("t",)))
-            case "contract" | "drain":
+            case "drain":
                 assert isinstance(statement, Contraction)
-                if step.kind == "drain":
-                    biased = "bias" in step.reads
-                    return Drain(view, view + 1, view + 2 if biased else 0, int(biased), statement.scale)
+                biased = "bias" in step.reads
+                return Drain(view, view + 1, view + 2 if biased else 0, int(biased), statement.scale)
+            case "contract":
+                assert isinstance(statement, Contraction | Moments)
                 engine = ENGINES[step.unit]
-                ones = int("left" not in step.reads)
+                ones = int(len(step.reads) < 2)
                 fresh = self.on.mask(statement.summed)
                 return engine(view, view + 1, view + 2, fresh, self.inner[step.unit], ones)
+            case "mean" | "comoment":
+                assert isinstance(statement, Moments)
+                argument = self.arguments[statement.argument] + 1 if statement.argument else 0
+                if step.kind == "mean":
+                    return Mean(view, view + 1, argument, statement.count)
+                return Comoment(view, view + 1, view + 2, view + 3, argument, statement.count)
             case _:
                 assert isinstance(statement, Window)
                 return self._pool(statement, step.kind, view)
+
+    def loop(self, turning: For) -> Loop:
+        """The instruction that opens *turning*; the samples of moments end where the host says."""
+        statement, on = self.on.stage.statement, self.on
+        bound = statement.argument if isinstance(statement, Moments) and turning.loop == "n" else ""
+        argument = self.arguments[bound] + 1 if bound else 0
+        return Loop(on.register(turning.loop), turning.tile, on.extents[turning.loop], argument)
 
     def _pool(self, statement: Window, kind: str, view: int) -> Instruction:
         taps = len(statement.taps)
@@ -106,16 +126,15 @@ class StepWriter:
 
     def _drain_axes(self) -> tuple[str, ...]:
         statement = self.on.stage.statement
-        assert isinstance(statement, Contraction)
+        assert isinstance(statement, Contraction | Moments)
         return tuple(name for name in compute_axes(self.on, statement) if name not in statement.summed)
 
     def _contract(self, first: int, step: Step) -> list[list[Instruction]]:
         axes = compute_axes(self.on, self.on.stage.statement)
-        acc = self.buffers["acc"]
+        acc, (*lefts, right) = self.buffers[step.writes[0]], step.reads or ("",)
         groups = [compute_view(first, self.on, acc, axes)]
-        for place, name in enumerate(("left", "right"), start=1):
-            buffer = self.buffers.get(name) if name in step.reads else None
-            groups.append(compute_view(first + place, self.on, buffer or self._nothing(acc), axes))
+        for place, name in enumerate((lefts[0] if lefts else "", right), start=1):
+            groups.append(compute_view(first + place, self.on, self.buffers.get(name) or self._nothing(acc), axes))
         return groups
 
     def _nothing(self, acc: Buffer) -> Buffer:

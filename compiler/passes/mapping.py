@@ -21,7 +21,7 @@ from ...numerics.formats import FORMATS
 from ...source import Place, TargetError
 from ..dataflows.dataflow import DATAFLOWS
 from ..ir.schedule import ALWAYS, Decision, Explanation
-from ..ir.statement import Contraction, Elementwise, Statement, Window
+from ..ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from ..ir.types import Type
 from .operands import Operand, operands_of, turns
 from .pins import Pin
@@ -134,22 +134,23 @@ def _told(names: Iterable[str]) -> str:
 def _check_machine(request: Request) -> None:
     """TargetError where an engine cannot take the left operand, or a sum has more terms than an exact one may have."""
     statement, target = request.statement, request.target
-    if not isinstance(statement, Contraction):
+    if not isinstance(statement, Contraction | Moments):
         return
-    engine = target.engines[statement.engine]
+    unit = "bp" if isinstance(statement, Moments) else statement.engine
+    engine = target.engines[unit]
     left = "spike" if statement.left is None else request.types[statement.left.value].format
     if left not in engine.left_formats:
         raise TargetError.at(
             request.place,
-            f"the {statement.engine.upper()} engine of `{target.name}` takes {', '.join(engine.left_formats)} on its "
+            f"the {unit.upper()} engine of `{target.name}` takes {', '.join(engine.left_formats)} on its "
             f"left, and {request.layer} has {left} there",
             hints=("a target with a multiplier path in that engine", "a coding of the input as spikes"),
         )
-    if target.accumulators == "exact":
+    if target.accumulators == "exact" or isinstance(statement, Moments):
         terms = math.prod(statement.extents[name] for name in statement.summed)
         gated = left in ("spike", "u2", "u4", "u8", "u16")
         weight = FORMATS[left].maximum if gated else 1
-        limit = EXACT_GATED if gated else EXACT_PRODUCTS
+        limit = EXACT_GATED if gated or isinstance(statement, Moments) else EXACT_PRODUCTS
         if terms * weight > limit:
             raise TargetError.at(
                 request.place,
@@ -176,6 +177,8 @@ def _orders(request: Request) -> list[tuple[str, tuple[str, ...]]]:
         names = list(DATAFLOWS) if wanted is None else [wanted]
         orders = [(name, DATAFLOWS[name].order(statement)) for name in names]
         return list(dict.fromkeys(orders + [(name, _sums_inside(statement, order)) for name, order in orders]))
+    if isinstance(statement, Moments):
+        return [("moments", (*(name for name, _ in statement.kept), *statement.summed))]
     loops = [name for name, _ in statement.loops if name != "t"]
     if isinstance(statement, Window):
         loops = [name for name in loops if name not in statement.taps]
@@ -234,6 +237,8 @@ def _cuttable(statement: Statement) -> frozenset[str]:
             return loops - ({statement.loops[-1][0]} if statement.reduces else set())
         case Window():
             return loops - set(statement.taps)
+        case Moments():
+            return loops
 
 
 def _nested(terms: list[tuple[int, str]], extents: Mapping[str, int]) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...isa.target import Target
 from ...numerics.formats import FORMATS, Format, unsigned_for
 from ..ir.schedule import Axis
-from ..ir.statement import Access, Contraction, Elementwise, Statement, Window
+from ..ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from ..ir.types import Type
 
 PACKED_ROW_BITS = 64
@@ -109,7 +109,7 @@ def operands_of(
     statement: Statement, phase: str, types: Mapping[str, Type], target: Target, steps: int, batch: int
 ) -> tuple[Operand, ...]:
     """Every operand of *statement* that needs a buffer, in the order of the instruction."""
-    side = phase.lower()
+    side = "bp" if isinstance(statement, Moments) else phase.lower()
 
     def operand(
         use: str, access: Access, role: str, writes: bool = False, hold: frozenset[str] = frozenset()
@@ -133,6 +133,8 @@ def operands_of(
             return (*found, out)
         case Elementwise():
             return tuple(_vector_operands(statement, side, types, operand))
+        case Moments():
+            return tuple(_moments_operands(statement, operand))
         case Window():
             found = [operand("source", statement.source, "left")]
             if statement.tap is not None:
@@ -142,6 +144,21 @@ def operands_of(
                 number = unsigned_for(max(math.prod(statement.extents[name] for name in statement.taps) - 1, 2))
                 found.append(Operand("tap", out.role, number, out.axes, moves=False, doubled=False))
             return (*found, out)
+
+
+def _moments_operands(statement: Moments, operand: Any) -> list[Operand]:
+    """Factors, the exact sums that the back-propagation engine forms of them on every machine, and what is made."""
+    found: list[Operand] = [operand("left", statement.left, "left")]
+    sums = [("acc.left", "x64")]
+    if not statement.variance:
+        found.append(operand("right", statement.right, "right"))
+        sums.append(("acc.right", "x64"))
+    sums.append(("acc.cross", "x128"))
+    outs = [(f"out.{name}", access) for name, access in (("mean", statement.mean), ("comoment", statement.comoment))]
+    made = [operand(name, access, "out", writes=True) for name, access in outs if access.value]
+    axes = tuple(Axis(((name, 1),), 0, extent) for name, extent in statement.kept)
+    found += [Operand(name, "bp.acc", FORMATS[kind], axes, moves=False, doubled=False) for name, kind in sums]
+    return [*found, *made]
 
 
 def _vector_operands(statement: Elementwise, side: str, types: Mapping[str, Type], operand: Any) -> list[Operand]:

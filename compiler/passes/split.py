@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..ir.schedule import accesses
-from ..ir.statement import Contraction, Elementwise, Statement, Window
+from ..ir.statement import Contraction, Elementwise, Moments, Statement, Window
 
 CHANNEL_GRAIN = 16
 """Channel splits fall on multiples of this, so that packed rows never share a byte between cores."""
@@ -53,6 +53,8 @@ def splittable(statement: Statement) -> dict[str, int]:
             targets = [write.target for write in statement.writes]
         case Window():
             targets = [statement.target]
+        case Moments():
+            targets = [statement.comoment]
     common = {name for name in targets[0].loops if all(name in target.loops for target in targets)} - {"t"}
     if isinstance(statement, Elementwise) and statement.reduces:
         common -= {statement.loops[-1][0]}
@@ -84,7 +86,13 @@ def splits(statement: Statement, cores: int) -> list[Split]:
 
 def named(statement: Statement, word: str) -> str | None:
     """The loop that a pin means by ``batch``, ``rows``, ``channels`` or the loop's own name; None where it has none."""
-    target = statement.writes[0].target if isinstance(statement, Elementwise) else statement.target
+    match statement:
+        case Elementwise():
+            target = statement.writes[0].target
+        case Moments():
+            target = statement.comoment
+        case _:
+            target = statement.target
     if word == "batch":
         return "n" if "n" in statement.extents else None
     if word in ("rows", "channels"):

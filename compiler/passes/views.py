@@ -10,7 +10,7 @@ from ...isa.instructions.describe import Span, Turn, View
 from ...isa.program import Symbol
 from ...numerics.formats import FORMATS, U32
 from ..ir.schedule import Axis, Buffer, OnCore
-from ..ir.statement import Contraction, Elementwise, Index, Statement
+from ..ir.statement import Contraction, Elementwise, Index, Moments, Statement
 
 DRAM = 0
 IDENTITY = 63
@@ -121,6 +121,10 @@ def compute_axes(on: OnCore, statement: Statement) -> tuple[str, ...]:
             order = [name for name, _ in statement.loops if name not in statement.summed]
             order += sorted(statement.summed, key=lambda name: name == statement.blocked)
             return tuple(name for name in order if _long(on, name))
+        case Moments():
+            return tuple(
+                name for name, _ in (*statement.kept, *((name, 0) for name in statement.summed)) if _long(on, name)
+            )
         case Elementwise():
             *outer, last = [name for name, _ in statement.loops] or ["t"]
             return (*(name for name in outer if _long(on, name)), last)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from ..instruction import Instruction, bits
 from ..state import Stream
 
@@ -92,3 +94,40 @@ class Unpool(Instruction, opcode=0x44, mnemonic="unpool", units=("vector",)):
 
     def execute(self, stream: Stream) -> None:
         stream.unpool(self.out, self.tap, self.source, self.window, self.first, (self.step0, self.step1))
+
+
+class Mean(Instruction, opcode=0x45, mnemonic="mean", units=("vector",)):
+    """out = round(acc / N): the mean of the N terms of an exact accumulator, in one division and one rounding.
+
+    N is *count*, times entry argument k - 1 (a whole number) where *argument* is k > 0.  Extents are those of *out*.
+    """
+
+    out: int = bits(8, 13, "v")
+    acc: int = bits(14, 19, "v")
+    argument: int = bits(32, 39, default=0)
+    count: int = bits(40, 79, default=1)
+
+    def execute(self, stream: Stream) -> None:
+        stream.mean(self.out, self.acc, self.argument, self.count)
+
+
+class Comoment(Instruction, opcode=0x46, mnemonic="comoment", units=("vector",)):
+    """out = round((N * cross - left * right) / N^2), exact up to its one rounding: the covariance of N pairs.
+
+    *cross* holds x128 sums of products, *left* and *right* x64 sums of the factors; the variance is where both are the
+    same.  N as in ``mean``.  Extents are those of *out*.
+    """
+
+    out: int = bits(8, 13, "v")
+    cross: int = bits(14, 19, "v")
+    left: int = bits(20, 25, "v")
+    right: int = bits(26, 31, "v")
+    argument: int = bits(32, 39, default=0)
+    count: int = bits(40, 79, default=1)
+
+    def execute(self, stream: Stream) -> None:
+        stream.comoment(self.out, self.cross, self.left, self.right, self.argument, self.count)
+
+
+Vector: TypeAlias = Drain | Run | PoolMax | PoolSum | Unpool | Mean | Comoment
+"""Every instruction that computes in the vector unit."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from laws import Outcome
 
 
@@ -26,5 +25,5 @@ def test_work_is_predicted_dense(outcome: Outcome) -> None:
     for entry, traffic in outcome.counted.items():
         predicted, counted = outcome.program.predicted[entry]["work"], traffic.to_json()["work"]
         done = counted["gated"] + counted["multiply"] + counted["skipped"]
-        assert done == pytest.approx(predicted["gated"] + predicted["multiply"]), entry  # thirds of three steps
+        assert done == predicted["gated"] + predicted["multiply"], entry
         assert counted["gated"] <= predicted["gated"] and counted["multiply"] <= predicted["multiply"], entry

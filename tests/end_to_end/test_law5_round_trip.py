@@ -9,9 +9,9 @@ from snnc.compiler.ir import text
 from snnc.compiler.pipeline import Compilation, models
 from snnc.isa import assembly, binary
 
+MACHINES = ("tiny", "quad3", "exact7", "f32x3")
 CASES = [
-    Case(name, machine, training=TRAINING[k])
-    for k, (name, machine) in enumerate(zip(NETWORKS, ("tiny", "quad3", "exact7", "f32x3"), strict=True))
+    Case(name, MACHINES[k % len(MACHINES)], training=TRAINING[k % len(TRAINING)]) for k, name in enumerate(NETWORKS)
 ]
 PARAMETERS = [pytest.param(case, id=str(case)) for case in CASES] + [
     pytest.param(Case(name, machine, training=training), id=f"{name}-{machine}-{k}", marks=pytest.mark.full)

@@ -1,0 +1,189 @@
+"""Normalisation: batch norm over its scopes, and weights that are standardised."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ..ir.expression import Expression, argument, index, read, sqrt, state, where
+from ..ir.graph import Setting
+from ..ir.statement import Moments, State, Statement, loop
+from ..ir.types import Type
+from .op import Adjoint, Op, ShapeFault, Tracking
+from .site import WORKING, Site, element_loops
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm(Op):
+    """``y = (x - mean) / sqrt(var + eps) * gamma + beta``, a channel (a feature of a flattened x) at a time.
+
+    *scope* says what the statistics are taken over beside rows and columns: ``step``, the samples of each time step,
+    one gamma, beta and running statistics for all steps, which follow every step (SpikingJelly, SLTT); ``window``, all
+    steps and samples together (tdBN, TET, TEBN, DSR); ``separate``, each time step with gamma, beta and running
+    statistics of its own (BNTT).  Only the `valid` samples of a partial batch count.
+
+    Sums and sums of squares are exact; ``mean = sum / N`` and ``var = (N * squares - sum**2) / N**2`` are each rounded
+    once, to f32.  Then every operation rounds to f32: ``r = 1 / sqrt(var + eps)``, ``y = ((x - mean) * r) * gamma +
+    beta``.  Running statistics follow by *momentum*, the variance unbiased (``var * N / (N - 1)``), as PyTorch's;
+    inference reads them.
+    """
+
+    name: ClassVar = "batch_norm"
+    operands: ClassVar = ("x",)
+    parameters: ClassVar = ("running_mean", "running_var", "gamma", "beta")
+    statistics: ClassVar = ("running_mean", "running_var")
+    results: ClassVar = ("", "mean", "var")
+    inner: ClassVar = ("mean", "var")
+    adjoints: ClassVar = (
+        Adjoint(
+            "adjoint",
+            "x",
+            ("error", "x", "mean", "var", "gamma"),
+            "BP",
+            also=("gamma", "beta"),
+            inner=("mean", "covariance"),
+        ),
+    )
+    tracking: ClassVar = Tracking("track", statistics, ("x", "mean", "var", *statistics))
+    inference: ClassVar = "running"
+
+    scope: Literal["step", "window", "separate"] = "step"
+    eps: float = 1e-5
+    momentum: float = 0.1
+    affine: bool = True
+    shift: bool = True
+
+    def __post_init__(self) -> None:
+        self.require(self.eps > 0, "eps", "positive")
+        self.require(0 <= self.momentum <= 1, "momentum", "between 0 and 1")
+
+    def parameter_types(self, *operands: Type) -> dict[str, tuple[Type, Setting]]:
+        """Statistics, ``gamma`` where *affine*, ``beta`` where also *shift*: f32, a word a channel."""
+        (x,) = operands
+        each = self._channels(x, timed=self.scope == "separate" and x.timed)
+        found: dict[str, tuple[Type, Setting]] = {"running_mean": (each, "zeros"), "running_var": (each, "ones")}
+        if self.affine:
+            found["gamma"] = (each, "ones")
+            if self.shift:
+                found["beta"] = (each, "zeros")
+        return found
+
+    def result_types(self, *operands: Type) -> tuple[Type, ...]:
+        """f16 as x; mean and variance f32, in every step but where they are taken over all of them."""
+        (x,) = operands
+        each = self._channels(x, timed=self.scope != "window" and x.timed)
+        return Type(WORKING, x.axes, x.timed, True), each, each
+
+    def inferring(self, *operands: Type) -> tuple[Type, ...]:
+        """As in training; the statistics are those that were tracked."""
+        return self.infer(*operands)
+
+    def inner_types(self, adjoint: Adjoint, types: Mapping[str, Type]) -> tuple[Type, ...]:
+        """Of the error: its mean, and its covariance with x."""
+        return types["mean"], types["mean"]
+
+    def _channels(self, x: Type, timed: bool) -> Type:
+        """f32, a word for each channel of an image or each feature of a vector."""
+        if x.kind.kind != "float":
+            raise ShapeFault(f"{self.name} reads sums of spikes, in {WORKING}, not {x}", 0)
+        if x.scale != 1.0 or len(x.axes) not in (1, 2, 3) or (len(x.axes) > 1 and len(x.axes[0]) > 1):
+            raise ShapeFault(
+                f"{self.name} reads [channels, rows, columns], [channels, length] or [features], not {x}", 0
+            )
+        return Type("f32", x.axes[:1], timed)
+
+    def forward(self, at: Site) -> tuple[Statement, ...]:
+        """Moments, then every element."""
+        x, _, _, *affine = at.node.operands
+        y, mean, var = at.node.results
+        return (*self._moments(at, x, x, mean, var), *self._normalised(at, y, x, mean, var, *affine))
+
+    def running(self, at: Site) -> tuple[Statement, ...]:
+        """The same with running statistics."""
+        return self._normalised(at, at.result(), *at.node.operands)
+
+    def track(self, at: Site) -> tuple[Statement, ...]:
+        """``running = (1 - momentum) * running + momentum * statistic``, in every step where there is one for each.
+
+        Statistics that are the same in all steps, of an x that does not change, are followed as often.
+        """
+        x, mean, *_, old = at.node.operands
+        names = dict(zip(("mean", "var", *self.statistics), at.node.operands[1:], strict=True))
+        terms = self._terms(at, at.type(x), at.steps if self.scope == "window" else 1)
+        unbiased = read("var") * (terms / (terms - 1.0))
+        follows = at.type(mean).timed and not at.type(old).timed
+        writes: list[tuple[str, Expression, bool]] = []
+        states: list[State] = []
+        for name, statistic, result in zip(self.statistics, (read("mean"), unbiased), at.node.results, strict=True):
+            if follows:
+                before = where(index("t").equals(0.0), read(name), state(name))
+                after = before * (1.0 - self.momentum) + statistic * self.momentum
+                states.append(State(name, "f32", 0.0, after))
+            else:
+                again = 1 if self.scope != "step" or at.type(mean).timed else at.steps
+                after = read(name)
+                for _ in range(again):
+                    after = after * (1.0 - self.momentum) + statistic * self.momentum
+            writes.append((result, after, follows))
+        return at.elementwise(names, writes, tuple(states))
+
+    def adjoint(self, at: Site) -> tuple[Statement, ...]:
+        """With g the error, N terms, ``xhat = (x - mean) * r`` and ``m = r * cov(g, x)``, which is mean(g * xhat):
+
+        ``d.x = (gamma * r) * ((g - mean(g)) - xhat * m)``, ``d.gamma = sum_t N * m``, ``d.beta = sum_t N * mean(g)``.
+        """
+        error, x, mean, var, *affine = at.node.operands
+        d_x, d_gamma, d_beta, middle, covariance = at.node.results
+        names = {"error": error, "x": x, "mean": mean, "var": var, "middle": middle, "covariance": covariance}
+        names |= dict(zip(("gamma",), affine, strict=False))
+        inverse = self._inverse(read("var"))
+        projected = inverse * read("covariance")
+        away = (read("error") - read("middle")) - ((read("x") - read("mean")) * inverse) * projected
+        value = away * (read("gamma") * inverse if affine else inverse)
+        valid = index("n") < argument("valid")
+        statements = self._moments(at, error, x, middle, covariance)
+        statements += at.elementwise(names, [(d_x, where(valid, value, 0.0))])
+        terms = self._terms(at, at.type(x), at.steps if self.scope == "window" and at.type(x).timed else 1)
+        sums: list[tuple[str, Expression, bool]] = []
+        states: list[State] = []
+        for name, result, term in (("gamma", d_gamma, projected), ("beta", d_beta, read("middle"))):
+            total = term * terms
+            summed = bool(result) and at.type(middle).timed and not at.type(result).timed
+            if summed:
+                total = state(name) + total
+                states.append(State(name, "f32", 0.0, total))
+            sums.append((result, total, summed))
+        per_channel = {name: names[name] for name in ("var", "middle", "covariance")}
+        return (*statements, *at.elementwise(per_channel, sums, tuple(states)))
+
+    def _normalised(
+        self, at: Site, y: str, x: str, mean: str, var: str, gamma: str = "", beta: str = ""
+    ) -> tuple[Statement, ...]:
+        """y from x and statistics, wherever those come from."""
+        names = {"x": x, "mean": mean, "var": var, "gamma": gamma, "beta": beta}
+        value = (read("x") - read("mean")) * self._inverse(read("var"))
+        value = value * read("gamma") if gamma else value
+        value = value + read("beta") if beta else value
+        return at.elementwise({name: value for name, value in names.items() if value}, [(y, value)])
+
+    def _moments(self, at: Site, left: str, right: str, mean: str, comoment: str) -> tuple[Statement, ...]:
+        """Mean of *left* and covariance with *right*, over samples, rows, columns, and time where the scope says so."""
+        type, target = at.type(right), at.type(mean)
+        names = element_loops(type)
+        channels = names[: len(target.factors)]
+        loops = (*at.lead_loops(right), *zip(names, type.factors, strict=True))
+        kept = (*(("t",) if target.timed else ()), *channels)
+        summed = tuple(name for name, _ in loops if name not in kept)
+        here, elements = [loop(name) for name in channels], [loop(name) for name in names]
+        made = [at.access(value, here) for value in (mean, comoment)]
+        read_ = [at.access(value, elements) for value in (left, right)]
+        return (Moments(loops, summed, made[0], made[1], read_[0], read_[1], "valid"),)
+
+    def _terms(self, at: Site, x: Type, steps: int) -> Expression:
+        """N: valid samples times rows and columns, times *steps*."""
+        return argument("valid") * float(x.elements // math.prod(x.axes[0]) * steps)
+
+    def _inverse(self, variance: Expression) -> Expression:
+        return 1.0 / sqrt(variance + self.eps)

@@ -1,0 +1,292 @@
+"""References for law 2 that look at whole tensors over time: norms, dropped bits, recurrence, and narrow deep networks.
+
+Run ``python tests/golden/make_deep_references.py`` (needs torch) to write ``tests/golden/references/deep.json``.  Each
+case is a network in the language of networks beside a function that computes the same in PyTorch, float64, with
+`torch.nn` modules where PyTorch has them; gradients come from automatic differentiation.  Nothing here comes from snnc.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REFERENCES = Path(__file__).parent / "references" / "deep.json"
+Numbers = dict[str, Any]
+
+
+@dataclass
+class Run:
+    """What a case's function makes: results ``[t, n, classes]``, spikes by name, and values that it tracks."""
+
+    outputs: Any
+    spikes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tracked: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Deep:
+    """A network (*lines* of its body), and *run*, its PyTorch twin: of input ``[t, n, ...]``, parameters, training."""
+
+    lines: str
+    run: Callable[[Any, Any, bool], Run]
+    shapes: Mapping[str, tuple[int, ...]]
+    shape: tuple[int, ...] = (2, 4, 4)
+    timed: bool = True
+    steps: int = 3
+    batch: int = 4
+    valid: int = 4
+    scales: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Sizes of the random numbers of some parameters; others are drawn by their fan-in."""
+
+
+def source(case: Deep) -> str:
+    """The case in the language of networks."""
+    extents = ", ".join((*(["t"] if case.timed else []), *map(str, case.shape)))
+    body = "\n".join(f"    {line.strip()}" for line in case.lines.strip().splitlines())
+    train = f"train {{\n    loss = cross_entropy()\n    optimizer = sgd(lr=0.1)\n    batch = {case.batch}\n}}\n"
+    return f"network case(x: f16[{extents}]) steps {case.steps} {{\n{body}\n}}\n{train}"
+
+
+def draw(case: Deep, seed: int) -> Numbers:
+    """Inputs and parameters with three decimals."""
+    rng = np.random.default_rng(seed)
+
+    def some(scale: float, *shape: int) -> Any:
+        return np.round(scale * rng.standard_normal(shape), 3)
+
+    given: Numbers = {"x": some(1.0, *((case.steps,) if case.timed else ()), case.batch, *case.shape)}
+    for name, shape in case.shapes.items():
+        fan = math.prod(shape[1:])
+        if name in case.scales:
+            given[name] = some(case.scales[name], *shape)
+        elif name.endswith(("gamma", "gain")):
+            given[name] = np.round(1.0 + some(0.3, *shape), 3)
+        else:
+            given[name] = some(2.0 / math.sqrt(fan) if len(shape) > 1 and not name.endswith("beta") else 0.3, *shape)
+    given["label"] = rng.integers(0, 3, case.batch).astype(np.float64)
+    return given
+
+
+def torch() -> Any:
+    """PyTorch, where it is installed."""
+    return import_module("torch")
+
+
+def expected(case: Deep, given: Numbers) -> Numbers:
+    """Spikes, loss of each sample, gradients ``d.NAME``, what is tracked (``NAME after``), and inferred logits."""
+    pytorch = torch()
+    pytorch.set_num_threads(1)
+    parameters = {name: pytorch.tensor(given[name], dtype=pytorch.float64, requires_grad=True) for name in case.shapes}
+    whole = pytorch.tensor(given["x"], dtype=pytorch.float64)
+    whole = whole if case.timed else whole.expand(case.steps, *whole.shape)
+    label = pytorch.tensor(given["label"]).long()
+    run = case.run(whole[:, : case.valid], parameters, True)
+    losses = pytorch.nn.functional.cross_entropy(run.outputs.mean(0), label[: case.valid], reduction="none")
+    (losses.sum() / case.valid).backward()
+    found: Numbers = {name: spikes.detach().numpy() for name, spikes in run.spikes.items()}
+    found["loss"] = losses.detach().numpy()
+    for name, parameter in parameters.items():
+        found[f"d.{name}"] = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.numpy().copy()
+    found |= {f"{name} after": value.detach().numpy().copy() for name, value in run.tracked.items()}
+    with pytorch.no_grad():
+        after = {name: parameter - 0.1 * pytorch.tensor(found[f"d.{name}"]) for name, parameter in parameters.items()}
+        found["logits inferred"] = case.run(whole, {**after, **run.tracked}, False).outputs.mean(0).numpy()
+    return found
+
+
+# What cases are made of.
+
+
+def spike(x: Any) -> Any:
+    """A step whose derivative is ``max(0, 1 - |x|)``."""
+    pytorch = torch()
+
+    class Spike(pytorch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return (x >= 0).to(x.dtype)
+
+        @staticmethod
+        def backward(ctx: Any, *errors: Any) -> Any:
+            return errors[0] * (1 - ctx.saved_tensors[0].abs()).clamp(min=0)
+
+    return Spike.apply(x)
+
+
+def lif(current: Any, decay: float = 0.5, threshold: float = 0.5) -> Any:
+    """Spikes of a leaky neuron with a hard reset to 0, over ``[t, ...]``."""
+    v, found = torch().zeros_like(current[0]), list[Any]()
+    for x in current:
+        h = decay * v + x
+        s = spike(h - threshold)
+        v = (1 - s) * h
+        found.append(s)
+    return torch().stack(found)
+
+
+def conv(x: Any, p: Any, name: str, **settings: Any) -> Any:
+    """A convolution of every step."""
+    bias = p.get(f"{name}.b")
+    flat = torch().nn.functional.conv2d(x.flatten(0, 1), p[f"{name}.w"], bias, **settings)
+    return flat.unflatten(0, x.shape[:2])
+
+
+def linear(x: Any, p: Any, name: str) -> Any:
+    """A fully connected layer of every step, whatever the shape of a sample."""
+    return torch().nn.functional.linear(x.flatten(2), p[f"{name}.w"], p.get(f"{name}.b"))
+
+
+def norm(p: Any, name: str, training: bool, count: int, step: int | None = None) -> Any:
+    """PyTorch's batch norm with the parameters called *name*, or those of one step."""
+
+    def of(value: Any) -> Any:
+        return value if step is None else value[step]
+
+    pytorch = torch()
+    module = pytorch.nn.BatchNorm2d(count).double()
+    state = {f"{name}.{key}": p[f"{name}.{key}"] for key in ("running_mean", "running_var") if f"{name}.{key}" in p}
+    if state:
+        module.running_mean = of(state[f"{name}.running_mean"]).detach().clone()
+        module.running_var = of(state[f"{name}.running_var"]).detach().clone()
+    module.train(training)
+    del module.weight, module.bias
+    module.weight = of(p[f"{name}.gamma"]) if f"{name}.gamma" in p else pytorch.ones(count, dtype=pytorch.float64)
+    module.bias = of(p[f"{name}.beta"]) if f"{name}.beta" in p else pytorch.zeros(count, dtype=pytorch.float64)
+    return module
+
+
+def normed(x: Any, p: Any, name: str, scope: str, training: bool) -> tuple[Any, Numbers]:
+    """(batch norm of ``[t, n, c, ...]``, its running statistics)."""
+    pytorch, count = torch(), x.shape[2]
+    image = x if x.dim() == 5 else x.flatten(2)[..., None, None]
+    count = image.shape[2]
+    if scope == "separate":
+        modules = [norm(p, name, training, count, step) for step in range(len(x))]
+        y = pytorch.stack([module(each) for module, each in zip(modules, image, strict=True)])
+        tracked = {
+            key: pytorch.stack([getattr(module, key) for module in modules]) for key in ("running_mean", "running_var")
+        }
+    else:
+        module = norm(p, name, training, count)
+        if scope == "window":
+            y = module(image.flatten(0, 1)).unflatten(0, x.shape[:2])
+        else:
+            y = pytorch.stack([module(each) for each in image])
+        tracked = {key: getattr(module, key) for key in ("running_mean", "running_var")}
+    return y.reshape(x.shape), {f"{name}.{key}": value for key, value in tracked.items()}
+
+
+# The cases.
+
+
+def _norms() -> dict[str, Deep]:
+    def image(scope: str, more: str = "") -> tuple[str, Callable[[Any, Any, bool], Run]]:
+        lines = f"""
+            c = conv2d(x, out=3, kernel=3, pad=1)
+            m = batch_norm(c, scope={scope}{more})
+            s = lif(m, threshold=0.5)
+            y = linear(flatten(s), out=3)
+            return y"""
+
+        def run(x: Any, p: Any, training: bool) -> Run:
+            m, tracked = normed(conv(x, p, "c", padding=1), p, "m", scope, training)
+            s = lif(m)
+            return Run(linear(s, p, "y"), {"s": s}, tracked)
+
+        return lines, run
+
+    convolution = {"c.w": (3, 2, 3, 3), "c.b": (3,)}
+    affine = {"m.gamma": (3,), "m.beta": (3,)}
+    last = {"y.w": (3, 48), "y.b": (3,)}
+    found: dict[str, Deep] = {}
+    for scope in ("step", "window"):
+        found[f"batch_norm over a {scope}"] = Deep(*image(scope), convolution | affine | last)
+        found[f"batch_norm over a {scope}, partial batch"] = Deep(
+            *image(scope), convolution | affine | last, batch=5, valid=3
+        )
+        found[f"batch_norm over a {scope}, static"] = Deep(*image(scope), convolution | affine | last, timed=False)
+    found["batch_norm, not affine"] = Deep(*image("step", ", affine=false"), convolution | last)
+    each = {"m.gamma": (3, 3), "m.beta": (3, 3)}
+    found["batch_norm, each step apart"] = Deep(*image("separate"), convolution | each | last, batch=5, valid=4)
+    found["batch_norm, each step apart, no shift"] = Deep(
+        *image("separate", ", shift=false"), convolution | {"m.gamma": (3, 3)} | last
+    )
+
+    def features(x: Any, p: Any, training: bool) -> Run:
+        m, tracked = normed(linear(x, p, "c"), p, "m", "step", training)
+        s = lif(m)
+        k, further = normed(linear(s, p, "k"), p, "y", "window", training)
+        return Run(k, {"s": s}, tracked | further)
+
+    found["batch_norm of features and of logits"] = Deep(
+        """
+        c = linear(x, out=6)
+        m = batch_norm(c)
+        s = lif(m, threshold=0.5)
+        k = linear(s, out=3)
+        y = batch_norm(k, scope=window, momentum=0.1)
+        return y""",
+        features,
+        {"c.w": (6, 4), "c.b": (6,), "m.gamma": (6,), "m.beta": (6,), "k.w": (3, 6), "k.b": (3,)}
+        | {"y.gamma": (3,), "y.beta": (3,)},
+        shape=(4,),
+    )
+    return found
+
+
+def cases() -> dict[str, Deep]:
+    """All of them by name."""
+    return {**_norms()}
+
+
+def _telling(name: str, case: Deep, seed: int) -> tuple[Numbers, Numbers]:
+    """The first random numbers for which every neuron layer fires, but not always, and every gradient is alive."""
+    for trial in range(200):
+        given = draw(case, seed + trial)
+        numbers = expected(case, given)
+        rates = [array.mean() for key, array in numbers.items() if "." not in key and " " not in key and key != "loss"]
+        alive = all(np.abs(array).max() > 1e-6 for key, array in numbers.items() if _learns(key))
+        if all(0.0 < rate < 1.0 for rate in rates) and alive:
+            return given, numbers
+    raise AssertionError(f"{name}: no random numbers make this case tell anything")
+
+
+def _learns(key: str) -> bool:
+    """Whether a gradient is not 0 by its nature: a batch norm takes the mean away, and with it the bias before it."""
+    return key.startswith("d.") and not key.endswith(".b")
+
+
+def main() -> None:
+    """Write the references anew."""
+    records: dict[str, Any] = {}
+    for number, (name, case) in enumerate(cases().items()):
+        given, numbers = _telling(name, case, 1000 * number)
+        records[name] = {"source": source(case), "valid": case.valid, "given": lists(given), "expected": lists(numbers)}
+    REFERENCES.parent.mkdir(exist_ok=True)
+    lines = [f"{json.dumps(name)}: {json.dumps(record, separators=(',', ':'))}" for name, record in records.items()]
+    REFERENCES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    print(f"{REFERENCES}: {len(records)} cases, {REFERENCES.stat().st_size / 1024:.0f} KiB")
+
+
+def lists(numbers: Numbers) -> dict[str, Any]:
+    """Arrays as lists of numbers with 13 digits, whole ones without a point."""
+
+    def short(value: Any) -> Any:
+        if isinstance(value, list):
+            return [short(part) for part in value]  # type: ignore[reportUnknownVariableType]
+        number = float(f"{value:.13g}")
+        return int(number) if number == int(number) else number
+
+    return {name: short(array.tolist()) for name, array in numbers.items()}
+
+
+if __name__ == "__main__":
+    main()
