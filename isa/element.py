@@ -141,7 +141,7 @@ class ElementProgram:
 
     @cached_property
     def reduces(self) -> bool:
-        """Whether a whole last axis is reduced."""
+        """Whether whole last axes are reduced."""
         return any(lane.operation.form == "reduce" for lane in self.lanes)
 
     @cached_property
@@ -240,13 +240,14 @@ class ElementProgram:
         fresh: bool,
         extents: tuple[int, ...],
         shapes: Sequence[tuple[int, ...]] | None = None,
+        reduced: int = 1,
     ) -> dict[int, Array]:
         """Storage of every written operand, by its number.
 
         *operands* are storage arrays (int64 for an index, its format is ignored), None where nothing is read; an axis
         that an operand does not index has size 1, there and in *shapes* (default: *extents* for all), and is written
-        from its first element.  *scalars* is the argument file.  ValueError for a value that an unsigned format
-        cannot hold.
+        from its first element.  *scalars* is the argument file.  Reductions run over the last *reduced* axes.
+        ValueError for a value that an unsigned format cannot hold.
         """
         registers = self._constants(len(extents))
         truths: dict[int, NDArray[np.bool_]] = {}
@@ -276,7 +277,7 @@ class ElementProgram:
                         single = word.view(np.float32) if lane.op == "scalar" else word.astype(np.float32)
                         made = single.reshape(point)
                     case "reduce":
-                        made = reduce_last(lane.op, registers[lane.a], extents[-1])
+                        made = reduce_last(lane.op, registers[lane.a], extents[len(extents) - reduced :])
                     case "random":
                         draw = random.uniform if lane.op == "uniform" else random.normal
                         index = _given(operands, lane.a)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -101,20 +102,21 @@ TESTS: dict[str, Callable[[Singles, Singles], NDArray[np.bool_]]] = {
 """Operations that give 1 where they hold, else 0."""
 
 
-def reduce_last(name: str, a: Singles, extent: int) -> Singles:
-    """The last axis (of size 1 or *extent*) reduced from its first element up; keeps the axis with size 1.
+def reduce_last(name: str, a: Singles, extents: tuple[int, ...]) -> Singles:
+    """The last axes (each of size 1 or its extent) reduced, the last one fastest; they are kept with size 1.
 
     ``rsum`` begins at +0; ``rmax`` and ``rmin`` are `greatest` and `least` in turn.  Without elements they give
     0, -inf and inf.
     """
-    full = np.broadcast_to(a, (*a.shape[:-1], extent))
+    outer, extent = a.shape[: a.ndim - len(extents)], prod(extents)
+    shape = (*outer, *(1 for _ in extents))
+    rows = np.broadcast_to(a, (*outer, *extents)).reshape(prod(outer), extent)
     if name == "rsum":
         if extent == 0:
-            return np.zeros((*a.shape[:-1], 1), np.float32)
-        return np.add.accumulate(full, axis=-1, dtype=np.float32)[..., -1:] + np.float32(0)
+            return np.zeros(shape, np.float32)
+        return np.add.accumulate(rows, axis=-1, dtype=np.float32)[:, -1].reshape(shape) + np.float32(0)
     if extent == 0:
-        return np.full((*a.shape[:-1], 1), -np.inf if name == "rmax" else np.inf, np.float32)
+        return np.full(shape, -np.inf if name == "rmax" else np.inf, np.float32)
     # As `greatest` and `least` do, NumPy takes the first NaN, else the first of equals.
-    rows = full.reshape(-1, extent)
     places = rows.argmax(axis=-1) if name == "rmax" else rows.argmin(axis=-1)
-    return rows[np.arange(len(rows)), places].reshape(*a.shape[:-1], 1)
+    return rows[np.arange(len(rows)), places].reshape(shape)

@@ -254,8 +254,8 @@ class Stream:
         self._write(view, extents, values)
         self.chip.observer.work(self, "element", 4 * prod(extents))
 
-    def run(self, number: int, first: int, fresh: int) -> None:
-        """Run element program *number* on views *first* and up."""
+    def run(self, number: int, first: int, fresh: int, reduced: int) -> None:
+        """Run element program *number* on views *first* and up; reductions run over the last *reduced* axes."""
         program = self.chip.elements[number]
         views = [self._view(first + k) for k in range(len(program.operands))]
         extents = views[0].extents(self.loops)
@@ -265,7 +265,8 @@ class Stream:
         shapes = [operand_shape(extents, view.strides) for view in views]
         formats = [view.format for view in views]
         if 0 not in extents:
-            results = program.evaluate(operands, formats, self.chip.arguments, self._fresh(fresh), extents, shapes)
+            anew = self._fresh(fresh)
+            results = program.evaluate(operands, formats, self.chip.arguments, anew, extents, shapes, reduced)
             for k, values in results.items():
                 self._write(views[k], extents, values)
         self.chip.observer.work(self, "element", prod(extents) * program.work)

@@ -116,7 +116,7 @@ class Elementwise:
 
     *loops* are the element's loops without time: samples first, channels last.  *steps* is the extent of ``t`` (0
     where nothing is timed); time runs up, and accesses of a downward sweep have ``T - 1 - t`` in their indices.
-    *reads* gives every ``input`` of the expressions by its name.  Reductions run over the last loop.
+    *reads* gives every ``input`` of the expressions by its name.  Reductions run over the last *over* loops.
     """
 
     loops: tuple[tuple[str, int], ...]
@@ -128,11 +128,14 @@ class Elementwise:
     """The number of the logical element that keys each random tensor: its row-major position over time, sample and
     the *logical* axes.  A tensor is a name here, which picks a stream of numbers; nothing of it is read."""
 
+    over: int = 1
+
     @property
-    def reduces(self) -> bool:
-        """Whether an expression reduces over the last loop."""
+    def reduced(self) -> tuple[str, ...]:
+        """The loops that an expression reduces over, if one does."""
         roots = [write.expression for write in self.writes] + [state.next for state in self.states]
-        return any(node.op in REDUCTIONS for root in roots for node in root.walk())
+        reduces = any(node.op in REDUCTIONS for root in roots for node in root.walk())
+        return tuple(name for name, _ in self.loops[len(self.loops) - self.over :]) if reduces else ()
 
     @property
     def extents(self) -> dict[str, int]:

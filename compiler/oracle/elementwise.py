@@ -77,10 +77,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Computes expressions over arrays of one axis a loop, the last one being the channels."""
+    """Computes expressions over arrays of one axis a loop; reductions run over the last ones, of extents *reduced*."""
 
     numerics: Numerics
-    channels: int
+    reduced: tuple[int, ...]
 
     def values(self, order: Iterable[Expression], moment: Moment) -> dict[int, Array]:
         """The value of each expression by its identity, arguments before their users."""
@@ -125,18 +125,21 @@ class Evaluator:
                 raise ValueError(f"there is no operation {op!r}")
 
     def _reduced(self, op: str, value: Array) -> Array:
-        """Over the channels, ascending; a sum begins at +0."""
-        full = np.broadcast_to(value, (*value.shape[:-1], self.channels) if value.ndim else (self.channels,))
+        """Over the last axes, ascending, the last one fastest; a sum begins at +0."""
+        axes = len(self.reduced)
+        outer = value.shape[: max(value.ndim - axes, 0)]
+        full = np.broadcast_to(value, outer + self.reduced).reshape(*outer, -1)
+        kept = (*outer, *(1 for _ in self.reduced))
         if op == "rsum":
-            total = np.zeros(full.shape[:-1], self.numerics.lane)
-            for channel in range(self.channels):
-                total = total + full[..., channel]
-            return total[..., None]
+            total = np.zeros(outer, self.numerics.lane)
+            for place in range(full.shape[-1]):
+                total = total + full[..., place]
+            return total.reshape(kept)
         pick = _larger if op == "rmax" else _smaller
         result = full[..., 0]
-        for channel in range(1, self.channels):
-            result = pick(result, full[..., channel])
-        return result[..., None]
+        for place in range(1, full.shape[-1]):
+            result = pick(result, full[..., place])
+        return result.reshape(kept)
 
 
 def run(
@@ -191,7 +194,8 @@ def _step(
         random=keys,
         indices={"t": np.asarray(step)} | {name: number_of(loop(name), loops) for name, _ in loops},
     )
-    known = Evaluator(numerics, shape[-1] if shape else 1).values(order, moment)
+    reduced = shape[len(shape) - statement.over :] if shape else (1,)
+    known = Evaluator(numerics, reduced).values(order, moment)
     rank = len(shape)
     for write in writes:
         rounded = numerics.edge(known[id(write.expression)], types[write.target.value].format)
@@ -218,4 +222,5 @@ def _at(statement: Elementwise, step: int) -> Elementwise:
         statement.states,
         tuple(type(write)(fixed(write.target), write.expression, write.last) for write in statement.writes),
         {name: number(index) for name, index in statement.random.items()},
+        statement.over,
     )

@@ -103,7 +103,7 @@ class _Builder:
         handed = (*(port.name for port in self.network.ports), *self.inputs)
         init = Procedure("init", (), (Region("once", tuple(self._init())),), ())
         step = Procedure("train_step", handed, self._train_step(), RESULTS)
-        infer = Procedure("infer", handed, self._forward(self._inferring()), RESULTS)
+        infer = Procedure("infer", handed, self._inferring(), RESULTS)
         return Training(
             self.network.name,
             self.options.steps,
@@ -165,18 +165,18 @@ class _Builder:
             word, settings = _initialiser(node, node.types[0])
             yield Node(node.results, word, (), settings, node.types, owner_of(node), "UP", node.place)
 
-    def _forward(self, nodes: Sequence[Node]) -> tuple[Region, ...]:
-        """What runs once, and the sweep upwards with the loss."""
+    def _forward(self, nodes: Sequence[Node], result: str) -> tuple[Region, ...]:
+        """What runs once, and the sweep upwards with the loss of *result*."""
         static = tuple(node for node in nodes if not node.types[0].timed)
         moving = tuple(node for node in nodes if node.types[0].timed)
         results = tuple("loss.seed" if name == "seed" else name for name in self.loss.results)
-        types = self.loss.loss_types(self.types[self.result])
+        types = self.loss.loss_types(self.types[result])
         settings = self._settings(self.options.loss)
-        loss = Node(results, self.loss.name, (self.result, *self.inputs), settings, types, "loss", "FP")
+        loss = Node(results, self.loss.name, (result, *self.inputs), settings, types, "loss", "FP")
         return Region("once", static), Region("up", (*moving, loss))
 
     def _train_step(self) -> tuple[Region, ...]:
-        static, up = self._forward(self.nodes)
+        static, up = self._forward(self.nodes, self.result)
         self._backward()
         steps = tuple(self.errors.steps)
         once = Region("once", (*self.errors.once, *self._trackings(), *self._updates()))
@@ -184,21 +184,26 @@ class _Builder:
             return static, Region("up", (*up.nodes, *steps)), once
         return static, up, Region("down", steps), once
 
-    def _inferring(self) -> list[Node]:
-        """The nodes as ``infer`` has them: those that behave otherwise there under their facet for it."""
-        known = dict(self.types)
+    def _inferring(self) -> tuple[Region, ...]:
+        """The regions of ``infer``: nodes that behave otherwise there under their facet for it.
+
+        Where that facet is nothing but another name for an operand, the operand takes the place of the result.
+        """
+        known, names = dict(self.types), {name: name for name in self.types}
         found: list[Node] = []
         for node in self.nodes:
-            op, operands = OPS[node.op].make(node.settings), [known[name] for name in node.operands]
+            op, operands = OPS[node.op].make(node.settings), tuple(names[name] for name in node.operands)
+            if op.inference and op.inference in op.aliases:
+                names[node.results[0]] = operands[op.aliases[op.inference]]
+                continue
+            types = [known[name] for name in operands]
+            node = replace(node, operands=operands, types=op.inferring(*types) if op.inference else op.infer(*types))
             if op.inference:
                 results = (node.results[0], *("" for _ in node.results[1:]))
                 node = replace(node, results=results, op=f"{node.op}.{op.inference}")
-                node = replace(node, types=op.inferring(*operands))
-            else:
-                node = replace(node, types=op.infer(*operands))
             known.update(zip(node.results, node.types, strict=True))
             found.append(node)
-        return found
+        return self._forward(found, names[self.result])
 
     def _trackings(self) -> list[Node]:
         """What keeps running statistics."""

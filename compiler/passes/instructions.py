@@ -81,7 +81,9 @@ class StepWriter:
                 return Store(view + 1, view)
             case "run":
                 assert isinstance(statement, Elementwise)
-                return Run(self.programs(self.on.stage)[0], view, self.on.mask(("t",)))
+                axes = compute_axes(self.on, statement)
+                reduced = sum(name in statement.reduced for name in axes)
+                return Run(self.programs(self.on.stage)[0], view, self.on.mask(("t",)), reduced or 1)
             case "drain":
                 assert isinstance(statement, Contraction)
                 biased = "bias" in step.reads

@@ -234,7 +234,7 @@ def _cuttable(statement: Statement) -> frozenset[str]:
                         whole |= {name for _, name in terms} & weight.loops
             return loops - whole
         case Elementwise():
-            return loops - ({statement.loops[-1][0]} if statement.reduces else set())
+            return loops - set(statement.reduced)
         case Window():
             return loops - set(statement.taps)
         case Moments():

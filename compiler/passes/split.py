@@ -56,8 +56,8 @@ def splittable(statement: Statement) -> dict[str, int]:
         case Moments():
             targets = [statement.comoment]
     common = {name for name in targets[0].loops if all(name in target.loops for target in targets)} - {"t"}
-    if isinstance(statement, Elementwise) and statement.reduces:
-        common -= {statement.loops[-1][0]}
+    if isinstance(statement, Elementwise):
+        common -= set(statement.reduced)
     grains: dict[str, int] = {}
     for name, extent in statement.loops:
         if name in common and extent > 1:

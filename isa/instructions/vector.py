@@ -28,16 +28,18 @@ class Run(Instruction, opcode=0x41, mnemonic="run", units=("vector",)):
     """Run element program *program* over a tile; its operand k is view *first* + k.  Extents are those of operand 0.
 
     All operands have the same axes; one that an axis does not index has stride 0 there.  Reductions of the program
-    run over the last axis, ascending.  *fresh* is a mask of loop registers: where all of them are in their first
-    turn, the program's ``carry`` operations give their initial values instead of what the operand holds.
+    run over the last *reduced* axes, ascending, the last one fastest.  *fresh* is a mask of loop registers: where all
+    of them are in their first turn, the program's ``carry`` operations give their initial values instead of what the
+    operand holds.
     """
 
     program: int = bits(8, 23, "e")
     first: int = bits(24, 29, "v")
     fresh: int = bits(30, 45)
+    reduced: int = bits(46, 48, default=1)
 
     def execute(self, stream: Stream) -> None:
-        stream.run(self.program, self.first, self.fresh)
+        stream.run(self.program, self.first, self.fresh, self.reduced)
 
 
 class PoolMax(Instruction, opcode=0x42, mnemonic="poolmax", units=("vector",)):

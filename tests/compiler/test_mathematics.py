@@ -126,7 +126,7 @@ def test_the_references_are_those_of_the_script() -> None:
 def test_every_operator_surrogate_loss_and_optimizer_has_a_reference() -> None:
     deep: dict[str, Any] = json.loads((GOLDEN / "references" / "deep.json").read_text(encoding="utf-8"))
     text = "\n".join(record["source"] for record in (references() | deep).values())
-    layers = {name for name in OPS if OPS[name].family == "layer"} - {"poisson"}
+    layers = {name for name in OPS if OPS[name].family == "layer"} - {"poisson", "dropout"}  # drawn, see their tests
     for name in (*layers, *LOSSES, *OPTIMIZERS):
         assert f"= {name}(" in text, f"add a case of {name} to tests/golden/make_references.py"
     for name in SURROGATES:

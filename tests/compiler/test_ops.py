@@ -276,7 +276,8 @@ def test_every_layer_says_what_it_is_and_has_good_defaults(name: str) -> None:
     assert op.__doc__
     needed: dict[str, Setting] = {key: 1 for key, entry in op.settings().items() if entry.required}
     made = op.make(needed)
-    x = Type.of("f16", 4, batched=True) if name == "linear" else IMAGE
+    special = {"linear": Type.of("f16", 4, batched=True), "standardise": Type.of("f16", 4, 3, weight=True)}
+    x = special.get(name, IMAGE)
     operands = [x] * len(op.operands)
     assert len(made.infer(*operands)) == len(op.results)
     assert made.infer(*operands, *(type for type, _ in made.parameter_types(*operands).values()))

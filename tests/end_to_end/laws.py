@@ -75,16 +75,22 @@ NETWORKS = {
             c1 = conv2d(image, out=6, kernel=3, pad=1)
             n1 = batch_norm(c1)
             s1 = lif(n1, threshold=0.25, NEURON)
-            c2 = conv2d(s1, out=18, kernel=3, pad=1, stride=2)
+            r1 = dropout(s1, p=0.25)
+            c2 = conv2d(r1, out=18, kernel=3, pad=1, stride=2)
             n2 = batch_norm(c2, scope=window)
-            s2 = lif(n2, threshold=0.25, NEURON)
-            c3 = conv2d(s2, out=18, kernel=3, pad=1, bias=false)
+            e2 = scale(n2, each=step)
+            s2 = lif(e2, threshold=0.25, NEURON)
+            raw = parameter(init=kaiming_normal) : weight f16[18, 18, 3, 3]
+            w3 = standardise(raw)
+            c3 = conv2d(s2, w=w3, out=18, kernel=3, pad=1, bias=false)
             n3 = batch_norm(c3, scope=separate, shift=false)
             s3 = lif(n3, threshold=0.25, NEURON)
             l1 = linear(flatten(s3), out=20)
             n4 = batch_norm(l1)
-            s4 = lif(n4, threshold=0.25, NEURON)
-            y  = linear(s4, out=10)
+            r4 = dropout(n4, p=0.125, mask=step)
+            s4 = lif(r4, threshold=0.25, NEURON)
+            g4 = scale(s4, each=element)
+            y  = linear(g4, out=10)
             return y
         }""",
 }

@@ -242,9 +242,70 @@ def _norms() -> dict[str, Deep]:
     return found
 
 
+def standardised(p: Any, name: str, gain: str = "") -> Any:
+    """A weight by its mean and unbiased variance over the fan-in (Brock et al. 2021)."""
+    w = p[name]
+    variance, mean = torch().var_mean(w.flatten(1), dim=1, unbiased=True)
+    shape = (-1,) + (1,) * (w.dim() - 1)
+    count = w[0].numel()
+    y = (w - mean.reshape(shape)) / torch().sqrt(variance * count + 1e-4).reshape(shape)
+    return y * p[gain].reshape(shape) if gain else y
+
+
+def _standardised() -> dict[str, Deep]:
+    def run(x: Any, p: Any, training: bool) -> Run:
+        weights = {"c.w": standardised(p, "k", "gain"), "c.b": p["c.b"]}
+        s = lif(conv(x, weights, "c", padding=1))
+        y = linear(s, {"y.w": standardised(p, "m")}, "y")
+        return Run(y, {"s": s})
+
+    lines = """
+        k = parameter(init=kaiming_normal) : weight f16[3, 2, 3, 3]
+        gain = parameter(init=ones) : f32[3]
+        w = standardise(k, gain=gain)
+        c = conv2d(x, w=w, out=3, kernel=3, pad=1)
+        s = lif(c, threshold=0.5)
+        m = parameter(init=kaiming_normal) : weight f16[3, 3*4*4]
+        v = standardise(m, learn_gain=false)
+        y = linear(flatten(s), w=v, out=3, bias=false)
+        return y"""
+    shapes = {"k": (3, 2, 3, 3), "gain": (3,), "c.b": (3,), "m": (3, 48)}
+    return {"standardised weights": Deep(lines, run, shapes)}
+
+
+def _scales() -> dict[str, Deep]:
+    def run(each: str) -> Callable[[Any, Any, bool], Run]:
+        shape = {"layer": (), "channel": (3, 1, 1), "element": (3, 4, 4), "step": (3, 1, 1, 1, 1)}[each]
+
+        def of(x: Any, p: Any, training: bool) -> Run:
+            s = lif(conv(x, p, "c", padding=1))
+            g = s * p["g.w"].reshape(shape)
+            r = lif(g)
+            return Run(linear(r, p, "y"), {"s": s, "r": r})
+
+        return of
+
+    factor = {"layer": (), "channel": (3,), "element": (3, 4, 4), "step": (3,)}
+    return {
+        f"scale of each {each}": Deep(
+            f"""
+            c = conv2d(x, out=3, kernel=3, pad=1)
+            s = lif(c, threshold=0.5)
+            g = scale(s, each={each})
+            r = lif(g, threshold=0.5)
+            y = linear(flatten(r), out=3)
+            return y""",
+            run(each),
+            {"c.w": (3, 2, 3, 3), "c.b": (3,), "g.w": shape, "y.w": (3, 48), "y.b": (3,)},
+            scales={"g.w": 0.8},
+        )
+        for each, shape in factor.items()
+    }
+
+
 def cases() -> dict[str, Deep]:
     """All of them by name."""
-    return {**_norms()}
+    return {**_norms(), **_standardised(), **_scales()}
 
 
 def _telling(name: str, case: Deep, seed: int) -> tuple[Numbers, Numbers]:

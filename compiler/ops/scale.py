@@ -1,0 +1,74 @@
+"""Scaling by a learned factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ..ir.expression import read
+from ..ir.graph import Setting
+from ..ir.statement import Contraction, Statement, loop
+from ..ir.types import Type
+from .op import Adjoint, Op, ShapeFault
+from .site import WORKING, Site, element_loops
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale(Op):
+    """``y = x * w``, rounded once; *each* of what has a factor w of its own.
+
+    A ``layer`` has one (the gain of a residual branch, NF-ResNet), or a ``channel``, an ``element`` (one-to-one
+    recurrence), or a ``step``, the same for all elements (TEBN).  Factors are f32; their gradient is one sum.
+    """
+
+    name: ClassVar = "scale"
+    operands: ClassVar = ("x",)
+    parameters: ClassVar = ("w",)
+    adjoints: ClassVar = (Adjoint("d_x", "x", ("error", "w"), "BP"), Adjoint("d_w", "w", ("x", "error"), "WG"))
+
+    each: Literal["layer", "channel", "element", "step"] = "channel"
+
+    def parameter_types(self, *operands: Type) -> dict[str, tuple[Type, Setting]]:
+        """``w``, f32, ones."""
+        (x,) = operands
+        match self.each:
+            case "layer":
+                factor = Type("f32", ())
+            case "channel":
+                if len(x.axes) > 1 and len(x.axes[0]) > 1:
+                    raise ShapeFault(f"{self.name} finds no channels in {x}", 0)
+                factor = Type("f32", (x.factors[:1],))
+            case "element":
+                factor = Type("f32", x.axes)
+            case "step":
+                if not x.timed:
+                    raise ShapeFault(f"{self.name} has a factor for each step, and {x} is the same in all of them", 0)
+                factor = Type("f32", (), timed=True)
+        return {"w": (factor, "ones")}
+
+    def result_types(self, *operands: Type) -> tuple[Type, ...]:
+        """f16, as x."""
+        (x,) = operands
+        return (Type(WORKING, x.axes, x.timed, True),)
+
+    def forward(self, at: Site) -> tuple[Statement, ...]:
+        """Every element."""
+        reads = {"x": at.operand(0), "w": at.operand(1)}
+        return at.elementwise(reads, [(at.result(), at.value("x", 0) * read("w"))])
+
+    def d_x(self, at: Site) -> tuple[Statement, ...]:
+        """``d.x = d.y * w``."""
+        reads = {"error": at.operand(0), "w": at.operand(1)}
+        return at.elementwise(reads, [(at.result(), read("error") * read("w"))])
+
+    def d_w(self, at: Site) -> tuple[Statement, ...]:
+        """``d.w = sum x * d.y`` over whatever shares the factor."""
+        x, error, w = at.operand(0), at.operand(1), at.result()
+        type, factor = at.type(x), at.type(w)
+        names = element_loops(type)
+        loops = (*at.lead_loops(x, error), *zip(names, type.factors, strict=True))
+        elements = [loop(name) for name in names]
+        target = at.access(w, elements[: len(factor.factors)])
+        summed = tuple(name for name, _ in loops if name not in target.loops)
+        left, right = at.access(x, elements), at.access(error, elements)
+        return (Contraction("wg", loops, target, left, right, summed, None, type.scale),)
