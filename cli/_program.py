@@ -53,14 +53,16 @@ def load_program(path: str) -> Program:
 
 def load_data(spec: str, program: Program) -> Dataset:
     """The data set that *spec* names, its samples in the shape of the program's input; DataError where they differ."""
-    from ..models.data import check_classes, check_shape, load
+    from ..models.data import Port, check_classes, check_shape, load
 
-    dataset = load(spec)
     inputs = [symbol for symbol in program.symbols if symbol.role == "input"]
     if len(inputs) != 1:
         names = ", ".join(symbol.name for symbol in inputs) or "none"
         raise DataError.at(NOWHERE, f"{program.network} has the inputs {names}; data has one a sample")
-    dataset = check_shape(dataset, inputs[0].shape, inputs[0].steps or None)
+    symbol = inputs[0]
+    largest = symbol.kind.maximum if symbol.kind.kind in ("bit", "unsigned") else None
+    dataset = load(spec, Port(symbol.name, symbol.shape, program.steps, symbol.steps > 0, largest))
+    dataset = check_shape(dataset, symbol.shape, symbol.steps or None)
     logits = program.by_name.get("logits")
     if logits is not None and logits.shape:
         check_classes(dataset, logits.shape[-1])

@@ -12,7 +12,7 @@ from ._progress import ProgressBar
 
 if TYPE_CHECKING:
     from ..isa.program import Program
-    from ..models.data import Split
+    from ..models.data import Samples
     from ..runtime.host import Evaluation
     from ..runtime.interpreter import Interpreter
 
@@ -46,12 +46,14 @@ def _holds_parameters(program: Program) -> bool:
     return all(symbol.name in program.data for symbol in parameters(program))
 
 
-def evaluated(interpreter: Interpreter, spec: str, part: str, output: Output, logits: bool) -> tuple[Split, Evaluation]:
+def evaluated(
+    interpreter: Interpreter, spec: str, part: str, output: Output, logits: bool
+) -> tuple[Samples, Evaluation]:
     """The samples of *part* (train or test), and what the program answers for them."""
     from ..runtime.host import evaluate
     from ..runtime.settings import Settings
 
     dataset = load_data(spec, interpreter.program)
-    split: Split = getattr(dataset, part)
+    split: Samples = getattr(dataset, part)
     with ProgressBar(output, 0) as bar:
         return split, evaluate(interpreter, split, Settings.of(interpreter.program.settings), bar, logits)

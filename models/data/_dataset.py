@@ -1,11 +1,11 @@
-"""What a data set is: two splits of images and labels, handed out batch by batch."""
+"""What a data set is: two splits of samples and labels, handed out batch by batch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,37 @@ from ...numerics import random
 from ...source import NOWHERE, DataError
 
 
+class Samples(Protocol):
+    """One part of a data set, in memory or read when a batch is asked for."""
+
+    @property
+    def labels(self) -> NDArray[np.uint16]:
+        """`[sample]`: the class of each."""
+        ...
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample, with its time axis first where there is one."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+        """The samples at `indices`, in that order, and their classes."""
+        ...
+
+    def first(self, count: int) -> Self:
+        """The first `count` samples."""
+        ...
+
+    def reshaped(self, sample_shape: tuple[int, ...]) -> Self:
+        """The same values in the same order, each sample under another shape."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Samples and their classes; `images` stay as stored and become `images * scale` when handed out.
+    """Samples in memory, and their classes; `images` stay as stored and become `images * scale` when handed out.
 
     images: `[sample, channel, row, column]`, `[sample, row, column]` or `[sample, feature]`, and with a time
         axis after the first where the data has one; uint8 or float32.
@@ -46,11 +74,11 @@ class Split:
             images = images * np.float64(self.scale)
         return images.astype(np.float32, copy=False), self.labels[indices]
 
-    def first(self, count: int) -> Split:
+    def first(self, count: int) -> Self:
         """The first `count` samples."""
         return replace(self, images=self.images[:count], labels=self.labels[:count])
 
-    def reshaped(self, sample_shape: tuple[int, ...]) -> Split:
+    def reshaped(self, sample_shape: tuple[int, ...]) -> Self:
         """The same values in the same order, each sample under another shape."""
         return replace(self, images=self.images.reshape(len(self), *sample_shape))
 
@@ -60,8 +88,8 @@ class Dataset:
     """What is trained on and what is tested on; labels are below `classes`."""
 
     name: str
-    train: Split
-    test: Split
+    train: Samples
+    test: Samples
     classes: int
 
     @property
@@ -70,8 +98,25 @@ class Dataset:
         return self.train.sample_shape
 
 
+@dataclass(frozen=True)
+class Port:
+    """The input of a network that samples are read for.
+
+    shape: of one sample in one step.
+    steps: time steps of the network.
+    timed: whether the input has its own content in every step.
+    largest: the most that it holds where it takes whole numbers from 0 on; None for floating point.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    steps: int
+    timed: bool
+    largest: int | None
+
+
 def batches(
-    split: Split, size: int, seed: int, epoch: int, shuffle: bool = True, start: int = 0
+    split: Samples, size: int, seed: int, epoch: int, shuffle: bool = True, start: int = 0
 ) -> Iterator[NDArray[np.int64]]:
     """The indices of one epoch, `size` at a time, the last batch with what is left.
 

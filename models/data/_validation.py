@@ -47,7 +47,7 @@ def assemble(name: str, train: Pair, test: Pair, classes: int | None = None, max
     kept: list[Stored] = []
     for part, (images, labels) in (("train", train), ("test", test)):
         stored = _images(images, f"{part} images", maximum, told)
-        numbers = _labels(labels, f"{part} labels", classes, told)
+        numbers = checked_labels(labels, f"{part} labels", classes, told)
         if images.ndim and labels.ndim and len(images) != len(labels):
             told(f"there are {len(images)} {part} images and {len(labels)} {part} labels")
         if stored is not None:
@@ -129,7 +129,8 @@ def _whole(images: NDArray[Any], what: str, maximum: int | None, told: Told) -> 
     return Stored(_read_only(np.ascontiguousarray(images, dtype=np.uint8)), 1.0 / full, images.dtype)
 
 
-def _labels(labels: NDArray[Any], what: str, classes: int | None, told: Told) -> NDArray[np.uint16] | None:
+def checked_labels(labels: NDArray[Any], what: str, classes: int | None, told: Told) -> NDArray[np.uint16] | None:
+    """Labels as they are kept, or None where a fault was told."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:

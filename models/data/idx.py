@@ -44,7 +44,7 @@ def read(argument: str, options: Options) -> Dataset:
                     faults.extend(error.faults)
     train = arrays["train", "images"], arrays["train", "labels"]
     test = arrays["test", "images"], arrays["test", "labels"]
-    return assemble(f"idx:{argument}", train, test, options.get("classes"), options.get("maximum"))
+    return assemble(f"idx:{argument}", train, test, options.number("classes"), options.number("maximum"))
 
 
 def read_file(path: Path, dimensions: int) -> NDArray[np.uint8]:

@@ -9,12 +9,34 @@ from pathlib import Path
 
 from ...catalog import Catalog, UnknownName, unknown
 from ...source import NOWHERE, DataError, Faults, Place
-from ._dataset import Dataset, Split
-
-Options = Mapping[str, int]
-"""The options of one loader as given, all of them whole numbers of at least 1."""
+from ._dataset import Dataset, Port, Samples
 
 LARGEST_OPTION_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An option that is one of a few words; `values` begins with the one that holds where nothing is said."""
+
+    meaning: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one loader, and the input that the samples are for, where it is known.
+
+    numbers: those that were given, all of them whole numbers of at least 1.
+    words: the word of every `Choice`, given or not.
+    """
+
+    numbers: Mapping[str, int]
+    words: Mapping[str, str]
+    port: Port | None = None
+
+    def number(self, name: str) -> int | None:
+        """The number that was given for `name`, if any."""
+        return self.numbers.get(name)
 
 
 @dataclass(frozen=True)
@@ -24,13 +46,15 @@ class Loader:
     summary: a line for `snnc list data`.
     read: takes the argument and the loader's own options, and gives the whole data set; raises DataError.
     argument: what stands after the colon, as shown in a usage line: `DIR`; empty where nothing does.
-    options: its own options and what each means, beside those that every loader has (`EVERY_LOADER`).
+    options: its own options that are numbers and what each means, beside those of every loader (`EVERY_LOADER`).
+    choices: its own options that are words.
     """
 
     summary: str
     read: Callable[[str, Options], Dataset]
     argument: str = ""
     options: Mapping[str, str] = field(default_factory=dict[str, str])
+    choices: Mapping[str, Choice] = field(default_factory=dict[str, Choice])
 
 
 LOADERS: Catalog[Loader] = Catalog("snnc.models.data", "loader")
@@ -41,9 +65,10 @@ EVERY_LOADER: Mapping[str, str] = {
 }
 
 
-def load(spec: str) -> Dataset:
+def load(spec: str, port: Port | None = None) -> Dataset:
     """The data set that `spec` names, checked: `digits`, `idx:data/mnist`, `npz:mine.npz,train=1000,test=100`.
 
+    A loader whose samples can be made to measure (frames of events) makes them for `port`.
     Raises DataError: an unknown loader or option (with the nearest name), a file that is missing or damaged, values
     that cannot be trained on.
     """
@@ -54,20 +79,24 @@ def load(spec: str) -> Dataset:
         name, *words = spec.split(",")
         argument = ""
     loader = _loader(name, spec)
-    options = _options(words, spec, {**loader.options, **EVERY_LOADER})
+    numbers, chosen = _options(words, spec, {**loader.options, **EVERY_LOADER}, loader.choices)
     if loader.argument and not argument:
         raise DataError.at(NOWHERE, f"{name} needs a {loader.argument}", hints=[usage(name)])
     if argument and not loader.argument:
         raise DataError.at(NOWHERE, f"{name} takes no argument, but has {argument!r}", hints=[usage(name)])
-    dataset = loader.read(argument, {key: value for key, value in options.items() if key in loader.options})
-    return _limited(dataset, options)
+    own = {key: value for key, value in numbers.items() if key in loader.options}
+    defaults = {key: choice.values[0] for key, choice in loader.choices.items()}
+    dataset = loader.read(argument, Options(own, defaults | chosen, port))
+    return _limited(dataset, numbers)
 
 
 def usage(name: str) -> str:
     """How the loader `name` is called for: `idx:DIR[,maximum=N][,train=N][,test=N]`."""
     loader = LOADERS[name]
     argument = f":{loader.argument}" if loader.argument else ""
-    return name + argument + "".join(f"[,{key}=N]" for key in (*loader.options, *EVERY_LOADER))
+    words = [f"[,{key}={'|'.join(choice.values)}]" for key, choice in loader.choices.items()]
+    own, every = ([f"[,{key}=N]" for key in keys] for keys in (loader.options, EVERY_LOADER))
+    return name + argument + "".join([*own, *words, *every])
 
 
 def _trailing_options(text: str) -> tuple[str, list[str]]:
@@ -93,22 +122,30 @@ def _what_a_path_is(spec: str) -> list[str]:
     return [f"npz:{spec}"] if path.suffix == ".npz" and path.is_file() else []
 
 
-def _options(words: list[str], spec: str, known: Mapping[str, str]) -> dict[str, int]:
-    options: dict[str, int] = {}
+def _options(
+    words: list[str], spec: str, known: Mapping[str, str], choices: Mapping[str, Choice]
+) -> tuple[dict[str, int], dict[str, str]]:
+    """The numbers and the words that were given."""
+    numbers: dict[str, int] = {}
+    chosen: dict[str, str] = {}
     with Faults(DataError) as faults:
         for word in words:
             key, equals, value = word.partition("=")
             if not equals:
                 faults.add(NOWHERE, f"{word!r} in {spec!r} is not of the form key=value")
-            elif key not in known:
-                faults.add(NOWHERE, str(unknown("option", key, known)))
-            elif key in options:
+            elif key not in known and key not in choices:
+                faults.add(NOWHERE, str(unknown("option", key, [*known, *choices])))
+            elif key in numbers or key in chosen:
                 faults.add(NOWHERE, f"{key} is given twice in {spec!r}")
+            elif key in choices:
+                if value not in choices[key].values:
+                    faults.add(NOWHERE, f"{key}={value}: {' or '.join(choices[key].values)} is needed")
+                chosen[key] = value
             elif not re.fullmatch(r"[0-9]+", value) or len(value) > LARGEST_OPTION_DIGITS or int(value) < 1:
                 faults.add(NOWHERE, f"{key}={value}: a whole number of at least 1 is needed")
             else:
-                options[key] = int(value)
-    return options
+                numbers[key] = int(value)
+    return numbers, chosen
 
 
 def _limited(dataset: Dataset, options: Mapping[str, int]) -> Dataset:
@@ -121,5 +158,5 @@ def _limited(dataset: Dataset, options: Mapping[str, int]) -> Dataset:
     )
 
 
-def _first(split: Split, count: int | None) -> Split:
+def _first(split: Samples, count: int | None) -> Samples:
     return split if count is None else split.first(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 from zipfile import BadZipFile, is_zipfile
@@ -28,7 +29,7 @@ SPLIT_SEED = 0
 def read(argument: str, options: Options) -> Dataset:
     """The arrays of one archive. Where only one split is there, `divide` holds out every class's sixth to test on."""
     path = Path(argument).expanduser()
-    arrays = _arrays(path)
+    arrays = list(read_archive(path, _choose).values())
     if len(arrays) == 4:
         train, test = (arrays[0], arrays[1]), (arrays[2], arrays[3])
     else:
@@ -40,18 +41,18 @@ def read(argument: str, options: Options) -> Dataset:
                 f" and labels of the shape {list(labels.shape)}",
             )
         train, test = divide(images, labels, max(1, len(labels) // HELD_OUT_PART), SPLIT_SEED)
-    return assemble(f"npz:{argument}", train, test, options.get("classes"), options.get("maximum"))
+    return assemble(f"npz:{argument}", train, test, options.number("classes"), options.number("maximum"))
 
 
-def _arrays(path: Path) -> list[NDArray[Any]]:
-    """Images and labels, twice or once."""
+def read_archive(path: Path, choose: Callable[[list[str], Place], Iterable[str]]) -> dict[str, NDArray[Any]]:
+    """Those arrays of an archive that `choose` picks among its names, in the order of its choice; raises DataError."""
     place = Place(str(path))
     try:
         with path.open("rb") as file:
             if not is_zipfile(file):
                 raise DataError.at(place, "this is no complete .npz archive", hints=["numpy.savez writes one"])
         with np.load(path, allow_pickle=False) as archive:
-            return [_array(archive, name, place) for name in _choose(list(archive.files), place)]
+            return {name: _array(archive, name, place) for name in choose(list(archive.files), place)}
     except OSError as error:
         raise DataError.at(place, error.strerror or str(error)) from error
     except (BadZipFile, ValueError, RuntimeError) as error:

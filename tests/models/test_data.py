@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from snnc.models.data import LOADERS, Dataset, Split, batches, check_classes, check_shape, load, usage
+from snnc.models.data import LOADERS, Dataset, Samples, Split, batches, check_classes, check_shape, load, usage
 from snnc.models.data.idx import read_file
 from snnc.source import DataError
 
@@ -71,9 +71,15 @@ def dataset(*shape: int, classes: int = 3) -> Dataset:
     return Dataset("mine", split, split, classes)
 
 
+def images_of(samples: Samples) -> NDArray[Any]:
+    """The images of samples in memory, as they are kept."""
+    assert isinstance(samples, Split)
+    return samples.images
+
+
 def assert_same(found: Dataset, arrays: Arrays) -> None:
     for split, part in ((found.train, "train"), (found.test, "test")):
-        np.testing.assert_array_equal(split.images, arrays[f"x_{part}"])
+        np.testing.assert_array_equal(images_of(split), arrays[f"x_{part}"])
         np.testing.assert_array_equal(split.labels, arrays[f"y_{part}"])
         assert split.labels.dtype == np.uint16
 
@@ -155,7 +161,7 @@ def test_digits_are_divided_by_class_and_always_alike() -> None:
     assert (len(found.train), len(found.test), found.classes) == (1437, 360, 10)
     assert found.sample_shape == (8, 8)
     assert np.bincount(found.test.labels).tolist() == [36, 37, 35, 37, 36, 36, 36, 36, 35, 36]
-    np.testing.assert_array_equal(found.test.images, again.test.images)
+    np.testing.assert_array_equal(images_of(found.test), images_of(again.test))
     images, _ = found.train.batch(np.arange(1437))
     assert (images.min(), images.max()) == (0.0, 1.0)
     assert set(np.unique(images * 16)) == set(range(17))
@@ -325,12 +331,12 @@ def test_one_split_gives_every_classs_sixth_to_test_on(tmp_path: Path, names: tu
     images = np.arange(120, dtype=np.uint8)[:, None]
     found = load(write_npz(tmp_path, **{names[0]: images, names[1]: labels}))
     assert np.bincount(found.test.labels).tolist() == [10, 5, 5]
-    held, kept = found.test.images[:, 0], found.train.images[:, 0]
+    held, kept = images_of(found.test)[:, 0], images_of(found.train)[:, 0]
     assert sorted([*held, *kept]) == list(range(120))
     np.testing.assert_array_equal(found.test.labels, labels[held])
     np.testing.assert_array_equal(found.train.labels, labels[kept])
     assert (np.diff(held.astype(int)) > 0).all(), "samples keep their order"
-    np.testing.assert_array_equal(load(f"npz:{tmp_path / 'set.npz'}").test.images[:, 0], held)
+    np.testing.assert_array_equal(images_of(load(f"npz:{tmp_path / 'set.npz'}").test)[:, 0], held)
 
 
 def test_names_that_do_not_fit_are_told(tmp_path: Path) -> None:
@@ -387,7 +393,7 @@ def test_a_flipped_bit_in_an_archive_is_told_or_harmless(
         found = load(f"npz:{tmp_path / 'set.npz'}")
     except DataError:
         return
-    assert sorted(np.concatenate([found.train.images, found.test.images]).ravel()) == list(range(36))
+    assert sorted(np.concatenate([images_of(found.train), images_of(found.test)]).ravel()) == list(range(36))
 
 
 # Values
@@ -508,7 +514,7 @@ def test_values_are_kept_small_and_scaled_by_their_type(
 ) -> None:
     images = np.full((4, 3), stored)
     found = load(write_npz(tmp_path, images=images, labels=np.zeros((4, 1), dtype=np.int32)) + option)
-    assert found.train.images.dtype == kept
+    assert images_of(found.train).dtype == kept
     assert found.train.batch(np.array([0]))[0].max() == largest
 
 
@@ -523,7 +529,7 @@ def test_values_above_the_maximum_are_told(tmp_path: Path) -> None:
 def test_a_data_set_cannot_be_written_to(tmp_path: Path) -> None:
     found = load(write_npz(tmp_path, **small()))
     with pytest.raises(ValueError, match="read-only"):
-        found.train.images[0] = 0
+        images_of(found.train)[0] = 0
 
 
 # Shapes
@@ -548,9 +554,9 @@ def test_harmless_shapes_are_adapted(
 ) -> None:
     before = dataset(*held)
     after = check_shape(before, expected, steps)
-    assert after.sample_shape == after.test.images.shape[1:] == adapted
-    np.testing.assert_array_equal(after.train.images.ravel(), before.train.images.ravel())
-    assert np.shares_memory(after.train.images, before.train.images)
+    assert after.sample_shape == images_of(after.test).shape[1:] == adapted
+    np.testing.assert_array_equal(images_of(after.train).ravel(), images_of(before.train).ravel())
+    assert np.shares_memory(images_of(after.train), images_of(before.train))
 
 
 @pytest.mark.parametrize(

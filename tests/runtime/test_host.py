@@ -64,7 +64,8 @@ def test_training_equals_plain_numpy_bit_for_bit(small: Small) -> None:
     assert list(result.loss) == losses
     assert result.steps == 9 and not result.interrupted
     assert result.test is not None and result.test.samples == 6
-    each = ((samples.test.images - w).astype(np.float64) ** 2).sum(axis=1)
+    images, _ = samples.test.batch(np.arange(6))
+    each = ((images - w).astype(np.float64) ** 2).sum(axis=1)
     assert result.test.accuracy == np.mean(each < 1)
     assert result.test.loss is not None and math.isclose(result.test.loss, each.mean(), rel_tol=1e-6)
     assert result.train_accuracy is not None and 0 <= result.train_accuracy <= 1
@@ -160,6 +161,7 @@ def test_data_that_cannot_be_trained_on_is_named(
     small: Small, spoil: Callable[[NDArray[np.float32]], None], message: str
 ) -> None:
     samples = data()
+    assert isinstance(samples.train, Split)
     spoil(samples.train.images)
     with pytest.raises(DataError, match=message):
         train(Interpreter(small.learner()), samples, SETTINGS)
