@@ -1,4 +1,6 @@
-"""Real data to train on: `load("digits")`, `load("idx:DIR")`, `load("npz:FILE")`. One file a loader."""
+"""Real data to train on: `load("digits")`, `load("idx:DIR")`, `load("npz:FILE")`, `load("events:PATH,steps=4")`.
+
+One file a loader."""
 
 from ._dataset import Dataset, Port, Samples, Split, batches, check_classes, check_shape
 from .loader import LOADERS, Loader, load, usage
