@@ -27,8 +27,7 @@ NEURON: dict[str, Any] = {
     "compare": "ge",
     "detach_reset": False,
     "initial": 0.0,
-    "surrogate": "triangle",
-    "alpha": 0.0,
+    "surrogate": ("triangle", ("alpha", 1.0)),
 }
 """What the peers are written for, beside any decay and threshold."""
 

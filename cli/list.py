@@ -1,4 +1,4 @@
-"""List targets, models, rules, ops, data ..."""
+"""List targets, models, rules, ops, surrogates, data ..."""
 
 from __future__ import annotations
 
@@ -57,9 +57,19 @@ def _ops() -> Rows:
 
 def _setting(field: SettingField) -> str:
     """A setting as one writes it, with its default or what it may be."""
+    from ..compiler.ir.values import text_of_setting
+
     if field.choices:
         return f"{field.name}={'|'.join((str(field.default), *(c for c in field.choices if c != field.default)))}"
-    return field.name if field.required else f"{field.name}={field.default}"
+    return field.name if field.default is None else f"{field.name}={text_of_setting(field.default)}"
+
+
+def _surrogates() -> Rows:
+    from ..compiler.ops.surrogates import CUSTOM, CUSTOM_MEANING, SURROGATES
+
+    for entry in SURROGATES.values():
+        yield str(entry), f"{entry.formula}  [{entry.source}]"
+    yield f'{CUSTOM}(phi="...")', CUSTOM_MEANING
 
 
 def _instructions() -> Rows:
@@ -82,6 +92,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "rules": _rules,
     "dataflows": _dataflows,
     "ops": _ops,
+    "surrogates": _surrogates,
     "instructions": _instructions,
     "data": _data,
 }

@@ -358,6 +358,13 @@ class _Elaborator:
                     return Word(value.text, scope.unknown(value))
                 case binding:
                     return binding
-        if isinstance(value, Call) and (value.name in self.blocks or value.name in self.operators.layers):
+        if isinstance(value, Call) and self._makes_a_value(value):
             return Made(self.value(value, scope, target), handed=True)
         return Given(values.setting_of(value, scope.settings(value)))
+
+    def _makes_a_value(self, call: Call) -> bool:
+        """Whether *call* is a block or a layer with operands, and no setting that is called alike: ``tanh(k=2)``."""
+        if call.name in self.blocks or call.name not in self.operators.layers:
+            return call.name in self.blocks
+        operands = self.operators.ops[call.name].operands
+        return any(argument.name is None or argument.name in operands for argument in call.arguments)

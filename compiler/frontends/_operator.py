@@ -80,12 +80,12 @@ class Operators:
 
     def _arguments(
         self, call: Call, kind: type[Op], scope: Scope, target: str
-    ) -> tuple[list[Operand], dict[str, Operand], dict[str, tuple[Setting, Place]]]:
+    ) -> tuple[list[Operand], dict[str, Operand], dict[str, tuple[Setting, Argument]]]:
         """Positional values, values by name, and settings; every fault is told before `Silent` ends it."""
         slots, fields = (*kind.operands, *kind.parameters), kind.settings()
         positional: list[Operand] = []
         named: dict[str, Operand] = {}
-        settings: dict[str, tuple[Setting, Place]] = {}
+        settings: dict[str, tuple[Setting, Argument]] = {}
         seen: set[str] = set()
         wrong = mistyped = False
         for argument in call.arguments:
@@ -105,13 +105,13 @@ class Operators:
                     named[name] = Operand(self._operand(argument, scope, target), place)
                 elif name in fields:
                     given = values.setting_of(argument.value, scope.settings(argument.value))
-                    settings[name] = (fields[name].check(given, call.name), argument.place)
+                    settings[name] = (fields[name].check(given, call.name), argument)
                 else:
                     mistyped = True
                     raise Wrong(argument.place, str(unknown(f"setting of {call.name}", name, [*fields, *slots])))
             except SettingFault as fault:
                 wrong = True
-                self.tell(Wrong(place, fault.message))
+                self.tell(Wrong(_part(argument.value, fault), fault.message))
             except Wrong as fault:
                 wrong = True
                 self.tell(fault)
@@ -140,11 +140,11 @@ class Operators:
         nested = argument.value.name if isinstance(argument.value, Call) else ""
         return self.value(argument.value, scope, f"{target}.{argument.name or nested}")
 
-    def _make(self, call: Call, kind: type[Op], settings: dict[str, tuple[Setting, Place]]) -> Op:
+    def _make(self, call: Call, kind: type[Op], settings: dict[str, tuple[Setting, Argument]]) -> Op:
         try:
             return kind.make({name: value for name, (value, _) in settings.items()})
         except SettingFault as fault:
-            place = settings[fault.name][1] if fault.name in settings else call.place
+            place = settings[fault.name][1].place if fault.name in settings else call.place
             raise Wrong(place, fault.message) from None
 
     def _type(self, operand: Operand) -> Type:
@@ -260,6 +260,17 @@ class Operators:
                     _initialiser(draft.settings["init"], draft.types[0], draft.place)
                 except Wrong as fault:
                     self.tell(fault)
+
+
+def _part(value: syntax.Value, fault: SettingFault) -> Place:
+    """The place in *value* that *fault* speaks of: a parameter of the call, a character of a quoted one, or all."""
+    arguments = value.arguments if isinstance(value, Call) else ()
+    for argument in reversed(arguments):
+        if argument.name == fault.part:
+            if fault.offset is not None and isinstance(argument.value, syntax.Literal):
+                return argument.value.inside(fault.offset)
+            return argument.place
+    return value.place
 
 
 def _initialiser(init: Setting, type: Type | None, place: Place) -> None:

@@ -152,7 +152,7 @@ class _Builder(Transformer[Token, syntax.File]):
     def string(self, items: Children) -> Value:
         place = self.place(items[0])
         try:
-            return syntax.Literal(json.loads(items[0], strict=False), place)
+            return syntax.Literal(json.loads(items[0], strict=False), place, str(items[0]))
         except json.JSONDecodeError:
             raise Wrong(place, "a string knows the escapes of JSON only, such as \\n and \\u0041") from None
 

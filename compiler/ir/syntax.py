@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ...source import NOWHERE, Place
+
+_CHARACTER = re.compile(r"\\u[0-9A-Fa-f]{4}|\\.|.", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,16 @@ class Name:
 
 @dataclass(frozen=True)
 class Literal:
-    """A number or a quoted string."""
+    """A number or a quoted string; *written* is the string with its quotes and escapes."""
 
     value: int | float | str
     place: Place = field(default=NOWHERE, compare=False)
+    written: str = field(default="", compare=False)
+
+    def inside(self, offset: int) -> Place:
+        """Where character *offset* of the string is written: an escape is longer than what it stands for."""
+        pieces = _CHARACTER.findall(self.written[1:-1])[:offset]
+        return replace(self.place, column=self.place.column + 1 + sum(map(len, pieces)))
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ...catalog import UnknownName
 from ..ir.expression import Expression, edge, read, state, where
 from ..ir.statement import State, Statement
 from ..ir.types import Type
-from .op import Adjoint, Op, SettingFault
+from .op import Adjoint, Op
 from .site import WORKING, Site
-from .surrogates import SURROGATES, surrogate
+from .surrogates import TRIANGLE, SurrogateCall, derivative
 
 
 class Neuron(Op):
@@ -44,8 +43,11 @@ class Neuron(Op):
         return charged + constant if constant else charged
 
     @abstractmethod
-    def membrane_gradient(self, carried: Expression | None) -> Expression:
-        """dL/dh from ``error`` (and what else `adjoints` reads) and dL/dv, None where that path is cut."""
+    def membrane_gradient(self, at: Site, carried: Expression | None) -> Expression:
+        """dL/dh from ``error`` (and what else `adjoints` reads) and dL/dv, None where that path is cut.
+
+        Random numbers, if any, are those of the logical elements of an operand.
+        """
 
     def adjoint(self, at: Site) -> tuple[Statement, ...]:
         """``delta = rho * gh``; the carry ``gv = kappa * gh`` goes to the step before."""
@@ -56,7 +58,7 @@ class Neuron(Op):
         return self._adjoint(at, None)
 
     def _adjoint(self, at: Site, carried: Expression | None) -> tuple[Statement, ...]:
-        gh = self.membrane_gradient(carried)
+        gh = self.membrane_gradient(at, carried)
         delta = _times(self.gain, gh)
         states: tuple[State, ...] = ()
         if carried is not None:
@@ -67,7 +69,9 @@ class Neuron(Op):
             states += (State("sum", "f32", 0.0, delta),)
         (adjoint,) = self.adjoints
         reads = dict(zip(adjoint.reads, at.node.operands, strict=True))
-        return at.elementwise(reads, [(at.result(), delta, last)], states)
+        drawn = {part.name for part in delta.walk() if part.op == "uniform"}
+        keys = {name: at.key(at.type(name)) for name in drawn}
+        return at.elementwise(reads, [(at.result(), delta, last)], states, keys)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +81,8 @@ class LIF(Neuron):
     ``h`` is rounded once; spike, reset and surrogate come from the rounded h.  ``v = h - threshold * s`` (soft) or
     ``v_reset`` where it fired (hard).  *rest* is what the membrane leaks to (eta = (1 - decay) * rest; SpikingJelly
     leaks to its v_reset).  *detach_reset* is False by default, the true gradient of what is computed and the default
-    of SpikingJelly, SLTT's BPTT baseline and STBP; snnTorch and MS-ResNet detach.  *alpha* is
-    the surrogate's parameter, 0 for its default.
+    of SpikingJelly, SLTT's BPTT baseline and STBP; snnTorch and MS-ResNet detach.  Random numbers of a
+    *surrogate* belong to the element, sample and step of h.
     """
 
     name: ClassVar = "lif"
@@ -94,16 +98,10 @@ class LIF(Neuron):
     compare: Literal["ge", "gt"] = "ge"
     detach_reset: bool = False
     initial: float = 0.0
-    surrogate: str = "triangle"
-    alpha: float = 0.0
+    surrogate: SurrogateCall = TRIANGLE
 
     def __post_init__(self) -> None:
         self.require(0 <= self.decay <= 1, "decay", "between 0 and 1")
-        self.require(self.alpha >= 0, "alpha", "positive, or 0 for the default")
-        try:
-            surrogate(self.surrogate)
-        except UnknownName as error:
-            raise SettingFault(str(error), "surrogate") from error
 
     def result_types(self, *operands: Type) -> tuple[Type, ...]:
         """Spikes and membrane, with the axes of the input, in every step."""
@@ -118,10 +116,10 @@ class LIF(Neuron):
         states = (State("v", WORKING, self.initial, v),)
         return at.elementwise({"x": at.operand(0)}, [(at.result(0), s), (at.result(1), h)], states)
 
-    def membrane_gradient(self, carried: Expression | None) -> Expression:
+    def membrane_gradient(self, at: Site, carried: Expression | None) -> Expression:
         """algorithms.md 1.2."""
         h = read("h")
-        phi = SURROGATES[self.surrogate](h - self.threshold, self.alpha)
+        phi = derivative(self.surrogate, h - self.threshold, at.operand(1))
         gh = read("error") * phi
         if carried is None:
             return gh
@@ -160,7 +158,7 @@ class LI(Neuron):
         v = edge(self.charge(at.value("x", 0)), WORKING)
         return at.elementwise({"x": at.operand(0)}, [(at.result(), v)], (State("v", WORKING, self.initial, v),))
 
-    def membrane_gradient(self, carried: Expression | None) -> Expression:
+    def membrane_gradient(self, at: Site, carried: Expression | None) -> Expression:
         """``gh = error + gv``."""
         return read("error") if carried is None else read("error") + carried
 

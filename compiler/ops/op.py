@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal, Self, TypeAlias, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 from ...catalog import ClassCatalog, unknown
 from ..ir.graph import Node, Setting, Settings, Sweep
@@ -52,22 +52,31 @@ class ShapeFault(ValueError):
 
 
 class SettingFault(ValueError):
-    """A setting that an operator cannot take; *name* is the setting's."""
+    """A setting that an operator cannot take; *name* is the setting's.
 
-    def __init__(self, message: str, name: str) -> None:
+    Where the setting is a call, *part* is the parameter at fault, and *offset* the character of it if it is a text.
+    """
+
+    def __init__(self, message: str, name: str, part: str = "", offset: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.name = name
+        self.part = part
+        self.offset = offset
 
 
 @dataclass(frozen=True)
 class SettingField:
-    """One setting: *kind* is bool, int, float, str or pair; *choices* are the words that a str may be."""
+    """One setting: *kind* is bool, int, float, str, pair or call; *choices* are the words that a str may be.
+
+    *complete* gives a call with all of its parameters, or raises SettingFault.
+    """
 
     name: str
     kind: str
     default: Setting | None
     choices: tuple[str, ...] = ()
+    complete: Callable[[Setting], Setting] | None = None
 
     @property
     def required(self) -> bool:
@@ -93,6 +102,11 @@ class SettingField:
             case "pair" if isinstance(value, tuple) and len(value) == 2:
                 if all(isinstance(part, int) and not isinstance(part, bool) for part in value):
                     return value
+            case "call" if self.complete is not None:
+                try:
+                    return self.complete(value)
+                except SettingFault as fault:
+                    raise SettingFault(fault.message, self.name, fault.part, fault.offset) from None
             case _:
                 pass
         words = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a word"}
@@ -172,6 +186,9 @@ class Op:
         for field in dataclasses.fields(cast(Any, cls)):
             default = None if field.default is dataclasses.MISSING else cast(Setting, field.default)
             hint = hints[field.name]
+            if get_origin(hint) is Annotated:
+                found[field.name] = SettingField(field.name, "call", default, complete=hint.__metadata__[0])
+                continue
             choices = cast(tuple[str, ...], get_args(hint)) if get_origin(hint) is Literal else ()
             kind = "str" if choices else "pair" if hint == Pair else cast(type, hint).__name__
             assert kind in ("bool", "int", "float", "str", "pair"), f"{cls.name}.{field.name}: {kind}"
@@ -305,8 +322,8 @@ def lower(
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    """The types of a class' fields, which are read once."""
-    return get_type_hints(kind)
+    """The types of a class' fields, which are read once; that of a call is annotated with what completes it."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def _shown(value: Setting) -> str:

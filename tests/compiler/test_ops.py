@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from random import Random
 
 import pytest
 
-from snnc.compiler.ir.expression import Expression, read
+from snnc.compiler.ir.expression import Expression
 from snnc.compiler.ir.graph import Node, Setting, Sweep
 from snnc.compiler.ir.statement import Contraction, Elementwise
 from snnc.compiler.ir.types import Type
@@ -16,7 +16,6 @@ from snnc.compiler.ops.initialisers import INITIALISERS
 from snnc.compiler.ops.losses import LOSSES
 from snnc.compiler.ops.op import OPS, SettingFault, ShapeFault, alias_of, called, lower
 from snnc.compiler.ops.optimizers import OPTIMIZERS
-from snnc.compiler.ops.surrogates import SURROGATES
 
 LAYERS = [name for name, op in OPS.items() if op.family == "layer"]
 IMAGE = Type.of("f16", 4, 7, 6, batched=True)
@@ -107,25 +106,6 @@ def number(expression: Expression, leaves: Mapping[str, float]) -> float:
             return args[1] if args[0] else args[2]
         case op:
             raise AssertionError(op)
-
-
-# The integral of each derivative from -x to x, from its primitive; alpha = 2 everywhere.
-PRIMITIVES: dict[str, Callable[[float], float]] = {
-    "rect": lambda x: 2 * min(2 * x, 0.5),
-    "triangle": lambda x: 1.0 if x >= 0.5 else 4 * x - 4 * x * x,
-    "sigmoid": lambda x: math.tanh(x),
-    "atan": lambda x: 2 * math.atan(math.pi * x) / math.pi,
-    "fast_sigmoid": lambda x: 2 * x / (1 + 2 * x),
-}
-
-
-@pytest.mark.parametrize("name", list(SURROGATES))
-@pytest.mark.parametrize("x", [0.1, 0.4, 2.0])
-def test_a_surrogate_is_the_derivative_of_its_smooth_step(name: str, x: float) -> None:
-    derivative = SURROGATES[name](read("x"), 2.0)
-    cells = 4000
-    middle = (number(derivative, {"x": -x + 2 * x * (k + 0.5) / cells}) for k in range(cells))
-    assert abs(sum(middle) * 2 * x / cells - PRIMITIVES[name](x)) < 2e-3
 
 
 @pytest.mark.parametrize("reset", ["hard", "soft"])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pairwise import everything, pairwise
 
 from snnc.compiler.evaluate import Accumulators, Numerics, Oracle, first_difference
+from snnc.compiler.ops.surrogates import SURROGATES as TABLE
 from snnc.compiler.passes.build_schedule import aliases_of
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.isa.program import Program
@@ -109,7 +110,13 @@ MACHINES = {
 }
 """Targets and cores; `quad_f32` is `quad` with rounding accumulators."""
 
-SURROGATES = ("triangle", "atan", "rect", "sigmoid", "fast_sigmoid")
+NEEDED = {"heavi_erfc": "heavi_erfc(k=0.8)", "tanh": "tanh(k=1.5)", "circ": "circ(alpha=0.6)"}
+SURROGATES = (
+    *(NEEDED.get(name, name) for name in TABLE),
+    'custom(phi="y = tanh(slope * x); slope * (1 - y^2) + uniform() / 8", slope=1.75)',
+)
+"""All of them, those without defaults with the parameters that they need."""
+
 TRAINING = (
     "loss = cross_entropy; optimizer = adam(lr=1e-2)",
     "loss = mse_rate; optimizer = sgd(lr=0.1, momentum=0.9, weight_decay=1e-3); coding = poisson",
@@ -165,14 +172,14 @@ class Case:
     machine: str
     dataflow: str = "auto"
     reset: str = "hard"
-    surrogate: str = SURROGATES[0]
+    surrogate: str = "triangle"
     training: str = TRAINING[0]
     batch: int = BATCH
     steps: int | None = None
     pins: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.network}-{self.machine}-{self.dataflow}-{self.reset}-{self.surrogate}"
+        return f"{self.network}-{self.machine}-{self.dataflow}-{self.reset}-{self.surrogate.partition('(')[0]}"
 
     def compilation(self) -> Compilation:
         """Not yet made."""

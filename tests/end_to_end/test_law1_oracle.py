@@ -15,6 +15,7 @@ from pairwise import everything, pairwise
 from snnc.compiler.ir.expression import Expression, read
 from snnc.compiler.ops.neuron import LIF
 from snnc.compiler.ops.op import OPS
+from snnc.compiler.ops.site import Site
 
 
 def test_the_program_is_the_oracle(outcome: Outcome) -> None:
@@ -60,8 +61,8 @@ def test_a_swapped_adjoint_term_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
     case = Case("digits", "quad1")
     right = LIF.membrane_gradient
 
-    def wrong(self: LIF, carried: Expression | None) -> Expression:
-        return right(self, None if carried is None else read("error"))
+    def wrong(self: LIF, at: Site, carried: Expression | None) -> Expression:
+        return right(self, at, None if carried is None else read("error"))
 
     with monkeypatch.context() as patched:
         patched.setattr(LIF, "membrane_gradient", wrong)

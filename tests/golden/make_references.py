@@ -24,6 +24,14 @@ Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Surrogate:
+    """``name(settings)``."""
+
+    name: str
+    settings: Settings = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
 class Layer:
     """``name = op(inputs, settings)``; *shapes* are those of its parameters, as PyTorch has them."""
 
@@ -84,6 +92,8 @@ def _call(op: str, inputs: tuple[str, ...], settings: Settings) -> str:
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Surrogate):
+        return _call(value.name, (), value.settings) if value.settings else value.name
     if isinstance(value, tuple):
         return f"[{', '.join(map(_word, value))}]"  # type: ignore[arg-type]
     return str(value)
@@ -208,7 +218,7 @@ def _lif(name: str, x: Any, s: Settings, carried: dict[str, Any]) -> Any:
     decay, threshold = s.get("decay", 0.5), s.get("threshold", 1.0)
     v = carried.get(name, torch.full_like(x, s.get("initial", 0.0)))
     h = decay * v + (1 - decay if s.get("decay_input") else 1) * x + (1 - decay) * s.get("rest", 0.0)
-    spike = _spike(h - threshold, s.get("compare", "ge"), s.get("surrogate", "triangle"), s.get("alpha", 0.0))
+    spike = _spike(h - threshold, s.get("compare", "ge"), s.get("surrogate", Surrogate("triangle")))
     fired = spike.detach() if s.get("detach_reset") else spike
     if s.get("reset", "hard") == "soft":
         carried[name] = h - threshold * fired
@@ -217,11 +227,13 @@ def _lif(name: str, x: Any, s: Settings, carried: dict[str, Any]) -> Any:
     return spike
 
 
-def _spike(x: Any, compare: str, surrogate: str, alpha: float) -> Any:
+def _spike(x: Any, compare: str, surrogate: Surrogate) -> Any:
     """A step whose derivative is replaced."""
     torch = _torch()
 
-    default, phi = _PHI[surrogate]
+    defaults, phi = PHI[surrogate.name]
+    given = [value for value in surrogate.settings.values() if not isinstance(value, str)]
+    first, second, *_ = (*(given or defaults), 0.0, 0.0)
 
     class Spike(torch.autograd.Function):
         @staticmethod
@@ -232,27 +244,94 @@ def _spike(x: Any, compare: str, surrogate: str, alpha: float) -> Any:
         @staticmethod
         def backward(ctx: Any, *errors: Any) -> Any:
             (x,) = ctx.saved_tensors
-            return errors[0] * phi(x, alpha or default)
+            return errors[0] * phi(x, first, second)
 
     return Spike.apply(x)
 
 
-def _rect(x: Any, a: float) -> Any:
-    return a * (x.abs() < 0.5 / a).to(x.dtype)
+def _chosen(condition: Any, yes: Any, no: Any) -> Any:
+    """*yes* where the condition holds, else *no*, each a number or a tensor."""
+    torch = _torch()
+    chosen = (torch.as_tensor(value, dtype=torch.float64) for value in (yes, no))
+    return torch.where(condition, *chosen)
 
 
-def _sigmoid(x: Any, a: float) -> Any:
+def _bell(x: Any, a: float) -> Any:
     y = (a * x).sigmoid()
     return a * y * (1 - y)
 
 
-_PHI: dict[str, tuple[float, Callable[[Any, float], Any]]] = {
-    "rect": (1.0, _rect),
-    "triangle": (1.0, lambda x, a: (a - a * a * x.abs()).clamp(min=0)),
-    "sigmoid": (4.0, _sigmoid),
-    "atan": (2.0, lambda x, a: a / 2 / (1 + (math.pi / 2 * a * x) ** 2)),
-    "fast_sigmoid": (25.0, lambda x, a: 1 / (a * x.abs() + 1) ** 2),
+def _square_wave(x: Any, n: float, period: float) -> Any:
+    total = (2 * math.pi / period * x).cos()
+    for i in range(2, int(n)):
+        total = total + (2 * math.pi * (2 * i - 1) / period * x).cos()
+    return 4 / period * total
+
+
+def _gauss(x: Any, k: float) -> Any:
+    return (-((k * x) ** 2)).exp() / math.sqrt(math.pi)
+
+
+PHI: dict[str, tuple[tuple[float, ...], Callable[[Any, float, float], Any]]] = {
+    "rect": ((1.0,), lambda x, a, _: a * (x.abs() < 0.5 / a).to(x.dtype)),
+    "rect_of_height_1": ((0.5,), lambda x, w, _: (x.abs() < w).to(x.dtype)),
+    "triangle": ((1.0,), lambda x, a, _: (a - a * a * x.abs()).clamp(min=0)),
+    "norse_triangle": ((0.3,), lambda x, a, _: a * (1 - x.abs()).clamp(min=0)),
+    "snntorch_triangular": ((1.0,), lambda x, threshold, _: _chosen(x < 0, threshold, -threshold)),
+    "sigmoid": ((4.0,), lambda x, a, _: _bell(x, a)),
+    "atan": ((2.0,), lambda x, a, _: a / 2 / (1 + (math.pi / 2 * a * x) ** 2)),
+    "fast_sigmoid": ((25.0,), lambda x, k, _: 1 / (k * x.abs() + 1) ** 2),
+    "sparse_fast_sigmoid": ((25.0, 1.0), lambda x, k, bound: (x > bound).to(x.dtype) / (k * x.abs() + 1) ** 2),
+    "super_spike": ((1.0,), lambda x, a, _: a * (x.abs() + 1) ** -2),
+    "soft_sign": ((2.0,), lambda x, a, _: 1 / (2 * a * (1 / a + x.abs()) ** 2)),
+    "erf": ((2.0,), lambda x, a, _: a * _gauss(x, a)),
+    "heavi_erfc": ((), lambda x, k, _: 2 * _gauss(x, k)),
+    "tanh": ((), lambda x, k, _: 1 / (k * x).cosh() ** 2),
+    "circ": ((), lambda x, a, _: a**3 * (a**2 + x**2) ** -1.5),
+    "piecewise_exp": ((1.0,), lambda x, a, _: a / 2 * (-a * x.abs()).exp()),
+    "nonzero_sign_log_abs": ((1.0,), lambda x, a, _: a / (1 + a * x.abs())),
+    "piecewise_leaky_relu": ((1.0, 0.01), lambda x, w, c: _chosen(x.abs() < w, 0.5 / w, c)),
+    "q_pseudo_spike": ((2.0,), lambda x, a, _: (1 + 2 * x.abs() / (a - 1)) ** -a),
+    "leaky_k_relu": ((0.0, 1.0), lambda x, leak, k: _chosen(x < 0, leak, k)),
+    "log_tailed_relu": ((0.0,), lambda x, a, _: _chosen(x <= 0, a, 1 / x.clamp(min=1))),
+    "fake_numerical_gradient": ((0.3,), lambda x, a, _: (1 / x.abs()).clamp(max=a)),
+    "s2nn": ((4.0, 1.0), lambda x, a, b: _chosen(x < 0, _bell(x, a), b / (x.abs() + 1))),
+    "squarewave_fourier": ((2, 8.0), _square_wave),
+    "straight_through": ((), lambda x, _, __: 0 * x + 1),
+    "spike_rate_escape": ((1.0, 25.0), lambda x, b, k: k / (b * (x - 1).abs()).exp()),
+    "custom": ((), lambda x, slope, _: slope * (1 - (slope * x).tanh() ** 2)),
 }
+"""Defaults and derivative of every surrogate without random numbers, and of a ``custom`` one."""
+
+PARAMETERS: dict[str, Settings] = {
+    "rect": {"alpha": 0.5},
+    "rect_of_height_1": {"w": 0.8},
+    "triangle": {"alpha": 0.7},
+    "norse_triangle": {"alpha": 0.6},
+    "snntorch_triangular": {"threshold": 0.75},
+    "sigmoid": {"alpha": 3.0},
+    "atan": {"alpha": 1.5},
+    "fast_sigmoid": {"k": 10.0},
+    "sparse_fast_sigmoid": {"k": 2.0, "bound": -0.5},
+    "super_spike": {"alpha": 1.5},
+    "soft_sign": {"alpha": 3.0},
+    "erf": {"alpha": 1.25},
+    "heavi_erfc": {"k": 0.8},
+    "tanh": {"k": 1.5},
+    "circ": {"alpha": 0.6},
+    "piecewise_exp": {"alpha": 1.5},
+    "nonzero_sign_log_abs": {"alpha": 2.5},
+    "piecewise_leaky_relu": {"w": 0.6, "c": 0.05},
+    "q_pseudo_spike": {"alpha": 2.5},
+    "leaky_k_relu": {"leak": 0.1, "k": 0.9},
+    "log_tailed_relu": {"alpha": 0.05},
+    "fake_numerical_gradient": {"alpha": 1.2},
+    "s2nn": {"alpha": 3.0, "beta": 0.7},
+    "squarewave_fourier": {"n": 4, "period": 6.0},
+    "spike_rate_escape": {"beta": 0.5, "k": 3.0},
+    "custom": {"phi": '"y = tanh(slope * x); slope * (1 - y^2)"', "slope": 1.75},
+}
+"""Other parameters than the defaults."""
 
 
 def _losses(case: Case, outputs: Any, given: Numbers) -> Any:
@@ -319,9 +398,11 @@ def cases() -> dict[str, Case]:
     for reset in ("soft", "hard"):
         for detach in (False, True):
             found[f"{reset} reset, detach {detach}"] = dense({"reset": reset, "detach_reset": detach})
-    for name, alpha in (("rect", 0.5), ("triangle", 0.7), ("sigmoid", 3.0), ("atan", 1.5), ("fast_sigmoid", 10.0)):
-        found[f"surrogate {name}"] = dense({"surrogate": name})
-        found[f"surrogate {name}, alpha"] = dense({"surrogate": name, "alpha": alpha, "reset": "soft"})
+    for name in ("rect", "triangle", "sigmoid", "atan", "fast_sigmoid"):
+        found[f"surrogate {name}"] = dense({"surrogate": Surrogate(name)})
+    for name in PHI:
+        surrogate = Surrogate(name, PARAMETERS.get(name, {}))
+        found[f"surrogate {_word(surrogate)}"] = dense({"surrogate": surrogate, "reset": "soft"})
     found |= {
         "decayed input": dense({"decay": 0.25, "decay_input": True, "threshold": 0.4}),
         "undecayed": dense({"decay": 1.0, "reset": "soft", "threshold": 0.8}),
