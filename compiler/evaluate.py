@@ -6,7 +6,7 @@ what it computes, bit for bit (law 1), and its mathematical mode must equal auto
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..catalog import unknown
 from ..source import NOWHERE, Place
+from .ir.cycles import clusters
 from .ir.graph import Node, Procedure, Training
 from .ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from .ir.types import Type
@@ -21,8 +22,10 @@ from .ops.op import alias_of, lower
 from .oracle import contraction, elementwise, moments, window
 from .oracle.layout import Array, Loops, from_memory, lead_of, place, to_memory
 from .oracle.numbers import Accumulators, Numerics, same_bits
+from .oracle.stepping import in_step
 
 Values = Mapping[str, Array]
+Cluster = list[tuple[Node, tuple[Statement, ...]]]
 
 __all__ = ["Accumulators", "Difference", "Numerics", "Oracle", "Record", "evaluate_statements", "first_difference"]
 
@@ -73,7 +76,7 @@ class Oracle:
             name: self.numerics.empty(self._lead(type) + type.memory, type.format) for name, type in self._types.items()
         }
         self._order: list[tuple[str, Place]] = []
-        self._lowered: dict[str, list[tuple[Node, tuple[Statement, ...]]]] = {}
+        self._lowered: dict[str, list[Cluster]] = {}
 
     def write(self, name: str, logical: ArrayLike) -> None:
         """Give a variable its value, rounded to its format; ValueError for another shape, UnknownName for no such."""
@@ -110,26 +113,32 @@ class Oracle:
         if procedure not in self._lowered:
             self._lowered[procedure] = list(self._statements(entry))
         extents = self.training.steps, self.training.batch
-        for node, statements in self._lowered[procedure]:
+        for cluster in self._lowered[procedure]:
+            node, statements = cluster[0]
             alias = alias_of(node)
-            if alias is None:
+            if len(cluster) > 1:
+                self._values |= evaluate_cycle(cluster, self._values, self._types, self.numerics, given, extents)
+            elif alias is None:
                 made = evaluate_statements(statements, self._values, self._types, self.numerics, given, extents)
                 self._values.update(made)
             else:
                 result, type = node.results[0], node.types[0]
                 self._values[result] = self._values[node.operands[alias]].reshape(self._lead(type) + type.memory)
-            self._order += [(name, node.place) for name in node.results if name]
+            self._order += [(name, node.place) for node, _ in cluster for name in node.results if name]
 
     def _lead(self, type: Type) -> tuple[int, ...]:
         """Extents of ``[t][n]``."""
         return lead_of(type, self.training.steps, self.training.batch)
 
-    def _statements(self, entry: Procedure) -> Iterator[tuple[Node, tuple[Statement, ...]]]:
-        """Each node of an entry with its statements, in order."""
+    def _statements(self, entry: Procedure) -> Iterator[Cluster]:
+        """Each node of an entry with its statements, in order; those of a cycle together."""
         types = self.training.values(entry)
         for region in entry.regions:
-            for node in region.nodes:
-                yield node, lower(node, types, self.training.steps, self.training.batch, region.sweep)
+            for cluster in clusters(region.nodes):
+                yield [
+                    (node, lower(node, types, self.training.steps, self.training.batch, region.sweep))
+                    for node in cluster
+                ]
 
     def _arguments(self, given: Mapping[str, float]) -> dict[str, float]:
         """The host's scalars as the machine has them."""
@@ -158,34 +167,101 @@ def evaluate_statements(
 
     *extents* are those of ``t`` and ``n``.  ValueError where a target is not written as a whole.
     """
-    made: dict[str, Array] = {}
-    written: dict[str, NDArray[np.bool_]] = {}
-    known = dict(values)
+    making = _Making(types, numerics, arguments, extents, dict(values))
     for statement in statements:
+        making.allocate(statement)
+        making.compute(statement)
+        making.show(statement)
+    return making.finished()
+
+
+def evaluate_cycle(
+    nodes: Sequence[tuple[Node, tuple[Statement, ...]]],
+    values: Values,
+    types: Mapping[str, Type],
+    numerics: Numerics,
+    arguments: Mapping[str, float],
+    extents: tuple[int, int],
+) -> dict[str, Array]:
+    """What nodes make that wait for one another: all of them in one step of time, then all in the next."""
+    making = _Making(types, numerics, arguments, extents, dict(values))
+    states: dict[int, dict[str, Array]] = {}
+    aliases: dict[str, Array] = {}
+    for node, statements in nodes:
+        for statement in statements:
+            making.allocate(statement)
+            making.show(statement)
+            if isinstance(statement, Elementwise):
+                states[id(statement)] = elementwise.begin(statement, numerics)
+        if (operand := alias_of(node)) is not None:
+            shape = lead_of(node.types[0], *extents) + node.types[0].memory
+            aliases[node.results[0]] = making.known[node.operands[operand]].reshape(shape)
+            making.known.update(aliases)
+    for step in range(extents[0]):
+        for _, statements in nodes:
+            for statement in statements:
+                if isinstance(statement, Elementwise):
+                    states[id(statement)] = making.advance(statement, step, states[id(statement)])
+                else:
+                    making.compute(in_step(statement, step))
+    return making.finished() | aliases
+
+
+@dataclass
+class _Making:
+    """Values under construction: *known* is what may be read; what is made must be written as a whole."""
+
+    types: Mapping[str, Type]
+    numerics: Numerics
+    arguments: Mapping[str, float]
+    extents: tuple[int, int]
+    known: dict[str, Array]
+    made: dict[str, Array] = field(default_factory=dict[str, Array])
+    written: dict[str, NDArray[np.bool_]] = field(default_factory=dict[str, NDArray[np.bool_]])
+
+    def allocate(self, statement: Statement) -> None:
+        """Room for what the statement makes, and a note of what of it that is."""
         for access, loops in _targets(statement):
-            if access.value not in made:
-                type = types[access.value]
-                shape = lead_of(type, *extents) + type.memory
-                made[access.value] = numerics.empty(shape, type.format)
-                written[access.value] = np.zeros(shape, np.bool_)
-            place(written[access.value], access, loops)[...] = True
+            if access.value not in self.made:
+                type = self.types[access.value]
+                shape = lead_of(type, *self.extents) + type.memory
+                self.made[access.value] = self.numerics.empty(shape, type.format)
+                self.written[access.value] = np.zeros(shape, np.bool_)
+            place(self.written[access.value], access, loops)[...] = True
+
+    def show(self, statement: Statement) -> None:
+        """Let others read what the statement makes."""
+        self.known.update({access.value: self.made[access.value] for access, _ in _targets(statement)})
+
+    def compute(self, statement: Statement) -> None:
+        """Fill the room."""
         match statement:
             case Contraction():
                 for piece in contraction.pieces(statement):
-                    result = contraction.contract(piece, known, types, numerics)
-                    place(made[piece.target.value], piece.target, contraction.kept_loops(piece))[...] = result
+                    result = contraction.contract(piece, self.known, self.types, self.numerics)
+                    kept = contraction.kept_loops(piece)
+                    place(self.made[piece.target.value], piece.target, kept)[...] = result
             case Elementwise():
-                elementwise.run(statement, known, made, types, numerics, arguments)
+                elementwise.run(statement, self.known, self.made, self.types, self.numerics, self.arguments)
             case Window():
-                window.run(statement, known, made, types, numerics)
+                window.run(statement, self.known, self.made, self.types, self.numerics)
             case Moments():
-                valid = int(arguments[statement.argument]) if statement.argument else None
-                moments.run(statement, known, made, numerics, valid)
-        known.update({access.value: made[access.value] for access, _ in _targets(statement)})
-    for name, there in written.items():
-        if not there.all():
-            raise ValueError(f"{name}: element {tuple(np.argwhere(~there)[0].tolist())} in memory is never written")
-    return made
+                valid = int(self.arguments[statement.argument]) if statement.argument else None
+                moments.run(statement, self.known, self.made, self.numerics, valid)
+
+    def advance(self, statement: Elementwise, step: int, states: Mapping[str, Array]) -> dict[str, Array]:
+        """Fill the part of one step, and give the states after it."""
+        return elementwise.advance(
+            statement, step, states, self.known, self.made, self.types, self.numerics, self.arguments
+        )
+
+    def finished(self) -> dict[str, Array]:
+        """All that was made; ValueError where something was not written."""
+        for name, there in self.written.items():
+            if not there.all():
+                missing = tuple(np.argwhere(~there)[0].tolist())
+                raise ValueError(f"{name}: element {missing} in memory is never written")
+        return self.made
 
 
 def first_difference(expected: Iterable[Record], found: Values) -> Difference | None:

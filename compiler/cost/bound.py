@@ -33,7 +33,7 @@ def bounds(training: Training, schedule: Schedule, target: Target, cores: int) -
     chip = cores * sum(memory.bytes for memory in target.memories)
     found: dict[str, Any] = {}
     for procedure in training.procedures:
-        types = training.values(procedure)
+        types = dict(schedule.types) | training.values(procedure)
         rows = {
             f"{stage.phase} {stage.node}": layer_bound(stage, types, training.steps, training.batch, chip)
             for stage in schedule.entries[procedure.name]

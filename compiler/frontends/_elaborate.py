@@ -17,7 +17,7 @@ from ..ir.graph import Network, Port, Setting
 from ..ir.syntax import Assign, Block, Call, Name, Repeat, Return, WrittenNetwork
 from ..ir.values import WORDS, Wrong, text_of_type
 from ..ops.op import Op
-from ._operator import Operators
+from ._operator import Operators, Waiting
 from ._scope import Binding, Given, Graph, Lost, Made, Scope, Silent, Word
 from .frontend import Options
 
@@ -48,6 +48,7 @@ class _Elaborator:
         self.operators = Operators(ops, self.graph, self.value, self.tell, self.inside)
         self.blocks: dict[str, Block] = {}
         self.calls: list[Call] = []
+        self.waiting: list[Waiting] = []
         for block in blocks:
             name = block.name
             if name.text in self.blocks:
@@ -165,6 +166,7 @@ class _Elaborator:
             if isinstance(statement, Return):
                 if number < len(body) - 1:
                     self.tell(Wrong(statement.place, "nothing can stand behind return"))
+                self._close(scope)
                 return [self._returned(value, scope, targets[k : k + 1]) for k, value in enumerate(statement.values)]
             self.statement(statement, scope)
         self.tell(Wrong(owner.place, f"{owner.text} returns nothing; end it with `return NAME`"))
@@ -212,6 +214,7 @@ class _Elaborator:
                 inner.bind(statement.variable, Given(number))
             for line in statement.body:
                 self.statement(line, inner)
+            self._close(inner)
             scope.names.update({name: inner.names[name] for name in carried})
             if len(self.faults) > told:
                 break
@@ -278,6 +281,8 @@ class _Elaborator:
 
     def call(self, call: Call, scope: Scope, targets: list[str], line: Assign | None) -> tuple[str, ...]:
         """Full names of what the call makes, which are *targets* where it makes it itself."""
+        if call.name == "delay" and (later := self._later(call, scope)) is not None:
+            return (self.operators.delay(call, later, scope, targets, line, self.waiting),)
         if call.name == "parameter":
             if len(targets) > 1:
                 raise Wrong(call.place, f"parameter makes 1 value, not {len(targets)}")
@@ -288,6 +293,22 @@ class _Elaborator:
             known = ["parameter", *self.operators.layers, *self.blocks]
             raise Wrong(call.place, str(unknown("operator or block", call.name, known)))
         return self.operators.call(call, scope, targets, line)
+
+    def _later(self, call: Call, scope: Scope) -> Name | None:
+        """What a delay reads that this very body makes further on; None where it is made already, or never."""
+        named = [argument.value for argument in call.arguments if argument.name in (None, "x")]
+        if len(named) != 1 or not isinstance(named[0], Name) or self.find(named[0], scope) is not None:
+            return None
+        made = {name.text for name, repeated in syntax.targets(scope.body) if not repeated}
+        parts = named[0].text.split(".")
+        return named[0] if any(".".join(parts[:count]) in made for count in range(1, len(parts) + 1)) else None
+
+    def _close(self, scope: Scope) -> None:
+        """Tie the delays of a body to what it has made meanwhile."""
+        for waiting in [each for each in self.waiting if each.scope is scope]:
+            self.waiting.remove(waiting)
+            with self.telling():
+                self.operators.close(waiting, self.value(waiting.name, scope, ""))
 
     # Blocks
 

@@ -10,7 +10,7 @@ from ...catalog import ClassCatalog, UnknownName, unknown
 from ...source import Place
 from ..ir import syntax, values
 from ..ir.graph import Setting
-from ..ir.syntax import Argument, Assign, Call
+from ..ir.syntax import Argument, Assign, Call, Name
 from ..ir.types import Type
 from ..ir.values import Wrong, text_of_type
 from ..ops.initialisers import INITIALISERS
@@ -24,6 +24,15 @@ class Operand:
 
     name: str
     place: Place
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A delay in *scope* that reads *name*, which is made further on."""
+
+    draft: Draft
+    name: Name
+    scope: Scope
 
 
 @dataclass
@@ -77,6 +86,43 @@ class Operators:
         if line is not None:
             self._compare(line, draft)
         return results[: len(targets)]
+
+    def delay(
+        self, call: Call, later: Name, scope: Scope, targets: Sequence[str], line: Assign | None, waiting: list[Waiting]
+    ) -> str:
+        """A delay of a value that is made further on; its type is the one that is written."""
+        if line is None or len(line.types) != 1 or len(targets) != 1:
+            wanted = f"`back = delay({later.text}) : spike[128]`"
+            raise Wrong(
+                call.place, f"{later.text} is made further on, and its type is not known here; write it: {wanted}"
+            )
+        type = values.type_of(line.types[0], scope.settings(call)).with_(timed=True, batched=True)
+        kind = self.ops["delay"]
+        given: dict[str, tuple[Setting, Argument]] = {}
+        for argument in call.arguments:
+            if argument.value is not later:
+                name, fields = argument.name or "", kind.settings()
+                if name not in fields:
+                    raise Wrong(argument.place, str(unknown("setting of delay", name, fields)))
+                setting = values.setting_of(argument.value, scope.settings(argument.value))
+                try:
+                    given[name] = fields[name].check(setting, call.name), argument
+                except SettingFault as fault:
+                    raise Wrong(argument.value.place, fault.message) from None
+        op = self._make(call, kind, given)
+        explicit = {name: cast(Setting, getattr(op, name)) for name in kind.settings()}
+        draft = Draft(tuple(targets), "delay", (), explicit, (type,), call.place, phase=line.phase, layer=line.layer)
+        waiting.append(Waiting(self.graph.add(draft), later, scope))
+        return targets[0]
+
+    def close(self, waiting: Waiting, value: str) -> None:
+        """Let the delay read *value*; `Wrong` where it has another type than was written."""
+        (written,), made = waiting.draft.types, self.graph.type(value)
+        if made != written:
+            told = f"{waiting.draft.results[0]} is written as {text_of_type(written)}; {self.graph.describe(value)}"
+            raise Wrong(waiting.draft.place, told)
+        waiting.draft.operands = (value,)
+        self.graph.used.add(value)
 
     def _arguments(
         self, call: Call, kind: type[Op], scope: Scope, target: str

@@ -135,7 +135,8 @@ class Scope:
             reason = "is made inside of a repetition and stays there; only names made before it are carried out"
             return Wrong(name.place, f"{name.text} {reason}")
         if later is not None:
-            return Wrong(name.place, f"{name.text} is used before it is made (line {later.line})")
+            what = f"{name.text} is used before it is made (line {later.line})"
+            return Wrong(name.place, f"{what}; what it was in the step before is delay({name.text})")
         return Wrong(name.place, str(unknown("value", name.text, self.values())))
 
 

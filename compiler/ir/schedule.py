@@ -7,7 +7,7 @@ order, time anywhere, several computations under one loop.  The streams of all u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -139,6 +139,8 @@ class Stage:
     tree: Tree
     explanation: Explanation
     place: Place = field(default=NOWHERE, compare=False)
+    cycle: int = 0
+    """Stages of one number, other than 0, take each step of time together: their loop over ``t`` is one."""
 
     @property
     def by_name(self) -> dict[str, Buffer]:
@@ -224,6 +226,18 @@ class Schedule:
     """Type of each DRAM value that a stage touches."""
 
 
+def together(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:
+    """Runs of stages that take each step of time together; all others alone."""
+    run: list[Stage] = []
+    for stage in stages:
+        if run and (stage.cycle == 0 or stage.cycle != run[-1].cycle):
+            yield tuple(run)
+            run = []
+        run.append(stage)
+    if run:
+        yield tuple(run)
+
+
 def accesses(statement: Statement) -> Iterator[tuple[str, Access]]:
     """Every access of a statement with the name of its operand."""
     if isinstance(statement, Contraction):
@@ -232,7 +246,9 @@ def accesses(statement: Statement) -> Iterator[tuple[str, Access]]:
         yield from ((name, access) for name, access in named if access is not None)
     elif isinstance(statement, Elementwise):
         yield from statement.reads.items()
+        yield from ((f"state.{state.name}", state.home) for state in statement.states if state.home is not None)
         yield from ((f"out{k}", write.target) for k, write in enumerate(statement.writes))
+        yield from ((f"out.{state.name}", state.home) for state in statement.states if state.home is not None)
     elif isinstance(statement, Moments):
         yield "left", statement.left
         if not statement.variance:

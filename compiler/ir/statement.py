@@ -90,12 +90,16 @@ class Contraction:
 
 @dataclass(frozen=True)
 class State:
-    """Carried state of an `Elementwise`: *initial* before the first step, then *next* after each, in *format*."""
+    """Carried state of an `Elementwise`: *initial* before the first step, then *next* after each, in *format*.
+
+    *home* is where it lies between two steps, where other statements take the scratchpads in between (a cycle).
+    """
 
     name: str
     format: str
     initial: float
     next: Expression
+    home: Access | None = None
 
 
 @dataclass(frozen=True)

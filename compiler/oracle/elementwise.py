@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ...numerics import elementary, random
 from ..ir.expression import Expression
-from ..ir.statement import Access, Elementwise, Index, loop
+from ..ir.statement import Elementwise, loop
 from .layout import Array, Loops, Types, number_of, place, seen
 from .numbers import Numerics
+from .stepping import in_step
 
 Function = Callable[[Array], Array]
 
@@ -158,15 +159,35 @@ def run(
         loops: Loops = (("t", statement.steps), *statement.loops)
         _step(statement, loops, 0, {}, values, targets, types, numerics, arguments, final=True)
         return
+    states = begin(statement, numerics)
+    for step in range(max(statement.steps, 1)):
+        states = advance(statement, step, states, values, targets, types, numerics, arguments)
+
+
+def begin(statement: Elementwise, numerics: Numerics) -> dict[str, Array]:
+    """The carried states before the first step."""
     shape = (1,) * len(statement.loops)
-    states = {
+    return {
         state.name: numerics.edge(np.full(shape, state.initial, numerics.lane), state.format)
         for state in statement.states
     }
-    for step in range(max(statement.steps, 1)):
-        now = _at(statement, step) if statement.steps else statement
-        final = step + 1 >= statement.steps
-        states = _step(now, now.loops, step, states, values, targets, types, numerics, arguments, final)
+
+
+def advance(
+    statement: Elementwise,
+    step: int,
+    states: Mapping[str, Array],
+    values: Mapping[str, Array],
+    targets: Mapping[str, Array],
+    types: Types,
+    numerics: Numerics,
+    arguments: Mapping[str, float],
+) -> dict[str, Array]:
+    """Take one step of time from *states*; those after it."""
+    now = in_step(statement, step) if statement.steps else statement
+    assert isinstance(now, Elementwise)
+    final = step + 1 >= statement.steps
+    return _step(now, now.loops, step, states, values, targets, types, numerics, arguments, final)
 
 
 def _step(
@@ -203,24 +224,3 @@ def _step(
         full = np.broadcast_to(rounded, shape)
         window[...] = full[tuple(slice(0, 1) if window.shape[k] < shape[k] else slice(None) for k in range(rank))]
     return {state.name: numerics.edge(known[id(state.next)], state.format) for state in statement.states}
-
-
-def _at(statement: Elementwise, step: int) -> Elementwise:
-    """The statement in one step: ``t`` is a number in every index."""
-
-    def number(index: Index) -> Index:
-        terms = tuple(term for term in index.terms if term[0] != "t")
-        return Index(terms, index.offset + index.coefficient("t") * step)
-
-    def fixed(access: Access) -> Access:
-        return Access(access.value, tuple(map(number, access.index)))
-
-    return Elementwise(
-        statement.loops,
-        0,
-        {name: fixed(access) for name, access in statement.reads.items()},
-        statement.states,
-        tuple(type(write)(fixed(write.target), write.expression, write.last) for write in statement.writes),
-        {name: number(index) for name, index in statement.random.items()},
-        statement.over,
-    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
+from ..ir.cycles import clusters
 from ..ir.graph import Node, Procedure, Training
 from ..ir.schedule import Schedule, Stage, accesses
+from ..ir.statement import Access, Elementwise, Index, State, Statement, loop
 from ..ir.types import Type
 from ..ops.op import alias_of, lower
 from .build_stage import build_stage
@@ -48,16 +50,20 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
         for procedure in training.procedures:
             types = training.values(procedure)
             stages: list[Stage] = []
+            cycles = 0
             for region in procedure.regions:
-                for node in region.nodes:
-                    if alias_of(node) is not None:
-                        continue
-                    pin = combined(options.pins, node.layer, node.phase)
-                    pinned.update(p.text for p in options.pins if p.matches(node.layer, node.phase))
-                    try:
-                        stages += _stages(training, node, region.sweep, types, options, pin, refusals)
-                    except TargetError as error:
-                        faults.extend(error.faults)
+                for cluster in clusters(region.nodes):
+                    cycles += len(cluster) > 1
+                    for node in cluster:
+                        if alias_of(node) is not None:
+                            continue
+                        pin = combined(options.pins, node.layer, node.phase)
+                        pinned.update(p.text for p in options.pins if p.matches(node.layer, node.phase))
+                        cycle = cycles if len(cluster) > 1 else 0
+                        try:
+                            stages += _stages(training, node, region.sweep, types, options, pin, refusals, cycle)
+                        except TargetError as error:
+                            faults.extend(error.faults)
             entries[procedure.name] = tuple(stages)
             for stage in stages:
                 for _, access in accesses(stage.statement):
@@ -75,8 +81,12 @@ def _stages(
     options: MappingOptions,
     pin: Pin,
     refusals: dict[str, Fault | None],
+    cycle: int,
 ) -> list[Stage]:
+    """The stages of a node; in a *cycle* (not 0) its carried states get a home, of a type that is added to *types*."""
     statements = lower(node, types, training.steps, training.batch, sweep)  # type: ignore[arg-type]
+    if cycle:
+        statements = tuple(with_homes(statement, next(filter(None, node.results)), types) for statement in statements)
     stages: list[Stage] = []
     for number, statement in enumerate(statements):
         name = node.results[0] or next(result for result in node.results if result)
@@ -95,6 +105,7 @@ def _stages(
             options.dataflow,
             pin,
             node.place,
+            cycle,
         )
         problem = pin_problem(request)
         if problem is None:
@@ -103,6 +114,25 @@ def _stages(
             refusals.setdefault(f"{request.layer}.{request.phase}", Fault(node.place, problem))
         stages.append(build_stage(request, node.op))
     return stages
+
+
+def with_homes(statement: Statement, name: str, types: dict[str, Type]) -> Statement:
+    """*statement* with a value in DRAM for each state that it carries from step to step, ``NAME.carry.STATE``.
+
+    The types of these values are added to *types*.
+    """
+    if not isinstance(statement, Elementwise) or not statement.states:
+        return statement
+    samples = [part for part in statement.loops if part[0] == "n"]
+    elements = [part for part in statement.loops if part[0] != "n"]
+    axes = tuple((extent,) for _, extent in (*elements[-1:], *elements[:-1]))
+    index = (*(loop(part) for part, _ in samples), *([loop(part) for part, _ in elements] or [Index()]))
+    states: list[State] = []
+    for state in statement.states:
+        home = f"{name}.carry.{state.name}"
+        types[home] = Type(state.format, axes, batched=bool(samples))
+        states.append(replace(state, home=Access(home, index)))
+    return replace(statement, states=tuple(states))
 
 
 def _check_pins(pins: tuple[Pin, ...], used: set[str], training: Training, refused: list[Fault]) -> None:

@@ -8,7 +8,7 @@ from ...source import TargetError
 from ..ir.schedule import Buffer, Decision, Explanation, For, Stage, Step, Tree, present
 from ..ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from .mapping import Request, choose
-from .operands import Operand, operands_of
+from .operands import Operand
 
 ALIGNMENT = 8
 """Bytes on which every buffer begins."""
@@ -17,9 +17,7 @@ ALIGNMENT = 8
 def build_stage(request: Request, op: str) -> Stage:
     """The stage of a request: mapped, with its buffers allocated, and its tree."""
     mapping, explanation = choose(request)
-    operands = operands_of(
-        request.statement, request.phase, request.types, request.target, request.steps, request.batch
-    )
+    operands = request.operands
     loops = nest(request.statement, mapping)
     buffers = allocate(request, tuple(_buffer(operand, loops, mapping) for operand in operands))
     tree = _tree(request.statement, operands, buffers, loops, mapping)
@@ -34,6 +32,7 @@ def build_stage(request: Request, op: str) -> Stage:
         tree,
         _bound_by(explanation, request, buffers, mapping),
         request.place,
+        request.cycle,
     )
 
 
@@ -127,9 +126,10 @@ def _compute(statement: Statement, operands: tuple[Operand, ...]) -> tuple[Step,
             reads = tuple(use for use in ("left", "right") if use in uses)
             return (Step(statement.engine, "contract", reads, ("acc",)),)
         case Elementwise():
+            reads = tuple(operand.use for operand in operands if not operand.writes)
             states = tuple(operand.use for operand in operands if not operand.moves)
             writes = tuple(operand.use for operand in operands if operand.writes)
-            return (Step("vector", "run", tuple(statement.reads) + states, writes + states),)
+            return (Step("vector", "run", reads, writes + states),)
         case Moments():
             right = "left" if statement.variance else "right"
             sums = [("left",), *([] if statement.variance else [("right",)])]

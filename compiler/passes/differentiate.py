@@ -18,7 +18,7 @@ from ..ops.initialisers import INITIALISERS, Initialiser
 from ..ops.losses import Loss
 from ..ops.op import OPS, Adjoint, SettingFault, ShapeFault, called
 from ..ops.optimizers import Optimizer
-from ..training.rule import Rule
+from ..training.rule import Rule, reached
 from .errors import Errors, error_type, owner_of
 from .input_coding import code_inputs
 from .prune import prune
@@ -61,13 +61,15 @@ def _living(network: Network) -> Network:
     if len(network.results) != 1:
         message = f"training needs a network with one result, and {network.name} has {len(network.results)}"
         raise SourceError.at(network.place, message)
-    wanted = set(network.results)
-    kept: list[Node] = []
-    for node in reversed(network.nodes):
-        if wanted & set(node.results):
-            wanted.update(node.operands)
-            kept.append(node)
-    return replace(network, nodes=tuple(reversed(kept)))
+    makers = {name: node for node in network.nodes for name in node.results}
+    wanted: set[str] = set()
+    waiting = list(network.results)
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted and name in makers:
+            waiting += makers[name].operands
+        wanted.add(name)
+    return replace(network, nodes=tuple(node for node in network.nodes if wanted & set(node.results)))
 
 
 @dataclass
@@ -203,7 +205,8 @@ class _Builder:
                 node = replace(node, results=results, op=f"{node.op}.{op.inference}")
             known.update(zip(node.results, node.types, strict=True))
             found.append(node)
-        return self._forward(found, names[self.result])
+        ahead = [replace(node, operands=tuple(names[name] for name in node.operands)) for node in found]
+        return self._forward(ahead, names[self.result])
 
     def _trackings(self) -> list[Node]:
         """What keeps running statistics."""
@@ -220,10 +223,11 @@ class _Builder:
         """Adjoints: those of every step, and those that run once."""
         errors = self.errors
         self._seed()
+        self._delays()
         for node in reversed(self.nodes):
             if node.results[0] in errors.readers:
                 error = errors.total(node.results[0], node)
-                adjoints = list(self._adjoints(node))
+                adjoints = [] if node.op == "delay" else list(self._adjoints(node))
                 served = [value for _, values in adjoints for value in values if value in errors.readers]
                 names = [errors.name(value) for value in reversed(served)]
                 for adjoint, values in adjoints:
@@ -234,18 +238,37 @@ class _Builder:
             if node.results[0] in errors.readers:
                 errors.total(node.results[0], node)
 
-    def _readers(self) -> dict[str, int]:
-        """How many errors reach each value that a parameter lies behind."""
-        behind = {name for node in self.parameters for name in node.results}
-        for node in self.nodes:
-            if any(name in behind for name in node.operands):
-                behind.add(node.results[0])
-        readers = {self.result: 1} if self.result in behind else {}
+    def _delays(self) -> None:
+        """The errors that come from steps to come: a delay passes back what its own error will be.
+
+        They are made before all others, since in a cycle the error of what is delayed is still to come.
+        """
+        if self.rule.carry == "none":
+            return
         for node in reversed(self.nodes):
-            if node.results[0] in readers:
-                for value in (value for _, values in self._adjoints(node) for value in values):
-                    if value in behind:
-                        readers[value] = readers.get(value, 0) + 1
+            if node.op == "delay" and node.results[0] in self.errors.readers:
+                for adjoint, (value,) in self._adjoints(node):
+                    if value in self.errors.readers:
+                        made = self._adjoint(node, adjoint, f"d.{node.results[0]}")
+                        self.errors.add([(value, self.errors.name(value))], made, adjoint.sums, timed=True)
+
+    def _readers(self) -> dict[str, int]:
+        """How many errors reach each value that a parameter lies behind, and the result before it."""
+        behind = reached({name for node in self.parameters for name in node.results}, self.nodes)
+        if self.result not in behind:
+            return {}
+        makers = {node.results[0]: node for node in self.nodes}
+        readers = {self.result: 1}
+        waiting = [self.result]
+        while waiting:
+            node = makers.get(waiting.pop())
+            if node is None or (node.op == "delay" and self.rule.carry == "none"):
+                continue
+            for value in (value for _, values in self._adjoints(node) for value in values):
+                if value in behind:
+                    if value not in readers:
+                        waiting.append(value)
+                    readers[value] = readers.get(value, 0) + 1
         return readers
 
     def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, tuple[str, ...]]]:

@@ -87,13 +87,15 @@ def lower_elements(
     """
     writes = tuple(f"out{number}" for number in range(len(statement.writes)))
     states = tuple(f"state.{state.name}" for state in statement.states)
-    code = _Registers((*statement.reads, *states, *writes), arguments)
+    moved = tuple(f"out.{state.name}" for state in statement.states if state.home is not None)
+    code = _Registers((*statement.reads, *states, *writes, *moved), arguments)
     initial = {
         state.name: float(round_to(np.float64(state.initial), FORMATS[state.format])) for state in statement.states
     }
     values = [code.put(write.expression, initial, unsigned) for write in statement.writes]
     carried = [code.put(state.next, initial, unsigned) for state in statement.states]
-    stores = list(zip(values, writes, strict=True)) + list(zip(carried, states, strict=True))
+    homes = [use if s.home is None else f"out.{s.name}" for use, s in zip(states, statement.states, strict=True)]
+    stores = list(zip(values, writes, strict=True)) + list(zip(carried, homes, strict=True))
     for register, use in stores:
         code.lanes.append(Lane("store", 0, register, code.operand(use)))
     return Lowered(ElementProgram(name, tuple(code.uses), tuple(code.lanes)), tuple(code.uses))

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from ...isa.instruction import UNITS, Instruction
-from ...isa.instructions.control import Barrier, End, Halt, Post, Wait
+from ...isa.instructions.control import Barrier, End, Halt, Loop, Post, Wait
 from ...isa.program import Debug, Stream, Symbol
-from ..ir.schedule import Buffer, For, OnCore, Stage, Step, Tree
+from ..ir.schedule import Buffer, For, OnCore, Stage, Step, Tree, together
 from .instructions import StepWriter
 
 
@@ -35,6 +35,13 @@ class Writer:
         """Append instructions that serve *debug*."""
         self.instructions += instructions
         self.debug += [debug] * len(instructions)
+
+    def turn(self, first: int, debug: Debug, steps: int) -> None:
+        """Let all that follows instruction *first* turn once in each time step, if it is anything."""
+        if len(self.instructions) > first:
+            self.instructions.insert(first, Loop(0, 1, steps))
+            self.debug.insert(first, debug)
+            self.put(debug, End(0))
 
 
 @dataclass
@@ -79,15 +86,25 @@ def emit_entry(
     writers = {(core, unit): Writer(core, unit) for core in range(cores) for unit in UNITS}
     landed = semaphores.number("store", "load", "landed", 0)
     before: Stage | None = None
-    for stage in stages:
-        debug = _debug(stage)
+    for run in together(stages):
         for core in range(cores):
-            _meet(writers[core, "load"], debug, before, cores, landed)
-        for core in stage.active:
-            steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
-            _emit_stage(steps, writers, debug, semaphores)
-            writers[core, "store"].put(debug, Post(landed, core))
-        before = stage
+            _meet(writers[core, "load"], _debug(run[0]), before, cores, landed)
+        begun = {key: len(writer.instructions) for key, writer in writers.items()}
+        for number, stage in enumerate(run):
+            debug = _debug(stage)
+            for core in range(cores):
+                _meet(writers[core, "load"], debug, run[number - 1] if number else None, cores, landed)
+            for core in stage.active:
+                steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
+                _emit_stage(steps, writers, debug, semaphores)
+                writers[core, "store"].put(debug, Post(landed, core))
+        before = run[-1]
+        if before.cycle:
+            for core in range(cores):
+                _meet(writers[core, "load"], _debug(before), before, cores, landed)
+            for key, writer in writers.items():
+                writer.turn(begun[key], _debug(before), before.statement.extents["t"])
+            before = None
     for (core, unit), writer in writers.items():
         if unit == "load" and before is not None and core in before.active:
             writer.put(_debug(before), Wait(landed))
@@ -131,7 +148,11 @@ def _emit_stage(
         for link in links:
             if link.consumer == unit:
                 writer.put(debug, *[Post(link.free, core)] * link.buffer.ring)
-        _walk(stage.tree, 0, unit, steps, links, writer, debug)
+        if stage.cycle:  # its loop over time, the outermost, is that of the whole cycle
+            (time,) = (child for child in stage.tree if isinstance(child, For))
+            _walk(time.body, 1, unit, steps, links, writer, debug)
+        else:
+            _walk(stage.tree, 0, unit, steps, links, writer, debug)
         for link in links:
             if link.producer == unit:
                 writer.put(debug, *[Wait(link.free)] * link.buffer.ring)

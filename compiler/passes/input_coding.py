@@ -15,7 +15,7 @@ def code_inputs(network: Network, coding: str) -> Network:
     if coding == "direct":
         return network
     coded = {port.name: f"{port.name}.spikes" for port in network.ports if not port.type.timed}
-    known = {port.name: port.type for port in network.ports}
+    known = network.types
     nodes: list[Node] = []
     for port in network.ports:
         if port.name in coded:

@@ -58,6 +58,14 @@ class Request:
     dataflow: str
     pin: Pin
     place: Place
+    cycle: int = 0
+    """Other than 0: a number of the cycle through time whose steps the statement takes with others."""
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """What needs a buffer; in a cycle nothing outlives a step."""
+        hold = frozenset({"t"}) if self.cycle else frozenset[str]()
+        return operands_of(self.statement, self.phase, self.types, self.target, self.steps, self.batch, hold)
 
 
 @dataclass(frozen=True)
@@ -79,8 +87,7 @@ class _Shortage:
 
 def choose(request: Request) -> tuple[Decision, Explanation]:
     """The mapping of a statement that moves the fewest bytes; TargetError where none fits the machine."""
-    statement, pin = request.statement, request.pin
-    operands = operands_of(statement, request.phase, request.types, request.target, request.steps, request.batch)
+    pin, operands = request.pin, request.operands
     _check_machine(request)
     found: list[_Choice] = []
     shortages: list[_Shortage] = []
@@ -171,6 +178,14 @@ def _splits(request: Request) -> list[Split]:
 
 
 def _orders(request: Request) -> list[tuple[str, tuple[str, ...]]]:
+    """Dataflows with their order of loops; in a cycle time is the outermost."""
+    if request.cycle:
+        turned = [(name, ("t", *(loop for loop in order if loop != "t"))) for name, order in _free_orders(request)]
+        return list(dict.fromkeys(turned))
+    return _free_orders(request)
+
+
+def _free_orders(request: Request) -> list[tuple[str, tuple[str, ...]]]:
     statement = request.statement
     if isinstance(statement, Contraction):
         wanted = request.pin.dataflow or (None if request.dataflow == "auto" else request.dataflow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,17 +106,31 @@ def accumulator_format(target: Target, statement: Contraction, types: Mapping[st
 
 
 def operands_of(
+    statement: Statement,
+    phase: str,
+    types: Mapping[str, Type],
+    target: Target,
+    steps: int,
+    batch: int,
+    hold: frozenset[str] = frozenset(),
+) -> tuple[Operand, ...]:
+    """Every operand of *statement* that needs a buffer, in the order of the instruction.
+
+    *hold* are loops at whose every turn all buffers are filled anew, whether they follow them or not.
+    """
+    found = _operands(statement, phase, types, target, steps, batch)
+    return tuple(replace(operand, hold=hold) for operand in found) if hold else found
+
+
+def _operands(
     statement: Statement, phase: str, types: Mapping[str, Type], target: Target, steps: int, batch: int
 ) -> tuple[Operand, ...]:
-    """Every operand of *statement* that needs a buffer, in the order of the instruction."""
     side = "bp" if isinstance(statement, Moments) else phase.lower()
 
-    def operand(
-        use: str, access: Access, role: str, writes: bool = False, hold: frozenset[str] = frozenset()
-    ) -> Operand:
+    def operand(use: str, access: Access, role: str, writes: bool = False) -> Operand:
         type = types[access.value]
         axes = axes_of(access, type, statement, steps, batch, writes)
-        return Operand(use, f"{side}.{role}", type.kind, axes, access.value, writes, hold=hold)
+        return Operand(use, f"{side}.{role}", type.kind, axes, access.value, writes)
 
     match statement:
         case Contraction():
@@ -167,6 +181,9 @@ def _vector_operands(statement: Elementwise, side: str, types: Mapping[str, Type
         kind = "bits" if types[access.value].kind.packed else "words"
         found.append(operand(name, access, f"vector.{kind}"))
     for state in statement.states:
+        if state.home is not None:
+            found.append(operand(f"state.{state.name}", state.home, "vector.words"))
+            continue
         axes = tuple(Axis(((name, 1),), 0, extent) for name, extent in statement.loops)
         found.append(
             Operand(
@@ -176,6 +193,9 @@ def _vector_operands(statement: Elementwise, side: str, types: Mapping[str, Type
     for number, write in enumerate(statement.writes):
         kind = "bits" if types[write.target.value].kind.packed else "words"
         found.append(operand(f"out{number}", write.target, f"vector.{kind}", True))
+    for state in statement.states:
+        if state.home is not None:
+            found.append(operand(f"out.{state.name}", state.home, "vector.words", True))
     return found
 
 

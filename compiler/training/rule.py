@@ -5,34 +5,47 @@ All rules share one builder, `passes.differentiate`; a rule is a file that holds
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ...catalog import Catalog
-from ..ir.graph import Network
+from ..ir.graph import Network, Node
 from ..ops.op import OPS
 
 Reasons = tuple[str, ...]
 
 
+def reached(sources: Iterable[str], nodes: Sequence[Node]) -> set[str]:
+    """*sources* and the first results of all nodes that one of them leads to, cycles through a delay included."""
+    readers: dict[str, list[Node]] = {}
+    for node in nodes:
+        for name in node.operands:
+            readers.setdefault(name, []).append(node)
+    found, waiting = set(sources), list(sources)
+    while waiting:
+        for node in readers.get(waiting.pop(), ()):
+            if node.results[0] not in found:
+                found.add(node.results[0])
+                waiting.append(node.results[0])
+    return found
+
+
 def differentiable(network: Network) -> Reasons:
     """Why an error cannot reach parameters: operators without an adjoint between them and the result."""
-    trained: set[str] = set()
     further = {name: node.results[0] for node in network.nodes for name in node.results[1:]}
+    passing = [node for node in network.nodes if node.op != "parameter" and OPS[node.op].adjoints]
+    parameters = [name for node in network.nodes if node.op == "parameter" for name in node.results]
+    trained = reached(parameters, passing)
     found: list[str] = []
     for node in network.nodes:
         if node.op == "parameter":
-            trained.update(node.results)
             continue
-        kind = OPS[node.op]
-        reached = [name for name in node.operands if name in trained or further.get(name) in trained]
-        if reached and not kind.adjoints:
-            found.append(f"{node.results[0]}: no error passes {node.op}, behind which {reached[0]} is trained")
-        elif hidden := [name for name in reached if name in further]:
+        behind = [name for name in node.operands if name in trained or further.get(name) in trained]
+        if behind and not OPS[node.op].adjoints:
+            found.append(f"{node.results[0]}: no error passes {node.op}, behind which {behind[0]} is trained")
+        elif hidden := [name for name in behind if name in further]:
             found.append(f"{node.results[0]}: no error passes back into {hidden[0]}")
-        elif reached:
-            trained.add(node.results[0])
     return tuple(found)
 
 

@@ -178,7 +178,30 @@ def test_a_fault_of_shapes_shows_both_shapes_both_places_and_the_line() -> None:
                 "image is f16[n, 1, 8, 8] (<text>:1:11)"
             ],
         ),
-        ("s = lif(c)\nc = lif(image)\nreturn s", ["2:9: c is used before it is made (line 3)"]),
+        ("s = lif(c)\nc = lif(image)\nreturn s", ["2:9: c is used before it is made (line 3); what it was in the step before is delay(c)"]),
+        (
+            "b = delay(s)\ns = lif(add(image, b))\nreturn s",
+            [
+                "2:5: s is made further on, and its type is not known here; write it: `back = delay(s) : spike[128]`",
+            ],
+        ),
+        (
+            "b = delay(s) : f16[1, 8, 8]\ns = lif(add(image, b))\nreturn s",
+            ["2:5: b is written as f16[t, n, 1, 8, 8]; s is spike[t, n, 1, 8, 8] (<text>:3:5)"],
+        ),
+        (
+            "b = delay(s, stepps=2) : spike[1, 8, 8]\ns = lif(add(image, b))\nreturn s",
+            ["2:14: no setting of delay is called 'stepps'; did you mean steps?"],
+        ),
+        (
+            "b = delay(s, steps=0) : spike[1, 8, 8]\ns = lif(add(image, b))\nreturn s",
+            ["2:14: steps of delay is at least 1, not 0"],
+        ),
+        ("b = delay(r) : spike[4]\nreturn image", ["2:11: no value is called 'r'; there are: image"]),
+        (
+            "b = delay(image)\nreturn b",
+            ["2:11: delay reads what changes with time, not f16[n, 1, 8, 8]: image is f16[n, 1, 8, 8] (<text>:1:11)"],
+        ),
         ("s = lif(image)\ns = lif(s)\nreturn s", ["3:1: s is made twice; the first is in line 2"]),
         ("s = lif(image)", ["1:9: a returns nothing; end it with `return NAME`"]),
         ("return image\ns = lif(image)", ["2:1: nothing can stand behind return"]),
@@ -289,3 +312,27 @@ def test_a_file_is_read_by_its_suffix(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SourceError, match=r"net\.snn: is no UTF-8 text \(byte 0\)"):
         read_network(path)
+
+
+def test_a_delay_reads_what_is_made_further_on_in_its_own_body() -> None:
+    """In a network, in a block, and in each round of a repetition."""
+    text = """
+    block cell(x, out) {
+        back = delay(s.s1) : spike[out]
+        s.s1 = lif(add(linear(x, out=out), linear(back, out=out)))
+        return s.s1
+    }
+    network a(x: f16[t, 8]) steps 4 {
+        first = delay(c) : spike[6]
+        c = cell(add(x, linear(first, out=8)), out=6)
+        repeat 2 as i {
+            old = delay(r.h) : f16[5]
+            r = lif(add(linear(c, out=5), old))
+        }
+        return linear(c, out=3)
+    }
+    """
+    net = read(text)
+    delays = {node.results[0]: node.operands[0] for node in net.nodes if node.op == "delay"}
+    assert delays == {"first": "c", "c.back": "c", "old": "r.h", "old.1": "r.1.h"}
+    assert read(print_network(net)) == net

@@ -94,6 +94,20 @@ NETWORKS = {
             y  = linear(g4, out=10)
             return y
         }""",
+    "recurrent": """
+        network recurrent(image: f16[1, 6, 6]) steps 4 {
+            b1 = delay(s1) : spike[18, 3, 3]
+            c1 = conv2d(image, out=18, kernel=3, pad=1, stride=2)
+            r1 = conv2d(b1, out=18, kernel=3, pad=1, bias=false)
+            a1 = add(c1, batch_norm(r1))
+            s1 = lif(a1, threshold=0.25, NEURON)
+            b2 = delay(s2) : spike[20]
+            l2 = linear(flatten(delay(s1, steps=2)), out=20)
+            a2 = add(l2, scale(dropout(b2, p=0.25), each=element))
+            s2 = lif(a2, threshold=0.25, NEURON)
+            y  = linear(s2, out=10)
+            return y
+        }""",
 }
 """Small networks that have every operator; NEURON stands for the reset and the surrogate."""
 

@@ -303,9 +303,104 @@ def _scales() -> dict[str, Deep]:
     }
 
 
+class Membrane:
+    """A leaky neuron with a hard reset to 0, a step at a time."""
+
+    def __init__(self) -> None:
+        self.v: Any = 0.0
+
+    def __call__(self, x: Any, decay: float = 0.5, threshold: float = 0.5) -> Any:
+        h = decay * self.v + x
+        s = spike(h - threshold)
+        self.v = (1 - s) * h
+        return s
+
+
+def _recurrent() -> dict[str, Deep]:
+    def dense(x: Any, p: Any, training: bool) -> Run:
+        pytorch = torch()
+        neuron, s, found = Membrane(), pytorch.zeros(x.shape[1], 5, dtype=x.dtype), list[Any]()
+        for each in x:
+            recurrent = pytorch.nn.functional.linear(s, p["r.w"]) + s * p["g.w"]
+            s = neuron(pytorch.nn.functional.linear(each, p["c.w"], p["c.b"]) + recurrent)
+            found.append(s)
+        spikes = pytorch.stack(found)
+        return Run(linear(spikes, p, "y"), {"s": spikes})
+
+    def convolved(x: Any, p: Any, training: bool) -> Run:
+        pytorch, functional = torch(), torch().nn.functional
+        first, second = Membrane(), Membrane()
+        s, r = (pytorch.zeros(x.shape[1], 3, 4, 4, dtype=x.dtype) for _ in range(2))
+        module = norm(p, "m", training, 3)
+        spikes: dict[str, list[Any]] = {"s": [], "r": []}
+        for each in x:
+            back = functional.conv2d(r, p["k.w"], padding=1)
+            s = first(functional.conv2d(each, p["c.w"], p["c.b"], padding=1) + module(back))
+            r = second(functional.conv2d(s, p["l.w"], padding=1) + 0.0)
+            spikes["s"].append(s)
+            spikes["r"].append(r)
+        stacked = {name: pytorch.stack(found) for name, found in spikes.items()}
+        tracked = {f"m.{key}": getattr(module, key) for key in ("running_mean", "running_var")}
+        return Run(linear(stacked["r"], p, "y"), stacked, tracked)
+
+    def delayed(x: Any, p: Any, training: bool) -> Run:
+        pytorch = torch()
+        s = lif(linear(x, p, "c"))
+        late = pytorch.cat([pytorch.zeros_like(s[:2]), s[:-2]])
+        r = lif(linear(late, p, "k"))
+        return Run(linear(r, p, "y"), {"s": s, "r": r})
+
+    return {
+        "recurrent, all to all and one to one": Deep(
+            """
+            back = delay(s) : spike[5]
+            c = linear(x, out=5)
+            r = linear(back, out=5, bias=false)
+            g = scale(back, each=element)
+            s = lif(add(add(c, r), g), threshold=0.5)
+            y = linear(s, out=3)
+            return y""",
+            dense,
+            {"c.w": (5, 4), "c.b": (5,), "r.w": (5, 5), "g.w": (5,), "y.w": (3, 5), "y.b": (3,)},
+            shape=(4,),
+            steps=6,
+            scales={"g.w": 0.8},
+        ),
+        "feedback over two layers through a batch norm": Deep(
+            """
+            back = delay(r) : spike[3, 4, 4]
+            c = conv2d(x, out=3, kernel=3, pad=1)
+            k = conv2d(back, out=3, kernel=3, pad=1, bias=false)
+            m = batch_norm(k)
+            s = lif(add(c, m), threshold=0.5)
+            l = conv2d(s, out=3, kernel=3, pad=1, bias=false)
+            r = lif(l, threshold=0.5)
+            y = linear(flatten(r), out=3)
+            return y""",
+            convolved,
+            {"c.w": (3, 2, 3, 3), "c.b": (3,), "k.w": (3, 3, 3, 3), "m.gamma": (3,), "m.beta": (3,)}
+            | {"l.w": (3, 3, 3, 3), "y.w": (3, 48), "y.b": (3,)},
+            steps=4,
+        ),
+        "a delay of two steps": Deep(
+            """
+            c = linear(x, out=5)
+            s = lif(c, threshold=0.5)
+            k = linear(delay(s, steps=2), out=4)
+            r = lif(k, threshold=0.5)
+            y = linear(r, out=3)
+            return y""",
+            delayed,
+            {"c.w": (5, 4), "c.b": (5,), "k.w": (4, 5), "k.b": (4,), "y.w": (3, 4), "y.b": (3,)},
+            shape=(4,),
+            steps=5,
+        ),
+    }
+
+
 def cases() -> dict[str, Deep]:
     """All of them by name."""
-    return {**_norms(), **_standardised(), **_scales()}
+    return {**_norms(), **_standardised(), **_scales(), **_recurrent()}
 
 
 def _telling(name: str, case: Deep, seed: int) -> tuple[Numbers, Numbers]:

@@ -1,0 +1,43 @@
+"""Cycles through time: nodes of a sweep that must take each step together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .graph import Node
+
+
+def clusters(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], ...]:
+    """The nodes of a region in an order of data, those of a cycle together.
+
+    A node reads what was made before it in the list, but for a `delay`, which may read what is made further on.
+    Nodes that wait for one another in this way are one cluster (a strongly connected component), and take step after
+    step together; all others are clusters of their own.
+    """
+    place = {name: number for number, node in enumerate(nodes) for name in node.results if name}
+    ahead = [
+        (place[name], number)
+        for number, node in enumerate(nodes)
+        if node.op.partition(".")[0] == "delay"
+        for name in node.operands
+        if place.get(name, -1) >= number
+    ]
+    if not ahead:
+        return tuple((node,) for node in nodes)
+    import networkx  # takes its time, and few networks have cycles
+
+    nx: Any = networkx
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(len(nodes)))
+    graph.add_edges_from(ahead)
+    for number, node in enumerate(nodes):
+        graph.add_edges_from((place[name], number) for name in node.operands if place.get(name, number) < number)
+    joined = nx.condensation(graph)
+    members: dict[int, list[int]] = {key: sorted(joined.nodes[key]["members"]) for key in joined}
+
+    def first(key: int) -> int:
+        return members[key][0]
+
+    ordered: list[int] = list(nx.lexicographical_topological_sort(joined, key=first))
+    return tuple(tuple(nodes[number] for number in members[key]) for key in ordered)
