@@ -76,9 +76,9 @@ class BatchNorm(Op):
         each = self._channels(x, timed=self.scope != "window" and x.timed)
         return Type(WORKING, x.axes, x.timed, True), each, each
 
-    def inferring(self, *operands: Type) -> tuple[Type, ...]:
-        """As in training; the statistics are those that were tracked."""
-        return self.infer(*operands)
+    def gathers(self) -> bool:
+        """A window is looked at as a whole."""
+        return self.scope == "window"
 
     def inner_types(self, adjoint: Adjoint, types: Mapping[str, Type]) -> tuple[Type, ...]:
         """Of the error: its mean, and its covariance with x."""
@@ -107,7 +107,8 @@ class BatchNorm(Op):
     def track(self, at: Site) -> tuple[Statement, ...]:
         """``running = (1 - momentum) * running + momentum * statistic``, in every step where there is one for each.
 
-        Statistics that are the same in all steps, of an x that does not change, are followed as often.
+        Statistics that are the same in all T steps, of an x that does not change, are followed as often, at once:
+        ``running = (1 - momentum)**T * running + (1 - (1 - momentum)**T) * statistic``.
         """
         x, mean, *_, old = at.node.operands
         names = dict(zip(("mean", "var", *self.statistics), at.node.operands[1:], strict=True))
@@ -123,9 +124,8 @@ class BatchNorm(Op):
                 states.append(State(name, "f32", 0.0, after))
             else:
                 again = 1 if self.scope != "step" or at.type(mean).timed else at.steps
-                after = read(name)
-                for _ in range(again):
-                    after = after * (1.0 - self.momentum) + statistic * self.momentum
+                kept = (1.0 - self.momentum) ** again
+                after = read(name) * kept + statistic * (self.momentum if again == 1 else 1.0 - kept)
             writes.append((result, after, follows))
         return at.elementwise(names, writes, tuple(states))
 

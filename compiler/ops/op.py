@@ -248,6 +248,10 @@ class Op:
         """The operator's own meaning."""
         raise NotImplementedError
 
+    def gathers(self) -> bool:
+        """Whether no step has a result before all steps have an operand."""
+        return False
+
     def gradients(self) -> tuple[Adjoint, ...]:
         """The way back with these settings."""
         return self.adjoints

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ...source import SourceError
+from ...source import Faults, SourceError
+from ..ir.cycles import clusters
 from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable
 from ..ir.types import Type
 from ..ops.initialisers import INITIALISERS, Initialiser
@@ -50,10 +51,28 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     if reasons:
         place = network.place
         raise SourceError.at(place, f"{options.rule} cannot train {network.name}: {'; '.join(reasons)}")
+    _check_time(network, rule, options.rule)
     if rule.template == "up" and not loss.online:
         message = f"{options.rule} needs the error of a step in that step, and {loss.name} knows it after the last"
         raise SourceError.at(network.place, message)
     return _Builder(network, options, rule, loss, options.the_optimizer).training()
+
+
+def _check_time(network: Network, rule: Rule, name: str) -> None:
+    """SourceError for every node that wants all steps at once, where steps must be taken one after the other."""
+    nodes = [node for node in network.nodes if node.op != "parameter"]
+    cycles = {node.results[0]: cluster for cluster in clusters(nodes) if len(cluster) > 1 for node in cluster}
+    with Faults(SourceError) as faults:
+        for node in nodes:
+            if not (node.types[0].timed and OPS[node.op].make(node.settings).gathers()):
+                continue
+            what = f"{node.results[0]} takes statistics over all time steps"
+            if rule.template == "up":
+                faults.add(node.place, f"{what}, and {name} learns in each step: scope=step does not wait")
+            if node.results[0] in cycles:
+                delay = next(other for other in cycles[node.results[0]] if other.op == "delay")
+                told = f"and its own result comes back to it through {delay.results[0]}: scope=step does not wait"
+                faults.add(node.place, f"{what}, {told}")
 
 
 def _living(network: Network) -> Network:

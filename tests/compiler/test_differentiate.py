@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from snnc.compiler.frontends.snn import read
 from snnc.compiler.ir.graph import Network, Node, Port, Procedure, Setting, Training
 from snnc.compiler.ir.types import Type
 from snnc.compiler.ops.op import OPS, lower
@@ -259,3 +260,34 @@ def test_options_that_do_not_exist_are_told(train: dict[str, Setting], message: 
     with pytest.raises(SourceError) as error:
         TrainingOptions.resolve(layered(MOVING, **train))
     assert str(error.value) == f"net.snn: {message}"
+
+
+NORMED = """
+network normed(x: f16[t, 4]) steps 3 {
+    back = delay(s) : spike[6]
+    c = linear(x, out=6)
+    m = batch_norm(c, scope=window)
+    r = batch_norm(linear(back, out=6), scope=window)
+    s = lif(add(m, r))
+    return linear(s, out=2)
+}
+train { loss = cross_entropy_mse }
+"""
+
+
+def test_statistics_over_all_steps_are_refused_where_steps_follow_one_another() -> None:
+    network = read(NORMED)
+    options = TrainingOptions.resolve(network)
+    window = "takes statistics over all time steps"
+    cycle = (6, f"r {window}, and its own result comes back to it through back: scope=step does not wait")
+    with pytest.raises(SourceError) as fault:
+        build_training(network, options)
+    assert [(f.place.line, f.message) for f in fault.value.faults] == [cycle]
+    online = replace(RULES["bptt"], carry="none", template="up")
+    with pytest.raises(SourceError) as fault:
+        build_training(network, options, online)
+    assert [(f.place.line, f.message) for f in fault.value.faults] == [
+        (5, f"m {window}, and bptt learns in each step: scope=step does not wait"),
+        (6, f"r {window}, and bptt learns in each step: scope=step does not wait"),
+        cycle,
+    ]

@@ -178,7 +178,10 @@ def test_a_fault_of_shapes_shows_both_shapes_both_places_and_the_line() -> None:
                 "image is f16[n, 1, 8, 8] (<text>:1:11)"
             ],
         ),
-        ("s = lif(c)\nc = lif(image)\nreturn s", ["2:9: c is used before it is made (line 3); what it was in the step before is delay(c)"]),
+        (
+            "s = lif(c)\nc = lif(image)\nreturn s",
+            ["2:9: c is used before it is made (line 3); what it was in the step before is delay(c)"],
+        ),
         (
             "b = delay(s)\ns = lif(add(image, b))\nreturn s",
             [
