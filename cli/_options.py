@@ -39,6 +39,13 @@ _COMPILING = (
     click.option("--cores", type=COUNT, metavar="N", help="Cores to use; unless given, all of the target."),
     click.option("--batch", type=COUNT, metavar="N", help="Samples in a training step; unless given, the model's."),
     click.option("--steps", type=COUNT, metavar="T", help="Time steps; unless given, the model's."),
+    click.option(
+        "--set",
+        "sizes",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A setting of the network, such as width=16; unless given, its own default.",
+    ),
     click.option("--rule", metavar="NAME", help="Learning rule (`snnc list rules`); unless given, the model's."),
     click.option("--loss", metavar="LOSS", help="Such as cross_entropy, or 'NAME(key=value)'."),
     click.option("--optimizer", metavar="OPTIMIZER", help="Such as sgd, or 'adam(lr=1e-3)'."),
@@ -118,6 +125,28 @@ def read_dumps(texts: tuple[str, ...]) -> tuple[Dump, ...]:
     return tuple(dumps)
 
 
+def read_settings(texts: tuple[str, ...]) -> dict[str, Setting]:
+    """What `--set` says, by name; wrong usage where it is not NAME=VALUE, or names one twice."""
+    from ..compiler.ir.grammar import parse
+    from ..compiler.ir.syntax import SettingList
+    from ..compiler.ir.values import Wrong, setting_of
+    from ..source import SourceError
+
+    found: dict[str, Setting] = {}
+    for text in texts:
+        try:
+            (item,) = parse(f"train {{ {text} }}", "--set").items
+            assert isinstance(item, SettingList)
+            ((name, written),) = item.settings
+            value = setting_of(written, {})
+        except (SourceError, Wrong, AssertionError, ValueError):
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set") from None
+        if name.text in found:
+            raise click.BadParameter(f"{name.text} is given twice", param_hint="--set")
+        found[name.text] = value
+    return found
+
+
 def read_choice(text: str, option: str) -> Setting:
     """A choice with its settings, as the language writes it: ``sgd`` or ``adam(lr=1e-3)``; wrong usage for others."""
     from ..compiler.ir.grammar import parse
@@ -156,12 +185,13 @@ def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
     chosen = dict(chosen)
     weights, rate = chosen.pop("weights", None), chosen.pop("lr", None)
     overrides = train_overrides(chosen)
+    settings = read_settings(chosen.pop("sizes", ()))
     arrays = None
     if weights is not None:
         from ..runtime.weights import load
 
         arrays = load(weights)
-    options = Options(train=overrides, weights=arrays, **chosen)
+    options = Options(train=overrides, weights=arrays, settings=settings, **chosen)
     compilation = Compilation(model, options)
     if rate is None:
         return compilation

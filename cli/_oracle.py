@@ -51,9 +51,12 @@ def training_of(program: Program, model: str) -> Training:
     from ..compiler.passes.training_options import TrainingOptions
     from ..compiler.pipeline import Compilation, Options
 
-    options = TrainingOptions.__dataclass_fields__
-    settings = {name: _as_setting(value) for name, value in program.settings.items() if name in options}
-    training = Compilation(model, Options(batch=program.batch, steps=program.steps, train=settings)).training
+    known = TrainingOptions.__dataclass_fields__
+    settings = {name: _as_setting(value) for name, value in program.settings.items() if name in known}
+    given = program.settings.get("network", {})
+    network = {name: _as_setting(value) for name, value in given.items() if name != "name"}
+    options = Options(batch=program.batch, steps=program.steps, train=settings, settings=network)
+    training = Compilation(model, options).training
     if training.hash != program.graph_hash:
         raise DataError.at(
             Place(model),

@@ -34,7 +34,7 @@ def resolved(compilation: Compilation) -> tuple[Resolved, ...]:
     from ..reports.json_report import Resolved
 
     values = host_settings(compilation.training_options.settings)
-    values |= {"cores": compilation.cores, "steps": compilation.network.steps}
+    values |= {**compilation.options.settings, "cores": compilation.cores, "steps": compilation.network.steps}
     return tuple(Resolved(name, values.get(name, value), origin) for name, value, origin in compilation.resolved)
 
 

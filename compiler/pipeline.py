@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,8 @@ INNER = {"weight_stationary": 0, "output_stationary": 1}
 class Options:
     """What the user asked for beside the source; None leaves it to the file, then to the default.
 
-    *train* overrides single settings of the ``train`` section; *weights* are initial parameters by symbol name in
-    their logical (framework's) shapes.
+    *settings* are those of the network, by name; *train* overrides single settings of the ``train`` section; *weights*
+    are initial parameters by symbol name in their logical (framework's) shapes.
     """
 
     target: str = "quad"
@@ -53,6 +53,7 @@ class Options:
     rule: str | None = None
     dataflow: str = "auto"
     pins: tuple[str, ...] = ()
+    settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
 
@@ -85,7 +86,8 @@ class Compilation:
     @cached_property
     def network(self) -> Network:
         """The network with all types and parameters explicit."""
-        return read_network(find_model(str(self.source)), FrontendOptions(steps=self.options.steps))
+        options = FrontendOptions(steps=self.options.steps, settings=self.options.settings)
+        return read_network(find_model(str(self.source)), options)
 
     @cached_property
     def training_options(self) -> TrainingOptions:
@@ -98,8 +100,12 @@ class Compilation:
 
     @cached_property
     def training(self) -> Training:
-        """The training graph under the learning rule."""
-        return build_training(self.network, self.training_options)
+        """The training graph under the learning rule; it remembers the settings that the network was given."""
+        training = build_training(self.network, self.training_options)
+        if not self.options.settings:
+            return training
+        given = ("settings", *sorted(self.options.settings.items()))
+        return replace(training, settings={**training.settings, "network": given})
 
     @cached_property
     def target(self) -> Target:
@@ -151,6 +157,7 @@ class Compilation:
             ("steps", str(self.network.steps), self.options.steps is not None),
             ("dataflow", self.options.dataflow, self.options.dataflow != defaults.dataflow),
         ]
+        rows += [(name, show_call(value), "command line") for name, value in self.options.settings.items()]
         origin = {"steps": "file"}
         rows += [
             (name, value, "command line" if given else origin.get(name, "default")) for name, value, given in mapping

@@ -216,12 +216,11 @@ def cases(whole: bool) -> list[Case]:
     """Networks on machines under dataflows and resets; losses, optimizers and surrogates are spread over them."""
     axes = {"network": NETWORKS, "machine": MACHINES, "dataflow": FLOWS, "reset": ("hard", "soft")}
     rows = (everything if whole else pairwise)({name: tuple(values) for name, values in axes.items()})
-    return [
-        Case(
-            *row, surrogate=SURROGATES[(k + k // 5) % len(SURROGATES)], training=TRAINING[(k + k // 4) % len(TRAINING)]
-        )
-        for k, row in enumerate(rows)
-    ]
+    found: list[Case] = []
+    for k, row in enumerate(rows):
+        turn = sum(case.network == row[0] for case in found)
+        found.append(Case(*row, surrogate=SURROGATES[k % len(SURROGATES)], training=TRAINING[turn % len(TRAINING)]))
+    return found
 
 
 class Bench:

@@ -192,6 +192,26 @@ def test_the_oracle_agrees_with_the_program(folder: Path, program: Path, data: s
     assert "is not the program's" in message
 
 
+def test_a_setting_of_the_network_is_set_and_remembered(folder: Path) -> None:
+    model, data = folder / "wide.snn", f"npz:{folder / 'halves.npz'}"
+    model.write_text(MODEL.replace("4]) steps", "4], width=8) steps").replace("out=8", "out=width"))
+    program = folder / "wide.snnb"
+    told = json.loads(done("compile", model, "--set", "width=12", "-o", program, "--json", "-"))
+    assert told["settings"]["width"] == {"value": 12, "origin": "command line"}
+    assert binary.load(program).symbol("hidden.w").shape == (12, 16)
+    done("run", program, "--data", data, "--max-steps", "1", "--compare-oracle", model)
+    assert (
+        refused("compile", model, "--set", "widht=12") == "no setting of small is called 'widht'; did you mean width?\n"
+    )
+    for wrong, reason in (("width", "'width' is not NAME=VALUE"), ("width=", "'width=' is not NAME=VALUE")):
+        result = invoke("compile", model, "--set", wrong)
+        assert result.exit_code == 2
+        assert f"Invalid value for --set: {reason}" in result.output
+    twice = invoke("compile", model, "--set", "width=1", "--set", "width=2")
+    assert twice.exit_code == 2
+    assert "Invalid value for --set: width is given twice" in twice.output
+
+
 def test_the_command_line_comes_before_the_file(folder: Path) -> None:
     options = ["--batch", "4", "--lr", "0.5", "--schedule", "cosine(warmup=2)", "--pin", "hidden.fp=output_stationary"]
     told = json.loads(done("compile", folder / "small.snn", *options, "-o", folder / "b4.snnb", "--json", "-"))
