@@ -236,7 +236,7 @@ _TERMINALS = {
     "_SEMICOLON": "';'",
     "$END": "the end of the text",
 }
-_OPERATORS = {"PLUS", "MINUS", "STAR", "SLASH", "DOUBLE_SLASH"}
+_OPERATORS = {"PLUS", "MINUS", "STAR", "SLASH", "DOUBLE_SLASH", "DOUBLE_STAR"}
 _MINOR = ({"AT", "_SEMICOLON", "$END"}, _OPERATORS, {"LPAR"})
 """Kinds of terminals that a message leaves out where it can name something else: they continue what may as well end."""
 _TOGETHER = (

@@ -71,7 +71,7 @@ def _number(value: Value, known: Mapping[str, Setting]) -> int | float:
 
 
 def _arithmetic(value: Arithmetic, known: Mapping[str, Setting]) -> int | float:
-    """Integers stay integers; ``/`` gives one where it comes out even."""
+    """Integers stay integers; ``/`` gives one where it comes out even, ``**`` where the exponent is not negative."""
     left, right = _number(value.left, known), _number(value.right, known)
     try:
         match value.operator:
@@ -83,6 +83,8 @@ def _arithmetic(value: Arithmetic, known: Mapping[str, Setting]) -> int | float:
                 return left * right
             case "//":
                 return left // right
+            case "**":
+                return _power(value.place, left, right)
             case _:
                 if isinstance(left, int) and isinstance(right, int) and left % right == 0:
                     return left // right
@@ -91,6 +93,16 @@ def _arithmetic(value: Arithmetic, known: Mapping[str, Setting]) -> int | float:
         raise Wrong(value.place, "division by zero") from None
     except OverflowError:
         raise Wrong(value.place, "the number is too large") from None
+
+
+def _power(place: Place, base: int | float, exponent: int | float) -> int | float:
+    """A whole number where both are and the exponent is not negative; `Wrong` where there is no real one."""
+    if base < 0 and exponent != int(exponent):
+        raise Wrong(place, f"{base} has no real power {exponent}")
+    if isinstance(base, int) and isinstance(exponent, int) and abs(exponent) * max(base.bit_length(), 1) > 1024:
+        raise Wrong(place, "the number is too large")
+    power: int | float = base**exponent
+    return power
 
 
 def type_of(written: WrittenType, known: Mapping[str, Setting]) -> Type:

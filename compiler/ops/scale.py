@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ..ir.expression import read
+from ..ir.expression import Expression, read
 from ..ir.graph import Setting
 from ..ir.statement import Contraction, Statement, loop
 from ..ir.types import Type
@@ -15,10 +15,11 @@ from .site import WORKING, Site, element_loops
 
 @dataclass(frozen=True, kw_only=True)
 class Scale(Op):
-    """``y = x * w``, rounded once; *each* of what has a factor w of its own.
+    """``y = x * w * factor``, rounded once; *each* of what has a w of its own.
 
     A ``layer`` has one (the gain of a residual branch, NF-ResNet), or a ``channel``, an ``element`` (one-to-one
-    recurrence), or a ``step``, the same for all elements (TEBN).  Factors are f32; their gradient is one sum.
+    recurrence), or a ``step``, the same for all elements (TEBN).  w is f32, and its gradient is one sum; *factor* is
+    a constant.
     """
 
     name: ClassVar = "scale"
@@ -27,6 +28,7 @@ class Scale(Op):
     adjoints: ClassVar = (Adjoint("d_x", "x", ("error", "w"), "BP"), Adjoint("d_w", "w", ("x", "error"), "WG"))
 
     each: Literal["layer", "channel", "element", "step"] = "channel"
+    factor: float = 1.0
 
     def parameter_types(self, *operands: Type) -> dict[str, tuple[Type, Setting]]:
         """``w``, f32, ones."""
@@ -54,15 +56,15 @@ class Scale(Op):
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """Every element."""
         reads = {"x": at.operand(0), "w": at.operand(1)}
-        return at.elementwise(reads, [(at.result(), at.value("x", 0) * read("w"))])
+        return at.elementwise(reads, [(at.result(), at.value("x", 0) * self._whole())])
 
     def d_x(self, at: Site) -> tuple[Statement, ...]:
-        """``d.x = d.y * w``."""
+        """``d.x = d.y * w * factor``."""
         reads = {"error": at.operand(0), "w": at.operand(1)}
-        return at.elementwise(reads, [(at.result(), read("error") * read("w"))])
+        return at.elementwise(reads, [(at.result(), read("error") * self._whole())])
 
     def d_w(self, at: Site) -> tuple[Statement, ...]:
-        """``d.w = sum x * d.y`` over whatever shares the factor."""
+        """``d.w = factor * sum x * d.y`` over whatever shares w."""
         x, error, w = at.operand(0), at.operand(1), at.result()
         type, factor = at.type(x), at.type(w)
         names = element_loops(type)
@@ -71,4 +73,8 @@ class Scale(Op):
         target = at.access(w, elements[: len(factor.factors)])
         summed = tuple(name for name, _ in loops if name not in target.loops)
         left, right = at.access(x, elements), at.access(error, elements)
-        return (Contraction("wg", loops, target, left, right, summed, None, type.scale),)
+        return (Contraction("wg", loops, target, left, right, summed, None, type.scale * self.factor),)
+
+    def _whole(self) -> Expression:
+        """What x is multiplied by."""
+        return read("w") if self.factor == 1.0 else read("w") * self.factor

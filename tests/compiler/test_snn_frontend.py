@@ -119,6 +119,36 @@ def test_options_come_before_what_is_written() -> None:
     assert net.types["c"].shape == (7, 6, 6)
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("2 ** 3", 8),
+        ("2 ** 3 ** 2", 512),
+        ("-2 ** 2", -4),
+        ("2 ** -1", 0.5),
+        ("4 ** 0.5 * 3", 6.0),
+        ("1 / 1.04 ** 0.5", 1 / 1.04**0.5),
+    ],
+)
+def test_powers_bind_tighter_than_products_and_from_the_right(written: str, value: float) -> None:
+    net = network(f"s = lif(image, threshold={written})\nreturn s")
+    assert net.nodes[-1].settings["threshold"] == value
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("(1 - 2) ** 0.5", "2:34: -1 has no real power 0.5"),
+        ("0 ** -1", "2:28: division by zero"),
+        ("9 ** 9 ** 9", "2:28: the number is too large"),
+    ],
+)
+def test_a_power_that_is_no_number_is_told(written: str, message: str) -> None:
+    with pytest.raises(SourceError) as fault:
+        network(f"s = lif(image, threshold={written})\nreturn s")
+    assert [f"{f.place.line}:{f.place.column}: {f.message}" for f in fault.value.faults] == [message]
+
+
 def test_arithmetic_stays_whole_where_it_comes_out_even() -> None:
     net = network("half = width / 2\nc = conv2d(image, out=half * (1 + 2) - width // 3, kernel=3)\nreturn c")
     assert net.types["c"].shape == (5, 6, 6)

@@ -279,7 +279,7 @@ def _scales() -> dict[str, Deep]:
 
         def of(x: Any, p: Any, training: bool) -> Run:
             s = lif(conv(x, p, "c", padding=1))
-            g = s * p["g.w"].reshape(shape)
+            g = s * p["g.w"].reshape(shape) * 1.5
             r = lif(g)
             return Run(linear(r, p, "y"), {"s": s, "r": r})
 
@@ -291,7 +291,7 @@ def _scales() -> dict[str, Deep]:
             f"""
             c = conv2d(x, out=3, kernel=3, pad=1)
             s = lif(c, threshold=0.5)
-            g = scale(s, each={each})
+            g = scale(s, each={each}, factor=1.5)
             r = lif(g, threshold=0.5)
             y = linear(flatten(r), out=3)
             return y""",
