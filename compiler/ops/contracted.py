@@ -16,6 +16,7 @@ from ..ir.statement import Access, Contraction, Statement, loop
 from ..ir.types import Type
 from .op import Adjoint, Op
 from .site import Site
+from .spatial import TAPS
 
 
 class Contracted(Op):
@@ -40,20 +41,13 @@ class Contracted(Op):
         """``y = round(scale * sum x * w + b)``: channels in blocks, then taps."""
         roles = dict(zip(("x", "w", "b"), at.node.operands, strict=False)) | {"y": at.result()}
         equation, given = self.equation(at.type(roles["x"]).factors, at.type(roles["y"]).factors)
-        extents = equation.extents(_shapes(equation, roles, at), given)
-        summed = equation.summed
-        return (_contraction(at, "fp", equation, extents, roles, summed, summed[0], at.type(roles["x"]).scale),)
+        return _gathered(at, "fp", equation, given, roles, at.type(roles["x"]).scale)
 
     def d_x(self, at: Site) -> tuple[Statement, ...]:
         """``d.x = sum d.y * w``, one statement a residue class of the strides; with respect to the value of x."""
         roles = {"y": at.operand(0), "w": at.operand(1), "x": at.result()}
         equation, given = self.equation(at.type(roles["x"]).factors, at.type(roles["y"]).factors)
-        backward = equation.gradient("x")
-        extents = backward.extents(_shapes(backward, roles, at), given)
-        found: list[Statement] = []
-        for part, sizes in gather(backward, extents, at.type(roles["x"]).factors):
-            found.append(_contraction(at, "bp", part, sizes, roles, part.summed, part.summed[0]))
-        return tuple(found)
+        return _gathered(at, "bp", equation.gradient("x"), given, roles)
 
     def d_w(self, at: Site) -> tuple[Statement, ...]:
         """``d.w = scale * sum x * d.y`` over time, samples, rows and columns."""
@@ -81,6 +75,23 @@ def _each(name: str, factors: tuple[int, ...]) -> Term:
 def _shapes(equation: Equation, roles: Mapping[str, str], at: Site) -> dict[str, tuple[int, ...]]:
     """Factors of every value of the equation, by role."""
     return {term.name: at.type(roles[term.name]).factors for term in equation.terms}
+
+
+def _gathered(
+    at: Site,
+    engine: str,
+    equation: Equation,
+    given: Mapping[str, int],
+    roles: Mapping[str, str],
+    scale: float = 1.0,
+) -> tuple[Statement, ...]:
+    """The statements of *equation*, one a residue class of its target; summed channels are walked in blocks."""
+    extents = equation.extents(_shapes(equation, roles, at), given)
+    found: list[Statement] = []
+    for part, sizes in gather(equation, extents, at.type(roles[equation.target.name]).factors):
+        blocked = part.summed[0] if part.summed[0] not in TAPS else None
+        found.append(_contraction(at, engine, part, sizes, roles, part.summed, blocked, scale))
+    return tuple(found)
 
 
 def _contraction(

@@ -1,104 +1,109 @@
-"""Pooling over windows of rows and columns."""
+"""Pooling over windows that slide along rows and columns, or along a signal."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import ClassVar
+from typing import ClassVar, Generic
 
 from ...numerics.formats import unsigned_for
+from ..ir.expression import lift
 from ..ir.gather import Residue, residues
-from ..ir.statement import Access, Index, Statement, Window, loop
+from ..ir.statement import Elementwise, Statement, Window, loop
 from ..ir.types import Type
-from .convolution import windows
+from .counts import counted
+from .fitting import Fit, spread
 from .op import Adjoint, Op, Pair
-from .site import WORKING, Site
+from .placement import placed
+from .site import Site
+from .spatial import OUTPUTS, TAPS, Size, Slide, numbers, slides, windows
 
 
-class Pool(Op):
+class Pool(Op, Generic[Size]):
     """A window of *kernel* that moves by *stride*; stride 0 stands for the kernel."""
 
     operands: ClassVar = ("x",)
 
-    kernel: Pair
-    stride: Pair
-    pad: Pair
+    kernel: Size
+    stride: Size
+    pad: Size
 
     def __post_init__(self) -> None:
-        self.require(min(self.kernel) >= 1, "kernel", "at least 1")
-        self.require(min(self.stride) >= 0, "stride", "at least 1")
-        fits = all(0 <= border <= taps // 2 for border, taps in zip(self.pad, self.kernel, strict=True))
+        self.require(min(numbers(self.kernel)) >= 1, "kernel", "at least 1")
+        self.require(min(numbers(self.stride)) >= 0, "stride", "at least 1")
+        fits = all(0 <= slide.pad <= slide.taps // 2 for slide in self.along)
         self.require(fits, "pad", "at most half of the kernel")
+
+    @property
+    def along(self) -> tuple[Slide, ...]:
+        """The window along each axis."""
+        taps = numbers(self.kernel)
+        steps = tuple(step or count for step, count in zip(numbers(self.stride), taps, strict=True))
+        return slides(taps, steps, numbers(self.pad))
 
     @property
     def taps(self) -> int:
         """Elements of a window."""
-        return self.kernel[0] * self.kernel[1]
-
-    @property
-    def steps(self) -> Pair:
-        """How far a window is from the next."""
-        rows, columns = self.stride
-        return rows or self.kernel[0], columns or self.kernel[1]
+        return math.prod(numbers(self.kernel))
 
     def pooled(self, x: Type) -> Type:
-        """The type of *x* with rows and columns pooled."""
-        rows, columns = windows(self.name, x, self.kernel, self.steps, self.pad, (1, 1))
-        return x.with_(axes=(x.axes[0], (rows,), (columns,)))
+        """The type of *x* with its axes behind the channels pooled."""
+        return x.with_(axes=(x.axes[0], *((extent,) for extent in windows(self.name, x, self.along))))
 
-    def index(self) -> tuple[Index, Index]:
-        """Row and column of tap (r, s) of window (p, q)."""
-        (down, right), (top, left) = self.steps, self.pad
-        return Index((("p", down), ("r", 1)), -top), Index((("q", right), ("s", 1)), -left)
+    def tiled(self, at: Site, target: str) -> list[Fit]:
+        """The windows as fits where they cover *target* without gap, overlap or rest; empty where they do not."""
+        pairs = list(zip(self.along, at.type(target).factors[1:], strict=True))
+        whole = all(slide.tiles(extent) for slide, extent in pairs)
+        return [Fit(extent, extent // slide.taps) for slide, extent in pairs] if whole else []
 
     def over(self, at: Site, kind: str, source: str, target: str, tap: str, scale: float) -> tuple[Statement, ...]:
         """The windows of *source*, each making one element of *target* (and of *tap*, where it has a name)."""
-        channels, rows, columns = at.type(target or tap).factors
-        extents = {"p": rows, "q": columns, "c": channels, "r": self.kernel[0], "s": self.kernel[1]}
-        here = [loop("c"), loop("p"), loop("q")]
+        channels, *extents = at.type(target or tap).factors
+        here, walk, sizes = [loop("c")], [loop("c")], dict[str, int]()
+        for p, r, slide, extent in zip(OUTPUTS, TAPS, self.along, extents, strict=False):
+            here.append(loop(p))
+            walk.append(slide.index(p, r))
+            sizes |= {p: extent, r: slide.taps}
         best = at.access(tap, here) if tap else None
-        loops = (*at.lead_loops(source), *extents.items())
-        walk = at.access(source, [loop("c"), *self.index()])
-        return (Window(kind, loops, ("r", "s"), at.access(target, here), walk, best, scale),)
+        loops = (*at.lead_loops(source), *_ordered(sizes, channels).items())
+        taps = TAPS[: len(extents)]
+        return (Window(kind, loops, taps, at.access(target, here), at.access(source, walk), best, scale),)
 
-    def back(
-        self, at: Site, error: str, target: str
-    ) -> Iterator[tuple[dict[str, int], Access, Access, Sequence[Residue]]]:
-        """(loops, target, error, classes) of each residue class of the elements of *target*."""
+    def back(self, at: Site, error: str, target: str) -> Iterator[tuple[Window | Elementwise, Sequence[Residue]]]:
+        """Each residue class of the elements of *target*: their sum over the windows that hold them.
+
+        Where windows move by more than their size, the elements between them are 0.
+        """
         channels, *extents = at.type(target).factors
-        axes = zip(self.index(), (("p", "r"), ("q", "s")), self.kernel, extents, strict=True)
-        classes = [residues(index, *loops, taps, extent) for index, loops, taps, extent in axes]
-        for rows, columns in product(*classes):
-            sizes = {"p": rows.positions, "q": columns.positions, "c": channels, "r": rows.taps, "s": columns.taps}
-            lead = dict(at.lead_loops(error, target))
-            writes = at.access(target, [loop("c"), rows.position, columns.position])
-            reads = at.access(error, [loop("c"), rows.output_index, columns.output_index])
-            yield lead | sizes, writes, reads, (rows, columns)
+        axes = zip(OUTPUTS, TAPS, self.along, extents, strict=False)
+        classes = [residues(slide.index(p, r), p, r, slide.taps, extent) for p, r, slide, extent in axes]
+        for parts in product(*classes):
+            element = [loop("c"), *(part.position for part in parts)]
+            if any(part.taps == 0 for part in parts):
+                rows = [{part.output: part.positions} for part in parts]
+                yield placed(at, [{"c": channels}, *rows], {}, target, element, lift(0.0)), parts
+                continue
+            sizes = {name: size for part in parts for name, size in part.extents.items()}
+            loops = (*at.lead_loops(error, target), *_ordered(sizes, channels).items())
+            reads = at.access(error, [loop("c"), *(part.output_index for part in parts)])
+            yield Window("sum", loops, TAPS[: len(parts)], at.access(target, element), reads), parts
 
 
-@dataclass(frozen=True, kw_only=True)
-class AvgPool2d(Pool):
+class AvgPool(Pool[Size]):
     """Mean over windows, zeros of the padding counted, as PyTorch's default.
 
-    Spikes and counts are summed as integers; their scale gets the factor 1 / taps, folded into the next sum.
+    Spikes and counts are summed as integers, whose scale gets the factor 1 / taps, folded into the next sum; where
+    the sum needs more than 8 bits it is divided, and rounded, at once.
     """
 
-    name: ClassVar = "avg_pool2d"
     adjoints: ClassVar = (Adjoint("d_x", "x", ("error",), "BP"),)
-
-    kernel: Pair
-    stride: Pair = (0, 0)
-    pad: Pair = (0, 0)
 
     def result_types(self, *operands: Type) -> tuple[Type, ...]:
         """Counts for spikes and counts, f16 for floats."""
         (x,) = operands
-        pooled = self.pooled(x)
-        if x.kind.kind in ("bit", "unsigned"):
-            counts = unsigned_for(x.kind.maximum * self.taps)
-            return (pooled.with_(format=counts.name, scale=x.scale / self.taps),)
-        return (pooled.with_(format=WORKING, scale=1.0),)
+        return (counted(self.pooled(x), self.taps),)
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """``y = sum of the window`` or, of floats, ``scale / taps`` times that."""
@@ -109,33 +114,26 @@ class AvgPool2d(Pool):
     def d_x(self, at: Site) -> tuple[Statement, ...]:
         """``d.x = sum of d.y over the windows that hold x, over taps``, with respect to the values."""
         error, target = at.operand(0), at.result()
-        return tuple(
-            Window("sum", tuple(loops.items()), ("r", "s"), writes, reads, None, 1.0 / self.taps)
-            for loops, writes, reads, _ in self.back(at, error, target)
-        )
+        if fits := self.tiled(at, target):
+            return spread(at, error, "", target, fits)
+        parts = (part for part, _ in self.back(at, error, target))
+        return tuple(replace(part, scale=1.0 / self.taps) if isinstance(part, Window) else part for part in parts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MaxPool2d(Pool):
+class MaxPool(Pool[Size]):
     """The largest element of a window, in the format of the input, and the number of its tap, first of ties.
 
     The error goes to the element that was the largest.  Padding does not take part.
     """
 
-    name: ClassVar = "max_pool2d"
     results: ClassVar = ("", "tap")
     adjoints: ClassVar = (Adjoint("d_x", "x", ("error", "tap"), "BP"),)
-
-    kernel: Pair
-    stride: Pair = (0, 0)
-    pad: Pair = (0, 0)
 
     def result_types(self, *operands: Type) -> tuple[Type, ...]:
         """The pooled type, and taps in the narrowest unsigned format."""
         (x,) = operands
         pooled = self.pooled(x)
-        number = unsigned_for(max(self.taps - 1, 2))
-        return pooled, pooled.with_(format=number.name, scale=1.0)
+        return pooled, tap_type(pooled, self.taps)
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """``y = max``, ``tap = argmax``."""
@@ -144,11 +142,79 @@ class MaxPool2d(Pool):
     def d_x(self, at: Site) -> tuple[Statement, ...]:
         """``d.x = sum of d.y over the windows that chose x``."""
         error, tap, target = at.operand(0), at.operand(1), at.result()
+        if fits := self.tiled(at, target):
+            return spread(at, error, tap, target, fits)
         found: list[Statement] = []
-        for loops, writes, reads, (rows, columns) in self.back(at, error, target):
-            chosen = at.access(tap, [loop("c"), rows.output_index, columns.output_index])
-            first = rows.first * self.kernel[1] + columns.first
-            step = (rows.step * self.kernel[1], columns.step)
-            sizes = tuple(loops.items())
-            found.append(Window("unmax", sizes, ("r", "s"), writes, reads, chosen, 1.0, first, step))
+        for part, classes in self.back(at, error, target):
+            if not isinstance(part, Window):
+                found.append(part)
+                continue
+            chosen = at.access(tap, [loop("c"), *(each.output_index for each in classes)])
+            first, steps, unit = 0, list[int](), 1
+            for each, slide in zip(reversed(classes), reversed(self.along), strict=True):
+                first += each.first * unit
+                steps.insert(0, each.step * unit)
+                unit *= slide.taps
+            found.append(replace(part, kind="unmax", tap=chosen, first=first, step=tuple(steps)))
         return tuple(found)
+
+
+def _ordered(sizes: dict[str, int], channels: int) -> dict[str, int]:
+    """Loops of a window: outputs, channels, taps."""
+    outputs = {name: size for name, size in sizes.items() if name not in TAPS}
+    return outputs | {"c": channels} | {name: size for name, size in sizes.items() if name in TAPS}
+
+
+def tap_type(pooled: Type, taps: int) -> Type:
+    """The type of the numbers of taps beside the result *pooled*."""
+    return pooled.with_(format=unsigned_for(max(taps - 1, 2)).name, scale=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvgPool1d(AvgPool[int]):
+    """Mean over windows along a signal, zeros of the padding counted, as PyTorch's default; see avg_pool2d."""
+
+    name: ClassVar = "avg_pool1d"
+
+    kernel: int
+    stride: int = 0
+    pad: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvgPool2d(AvgPool[Pair]):
+    """Mean over windows of rows and columns, zeros of the padding counted, as PyTorch's default.
+
+    Spikes and counts are summed as integers; their scale gets the factor 1 / taps, folded into the next sum.
+    """
+
+    name: ClassVar = "avg_pool2d"
+
+    kernel: Pair
+    stride: Pair = (0, 0)
+    pad: Pair = (0, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPool1d(MaxPool[int]):
+    """The largest element of a window along a signal, and the number of its tap, first of ties; see max_pool2d."""
+
+    name: ClassVar = "max_pool1d"
+
+    kernel: int
+    stride: int = 0
+    pad: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPool2d(MaxPool[Pair]):
+    """The largest element of a window, in the format of the input, and the number of its tap, first of ties.
+
+    The error goes to the element that was the largest.  Padding does not take part.
+    """
+
+    name: ClassVar = "max_pool2d"
+
+    kernel: Pair
+    stride: Pair = (0, 0)
+    pad: Pair = (0, 0)

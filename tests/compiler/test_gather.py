@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from snnc.compiler.ir.gather import gather, residues
 from snnc.compiler.ir.graph import Node, Setting
 from snnc.compiler.ir.notation import parse
-from snnc.compiler.ir.statement import Access, Contraction, Index, Statement, Window
+from snnc.compiler.ir.statement import Access, Contraction, Elementwise, Index, Statement, Window
 from snnc.compiler.ir.types import Type
 from snnc.compiler.ops.op import OPS, lower
 
@@ -109,16 +109,16 @@ def triples(statements: tuple[Statement, ...], types: Mapping[str, Type]) -> Cou
     return found
 
 
-def convolved(sizes: dict[str, Setting]) -> tuple[dict[str, Type], Node, dict[str, Node]]:
-    op = OPS["conv2d"].make(sizes)
+def convolved(sizes: dict[str, Setting], kind: str = "conv2d") -> tuple[dict[str, Type], Node, dict[str, Node]]:
+    op = OPS[kind].make(sizes)
     weight = op.parameter_types(IMAGE)["w"][0]
     (y,) = op.infer(IMAGE, weight)
     types = {"x": IMAGE, "w": weight, "y": y, "d.x": IMAGE, "d.w": weight.with_(format="f32"), "d.y": y}
     nodes = {
-        "d_x": Node(("d.x",), "conv2d.d_x", ("d.y", "w"), sizes),
-        "d_w": Node(("d.w",), "conv2d.d_w", ("x", "d.y"), sizes),
+        "d_x": Node(("d.x",), f"{kind}.d_x", ("d.y", "w"), sizes),
+        "d_w": Node(("d.w",), f"{kind}.d_w", ("x", "d.y"), sizes),
     }
-    return types, Node(("y",), "conv2d", ("x", "w"), sizes), nodes
+    return types, Node(("y",), kind, ("x", "w"), sizes), nodes
 
 
 @settings(max_examples=20, deadline=None)
@@ -142,6 +142,50 @@ def test_a_convolution_and_its_gradients_meet_the_same_products(
             k = o // (4 // groups) * channels + c
             expected[frozenset({("y", (n, p, q, o)), ("x", (n, i, j, k)), ("w", (r, s, c, o))})] += 1
     assert triples(lower(forward, types, 3, batch), types) == expected
+    for node in backward.values():
+        assert triples(lower(node, types, 3, batch), types) == expected
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pad=st.tuples(st.integers(0, 1), st.integers(0, 2)),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    more=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    groups=st.sampled_from((1, 2)),
+    out=st.sampled_from((2, 4)),
+)
+def test_a_transposed_convolution_and_its_gradients_meet_the_same_products(
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+    dilation: tuple[int, int],
+    more: tuple[int, int],
+    groups: int,
+    out: int,
+) -> None:
+    more = min(more[0], max(stride[0], dilation[0]) - 1), min(more[1], max(stride[1], dilation[1]) - 1)
+    sizes: dict[str, Setting] = {"out": out, "kernel": kernel, "stride": stride, "pad": pad, "dilation": dilation}
+    sizes |= {"groups": groups, "output_pad": more, "bias": False}
+    types, forward, backward = convolved(sizes, "conv_transpose2d")
+    (rows, columns), inputs, outputs, batch = types["y"].shape[1:], CHANNELS // groups, out // groups, 2
+    assert rows == (ROWS - 1) * stride[0] - 2 * pad[0] + dilation[0] * (kernel[0] - 1) + more[0] + 1
+    expected: Counter[frozenset[tuple[str, Element]]] = Counter()
+    for n, k, i, j, o, r, s in product(*map(range, (batch, CHANNELS, ROWS, COLUMNS, outputs, *kernel))):
+        p, q = i * stride[0] + r * dilation[0] - pad[0], j * stride[1] + s * dilation[1] - pad[1]
+        if 0 <= p < rows and 0 <= q < columns:
+            y = (n, p, q, k // inputs * outputs + o)
+            expected[frozenset({("y", y), ("x", (n, i, j, k)), ("w", (r, s, o, k))})] += 1
+    parts = lower(forward, types, 3, batch)
+    assert triples(parts, types) == expected
+    written = Counter(
+        at(part.target, where)
+        for part in parts
+        if isinstance(part, Contraction)
+        for where in points(tuple((name, extent) for name, extent in part.loops if name not in part.summed))
+    )
+    assert written == Counter(product(range(batch), range(rows), range(columns), range(out)))
     for node in backward.values():
         assert triples(lower(node, types, 3, batch), types) == expected
 
@@ -186,12 +230,20 @@ def test_the_adjoint_of_a_pool_meets_the_windows_that_hold_the_element(kind: str
     assert met == expected
     operands = ("d.y", "tap") if taps else ("d.y",)
     back: Counter[tuple[Element, Element, int]] = Counter()
+    written: Counter[Element] = Counter()
     for part in lower(Node(("d.x",), f"{kind}.d_x", operands, given), types, 3, batch):
+        if isinstance(part, Elementwise):
+            nothing = part.writes[0].expression
+            assert (nothing.op, nothing.value) == ("constant", 0.0), "between the windows"
+            written.update(at(part.writes[0].target, w) for w in points(part.loops))
+            continue
         assert isinstance(part, Window)
+        written.update(at(part.target, w) for w in points(part.loops) if not any(w[name] for name in part.taps))
         for w in points(part.loops):
             if inside(at(part.source, w), y):
                 step = part.step or (0, 0)
                 back[at(part.target, w), at(part.source, w), part.first + step[0] * w["r"] + step[1] * w["s"]] += 1
+    assert written == Counter(product(range(batch), range(ROWS), range(COLUMNS), range(CHANNELS)))
     if taps:
         assert back == expected
     else:

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 from snnc.compiler.evaluate import Accumulators, Numerics, Oracle
 from snnc.compiler.frontends import snn
-from snnc.compiler.ir.expression import Expression, read, state
+from snnc.compiler.ir.expression import Expression, read, state, where
 from snnc.compiler.ir.notation import Equation
+from snnc.compiler.ops.activations import Relu
+from snnc.compiler.ops.concat import Concat
 from snnc.compiler.ops.convolution import Conv2d
 from snnc.compiler.ops.losses import LOSSES, CrossEntropy
 from snnc.compiler.ops.neuron import LIF
@@ -204,6 +206,19 @@ def test_a_wrong_surrogate_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = replace(SURROGATES["atan"], formula=SURROGATES["sigmoid"].formula)
     monkeypatch.setitem(SURROGATES, "atan", wrong)
     assert caught("surrogate atan")
+
+
+def test_the_error_of_the_wrong_channels_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Concat, "d_b", Concat.d_a)
+    assert caught("concat of spikes off the byte")
+
+
+def test_an_error_that_passes_relu_at_0_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(self: Relu, error: Expression, y: Expression) -> Expression:
+        return where(y >= 0.0, error, 0.0)
+
+    monkeypatch.setattr(Relu, "slope", wrong)
+    assert caught("relu at 0")
 
 
 # Published by hand: T-A and T-B, values of shared/reference/algorithms_golden.json.

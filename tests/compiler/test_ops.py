@@ -10,7 +10,7 @@ import pytest
 
 from snnc.compiler.ir.expression import Expression
 from snnc.compiler.ir.graph import Node, Setting, Sweep
-from snnc.compiler.ir.statement import Contraction, Elementwise
+from snnc.compiler.ir.statement import Contraction, Elementwise, Window
 from snnc.compiler.ir.types import Type
 from snnc.compiler.ops.initialisers import INITIALISERS
 from snnc.compiler.ops.losses import LOSSES
@@ -64,6 +64,93 @@ def test_pools_of_spikes_count_and_pools_of_floats_round() -> None:
     assert str(OPS["avg_pool2d"].make({"kernel": 2}).infer(IMAGE)[0]) == "f16[n, 4, 3, 3]"
     pooled, tap = OPS["max_pool2d"].make({"kernel": 3, "stride": 2}).infer(spikes)
     assert (str(pooled), str(tap)) == ("spike[n, 4, 3, 2]", "u4[n, 4, 3, 2]")
+    signal = Type.of("spike", 4, 9, batched=True)
+    assert str(OPS["avg_pool1d"].make({"kernel": 3}).infer(signal)[0]) == f"u2[n, 4, 3] * {1 / 3!r}"
+    assert [str(type) for type in OPS["max_pool1d"].make({"kernel": 4, "stride": 2}).infer(signal)] == [
+        "spike[n, 4, 3]",
+        "u2[n, 4, 3]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "pooled"),
+    [
+        (15, 17, f"u8[n, 4, 1, 1] * {1 / 255!r}"),
+        (16, 16, "f16[n, 4, 1, 1]"),
+        (32, 32, "f16[n, 4, 1, 1]"),
+    ],
+)
+def test_a_sum_that_no_engine_takes_as_counts_is_divided_at_once(rows: int, columns: int, pooled: str) -> None:
+    spikes = Type.of("spike", 4, rows, columns, batched=True)
+    assert str(OPS["global_avg_pool2d"].make().infer(spikes)[0]) == pooled
+    assert str(OPS["avg_pool2d"].make({"kernel": (rows, columns)}).infer(spikes)[0]) == pooled
+    (window,) = lower(Node(("y",), "global_avg_pool2d", ("x",)), {"x": spikes, "y": Type.of("f16", 4, 1, 1)}, 1, 2)
+    assert isinstance(window, Window)
+    assert window.scale == 1 / (rows * columns), "of numbers, the scale is in the statement"
+
+
+def test_adaptive_pools_count_where_all_windows_are_alike() -> None:
+    spikes = Type.of("spike", 4, 6, 8, batched=True)
+    assert str(OPS["adaptive_avg_pool2d"].make({"out": (3, 4)}).infer(spikes)[0]) == "u4[n, 4, 3, 4] * 0.25"
+    assert str(OPS["adaptive_avg_pool2d"].make({"out": (4, 4)}).infer(spikes)[0]) == "f16[n, 4, 4, 4]"
+    largest = OPS["adaptive_max_pool2d"].make({"out": (4, 3)}).infer(spikes)
+    assert [str(type) for type in largest] == ["spike[n, 4, 4, 3]", "u4[n, 4, 4, 3]"]
+
+
+def side_by_side(a: tuple[str, int, float], b: tuple[str, int, float]) -> str:
+    types = [Type.of(format, channels, batched=True).with_(scale=scale) for format, channels, scale in (a, b)]
+    return str(OPS["concat"].make().infer(*types)[0])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "joined"),
+    [
+        (("spike", 8, 1.0), ("spike", 3, 1.0), "spike[n, 11]"),
+        (("spike", 4, 1.0), ("spike", 8, 1.0), "u2[n, 12]"),
+        (("spike", 6, 1.0), ("spike", 8, 1.0), "u4[n, 14]"),
+        (("spike", 3, 1.0), ("spike", 8, 1.0), "u8[n, 11]"),
+        (("spike", 8, 1.0), ("u4", 8, 0.25), "u4[n, 16] * 0.25"),
+        (("u4", 8, 0.25), ("u4", 8, 1.0), "u8[n, 16] * 0.25"),
+        (("u8", 8, 0.25), ("u4", 8, 1.0), "u8[n, 16] * 0.25"),
+        (("u8", 8, 1.0), ("u4", 8, 0.25), "f16[n, 16]"),
+        (("u4", 8, 0.25), ("u4", 8, 1 / 9), "f16[n, 16]"),
+        (("spike", 8, 1.0), ("f16", 8, 1.0), "f16[n, 16]"),
+        (("f16", 3, 1.0), ("f16", 5, 1.0), "f16[n, 8]"),
+    ],
+)
+def test_spikes_and_counts_side_by_side_are_the_narrowest_counts_that_begin_at_a_byte(
+    a: tuple[str, int, float], b: tuple[str, int, float], joined: str
+) -> None:
+    assert side_by_side(a, b) == joined
+
+
+def test_counts_of_another_scale_are_multiplied_into_the_smaller_one() -> None:
+    lead = {"batched": True}
+    types = {"a": Type.of("spike", 8, **lead), "b": Type.of("u4", 8, **lead).with_(scale=0.25)}
+    types["y"] = OPS["concat"].make().infer(types["a"], types["b"])[0]
+    first, second = lower(Node(("y",), "concat", ("a", "b")), types, 1, 2)
+    assert isinstance(first, Elementwise)
+    assert isinstance(second, Elementwise)
+    assert [str(part.writes[0].target) for part in (first, second)] == ["y[n, c]", "y[n, c+8]"]
+    assert [number(part.writes[0].expression, {"x": 3.0}) for part in (first, second)] == [12.0, 3.0]
+
+
+def test_flattened_images_of_equal_rows_and_columns_stand_side_by_side() -> None:
+    flat = Type("f16", ((4, 3, 5),), True, True)
+    (y,) = OPS["concat"].make().infer(flat, flat.with_(axes=((2, 3, 5),), timed=False))
+    assert (str(y), y.memory) == ("f16[t, n, 6*3*5]", (3, 5, 6))
+
+
+def test_a_group_of_one_channel_has_no_loop_over_its_channels() -> None:
+    """So the groups of a depthwise convolution are its channels: what tiles and splits cut."""
+    x = Type.of("spike", 16, 6, 6, batched=True)
+    for out, target in ((16, "y[n, p, q, g]"), (32, "y[n, p, q, 2*g+o]")):
+        op = OPS["conv2d"].make(given := {"out": out, "kernel": 3, "groups": 16, "bias": False})
+        types = {"x": x, "w": op.parameter_types(x)["w"][0], "y": op.infer(x)[0]}
+        (forward,) = lower(Node(("y",), "conv2d", ("x", "w"), given), types, 1, 2)
+        assert isinstance(forward, Contraction)
+        assert (str(forward.target), str(forward.left)) == (target, "x[n, p+r, q+s, g]")
+        assert (forward.summed, forward.blocked) == (("r", "s"), None)
 
 
 def near(found: Iterable[float], expected: Iterable[float], tolerance: float = 1e-9) -> bool:
@@ -201,6 +288,32 @@ def test_flatten_is_the_same_memory() -> None:
          "w of conv2d must be weight f16[2, 4, 1, 1], not weight f16[2, 3, 1, 1]", 1),
         ("add", {}, [IMAGE, Type.of("f16", 4, batched=True)],
          "add takes equal shapes, not f16[n, 4, 7, 6] and f16[n, 4]", None),
+        ("concat", {}, [IMAGE, Type.of("f16", 4, batched=True)],
+         "concat takes values that differ in nothing but their channels, not f16[n, 4, 7, 6] and f16[n, 4]", None),
+        ("concat", {}, [IMAGE, IMAGE.with_(axes=((4,), (7,), (5,)), batched=False)],
+         "concat reads a value of every sample, not f16[4, 7, 5]", 1),
+        ("concat", {}, [Type("f16", ((4, 3),), batched=True), Type("f16", ((4, 2),), batched=True)],
+         "concat takes values that differ in nothing but their channels, not f16[n, 4*3] and f16[n, 4*2]", None),
+        ("conv1d", {"out": 2, "kernel": 3}, [IMAGE], "conv1d reads [channels, length], not f16[n, 4, 7, 6]", 0),
+        ("conv1d", {"out": 2, "kernel": 3, "dilation": 4}, [Type.of("f16", 4, 7, batched=True)],
+         "a window of 9 does not fit into 7 positions (f16[n, 4, 7], pad=0)", 0),
+        ("avg_pool1d", {"kernel": 8}, [Type.of("f16", 4, 7, batched=True)],
+         "a window of 8 does not fit into 7 positions (f16[n, 4, 7], pad=0)", 0),
+        ("max_pool1d", {"kernel": 2}, [IMAGE], "max_pool1d reads [channels, length], not f16[n, 4, 7, 6]", 0),
+        ("conv_transpose2d", {"out": 2, "kernel": 1, "pad": 3}, [Type.of("f16", 4, 7, 6, batched=True)],
+         "pad=3 leaves nothing of 6 rows or columns (f16[n, 4, 7, 6])", 0),
+        ("conv_transpose2d", {"out": 2, "kernel": 1, "groups": 2}, [Type.of("f16", 3, 7, 6, batched=True)],
+         "3 channels do not fall into groups=2", 0),
+        ("conv_transpose2d", {"out": 2, "kernel": 1}, [IMAGE, Type.of("f16", 2, 4, 1, 1, weight=True)],
+         "conv_transpose2d takes 3 operands (x, w, b), not 2", None),
+        ("conv_transpose2d", {"out": 2, "kernel": 1, "bias": False}, [IMAGE, Type.of("f16", 2, 4, 1, 1, weight=True)],
+         "w of conv_transpose2d must be weight f16[4, 2, 1, 1], not weight f16[2, 4, 1, 1]", 1),
+        ("upsample", {"factor": 2}, [Type.of("f16", 4, 7, batched=True)],
+         "upsample reads [channels, rows, columns], not f16[n, 4, 7]", 0),
+        ("adaptive_avg_pool2d", {"out": 2}, [Type.of("f16", 4, batched=True)],
+         "adaptive_avg_pool2d reads [channels, rows, columns], not f16[n, 4]", 0),
+        ("global_max_pool2d", {}, [Type.of("f16", 4, 7, batched=True)],
+         "global_max_pool2d reads [channels, rows, columns], not f16[n, 4, 7]", 0),
         ("lif", {}, [Type.of("f16", 4)], "lif reads a value of every sample, not f16[4]", 0),
         ("sgd", {}, [IMAGE], "sgd is an optimizer, not a layer", None),
     ],
@@ -228,6 +341,15 @@ def test_types_that_do_not_meet_are_told(
         ("lif", {"reset": "sofd"}, "no reset of lif is called 'sofd'; did you mean soft?", "reset"),
         ("lif", {"surrogate": "atn"}, "no surrogate is called 'atn'; did you mean atan?", "surrogate"),
         ("max_pool2d", {"kernel": 2, "pad": 2}, "pad of max_pool2d is at most half of the kernel, not [2, 2]", "pad"),
+        ("avg_pool1d", {"kernel": 2, "pad": 2}, "pad of avg_pool1d is at most half of the kernel, not 2", "pad"),
+        ("max_pool1d", {"kernel": 0}, "kernel of max_pool1d is at least 1, not 0", "kernel"),
+        ("conv1d", {"out": 2, "kernel": 3, "stride": (1, 2)},
+         "stride of conv1d is a whole number, not [1, 2]", "stride"),
+        ("conv_transpose2d", {"out": 2, "kernel": 3, "stride": 2, "output_pad": (1, 2)},
+         "output_pad of conv_transpose2d is at least 0, and smaller than the stride or the dilation, not [1, 2]",
+         "output_pad"),
+        ("upsample", {"factor": 0}, "factor of upsample is at least 1, not [0, 0]", "factor"),
+        ("adaptive_max_pool2d", {"out": (2, 0)}, "out of adaptive_max_pool2d is at least 1, not [2, 0]", "out"),
     ],
 )  # fmt: skip
 def test_settings_that_an_operator_cannot_take_are_told(
@@ -258,7 +380,7 @@ def test_every_layer_says_what_it_is_and_has_good_defaults(name: str) -> None:
     made = op.make(needed)
     special = {"linear": Type.of("f16", 4, batched=True), "standardise": Type.of("f16", 4, 3, weight=True)}
     special["delay"] = Type.of("spike", 4, batched=True, timed=True)
-    x = special.get(name, IMAGE)
+    x = special.get(name, IMAGE.with_(axes=IMAGE.axes[:2]) if name.endswith("1d") else IMAGE)
     operands = [x] * len(op.operands)
     assert len(made.infer(*operands)) == len(op.results)
     assert made.infer(*operands, *(type for type, _ in made.parameter_types(*operands).values()))

@@ -108,8 +108,60 @@ NETWORKS = {
             y  = linear(s2, out=10)
             return y
         }""",
+    "hourglass": """
+        network hourglass(image: f16[2, 6, 6]) steps 2 {
+            s1 = lif(relu(conv2d(image, out=8, kernel=3, pad=1)), threshold=0.25, NEURON)
+            d1 = conv2d(s1, out=16, kernel=3, stride=2, pad=1, groups=8)
+            s2 = lif(adaptive_max_pool2d(d1, out=[2, 3]), threshold=0.25, NEURON)
+            up = conv_transpose2d(s2, out=4, kernel=[2, 3], stride=[1, 2], pad=[0, 1], output_pad=[0, 1], groups=2)
+            s3 = lif(up, threshold=0.25, NEURON)
+            wide = concat(s1, upsample(adaptive_avg_pool2d(s3, out=[2, 6]), factor=[3, 1]))
+            c2 = conv2d(wide, out=16, kernel=[3, 4], stride=[3, 1])
+            s4 = lif(concat(tanh(c2), conv2d(s2, out=3, kernel=1)), threshold=0.25, NEURON)
+            ends = concat(flatten(global_avg_pool2d(s1)), flatten(global_max_pool2d(s4)))
+            return linear(sigmoid(ends), out=10)
+        }""",
+    "signals": """
+        network signals(image: spike[t, 3, 24]) steps 3 {
+            c1 = conv1d(image, out=24, kernel=5, pad=2, groups=3)
+            s1 = lif(c1, threshold=0.25, NEURON)
+            c2 = conv1d(avg_pool1d(s1, kernel=2), out=24, kernel=3, stride=2, dilation=2, pad=1, groups=24)
+            s2 = lif(c2, threshold=0.25, NEURON)
+            p2 = concat(max_pool1d(s2, kernel=3, stride=1, pad=1), s2)
+            return linear(flatten(p2), out=10)
+        }""",
 }
 """Small networks that have every operator; NEURON stands for the reset and the surrogate."""
+
+CORNERS = {
+    "transposed, more stride than taps": "conv_transpose2d(s, out=4, kernel=[1, 2], stride=[2, 3])",
+    "transposed, everything": """
+        conv_transpose2d(s, out=10, kernel=[3, 2], stride=[2, 3], pad=[1, 2], output_pad=[1, 2], dilation=[2, 1],
+                         groups=5)""",
+    "depthwise of counts": "conv2d(avg_pool2d(s, kernel=2, stride=1), out=10, kernel=3, stride=[2, 1], groups=10)",
+    "a group an output": "conv2d(s, out=2, kernel=2, dilation=[2, 1], groups=2)",
+    "spikes of 10 channels before others": "concat(s, max_pool2d(s, kernel=3, stride=1, pad=1))",
+    "spikes beside their counts": "concat(s, avg_pool2d(s, kernel=3, stride=1, pad=1))",
+    "what is static beside what moves": "concat(concat(image, s), image)",
+    "counts that are many": "global_avg_pool2d(upsample(s, factor=3))",
+    "windows that differ": "adaptive_avg_pool2d(s, out=[3, 2])",
+    "more windows than elements": "adaptive_max_pool2d(c, out=[2, 7])",
+    "pools that tile": "avg_pool2d(max_pool2d(c, kernel=[2, 1]), kernel=[1, 5])",
+    "pools that pass elements over": "max_pool2d(avg_pool2d(s, kernel=[2, 1], stride=1), kernel=1, stride=2)",
+}
+"""Calls on an image, a current c and its spikes s, of which each has something that the networks do not show."""
+
+
+def corner(call: str) -> str:
+    """The network around a call of `CORNERS`."""
+    return f"""
+        network corner(image: f16[2, 6, 5]) steps 2 {{
+            c = conv2d(image, out=10, kernel=3, pad=1)
+            s = lif(c, threshold=0.25, NEURON)
+            e = conv2d({call}, out=9, kernel=1)
+            return linear(flatten(lif(e, threshold=0.25, NEURON)), out=10)
+        }}"""
+
 
 MACHINES = {
     "tiny": ("tiny", 1),
@@ -147,9 +199,10 @@ def folder() -> Path:
 
 
 def source_of(network: str, neuron: str = "reset=hard", training: str = TRAINING[0], batch: int = BATCH) -> str:
-    """The path of a network of `NETWORKS` with these settings."""
-    text = NETWORKS[network].replace("NEURON", neuron) + f"\n        train {{ {training}; batch = {batch} }}\n"
-    path = folder() / f"{network}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.snn"
+    """The path of a network of `NETWORKS`, or around a call of `CORNERS`, with these settings."""
+    name, written = (network, NETWORKS[network]) if network in NETWORKS else ("corner", corner(CORNERS[network]))
+    text = written.replace("NEURON", neuron) + f"\n        train {{ {training}; batch = {batch} }}\n"
+    path = folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.snn"
     path.write_text(text)
     return str(path)
 

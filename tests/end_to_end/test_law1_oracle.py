@@ -6,10 +6,10 @@ graph, and every parameter, master and optimizer state.
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, cycle
 
 import pytest
-from laws import FLOWS, MACHINES, NETWORKS, Bench, Case, Outcome, cases, compiled
+from laws import CORNERS, FLOWS, MACHINES, NETWORKS, Bench, Case, Outcome, cases, compiled, outcome_of
 from pairwise import everything, pairwise
 
 from snnc.compiler.ir.expression import Expression, read
@@ -20,6 +20,14 @@ from snnc.compiler.ops.site import Site
 
 def test_the_program_is_the_oracle(outcome: Outcome) -> None:
     assert {run: told for run, told in outcome.differences.items() if told} == {}
+
+
+@pytest.mark.parametrize(("name", "machine"), list(zip(CORNERS, cycle(("tiny", "quad3", "f32x3")))))
+def test_the_program_is_the_oracle_in_corners(name: str, machine: str) -> None:
+    outcome = outcome_of(Case(name, machine))
+    assert {run: told for run, told in outcome.differences.items() if told} == {}
+    for entry, traffic in outcome.counted.items():
+        assert traffic.to_json()["dram"] == outcome.program.predicted[entry]["dram"], entry
 
 
 def test_training_moves(outcome: Outcome) -> None:

@@ -188,17 +188,27 @@ def _layer(layer: Layer, operands: list[Any], weights: list[Any], carried: dict[
     match layer.op:
         case "linear":
             return functional.linear(x, *weights)
-        case "conv2d":
+        case "conv1d" | "conv2d" | "conv_transpose2d":
             more = {new: s[old] for old, new in _CONV.items() if old in s}
-            return functional.conv2d(x, *weights, **more)
-        case "avg_pool2d":
-            return functional.avg_pool2d(x, s["kernel"], s.get("stride", s["kernel"]), s.get("pad", 0))
-        case "max_pool2d":
-            return functional.max_pool2d(x, s["kernel"], s.get("stride", s["kernel"]), s.get("pad", 0))
+            return getattr(functional, layer.op)(x, *weights, **more)
+        case "avg_pool1d" | "avg_pool2d" | "max_pool1d" | "max_pool2d":
+            return getattr(functional, layer.op)(x, s["kernel"], s.get("stride", s["kernel"]), s.get("pad", 0))
+        case "adaptive_avg_pool2d" | "adaptive_max_pool2d":
+            return getattr(functional, layer.op)(x, s["out"])
+        case "global_avg_pool2d":
+            return x.mean((2, 3), keepdim=True)
+        case "global_max_pool2d":
+            return functional.max_pool2d(x, x.shape[2:])
+        case "upsample":
+            return torch.nn.Upsample(scale_factor=s["factor"], mode="nearest")(x)
+        case "relu" | "sigmoid" | "tanh":
+            return getattr(torch, layer.op)(x)
         case "flatten":
             return torch.flatten(x, 1)
         case "add":
             return operands[0] + operands[1]
+        case "concat":
+            return torch.cat(operands, 1)
         case "li":
             decay = s.get("decay", 0.5)
             v = carried.get(layer.name, torch.full_like(x, s.get("initial", 0.0)))
@@ -208,7 +218,9 @@ def _layer(layer: Layer, operands: list[Any], weights: list[Any], carried: dict[
             return _lif(layer.name, x, s, carried)
 
 
-_CONV = {"stride": "stride", "pad": "padding", "dilation": "dilation", "groups": "groups"}
+_CONV = {
+    "stride": "stride", "pad": "padding", "output_pad": "output_padding", "dilation": "dilation", "groups": "groups",
+}  # fmt: skip
 
 
 def _lif(name: str, x: Any, s: Settings, carried: dict[str, Any]) -> Any:
@@ -367,11 +379,19 @@ def linear(name: str, of: str, inputs: int, out: int, bias: bool = True) -> Laye
     return Layer(name, "linear", (of,), {"out": out} | ({} if bias else {"bias": False}), shapes)
 
 
-def conv(name: str, of: str, inputs: int, out: int, kernel: tuple[int, int], **settings: Any) -> Layer:
-    """A convolution."""
-    shapes = {"w": (out, inputs // settings.get("groups", 1), *kernel)}
+def conv(name: str, of: str, inputs: int, out: int, kernel: int | tuple[int, int], **settings: Any) -> Layer:
+    """A convolution over rows and columns, or (*kernel* is one number) over a signal."""
+    taps = (kernel,) if isinstance(kernel, int) else kernel
+    shapes = {"w": (out, inputs // settings.get("groups", 1), *taps)}
     shapes |= {} if settings.get("bias") is False else {"b": (out,)}
-    return Layer(name, "conv2d", (of,), {"out": out, "kernel": kernel, **settings}, shapes)
+    return Layer(name, f"conv{len(taps)}d", (of,), {"out": out, "kernel": kernel, **settings}, shapes)
+
+
+def transposed(name: str, of: str, inputs: int, out: int, kernel: tuple[int, int], **settings: Any) -> Layer:
+    """A transposed convolution."""
+    shapes = {"w": (inputs, out // settings.get("groups", 1), *kernel)}
+    shapes |= {} if settings.get("bias") is False else {"b": (out,)}
+    return Layer(name, "conv_transpose2d", (of,), {"out": out, "kernel": kernel, **settings}, shapes)
 
 
 def lif(name: str, of: str, **settings: Any) -> Layer:
@@ -486,6 +506,183 @@ def cases() -> dict[str, Case]:
             lif("u", "k"), Layer("z", "add", ("s", "u")), features=60,
         ),
     }  # fmt: skip
+    return found | _shortcuts() | _convolutions() | _pools() | _joins() | _activations()
+
+
+def _shortcuts() -> dict[str, Case]:
+    """Residual blocks: what is added to the current of the last convolution (see `add`)."""
+    stem = (conv("c", "x", 2, 2, (3, 3), pad=(1, 1)), lif("s", "c"))
+    same = conv("k", "s", 2, 2, (3, 3), pad=(1, 1))
+    down = conv("k", "s", 2, 4, (3, 3), pad=(1, 1), stride=(2, 2))
+    return {
+        "shortcut of spikes": image(
+            *stem, same, lif("u", "k"), conv("l", "u", 2, 2, (3, 3), pad=(1, 1)),
+            Layer("e", "add", ("l", "s")), lif("z", "e"), features=60,
+        ),
+        "shortcut of the membrane's input": image(
+            *stem, same, Layer("e", "add", ("k", "c")), lif("u", "e"), conv("l", "u", 2, 2, (3, 3), pad=(1, 1)),
+            Layer("g", "add", ("l", "e")), lif("z", "g"), features=60,
+        ),
+        "shortcut behind the neuron, down-sampled": image(
+            *stem, down, lif("u", "k"), conv("l", "u", 4, 4, (3, 3), pad=(1, 1)),
+            conv("j", "s", 2, 4, (1, 1), stride=(2, 2), bias=False), Layer("e", "add", ("l", "j")), lif("z", "e"),
+            features=36,
+        ),
+    }  # fmt: skip
+
+
+def _convolutions() -> dict[str, Case]:
+    """Depthwise and grouped, along a signal, and transposed."""
+    stem = (conv("c", "x", 2, 4, (3, 2), stride=(2, 1), pad=(1, 0)), lif("s", "c", threshold=0.5))
+    signal = (conv("c", "x", 3, 4, 3, pad=1), lif("s", "c", threshold=0.5))
+    return {
+        "conv2d depthwise": image(
+            *stem, conv("k", "s", 4, 4, (3, 2), pad=(1, 1), groups=4), lif("z", "k", threshold=0.4), features=60
+        ),
+        "conv2d depthwise, multiplier 2, strided": image(
+            *stem, conv("k", "s", 4, 8, (2, 3), stride=(1, 2), groups=4), lif("z", "k", threshold=0.4), features=16
+        ),
+        "conv2d, groups with one output each": image(
+            *stem, conv("k", "s", 4, 2, (2, 2), stride=(2, 1), dilation=(1, 2), groups=2),
+            lif("z", "k", threshold=0.4), features=4,
+        ),
+        "conv1d": image(
+            *signal, conv("k", "s", 4, 6, 3, stride=2, dilation=2, pad=2, groups=2), lif("z", "k"),
+            shape=(3, 9), features=30,
+        ),
+        "conv1d depthwise": image(
+            *signal, conv("k", "s", 4, 4, 2, stride=3, groups=4, bias=False), lif("z", "k", threshold=0.3),
+            shape=(3, 9), features=12,
+        ),
+        "conv_transpose2d": image(*stem, transposed("k", "s", 4, 2, (2, 3)), lif("z", "k"), features=48),
+        "conv_transpose2d, everything": image(
+            *stem,
+            transposed("k", "s", 4, 4, (3, 2), stride=(2, 3), pad=(1, 2), output_pad=(1, 2), dilation=(2, 1), groups=2),
+            lif("z", "k", threshold=0.4), features=288,
+        ),
+        "conv_transpose2d, stride beyond kernel": image(
+            *stem, transposed("k", "s", 4, 1, (1, 2), stride=(2, 3)), lif("z", "k", threshold=0.4), features=55
+        ),
+        "conv_transpose2d depthwise, of currents": image(
+            conv("c", "x", 2, 3, (3, 2), stride=(2, 2)),
+            transposed("k", "c", 3, 3, (2, 2), stride=(2, 1), groups=3, bias=False), lif("z", "k"), features=36,
+        ),
+    }  # fmt: skip
+
+
+def _pools() -> dict[str, Case]:
+    """Pools along a signal, over windows that tile, adaptive and global."""
+    stem = (conv("c", "x", 2, 3, (3, 2), pad=(1, 0)), lif("s", "c"))
+    signal = (conv("c", "x", 3, 4, 3, pad=1), lif("s", "c", threshold=0.5))
+
+    def pool(op: str, of: str, **settings: Any) -> Layer:
+        return Layer("p", op, (of,), settings)
+
+    def behind(features: int, layer: Layer) -> Case:
+        return image(*stem, layer, conv("k", "p", 3, 2, (1, 1)), lif("z", "k", threshold=0.3), features=features)
+
+    found = {
+        "avg_pool1d": image(
+            *signal, pool("avg_pool1d", "s", kernel=2), conv("k", "p", 4, 3, 2), lif("z", "k", threshold=0.3),
+            shape=(3, 8), features=9,
+        ),
+        "avg_pool1d of currents, overlapping": image(
+            signal[0], pool("avg_pool1d", "c", kernel=3, stride=2, pad=1), lif("z", "p", threshold=0.3),
+            shape=(3, 8), features=16,
+        ),
+        "max_pool1d": image(
+            *signal, pool("max_pool1d", "s", kernel=4), conv("k", "p", 4, 3, 1), lif("z", "k", threshold=0.3),
+            shape=(3, 8), features=6,
+        ),
+        "max_pool1d of currents, overlapping": image(
+            signal[0], pool("max_pool1d", "c", kernel=3, stride=2, pad=1), lif("z", "p"), shape=(3, 8), features=16
+        ),
+        "max_pool2d of currents, tiling": image(
+            stem[0], pool("max_pool2d", "c", kernel=(3, 2)), lif("z", "p"), features=12
+        ),
+        "adaptive_avg_pool2d, even": behind(12, pool("adaptive_avg_pool2d", "s", out=(3, 2))),
+        "adaptive_avg_pool2d": behind(24, pool("adaptive_avg_pool2d", "s", out=(4, 3))),
+        "adaptive_avg_pool2d to more": behind(56, pool("adaptive_avg_pool2d", "s", out=(4, 7))),
+        "adaptive_avg_pool2d of currents": image(
+            stem[0], pool("adaptive_avg_pool2d", "c", out=(4, 2)), lif("z", "p", threshold=0.2), features=24
+        ),
+        "adaptive_max_pool2d": behind(24, pool("adaptive_max_pool2d", "s", out=(4, 3))),
+        "adaptive_max_pool2d of currents": image(
+            stem[0], pool("adaptive_max_pool2d", "c", out=(4, 3)), lif("z", "p"), features=36
+        ),
+        "global_avg_pool2d": image(*stem, Layer("z", "global_avg_pool2d", ("s",)), features=3),
+        "global_avg_pool2d of more than counts hold": image(
+            *stem, pool("avg_pool2d", "s", kernel=2, stride=1, pad=1), Layer("z", "global_avg_pool2d", ("p",)),
+            features=3,
+        ),
+        "global_max_pool2d of currents": image(
+            stem[0], pool("global_max_pool2d", "c"), lif("z", "p"), features=3
+        ),
+    }  # fmt: skip
+    return found
+
+
+def _joins() -> dict[str, Case]:
+    """Values side by side, and enlarged ones."""
+
+    def two(first: int, second: int, *others: Layer, **more: Any) -> Case:
+        one = (conv("c", "x", 2, first, (3, 3), pad=(1, 1)), lif("s", "c"))
+        other = (conv("k", "s", first, second, (3, 3), pad=(1, 1)), lif("u", "k"))
+        return image(*one, *other, *others, **more)
+
+    mixed = conv("l", "e", 5, 2, (2, 2))
+    pooled = Layer("p", "avg_pool2d", ("u",), {"kernel": 3, "stride": 1, "pad": 1})
+    other = Layer("q", "avg_pool2d", ("s",), {"kernel": (2, 1), "stride": 1, "pad": (1, 0)})
+    less = Layer("r", "avg_pool2d", ("q",), {"kernel": (2, 1), "stride": 1})
+    return {
+        "concat of spikes": image(
+            conv("c", "x", 2, 8, (3, 2), stride=(2, 2)), lif("s", "c"), conv("k", "s", 8, 3, (1, 1)), lif("u", "k"),
+            Layer("e", "concat", ("s", "u")), conv("l", "e", 11, 2, (1, 2)), lif("z", "l"), features=4,
+        ),
+        "concat of spikes off the byte": two(
+            3, 2, Layer("e", "concat", ("s", "u")), mixed, lif("z", "l"), features=40
+        ),
+        "concat of currents": image(
+            conv("c", "x", 2, 2, (3, 2)), lif("s", "c"), conv("k", "s", 2, 1, (3, 3), pad=(1, 1)),
+            Layer("e", "concat", ("k", "c")), lif("z", "e"), features=48,
+        ),
+        "concat of spikes and their counts": two(
+            3, 2, pooled, Layer("e", "concat", ("s", "p")), mixed, lif("z", "l"), features=40
+        ),
+        "concat of counts that have no scale together": two(
+            3, 2, pooled, other, less, Layer("e", "concat", ("p", "r")), mixed, lif("z", "l"), features=40
+        ),
+        "concat of three, flattened": image(
+            conv("c", "x", 2, 2, (3, 2)), lif("s", "c"), Layer("a", "flatten", ("s",)),
+            Layer("b", "concat", ("a", "a")), Layer("d", "flatten", ("c",)), Layer("z", "concat", ("b", "d")),
+            features=96,
+        ),
+        "concat of what is static and what moves": two(
+            2, 3, Layer("e", "concat", ("x", "u")), mixed, lif("z", "l"), features=40
+        ),
+        "upsample": image(
+            conv("c", "x", 2, 3, (3, 2)), lif("s", "c"), Layer("p", "upsample", ("s",), {"factor": (2, 3)}),
+            conv("k", "p", 3, 2, (2, 2), stride=(3, 3)), lif("z", "k", threshold=0.4), features=24,
+        ),
+        "upsample of currents": image(
+            conv("c", "x", 2, 1, (3, 2)), Layer("p", "upsample", ("c",), {"factor": 2}), lif("z", "p"), features=64
+        ),
+    }  # fmt: skip
+
+
+def _activations() -> dict[str, Case]:
+    """Element-wise activations between currents, behind counts, and before the first neuron."""
+    found: dict[str, Case] = {}
+    for name in ("relu", "sigmoid", "tanh"):
+        layers = (linear("a", "x", 3, 5), Layer("e", name, ("a",)), linear("b", "e", 5, 4), lif("r", "b"))
+        found[name] = Case((*layers, linear("y", "r", 4, 3)))
+        found[f"{name} of counts"] = image(
+            conv("c", "x", 2, 3, (3, 2)), lif("s", "c"), Layer("p", "avg_pool2d", ("s",), {"kernel": 2}),
+            Layer("z", name, ("p",)), features=12,
+        )  # fmt: skip
+    flat = {"x": [[[1.0, -1.0]], [[1.0, 1.0]]], "a.w": [[1.0, 1.0], [0.5, 0.25]], "y.w": [[1.0, 1.0], [-0.5, 0.5]]}
+    zero = (linear("a", "x", 2, 2, False), Layer("e", "relu", ("a",)), linear("y", "e", 2, 2, False))
+    found["relu at 0"] = Case(zero, (2,), steps=2, batch=1, valid=1, fixed={**flat, "label": [1]})
     return found
 
 
