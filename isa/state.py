@@ -232,25 +232,26 @@ class Stream:
         self._write(view, extents, values)
         self.chip.observer.work(self, "element", prod(extents))
 
-    def mean(self, out: int, acc: int, argument: int, count: int) -> None:
-        """out = round(acc / N)."""
+    def mean(self, out: int, acc: int, argument: int, count: int, scale: float) -> None:
+        """out = round(scale * acc / N)."""
         view, acc_view = self._view(out), self._view(acc)
         extents = view.extents(self.loops)
         shape = operand_shape(extents, view.strides)
-        values = mean(self._read(acc_view, extents), acc_view.format, self._terms(argument, count), view.format, shape)
+        total, terms = self._read(acc_view, extents), self._terms(argument, count)
+        values = mean(total, acc_view.format, terms, scale, view.format, shape)
         self._write(view, extents, values)
         self.chip.observer.work(self, "element", prod(extents))
 
-    def comoment(self, out: int, cross: int, left: int, right: int, argument: int, count: int) -> None:
-        """out = round((N * cross - left * right) / N^2)."""
+    def comoment(self, out: int, sums_at: tuple[int, int, int], argument: int, count: int, scale: float) -> None:
+        """out = round(scale * (N * cross - left * right) / N^2), the sums being (cross, left, right)."""
         view = self._view(out)
         extents = view.extents(self.loops)
-        sums = [self._view(number) for number in (cross, left, right)]
+        sums = [self._view(number) for number in sums_at]
         if [acc.format for acc in sums] != [X128, X64, X64]:
             raise self.fault("a comoment takes x128, x64 and x64 sums, not " + ", ".join(a.format.name for a in sums))
         shape = operand_shape(extents, view.strides)
         held = [self._read(acc, extents) for acc in sums]
-        values = comoment(held[0], held[1], held[2], self._terms(argument, count), view.format, shape)
+        values = comoment(held[0], held[1], held[2], self._terms(argument, count), scale, view.format, shape)
         self._write(view, extents, values)
         self.chip.observer.work(self, "element", 4 * prod(extents))
 

@@ -176,9 +176,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Moments:
-    """Exact sums over the loops *summed*, on every machine, each divided and rounded once: with N terms,
+    """Exact sums over the loops *summed*, on every machine, each divided, scaled and rounded once: with N terms,
 
-    ``mean = round(sum left / N)`` and ``comoment = round((N * sum left * right - sum left * sum right) / N**2)``.
+    ``mean = round(scale * sum left / N)`` and
+    ``comoment = round(product_scale * (N * sum left * right - sum left * sum right) / N**2)``.
 
     The comoment is a covariance; where *right* is *left*, the variance.  *argument*, where set, is the host's scalar
     that bounds the summed sample loop: only the first so many samples take part.
@@ -191,6 +192,9 @@ class Moments:
     left: Access
     right: Access
     argument: str = ""
+    engine: str = "bp"
+    scale: float = 1.0
+    product_scale: float = 1.0
 
     @property
     def extents(self) -> dict[str, int]:

@@ -11,10 +11,13 @@ from ..ir.statement import Statement
 from ..ir.types import Type
 from .counts import counted
 from .fitting import Fit, fitted, spread
-from .op import Adjoint, Op, Pair
+from .op import Adjoint, Op, Pair, ShapeFault
 from .pooling import tap_type
 from .site import WORKING, Site
 from .spatial import axes_behind
+
+CROWD = 30
+"""Windows of one element whose errors one element program adds: each is an operand, with a view register of its own."""
 
 
 class Fitted(Op):
@@ -30,7 +33,12 @@ class Fitted(Op):
     def fits(self, x: Type) -> list[Fit]:
         """The windows along each axis of *x*."""
         extents = axes_behind(self.name, x, len(self.outputs))
-        return [Fit(extent, count) for extent, count in zip(extents, self.outputs, strict=True)]
+        fits = [Fit(extent, count) for extent, count in zip(extents, self.outputs, strict=True)]
+        crowd = math.prod(fit.crowd for fit in fits)
+        if crowd > CROWD and not all(fit.copies for fit in fits):
+            told = f"an element of {x} would lie in {crowd} windows of {self.name}, and errors of {CROWD} can be added"
+            raise ShapeFault(f"{told}: choose an output that is a multiple of the input", 0)
+        return fits
 
     def pooled(self, x: Type) -> Type:
         """The type of *x* with other rows and columns."""

@@ -66,6 +66,16 @@ class Fit:
         return self.outputs == self.times
 
     @property
+    def copies(self) -> int:
+        """Outputs that see one element and nothing else, where that is so for all of them; else 0."""
+        return self.outputs // self.extent if self.period == 1 else 0
+
+    @property
+    def crowd(self) -> int:
+        """The most windows that one element lies in, where those are looked at one by one."""
+        return max(len(run.spans) for run in self.runs)
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """The windows of a repetition."""
         elements, count = self.period, self.outputs // self.times
@@ -111,9 +121,20 @@ def fitted(at: Site, kind: str, source: str, target: str, tap: str, fits: Sequen
 def spread(at: Site, error: str, tap: str, target: str, fits: Sequence[Fit]) -> tuple[Statement, ...]:
     """The errors of all windows that hold an element: one statement a run.
 
-    With *tap*, the errors of those windows that chose the element; without, each over the taps of its window.
+    With *tap*, the errors of those windows that chose the element; without, each over the taps of its window.  Where
+    every window is one element, the errors of its copies are themselves a window.
     """
     channels = at.type(target).factors[0]
+    if all(fit.copies for fit in fits):
+        sizes = {"c": channels}
+        here, walk = [loop("c")], [loop("c")]
+        for p, r, fit in zip(OUTPUTS, TAPS, fits, strict=False):
+            sizes |= {p: fit.extent, r: fit.copies}
+            here.append(loop(p))
+            walk.append(Index(((p, fit.copies), (r, 1))))
+        loops = (*at.lead_loops(error, target), *sizes.items())
+        taps = TAPS[: len(fits)]
+        return (Window("sum", loops, taps, at.access(target, here), at.access(error, walk)),)
     found: list[Statement] = []
     for runs in product(*(fit.runs for fit in fits)):
         axes, element = [{"c": channels}], [loop("c")]

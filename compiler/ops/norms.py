@@ -86,9 +86,7 @@ class BatchNorm(Op):
 
     def _channels(self, x: Type, timed: bool) -> Type:
         """f32, a word for each channel of an image or each feature of a vector."""
-        if x.kind.kind != "float":
-            raise ShapeFault(f"{self.name} reads sums of spikes, in {WORKING}, not {x}", 0)
-        if x.scale != 1.0 or len(x.axes) not in (1, 2, 3) or (len(x.axes) > 1 and len(x.axes[0]) > 1):
+        if len(x.axes) not in (1, 2, 3) or (len(x.axes) > 1 and len(x.axes[0]) > 1):
             raise ShapeFault(
                 f"{self.name} reads [channels, rows, columns], [channels, length] or [features], not {x}", 0
             )
@@ -140,7 +138,7 @@ class BatchNorm(Op):
         names |= dict(zip(("gamma",), affine, strict=False))
         inverse = self._inverse(read("var"))
         projected = inverse * read("covariance")
-        away = (read("error") - read("middle")) - ((read("x") - read("mean")) * inverse) * projected
+        away = (read("error") - read("middle")) - ((at.value("x", 1) - read("mean")) * inverse) * projected
         value = away * (read("gamma") * inverse if affine else inverse)
         valid = index("n") < argument("valid")
         statements = self._moments(at, error, x, middle, covariance)
@@ -163,7 +161,7 @@ class BatchNorm(Op):
     ) -> tuple[Statement, ...]:
         """y from x and statistics, wherever those come from."""
         names = {"x": x, "mean": mean, "var": var, "gamma": gamma, "beta": beta}
-        value = (read("x") - read("mean")) * self._inverse(read("var"))
+        value = (at.value("x", 0) - read("mean")) * self._inverse(read("var"))
         value = value * read("gamma") if gamma else value
         value = value + read("beta") if beta else value
         return at.elementwise({name: value for name, value in names.items() if value}, [(y, value)])
@@ -177,9 +175,21 @@ class BatchNorm(Op):
         kept = (*(("t",) if target.timed else ()), *channels)
         summed = tuple(name for name, _ in loops if name not in kept)
         here, elements = [loop(name) for name in channels], [loop(name) for name in names]
-        made = [at.access(value, here) for value in (mean, comoment)]
-        read_ = [at.access(value, elements) for value in (left, right)]
-        return (Moments(loops, summed, made[0], made[1], read_[0], read_[1], "valid"),)
+        scale = at.type(left).scale
+        return (
+            Moments(
+                loops,
+                summed,
+                at.access(mean, here),
+                at.access(comoment, here),
+                at.access(left, elements),
+                at.access(right, elements),
+                argument="valid",
+                engine="bp" if at.type(left).kind.kind == "float" else "fp",
+                scale=scale,
+                product_scale=scale * at.type(right).scale,
+            ),
+        )
 
     def _terms(self, at: Site, x: Type, steps: int) -> Expression:
         """N: valid samples times rows and columns, times *steps*."""

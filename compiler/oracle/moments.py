@@ -21,6 +21,7 @@ _LIMB_BITS = 14
 _LIMBS = 3  # an f16 value has at most 41 bits of units
 
 Integers = NDArray[np.int64]
+Scales = tuple[float, float]
 
 
 def run(
@@ -32,23 +33,21 @@ def run(
     whole = tuple(extent for _, extent in loops)
     left = np.broadcast_to(seen(values[statement.left.value], statement.left, loops), whole)
     right = np.broadcast_to(seen(values[statement.right.value], statement.right, loops), whole)
-    for access, found in zip(
-        (statement.mean, statement.comoment),
-        _mathematical(left, right, summed) if numerics.mathematical else _exact(left, right, summed),
-        strict=True,
-    ):
+    scales = numerics.factor(statement.scale), numerics.factor(statement.product_scale)
+    compute = _mathematical if numerics.mathematical else _exact
+    for access, found in zip((statement.mean, statement.comoment), compute(left, right, summed, scales), strict=True):
         if access.value:
             place(targets[access.value], access, statement.kept)[...] = numerics.edge(found, "f32")
 
 
-def _mathematical(left: Array, right: Array, summed: tuple[int, ...]) -> tuple[Array, Array]:
+def _mathematical(left: Array, right: Array, summed: tuple[int, ...], scales: Scales) -> tuple[Array, Array]:
     """(mean of left, covariance) in float64, around the means."""
     middle = left.mean(axis=summed, keepdims=True, dtype=np.float64)
     other = right.mean(axis=summed, keepdims=True, dtype=np.float64)
-    return middle.squeeze(summed), ((left - middle) * (right - other)).mean(axis=summed)
+    return middle.squeeze(summed) * scales[0], ((left - middle) * (right - other)).mean(axis=summed) * scales[1]
 
 
-def _exact(left: Array, right: Array, summed: tuple[int, ...]) -> tuple[Array, Array]:
+def _exact(left: Array, right: Array, summed: tuple[int, ...], scales: Scales) -> tuple[Array, Array]:
     """(mean of left, covariance), each rounded to odd from the exact fraction."""
     count = int(np.prod([left.shape[axis] for axis in summed]))
     usual_left, usual_right = np.where(np.isfinite(left), left, 0), np.where(np.isfinite(right), right, 0)
@@ -58,12 +57,12 @@ def _exact(left: Array, right: Array, summed: tuple[int, ...]) -> tuple[Array, A
     for k, a_limb in enumerate(_limbs(a)):
         for j, b_limb in enumerate(_limbs(b)):
             products = products + (a_limb * b_limb).sum(axis=summed).astype(object) * (1 << _LIMB_BITS * (k + j))
-    means = _rounded(sums, count << _UNIT_BITS)
-    covariances = _rounded(products * count - sums * others, (count * count) << (2 * _UNIT_BITS))
+    means = _rounded(sums, Fraction(scales[0]) / (count << _UNIT_BITS))
+    covariances = _rounded(products * count - sums * others, Fraction(scales[1]) / (count**2 << 2 * _UNIT_BITS))
     with np.errstate(invalid="ignore"):
         odd = np.where(np.isfinite(left), 0, left).sum(axis=summed)
         odd_right = np.where(np.isfinite(right), 0, right).sum(axis=summed)
-    return np.where(odd != 0, odd, means), np.where((odd != 0) | (odd_right != 0), np.nan, covariances)
+    return np.where(odd != 0, odd * scales[0], means), np.where((odd != 0) | (odd_right != 0), np.nan, covariances)
 
 
 def _units(values: Array) -> Integers:
@@ -80,9 +79,9 @@ def _limbs(units: Integers) -> list[Integers]:
     return [*low, units >> (_LIMB_BITS * (_LIMBS - 1))]
 
 
-def _rounded(tops: Any, bottom: int) -> Array:
-    """Each quotient as the float64 nearest to it among those of 40 bits, or the odd neighbour: rounds once to f32."""
-    return np.array([_odd(Fraction(int(top), bottom)) for top in np.ravel(tops)], np.float64).reshape(np.shape(tops))
+def _rounded(units: Any, factor: Fraction) -> Array:
+    """Each product as the float64 nearest to it among those of 40 bits, or the odd neighbour: rounds once to f32."""
+    return np.array([_odd(int(unit) * factor) for unit in np.ravel(units)], np.float64).reshape(np.shape(units))
 
 
 def _odd(value: Fraction) -> float:

@@ -133,8 +133,8 @@ def _compute(statement: Statement, operands: tuple[Operand, ...]) -> tuple[Step,
         case Moments():
             right = "left" if statement.variance else "right"
             sums = [("left",), *([] if statement.variance else [("right",)])]
-            steps = [Step("bp", "contract", reads, (f"acc.{reads[0]}",)) for reads in sums]
-            return (*steps, Step("bp", "contract", ("left", right), ("acc.cross",)))
+            steps = [Step(statement.engine, "contract", reads, (f"acc.{reads[0]}",)) for reads in sums]
+            return (*steps, Step(statement.engine, "contract", ("left", right), ("acc.cross",)))
         case Window(kind="max"):
             return (Step("vector", "poolmax", ("source",), ("out", "tap")),)
         case Window(kind="sum"):

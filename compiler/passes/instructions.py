@@ -98,8 +98,9 @@ class StepWriter:
                 assert isinstance(statement, Moments)
                 argument = self.arguments[statement.argument] + 1 if statement.argument else 0
                 if step.kind == "mean":
-                    return Mean(view, view + 1, argument, statement.count)
-                return Comoment(view, view + 1, view + 2, view + 3, argument, statement.count)
+                    return Mean(view, view + 1, argument, statement.count, statement.scale)
+                factor = statement.product_scale
+                return Comoment(view, view + 1, view + 2, view + 3, argument, statement.count, factor)
             case _:
                 assert isinstance(statement, Window)
                 return self._pool(statement, step.kind, view)

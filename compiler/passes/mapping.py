@@ -143,13 +143,12 @@ def _check_machine(request: Request) -> None:
     statement, target = request.statement, request.target
     if not isinstance(statement, Contraction | Moments):
         return
-    unit = "bp" if isinstance(statement, Moments) else statement.engine
-    engine = target.engines[unit]
+    engine = target.engines[statement.engine]
     left = "spike" if statement.left is None else request.types[statement.left.value].format
     if left not in engine.left_formats:
         raise TargetError.at(
             request.place,
-            f"the {unit.upper()} engine of `{target.name}` takes {', '.join(engine.left_formats)} on its "
+            f"the {statement.engine.upper()} engine of `{target.name}` takes {', '.join(engine.left_formats)} on its "
             f"left, and {request.layer} has {left} there",
             hints=("a target with a multiplier path in that engine", "a coding of the input as spikes"),
         )

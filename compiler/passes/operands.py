@@ -125,7 +125,7 @@ def operands_of(
 def _operands(
     statement: Statement, phase: str, types: Mapping[str, Type], target: Target, steps: int, batch: int
 ) -> tuple[Operand, ...]:
-    side = "bp" if isinstance(statement, Moments) else phase.lower()
+    side = statement.engine if isinstance(statement, Moments) else phase.lower()
 
     def operand(use: str, access: Access, role: str, writes: bool = False) -> Operand:
         type = types[access.value]
@@ -161,7 +161,7 @@ def _operands(
 
 
 def _moments_operands(statement: Moments, operand: Any) -> list[Operand]:
-    """Factors, the exact sums that the back-propagation engine forms of them on every machine, and what is made."""
+    """Factors, the exact sums that an engine forms of them on every machine, and what is made."""
     found: list[Operand] = [operand("left", statement.left, "left")]
     sums = [("acc.left", "x64")]
     if not statement.variance:
@@ -171,7 +171,9 @@ def _moments_operands(statement: Moments, operand: Any) -> list[Operand]:
     outs = [(f"out.{name}", access) for name, access in (("mean", statement.mean), ("comoment", statement.comoment))]
     made = [operand(name, access, "out", writes=True) for name, access in outs if access.value]
     axes = tuple(Axis(((name, 1),), 0, extent) for name, extent in statement.kept)
-    found += [Operand(name, "bp.acc", FORMATS[kind], axes, moves=False, doubled=False) for name, kind in sums]
+    found += [
+        Operand(name, f"{statement.engine}.acc", FORMATS[kind], axes, moves=False, doubled=False) for name, kind in sums
+    ]
     return [*found, *made]
 
 

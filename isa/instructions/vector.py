@@ -99,7 +99,7 @@ class Unpool(Instruction, opcode=0x44, mnemonic="unpool", units=("vector",)):
 
 
 class Mean(Instruction, opcode=0x45, mnemonic="mean", units=("vector",)):
-    """out = round(acc / N): the mean of the N terms of an exact accumulator, in one division and one rounding.
+    """out = round(scale * acc / N): the mean of the N terms of an exact accumulator, rounded once.
 
     N is *count*, times entry argument k - 1 (a whole number) where *argument* is k > 0.  Extents are those of *out*.
     """
@@ -108,13 +108,14 @@ class Mean(Instruction, opcode=0x45, mnemonic="mean", units=("vector",)):
     acc: int = bits(14, 19, "v")
     argument: int = bits(32, 39, default=0)
     count: int = bits(40, 79, default=1)
+    scale: float = bits(80, 111, coding="float", default=1.0)
 
     def execute(self, stream: Stream) -> None:
-        stream.mean(self.out, self.acc, self.argument, self.count)
+        stream.mean(self.out, self.acc, self.argument, self.count, self.scale)
 
 
 class Comoment(Instruction, opcode=0x46, mnemonic="comoment", units=("vector",)):
-    """out = round((N * cross - left * right) / N^2), exact up to its one rounding: the covariance of N pairs.
+    """out = round(scale * (N * cross - left * right) / N^2), exact up to its one rounding: the covariance of N pairs.
 
     *cross* holds x128 sums of products, *left* and *right* x64 sums of the factors; the variance is where both are the
     same.  N as in ``mean``.  Extents are those of *out*.
@@ -126,9 +127,10 @@ class Comoment(Instruction, opcode=0x46, mnemonic="comoment", units=("vector",))
     right: int = bits(26, 31, "v")
     argument: int = bits(32, 39, default=0)
     count: int = bits(40, 79, default=1)
+    scale: float = bits(80, 111, coding="float", default=1.0)
 
     def execute(self, stream: Stream) -> None:
-        stream.comoment(self.out, self.cross, self.left, self.right, self.argument, self.count)
+        stream.comoment(self.out, (self.cross, self.left, self.right), self.argument, self.count, self.scale)
 
 
 Vector: TypeAlias = Drain | Run | PoolMax | PoolSum | Unpool | Mean | Comoment

@@ -13,27 +13,31 @@ from ...numerics.formats import X64, X128, Format, encode
 Array = NDArray[Any]
 
 
-def mean(total: Array, fmt: Format, count: int, out: Format, shape: tuple[int, ...]) -> Array:
-    """round(total / count) as storage of *out*; *total* (accumulators of format *fmt*) broadcasts to *shape*.
+def mean(total: Array, fmt: Format, count: int, scale: float, out: Format, shape: tuple[int, ...]) -> Array:
+    """round(scale * total / count) as storage of *out*; *total* (accumulators of *fmt*) broadcasts to *shape*.
 
-    An inf or a NaN among the terms comes out as it is.
+    An inf or a NaN among the terms comes out, times *scale*.
     """
     units, special = units_of(total, fmt)
-    bottom = count << (X64_UNIT_BITS if fmt == X64 else X128_UNIT_BITS)
-    found = np.array([quotient(int(top), bottom) for top in units.flat]).reshape(units.shape)
-    return encode(np.broadcast_to(np.where(special != 0, special, found), shape), out)
+    top, bottom = scale.as_integer_ratio()
+    bottom *= count << (X64_UNIT_BITS if fmt == X64 else X128_UNIT_BITS)
+    found = np.array([quotient(int(unit) * top, bottom) for unit in units.flat]).reshape(units.shape)
+    return encode(np.broadcast_to(np.where(special != 0, special * scale, found), shape), out)
 
 
-def comoment(cross: Array, left: Array, right: Array, count: int, out: Format, shape: tuple[int, ...]) -> Array:
-    """round((count * cross - left * right) / count^2) as storage of *out*: the covariance of *count* pairs.
+def comoment(
+    cross: Array, left: Array, right: Array, count: int, scale: float, out: Format, shape: tuple[int, ...]
+) -> Array:
+    """round(scale * (count * cross - left * right) / count^2) as storage of *out*: the covariance of *count* pairs.
 
     *cross* are x128 sums of products, *left* and *right* x64 sums; all broadcast to *shape*.  NaN where any term was
     inf or NaN.
     """
     parts = [units_of(sums, fmt) for sums, fmt in ((cross, X128), (left, X64), (right, X64))]
     (products, _), (lefts, _), (rights, _) = parts
-    bottom = (count * count) << X128_UNIT_BITS
+    factor, bottom = scale.as_integer_ratio()
+    bottom *= (count * count) << X128_UNIT_BITS
     tops = np.asarray(products * count - lefts * rights, object)
-    found = np.array([quotient(int(top), bottom) for top in tops.flat]).reshape(tops.shape)
+    found = np.array([quotient(int(top) * factor, bottom) for top in tops.flat]).reshape(tops.shape)
     odd = np.any(np.stack(np.broadcast_arrays(*(special != 0 for _, special in parts))), axis=0)
     return encode(np.broadcast_to(np.where(odd, np.nan, found), shape), out)

@@ -220,6 +220,28 @@ def _norms() -> dict[str, Deep]:
         *image("separate", ", shift=false"), convolution | {"m.gamma": (3, 3)} | last
     )
 
+    def counts(x: Any, p: Any, training: bool) -> Run:
+        pytorch = torch()
+        s = lif(conv(x, p, "c", padding=1))
+        pooled = pytorch.nn.functional.avg_pool2d(s.flatten(0, 1), 2, 2).unflatten(0, x.shape[:2])
+        m, tracked = normed(pooled, p, "m", "step", training)
+        r = lif(m)
+        return Run(linear(r, p, "y"), {"s": s, "r": r}, tracked)
+
+    found["batch_norm of counts"] = Deep(
+        """
+        c = conv2d(x, out=3, kernel=3, pad=1)
+        s = lif(c, threshold=0.5)
+        m = batch_norm(avg_pool2d(s, kernel=2))
+        r = lif(m, threshold=0.5)
+        y = linear(flatten(r), out=3)
+        return y""",
+        counts,
+        convolution | affine | {"y.w": (3, 12), "y.b": (3,)},
+        batch=5,
+        valid=4,
+    )
+
     def features(x: Any, p: Any, training: bool) -> Run:
         m, tracked = normed(linear(x, p, "c"), p, "m", "step", training)
         s = lif(m)

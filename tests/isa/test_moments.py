@@ -38,8 +38,10 @@ def sums(values: list[float], others: list[float]) -> list[np.ndarray[tuple[int,
     return [*singles, contract_exact(left, right, extents, kept, X128)[0]]
 
 
-@given(st.lists(st.tuples(HALVES, HALVES), min_size=1, max_size=20))
-def test_a_mean_and_a_covariance_are_their_fractions(pairs: list[tuple[float, float]]) -> None:
+@given(
+    st.lists(st.tuples(HALVES, HALVES), min_size=1, max_size=20), st.sampled_from([1.0, 0.25, float(np.float32(1 / 9))])
+)
+def test_a_mean_and_a_covariance_are_their_fractions(pairs: list[tuple[float, float]], scale: float) -> None:
     left, right = [a for a, _ in pairs], [b for _, b in pairs]
     a, b, cross = sums(left, right)
     count = len(pairs)
@@ -47,8 +49,8 @@ def test_a_mean_and_a_covariance_are_their_fractions(pairs: list[tuple[float, fl
     products = sum((Fraction(x) * Fraction(y) for x, y in pairs), Fraction())
     covariance = (count * products - total * other) / count**2
     with np.errstate(over="ignore"):
-        assert mean(a, X64, count, F32, (1,)).tolist() == [nearest(total / count)]
-        assert comoment(cross, a, b, count, F32, (1,)).tolist() == [nearest(covariance)]
+        assert mean(a, X64, count, scale, F32, (1,)).tolist() == [nearest(total / count * Fraction(scale))]
+        assert comoment(cross, a, b, count, scale, F32, (1,)).tolist() == [nearest(covariance * Fraction(scale))]
 
 
 @given(st.integers(-(2**200), 2**200), st.integers(1, 2**180))
@@ -68,17 +70,17 @@ def test_accumulators_are_python_integers(narrow: int, wide: int) -> None:
 def test_what_is_not_finite_shows() -> None:
     one = x64_from_float(np.array([1.0]))
     up = raise_flags(one, X64, np.array([np.inf]))
-    assert mean(up, X64, 3, F32, (1,)).tolist() == [np.inf]
+    assert mean(up, X64, 3, 1.0, F32, (1,)).tolist() == [np.inf]
     cross = x128_from_float(np.array([1.0]))
-    assert np.isnan(comoment(cross, up, one, 3, F32, (1,))).all()
-    assert np.isnan(comoment(raise_flags(cross, X128, np.array([np.nan])), one, one, 3, F32, (1,))).all()
+    assert np.isnan(comoment(cross, up, one, 3, 1.0, F32, (1,))).all()
+    assert np.isnan(comoment(raise_flags(cross, X128, np.array([np.nan])), one, one, 3, 1.0, F32, (1,))).all()
 
 
 def test_a_variance_does_not_suffer_from_a_large_mean() -> None:
     """60000 and 60032 are neighbours in f16; in float64 their squares' sum still loses nothing, in f32 everything."""
     values = [60000.0, 60032.0, 60000.0, 60032.0]
     a, _, cross = sums(values, values)
-    assert comoment(cross, a, a, 4, F32, (1,)).tolist() == [256.0]
+    assert comoment(cross, a, a, 4, 1.0, F32, (1,)).tolist() == [256.0]
 
 
 def test_only_exact_accumulators_have_units() -> None:
