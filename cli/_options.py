@@ -49,7 +49,8 @@ _COMPILING = (
     click.option("--rule", metavar="NAME", help="Learning rule (`snnc list rules`); unless given, the model's."),
     click.option("--loss", metavar="LOSS", help="Such as cross_entropy, or 'NAME(key=value)'."),
     click.option("--optimizer", metavar="OPTIMIZER", help="Such as sgd, or 'adam(lr=1e-3)'."),
-    click.option("--loss-scale", type=float, metavar="X", help="Factor of the loss in the backward pass."),
+    click.option("--loss-scale", metavar="X|dynamic", help="Of the backward pass; or 'dynamic(initial=1024)'."),
+    click.option("--clip", metavar="CLIP", help="Of gradients: 'norm(1.0)' for all together, 'value(0.5)' for each."),
     click.option("--dataflow", default="auto", show_default=True, metavar="auto|NAME", help="Of every layer."),
     click.option(
         "--pin",
@@ -149,21 +150,38 @@ def read_settings(texts: tuple[str, ...]) -> dict[str, Setting]:
 
 def read_choice(text: str, option: str) -> Setting:
     """A choice with its settings, as the language writes it: ``sgd`` or ``adam(lr=1e-3)``; wrong usage for others."""
+    from ..compiler.ops.op import SettingFault, called
+
+    try:
+        choice = _read_setting(text, option)
+        called(choice)
+    except (SettingFault, ValueError):
+        raise click.BadParameter(f"{text!r} is not NAME or NAME(key=value, ...)", param_hint=option) from None
+    return choice
+
+
+def _read_setting(text: str, option: str) -> Setting:
+    """*text* as the value of a setting; ValueError where it is none."""
     from ..compiler.ir.grammar import parse
     from ..compiler.ir.syntax import SettingList
     from ..compiler.ir.values import Wrong, setting_of
-    from ..compiler.ops.op import SettingFault, called
     from ..source import SourceError
 
     try:
         (item,) = parse(f"train {{ choice = {text} }}", option).items
         assert isinstance(item, SettingList)
         ((_, written),) = item.settings
-        choice = setting_of(written, {})
-        called(choice)
-    except (SourceError, Wrong, SettingFault, AssertionError, ValueError):
-        raise click.BadParameter(f"{text!r} is not NAME or NAME(key=value, ...)", param_hint=option) from None
-    return choice
+        return setting_of(written, {})
+    except (SourceError, Wrong, AssertionError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _read_number_or_call(text: str, option: str) -> Setting:
+    """``1024``, ``dynamic`` or ``norm(1.0)``; what it may be is checked with the train section."""
+    try:
+        return _read_setting(text, option)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a number, NAME or NAME(...)", param_hint=option) from None
 
 
 def train_overrides(chosen: dict[str, Any]) -> dict[str, Setting]:
@@ -172,8 +190,9 @@ def train_overrides(chosen: dict[str, Any]) -> dict[str, Setting]:
     for name in ("loss", "optimizer", "schedule"):
         if (text := chosen.pop(name, None)) is not None:
             overrides[name] = read_choice(text, f"--{name}")
-    if (scale := chosen.pop("loss_scale", None)) is not None:
-        overrides["loss_scale"] = scale
+    for name in ("loss_scale", "clip"):
+        if (text := chosen.pop(name, None)) is not None:
+            overrides[name] = _read_number_or_call(text, f"--{name.replace('_', '-')}")
     return overrides
 
 

@@ -31,7 +31,7 @@ from .passes.build_schedule import MappingOptions, aliases_of, build_schedule
 from .passes.differentiate import build_training
 from .passes.elements import Lowered, lower_elements
 from .passes.emit import Semaphores, emit_entry
-from .passes.layout import DramValue, place_symbols, roles
+from .passes.layout import DramValue, place_symbols, roles, seen_as
 from .passes.pins import parse_pins
 from .passes.training_options import TrainingOptions, show_call
 
@@ -197,7 +197,8 @@ def assemble(
     values = [DramValue(name, known[name], role.get(name, "value"), layers.get(name, "")) for name in names]
     symbols, dram_bytes = place_symbols(training, values, target)
     by_name = {symbol.name: symbol for symbol in symbols}
-    by_name |= {alias: by_name[home] for alias, home in aliases.items() if home in by_name}
+    types = {name: type for procedure in training.procedures for name, type in training.values(procedure).items()}
+    by_name |= {alias: seen_as(by_name[home], types[alias]) for alias, home in aliases.items() if home in by_name}
 
     numbers = {name: place for place, (name, _) in enumerate(training.arguments)}
     unsigned = frozenset(name for name, kind in training.arguments if kind == "u32")

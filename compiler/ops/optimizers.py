@@ -1,7 +1,8 @@
 """Optimizers: new master weights (f32) from gradients, and their rounded working copies.
 
 The formulas are those of torch.optim, every operation rounded to f32.  Gradients are first divided by the loss
-scale.  The learning rate of the moment, and Adam's bias corrections, are arguments that the host hands in.
+scale, and clipped where that is asked for.  The learning rate of the moment, Adam's bias corrections and the limit of
+clipping are arguments that the host hands in.
 """
 
 from __future__ import annotations
@@ -9,22 +10,41 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ...catalog import ClassCatalog
-from ..ir.expression import Expression, argument, read, sqrt
+from ..ir.expression import Expression, argument, maximum, minimum, read, sqrt, where
 from ..ir.statement import Statement
 from .op import Op
 from .site import Site
 
+Decayed = Literal["all", "weights"]
+"""Which parameters decay: all, or only weights of layers (not biases, norms and constants of neurons)."""
+
+
+def unscaled() -> Expression:
+    """The operand *gradient* without the loss scale."""
+    return read("gradient") * (1.0 / argument("loss_scale"))
+
 
 class Optimizer(Op):
-    """``w, w.master, w.STATE... = optimizer(w.master, d.w, w.STATE...)``; *lr* is the base of the host's schedule."""
+    """``w, w.master, w.STATE... = optimizer(w.master, d.w, w.STATE...)``; *lr* is the base of the host's schedule.
+
+    Two scalars may follow the operands, in any order: a flag (u8), with which everything stays as it is, and a factor
+    (f32) of the gradient.  The facet ``clipped`` keeps every word of the gradient within the argument ``clip``.
+    """
 
     family: ClassVar = "optimizer"
     operands: ClassVar = ("master", "gradient")
 
     lr: float
+    weight_decay: float
+    decay_on: Decayed
+
+    @classmethod
+    def facets(cls) -> tuple[str, ...]:
+        """With the gradient as it is, or clipped by value."""
+        return ("", "clipped")
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -37,10 +57,27 @@ class Optimizer(Op):
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """Every word of the parameter at once."""
-        gradient = read("gradient") * (1.0 / argument("loss_scale"))
+        return self._updated(at, unscaled())
+
+    def clipped(self, at: Site) -> tuple[Statement, ...]:
+        """The same, with ``-clip <= g <= clip`` as torch.nn.utils.clip_grad_value_ has it; NaN stays."""
+        return self._updated(at, minimum(maximum(unscaled(), -argument("clip")), argument("clip")))
+
+    def _updated(self, at: Site, gradient: Expression) -> tuple[Statement, ...]:
+        kept = ("master", *self.states)
+        own = ("master", "gradient", *self.states)
+        shared = {
+            "overflow" if at.type(name).format == "u8" else "factor": name for name in at.node.operands[len(own) :]
+        }
+        reads = dict(zip(own, at.node.operands, strict=False)) | shared
+        if "factor" in shared:
+            gradient = gradient * read("factor")
         weight, states = self.update(read("master"), gradient)
-        reads = dict(zip(("master", "gradient", *self.states), at.node.operands, strict=True))
-        values = (weight, weight, *(states[name] for name in self.states))
+        made = {"master": weight, **states}
+        if "overflow" in shared:
+            # A master that stays is rounded to the working copy that is there already.
+            made = {name: where(read("overflow"), read(name), made[name]) for name in kept}
+        values = (made["master"], *(made[name] for name in kept))
         return at.elementwise(reads, list(zip(at.node.results, values, strict=True)))
 
 
@@ -56,6 +93,7 @@ class SGD(Optimizer):
     lr: float = 0.1
     momentum: float = 0.0
     weight_decay: float = 0.0
+    decay_on: Decayed = "all"
 
     def __post_init__(self) -> None:
         self.require(0 <= self.momentum < 1, "momentum", "between 0 and 1")
@@ -84,6 +122,7 @@ class _Adam(Optimizer):
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
+    decay_on: Decayed = "all"
 
     def __post_init__(self) -> None:
         for name in ("beta1", "beta2"):
@@ -115,6 +154,7 @@ class Adam(_Adam):
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
+    decay_on: Decayed = "all"
 
     def update(self, w: Expression, g: Expression) -> tuple[Expression, Mapping[str, Expression]]:
         """See the class."""
@@ -132,6 +172,7 @@ class AdamW(_Adam):
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 1e-2
+    decay_on: Decayed = "all"
 
     def update(self, w: Expression, g: Expression) -> tuple[Expression, Mapping[str, Expression]]:
         """See the class."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ...source import Faults, SourceError
+from ...source import Faults, Place, SourceError
 from ..ir.cycles import clusters
 from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable
 from ..ir.types import Type
@@ -24,6 +24,7 @@ from .errors import Errors, error_type, owner_of
 from .input_coding import code_inputs
 from .prune import prune
 from .training_options import TrainingOptions
+from .update import Trained, update_arguments, update_names, update_results, updates
 
 ARGUMENTS = (
     ("valid", "u32"),
@@ -123,22 +124,30 @@ class _Builder:
         names = {variable.name for variable in variables}
         handed = (*(port.name for port in self.network.ports), *self.inputs)
         init = Procedure("init", (), (Region("once", tuple(self._init())),), ())
-        step = Procedure("train_step", handed, self._train_step(), RESULTS)
+        regions = self._train_step()
+        made = {name for region in regions for node in region.nodes for name in node.results}
+        results = (*RESULTS, *(name for name in update_results(self.options) if name in made))
+        step = Procedure("train_step", handed, regions, results)
         infer = Procedure("infer", handed, self._inferring(), RESULTS)
         return Training(
             self.network.name,
             self.options.steps,
             self.options.batch,
             variables,
-            ARGUMENTS,
+            (*ARGUMENTS, *update_arguments(self.options)),
             tuple(prune(procedure, names) for procedure in (init, step, infer)),
             self.options.settings,
         )
 
+    @property
+    def place(self) -> Place:
+        """Where the network's result is made: what the loss says is said of that line."""
+        node = self.network.producer(self.result)
+        return self.network.place if node is None else node.place
+
     def _inputs(self) -> dict[str, Type]:
         """What the host hands in beside the ports, by name."""
-        node = self.network.producer(self.result)
-        place = self.network.place if node is None else node.place
+        place = self.place
         y = self.types[self.result]
         try:
             inputs = self.loss.inputs(y)
@@ -155,7 +164,7 @@ class _Builder:
         for name, place in [(port.name, port.place) for port in self.network.ports] + [
             (name, node.place) for node in self.network.nodes for name in node.results
         ]:
-            if name in taken or name.startswith("d."):
+            if name in taken or name.startswith("d.") or update_names(self.options, name):
                 raise SourceError.at(place, f"the name {name} belongs to the training graph; call it something else")
 
     def _variables(self) -> Iterator[Variable]:
@@ -193,7 +202,7 @@ class _Builder:
         results = tuple("loss.seed" if name == "seed" else name for name in self.loss.results)
         types = self.loss.loss_types(self.types[result])
         settings = self._settings(self.options.loss)
-        loss = Node(results, self.loss.name, (result, *self.inputs), settings, types, "loss", "FP")
+        loss = Node(results, self.loss.name, (result, *self.inputs), settings, types, "loss", "FP", self.place)
         return Region("once", static), Region("up", (*moving, loss))
 
     def _train_step(self) -> tuple[Region, ...]:
@@ -330,23 +339,17 @@ class _Builder:
         reads = tuple(names[name] for name in self.loss.reads)
         settings = self._settings(self.options.loss)
         if self.result in self.errors.readers:
-            node = Node((), f"{self.loss.name}.error", reads, settings, (), "loss", "BP")
+            node = Node((), f"{self.loss.name}.error", reads, settings, (), "loss", "BP", self.place)
             self.errors.add([(self.result, self.errors.name(self.result))], node, sums=False, timed=True)
 
-    def _updates(self) -> list[Node]:
+    def _updates(self) -> tuple[Node, ...]:
         """New parameters from their gradients."""
-        found: list[Node] = []
-        settings = {key: value for key, value in self._settings(self.options.optimizer).items() if key != "lr"}
-        for node in self.parameters:
-            name, layer, (type,) = node.results[0], owner_of(node), node.types
-            if name in self.errors.readers:
-                states = tuple(f"{name}.{state}" for state in self.optimizer.states)
-                master = type.with_(format="f32")
-                types = (type, master, *(master for _ in states))
-                reads = (f"{name}.master", f"d.{name}", *states)
-                results = (name, f"{name}.master", *states)
-                found.append(Node(results, self.optimizer.name, reads, settings, types, layer, "UP", node.place))
-        return found
+        trained = [
+            Trained(node.results[0], owner_of(node), node.types[0], node.place)
+            for node in self.parameters
+            if node.results[0] in self.errors.readers
+        ]
+        return updates(trained, self.options, self._settings(self.options.optimizer))
 
     def _settings(self, call: Setting) -> dict[str, Setting]:
         """The settings of a call that are not an operator's defaults."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...isa.program import Symbol
 from ...isa.target import Target
@@ -66,6 +66,11 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
         address,
         type.scale,
     )
+
+
+def seen_as(symbol: Symbol, type: Type) -> Symbol:
+    """The memory of *symbol* with the axes of *type*: what an alias is to the machine, counted under the same name."""
+    return replace(symbol, shape=type.shape, factors=type.factors, order=type.order)
 
 
 def roles(training: Training, aliases: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from ...catalog import UnknownName, unknown
 from ...source import NOWHERE, Faults, Place, SourceError
 from ..ir.graph import Network, Setting
+from ..ir.values import text_of_setting
 from ..ops.losses import LOSSES, Loss
 from ..ops.op import SettingFault, SettingField, called
 from ..ops.optimizers import OPTIMIZERS, Optimizer
@@ -25,6 +26,18 @@ SCHEDULES: Mapping[str, tuple[SettingField, ...]] = {
 """Learning-rate schedules, which the host computes, by name: *warmup* optimizer steps rise linearly first; ``cosine``
 falls to 0 over all epochs (by epoch or by step), ``steps`` multiplies by *factor* after *every* epochs."""
 
+DYNAMIC = (
+    SettingField("initial", "float", 65536.0),
+    SettingField("growth", "float", 2.0),
+    SettingField("backoff", "float", 0.5),
+    SettingField("interval", "int", 2000),
+)
+"""Dynamic loss scaling, which the host does: from *initial*, times *growth* after *interval* good steps in a row, times
+*backoff* after each step whose gradients overflow.  The defaults are those of torch.amp.GradScaler."""
+
+CLIPS = ("value", "norm")
+"""Ways to clip gradients at a limit: every word by itself, or all of them as one vector."""
+
 CODINGS = ("direct", "poisson")
 
 
@@ -32,7 +45,8 @@ CODINGS = ("direct", "poisson")
 class TrainingOptions:
     """The resolved options; calls (*loss*, *optimizer*, *schedule*) carry all of their settings.
 
-    *batch* samples and *steps* time steps an entry; *epochs* and *seed* are the host's, as is *schedule*.
+    *batch* samples and *steps* time steps an entry; *epochs* and *seed* are the host's, as is *schedule*.  *loss_scale*
+    is a number or a call of ``dynamic``, *clip* is ``none`` or a call of one of `CLIPS`.
     """
 
     batch: int = 64
@@ -41,7 +55,8 @@ class TrainingOptions:
     loss: Setting = "cross_entropy"
     optimizer: Setting = "adam"
     schedule: Setting = "constant"
-    loss_scale: float = 1024.0
+    loss_scale: Setting = 1024.0
+    clip: Setting = "none"
     coding: str = "direct"
     epochs: int = 1
     seed: int = 0
@@ -94,6 +109,17 @@ class TrainingOptions:
         return OPTIMIZERS[name].make(given)
 
     @property
+    def dynamic(self) -> bool:
+        """Whether the loss scale is, so that steps may be skipped."""
+        return not isinstance(self.loss_scale, float)
+
+    @property
+    def clipping(self) -> str | None:
+        """The one of `CLIPS` that is asked for, if any is."""
+        name, _ = called(self.clip)
+        return None if name == "none" else name
+
+    @property
     def settings(self) -> dict[str, Setting]:
         """By name, for `Training.settings` and the program."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "origins"}
@@ -113,17 +139,22 @@ def _complete(value: Setting, make: Callable[[str, Mapping[str, Setting]], Any])
     return name, *asdict(make(name, given)).items()
 
 
-def _schedule(value: Setting) -> Setting:
-    name, given = called(value)
-    if name not in SCHEDULES:
-        raise unknown("schedule", name, SCHEDULES)
-    entries = {entry.name: entry for entry in SCHEDULES[name]}
+def _filled(name: str, given: Mapping[str, Setting], known: tuple[SettingField, ...]) -> Setting:
+    """The call *name* with every setting that it has; SettingFault for one that it has not."""
+    entries = {entry.name: entry for entry in known}
     for key in given:
         if key not in entries:
             raise SettingFault(str(unknown(f"setting of {name}", key, entries)), key)
     return name, *(
         (key, entry.check(given.get(key, cast(Setting, entry.default)), name)) for key, entry in entries.items()
     )
+
+
+def _schedule(value: Setting) -> Setting:
+    name, given = called(value)
+    if name not in SCHEDULES:
+        raise unknown("schedule", name, SCHEDULES)
+    return _filled(name, given, SCHEDULES[name])
 
 
 def show_call(value: Setting) -> str:
@@ -149,10 +180,49 @@ def _whole(name: str, least: int) -> Callable[[Setting], Setting]:
 
 
 def _loss_scale(value: Setting) -> Setting:
+    if isinstance(value, (str, tuple)):
+        name, given = called(value)
+        if name != "dynamic":
+            raise SettingFault(f"loss_scale of train is a number or dynamic, not {name}", "loss_scale")
+        filled = _filled(name, given, DYNAMIC)
+        found = cast(dict[str, float], called(filled)[1])
+        _require(0 < found["initial"] < float("inf"), "initial of dynamic is positive", found["initial"])
+        _require(1 < found["growth"] < float("inf"), "growth of dynamic is above 1", found["growth"])
+        _require(0 < found["backoff"] < 1, "backoff of dynamic is between 0 and 1", found["backoff"])
+        _require(found["interval"] >= 1, "interval of dynamic is at least 1", found["interval"])
+        return filled
     scale = cast(float, SettingField("loss_scale", "float", None).check(value, "train"))
-    if not 0 < scale < float("inf"):
-        raise SettingFault(f"loss_scale of train is positive, not {scale}", "loss_scale")
+    _require(0 < scale < float("inf"), "loss_scale of train is positive", scale)
     return scale
+
+
+def _clip(value: Setting) -> Setting:
+    """``none``, ``value(1.0)`` or ``norm(1.0)``; the limit may have its name before it."""
+    match value:
+        case (str(word), int() | float() as number) if not isinstance(number, bool):
+            value = word, ("limit", number)
+        case _:
+            pass
+    try:
+        name, given = called(value)
+    except SettingFault:
+        written = text_of_setting(value)
+        raise SettingFault(f"clip of train is none, value(LIMIT) or norm(LIMIT), not {written}", "clip") from None
+    if name not in ("none", *CLIPS):
+        raise unknown("clip", name, ("none", *CLIPS))
+    if name == "none" and not given:
+        return name
+    if name != "none" and not given:
+        raise SettingFault(f"clip of train needs a limit, such as {name}(1.0)", "clip")
+    filled = _filled(name, given, () if name == "none" else (SettingField("limit", "float", None),))
+    limit = cast(float, called(filled)[1]["limit"])
+    _require(0 < limit < float("inf"), f"limit of {name} is positive", limit)
+    return filled
+
+
+def _require(holds: bool, wanted: str, value: float) -> None:
+    if not holds:
+        raise SettingFault(f"{wanted}, not {value}", "")
 
 
 _CHECKS: Mapping[str, Callable[[Setting], Setting]] = {
@@ -163,6 +233,7 @@ _CHECKS: Mapping[str, Callable[[Setting], Setting]] = {
     "optimizer": lambda value: _complete(value, lambda name, given: OPTIMIZERS[name].make(given)),
     "schedule": _schedule,
     "loss_scale": _loss_scale,
+    "clip": _clip,
     "coding": lambda value: SettingField("coding", "str", None, CODINGS).check(value, "train"),
     "epochs": _whole("epochs", 1),
     "seed": _whole("seed", 0),

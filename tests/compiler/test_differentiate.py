@@ -235,7 +235,9 @@ def test_the_command_line_beats_the_file_which_beats_the_default() -> None:
     assert (options.batch, options.steps, options.loss_scale) == (32, 4, 8.0)
     lines = [" ".join(line.split()) for line in str(options).splitlines()]
     assert lines[0] == "batch = 32 # command line"
-    assert "optimizer = adam(lr=0.01, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0) # file" in lines
+    assert (
+        "optimizer = adam(lr=0.01, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0, decay_on=all) # file" in lines
+    )
     assert "rule = bptt # default" in lines
     assert TrainingOptions.resolve(made, {"steps": 7}).steps == 7
 
@@ -253,6 +255,20 @@ def test_the_command_line_beats_the_file_which_beats_the_default() -> None:
         ({"schedule": ("steps", ("evry", 2))}, "no setting of steps is called 'evry'; did you mean every?"),
         ({"batch": 0}, "batch of train is at least 1, not 0"),
         ({"loss_scale": 0.0}, "loss_scale of train is positive, not 0.0"),
+        ({"loss_scale": "dynamik"}, "loss_scale of train is a number or dynamic, not dynamik"),
+        ({"loss_scale": ("dynamic", ("growht", 2.0))},
+         "no setting of dynamic is called 'growht'; did you mean growth?"),
+        ({"loss_scale": ("dynamic", ("initial", 0))}, "initial of dynamic is positive, not 0.0"),
+        ({"loss_scale": ("dynamic", ("growth", 1.0))}, "growth of dynamic is above 1, not 1.0"),
+        ({"loss_scale": ("dynamic", ("backoff", 1.0))}, "backoff of dynamic is between 0 and 1, not 1.0"),
+        ({"loss_scale": ("dynamic", ("interval", 0))}, "interval of dynamic is at least 1, not 0"),
+        ({"clip": "norms"}, "no clip is called 'norms'; did you mean norm?"),
+        ({"clip": "norm"}, "clip of train needs a limit, such as norm(1.0)"),
+        ({"clip": ("norm", 1.0, 2.0)}, "clip of train is none, value(LIMIT) or norm(LIMIT), not [norm, 1.0, 2.0]"),
+        ({"clip": ("value", -1)}, "limit of value is positive, not -1.0"),
+        ({"clip": ("norm", ("limits", 1.0))}, "no setting of norm is called 'limits'; did you mean limit?"),
+        ({"optimizer": ("sgd", ("decay_on", "weight"))},
+         "no decay_on of sgd is called 'weight'; did you mean weights?"),
         ({"coding": "poison"}, "no coding of train is called 'poison'; did you mean poisson?"),
     ],
 )  # fmt: skip

@@ -301,8 +301,10 @@ class Bench:
                 side.write(self._image, images)
                 side.write("label", labels)
 
-    def run(self, entry: str, step: int = 0, valid: int | None = None) -> None:
-        """Run an entry on both sides, with the host's scalars of optimizer step *step*."""
+    def run(
+        self, entry: str, step: int = 0, valid: int | None = None, scalars: Mapping[str, float] | None = None
+    ) -> None:
+        """Run an entry on both sides, with the host's scalars of optimizer step *step*, or other *scalars*."""
         given: dict[str, float] = {
             "valid": self.program.batch if valid is None else valid,
             "learning_rate": 1e-2,
@@ -311,6 +313,7 @@ class Bench:
             "step": step,
             "correction1": 1 - 0.9 ** (step + 1),
             "correction2": 1 - 0.999 ** (step + 1),
+            **(scalars or {}),
         }
         self.machine.run(entry, {name: given[name] for name in self.program.entry(entry).arguments})
         if self.oracle is not None:

@@ -1,0 +1,113 @@
+"""The end of a training step: what is asked of all gradients together, and new parameters from each.
+
+* Dynamic loss scaling: ``overflow`` tells whether any gradient has inf or NaN.  Every update selects by it between
+  new and old words, so that the step is skipped on the machine; the host reads it and changes the scale.
+* ``clip = norm``: ``gradients.factor`` makes all gradients together no longer than the host's limit.
+
+Both read each gradient once more than its update does; with a static scale and without clipping none of it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ...source import NOWHERE, Place
+from ..ir.graph import Node, Settings
+from ..ir.types import Type
+from ..ops.gradients import BLOCK, blocks
+from .training_options import TrainingOptions
+
+OVERFLOW = "overflow"
+"""The result that tells the host of a skipped step."""
+
+LAYER = "gradients"
+"""The layer of what belongs to all parameters together, and the beginning of the names of its values."""
+
+SQUARES, OVERFLOWS, FACTOR = (f"{LAYER}.{name}" for name in ("squares", "overflow", "factor"))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A parameter that has a gradient, called ``d.NAME``."""
+
+    name: str
+    layer: str
+    type: Type
+    place: Place = NOWHERE
+
+
+def update_arguments(options: TrainingOptions) -> tuple[tuple[str, str], ...]:
+    """The host's scalars that only these options need."""
+    return () if options.clipping is None else (("clip", "f32"),)
+
+
+def update_results(options: TrainingOptions) -> tuple[str, ...]:
+    """What only these options answer the host."""
+    return (OVERFLOW,) if options.dynamic else ()
+
+
+def update_names(options: TrainingOptions, name: str) -> bool:
+    """Whether *name* is one that these options need for values of their own."""
+    own = options.dynamic or options.clipping is not None
+    return own and (name == OVERFLOW or name.startswith(f"{LAYER}."))
+
+
+def updates(trained: Sequence[Trained], options: TrainingOptions, settings: Settings) -> tuple[Node, ...]:
+    """Nodes that run once, after all gradients; *settings* are those of the optimizer that are not its defaults."""
+    shared: list[str] = []
+    nodes: list[Node] = []
+    if trained and (options.dynamic or options.clipping == "norm"):
+        nodes += _rows(trained)
+        count = sum(blocks(each.type.elements) for each in trained)
+        if options.dynamic:
+            nodes += _tree(OVERFLOWS, OVERFLOW, count, "u8", "block_max", "block_max")
+            shared.append(OVERFLOW)
+        if options.clipping == "norm":
+            nodes += _tree(SQUARES, FACTOR, count, "f32", "block_sum", "clip_factor")
+            shared.append(FACTOR)
+    return (*nodes, *(_update(each, options, settings, shared) for each in trained))
+
+
+def _rows(trained: Sequence[Trained]) -> Iterator[Node]:
+    """Every gradient on one axis, and what is known of each of their blocks."""
+    names = tuple(f"d.{each.name}.row" for each in trained)
+    for each, name in zip(trained, names, strict=True):
+        type = Type("f32", ((each.type.elements,),))
+        yield Node((name,), "row", (f"d.{each.name}",), {}, (type,), each.layer, "UP", each.place)
+    count = sum(blocks(each.type.elements) for each in trained)
+    types = (Type("f32", ((count,),)), Type("u8", ((count,),)))
+    yield Node((SQUARES, OVERFLOWS), "gradient_blocks", names, {}, types, LAYER, "UP")
+
+
+def _tree(leaves: str, root: str, count: int, format: str, level: str, last: str) -> Iterator[Node]:
+    """The scalar *root*, made by *last* from the *count* words of *leaves*, once *level* has left no more than 64."""
+    value, depth = leaves, 1
+    while count > BLOCK:
+        count, depth = blocks(count), depth + 1
+        name = f"{leaves}.{depth}"
+        yield Node((name,), level, (value,), {}, (Type(format, ((count,),)),), LAYER, "UP")
+        value = name
+    yield Node((root,), last, (value,), {}, (Type(format, ()),), LAYER, "UP")
+
+
+def _update(trained: Trained, options: TrainingOptions, settings: Settings, shared: Sequence[str]) -> Node:
+    """New words of one parameter."""
+    optimizer = options.the_optimizer
+    given = {key: value for key, value in settings.items() if key not in ("lr", "decay_on")}
+    if optimizer.decay_on == "weights" and not trained.type.weight:
+        given.pop("weight_decay", None)
+        if optimizer.settings()["weight_decay"].default:
+            given["weight_decay"] = 0.0
+    name, master = trained.name, trained.type.with_(format="f32")
+    states = tuple(f"{name}.{state}" for state in optimizer.states)
+    return Node(
+        (name, f"{name}.master", *states),
+        optimizer.name + (".clipped" if options.clipping == "value" else ""),
+        (f"{name}.master", f"d.{name}", *states, *shared),
+        given,
+        (trained.type, *(master for _ in ("master", *states))),
+        trained.layer,
+        "UP",
+        trained.place,
+    )
