@@ -212,6 +212,8 @@ class Execution:
             {} if timing is None else timing.utilisation,
             training.spike_rates,
             calls,
+            training.skipped,
+            training.loss_scale,
         )
 
     def _tell(self, run: Run) -> None:

@@ -33,7 +33,8 @@ class Run:
     """All that is reported of a run.  Accuracies are fractions; *loss* has one mean a training step.
 
     *counted* and *modelled* are of all that ran, *counted_step* and *modelled_step* of one training step; *cycles* and
-    *utilisation* come from the replay of that step.  *calls* says how often each entry was called.
+    *utilisation* come from the replay of that step.  *calls* says how often each entry was called.  *skipped_steps*
+    changed nothing, since a gradient was not finite; *loss_scale* is the one that a next step would have.
     """
 
     command: str
@@ -55,6 +56,8 @@ class Run:
     utilisation: Mapping[str, float] = field(default_factory=dict[str, float])
     spike_rates: Mapping[str, float] = field(default_factory=dict[str, float])
     calls: Mapping[str, int] = field(default_factory=dict[str, int])
+    skipped_steps: int = 0
+    loss_scale: float = 1.0
 
     @property
     def predicted_run(self) -> dict[str, Any] | None:
@@ -139,6 +142,8 @@ def run_report(run: Run) -> dict[str, Any]:
         "accuracy": {"train": run.train_accuracy, "test": run.test_accuracy},
         "test_loss": run.test_loss if run.test_loss is not None and isfinite(run.test_loss) else None,
         "steps": run.steps,
+        "skipped_steps": run.skipped_steps,
+        "loss_scale": run.loss_scale,
         "seconds": run.seconds,
         "interrupted": run.interrupted,
         "counted": _both(run.counted_step, run.counted),

@@ -130,6 +130,8 @@ def headline(run: Run) -> list[tuple[str, str]]:
     if run.loss:
         first, last = run.loss[0], run.loss[-1]
         rows.append(("loss", f"{first:.4g} -> {last:.4g} in {run.steps} steps, {run.seconds:.1f} s"))
+    if "overflow" in run.program.entry("train_step").results:
+        rows.append(("loss scale", f"{run.loss_scale:g} at the end; {run.skipped_steps} of {run.steps} steps skipped"))
     accuracy = [
         f"{name} {100 * value:.2f} %"
         for name, value in (("train", run.train_accuracy), ("test", run.test_accuracy))

@@ -43,7 +43,8 @@ class Progress:
     """Where a run stands: *step* steps are done, and the next batch is number *batch* of *epoch* (all from 0).
 
     *losses* has the mean loss of every step; *correct* of *seen* samples of the latest epoch that began were right.
-    *step* is also the counter of all random numbers but those of shuffling, whose counter is *epoch*.
+    *skipped* of the steps changed nothing, since their gradients were not finite; *scale* is the loss scale of the next
+    step (None: the one of the settings), and *good* steps in a row did well with it.
     """
 
     step: int = 0
@@ -52,6 +53,15 @@ class Progress:
     correct: int = 0
     seen: int = 0
     losses: tuple[float, ...] = ()
+    skipped: int = 0
+    scale: float | None = None
+    good: int = 0
+
+    @property
+    def updates(self) -> int:
+        """Steps that changed parameters: the counter of schedules, of Adam's bias corrections, and of all random
+        numbers but those of shuffling, whose counter is *epoch*."""
+        return self.step - self.skipped
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,15 @@ def batches(samples: int, size: int, seed: int, epoch: int, shuffle: bool, start
 class Outcome:
     """What an entry answered for its *valid* samples: *losses* a sample, how many were *correct*, and the *logits*.
 
-    Each is None where the entry has no such result.
+    Each is None where the entry has no such result.  *overflow* says that it skipped its updates, because a gradient
+    was not finite.
     """
 
     valid: int
     losses: NDArray[np.float64] | None
     correct: int | None
     logits: NDArray[np.float32] | None
+    overflow: bool = False
 
     @property
     def loss(self) -> float | None:
@@ -161,7 +163,8 @@ class Call:
             logits = logits.reshape(-1, *logits.shape[-1:])[:valid]
             if correct is None:
                 correct = int(np.count_nonzero(logits.argmax(axis=1) == labels))
-        return Outcome(valid, losses, correct, logits)
+        overflow = "overflow" in results and bool(self._interpreter.read("overflow").any())
+        return Outcome(valid, losses, correct, logits, overflow)
 
     def _read(self, name: str, valid: int) -> NDArray[Any]:
         return self._interpreter.read(name).reshape(-1)[:valid]

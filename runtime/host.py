@@ -23,10 +23,12 @@ from . import checkpoint as checkpoints
 from . import weights
 from .checkpoint import Progress
 from .feeding import Call, Dataset, Outcome, Samples, batch_count, batches
+from .finite import first_not_finite, lasting
 from .interpreter import Interpreter
 from .modelled import Modelled
 from .recording import Record, Recorder
 from .replay import Timing, replay
+from .scaling import LEAST_SCALE, Scale
 from .schedules import Moment
 from .settings import Settings
 
@@ -63,6 +65,7 @@ class Training:
     *loss* has one mean a step, steps before a resume included.  *train_accuracy* is that of the last epoch, seen while
     training.  *counted* and *modelled* are of all that this call ran (modelled: its training steps), *counted_step* and
     *modelled_step* of its first training step, which *record* and *timing* replay; None where no step ran.
+    *skipped* of the steps changed nothing, since a gradient was not finite; *loss_scale* would be that of a next step.
     """
 
     loss: tuple[float, ...]
@@ -78,6 +81,8 @@ class Training:
     record: Record | None
     timing: Timing | None
     spike_rates: Mapping[str, float]
+    skipped: int
+    loss_scale: float
 
 
 def evaluate(
@@ -137,8 +142,8 @@ def train(
     """Train from the beginning, from *initial* weights, or from a checkpoint to *resume*; then test.
 
     A checkpoint is written before the first step (so that an unwritable path shows at once), after every epoch, and at
-    the end; Ctrl-C lets the step end first, a second one does not.  DataError: data that does not fit, a loss that is
-    not finite, a checkpoint of another program or made with other settings.
+    the end; Ctrl-C lets the step end first, a second one does not.  DataError: data that does not fit, a checkpoint of
+    another program or made with other settings, a loss or parameter that is not finite (named is where that began).
     """
     return _Run(interpreter, data, settings, checkpoint, watcher).run(resume, initial, test)
 
@@ -196,6 +201,8 @@ class _Run:
             record=record,
             timing=None if record is None else replay(record, self._interpreter.target),
             spike_rates=rates,
+            skipped=self._progress.skipped,
+            loss_scale=self._scale.value,
         )
 
     def _begin(self, resume: str | Path | None, initial: str | Path | None) -> None:
@@ -212,6 +219,8 @@ class _Run:
         initialise(self._interpreter, self._settings)
         if initial is not None:
             weights.take_over(self._interpreter, weights.load(initial), str(initial))
+        if (symbol := lasting(self._interpreter)) is not None:
+            raise DataError.at(NOWHERE, f"{symbol.name} is not finite before the first step", hints=["another init"])
 
     def _train(self, interruption: _Interruption) -> None:
         """Steps, until they are done or somebody interrupts."""
@@ -230,40 +239,72 @@ class _Run:
             self._progress = replace(self._progress, epoch=epoch + 1, batch=0)
             self._save()
 
+    @property
+    def _scale(self) -> Scale:
+        """The loss scale of the next step."""
+        progress = self._progress
+        return self._settings.scale if progress.scale is None else Scale(progress.scale, progress.good)
+
     def _step(self, call: Call, indices: NDArray[np.int64]) -> Outcome:
         """One training step; the first one is also recorded and modelled."""
-        progress, settings = self._progress, self._settings
-        moment = Moment(progress.step, progress.epoch, settings.epochs, self._length)
-        first, second = settings.corrections(progress.step)
-        facts = {
+        progress, settings, scale = self._progress, self._settings, self._scale
+        moment = Moment(progress.updates, progress.epoch, settings.epochs, self._length)
+        first, second = settings.corrections(progress.updates)
+        facts: dict[str, float | int] = {
             "learning_rate": settings.schedule.rate(settings.learning_rate, moment),
-            "loss_scale": settings.loss_scale,
+            "loss_scale": scale.value,
             "seed": settings.seed,
-            "step": progress.step,
+            "step": progress.updates,
             "correction1": first,
             "correction2": second,
         }
+        if settings.clip is not None:
+            facts["clip"] = settings.clip
         if self._first is None:
             outcome = self._first_step(call, indices, facts)
         else:
             outcome = call(self._data.train, indices, facts)
         self._valid = outcome.valid
-        loss = outcome.loss
-        if loss is not None and not isfinite(loss):
-            raise DataError.at(
-                NOWHERE,
-                f"the loss is {loss} in step {progress.step + 1} (epoch {progress.epoch + 1}, "
-                f"batch {progress.batch + 1})",
-                hints=["a lower learning rate", "another loss scale"],
-            )
+        if settings.scaling is not None:
+            scale = settings.scaling.after(scale, outcome.overflow)
+        self._check(outcome, scale)
         before, since = (progress.correct, progress.seen) if progress.batch else (0, 0)
         correct, seen = before + (outcome.correct or 0), since + outcome.valid
         if outcome.correct is not None:
             self._accuracy = correct / seen
-        if loss is not None:
-            self._losses.append(loss)
-        self._progress = Progress(progress.step + 1, progress.epoch, progress.batch + 1, correct, seen)
+        if outcome.loss is not None:
+            self._losses.append(outcome.loss)
+        self._progress = Progress(
+            progress.step + 1,
+            progress.epoch,
+            progress.batch + 1,
+            correct,
+            seen,
+            skipped=progress.skipped + outcome.overflow,
+            scale=None if settings.scaling is None else scale.value,
+            good=scale.good,
+        )
         return outcome
+
+    def _check(self, outcome: Outcome, scale: Scale) -> None:
+        """DataError that names where it began, if the step left anything that training cannot go on with.
+
+        That is a loss or a lasting word that is not finite, or gradients that overflow under every scale.
+        """
+        loss = outcome.loss
+        if loss is not None and not isfinite(loss):
+            what = f"the loss is {loss}"
+        elif outcome.overflow and scale.value < LEAST_SCALE:
+            what = f"gradients are not finite with the loss scale {self._scale.value:g}"
+        elif (symbol := lasting(self._interpreter)) is not None:
+            what = f"{symbol.name} is not finite"
+        else:
+            return
+        progress = self._progress
+        at = f"in step {progress.step + 1} (epoch {progress.epoch + 1}, batch {progress.batch + 1})"
+        found = first_not_finite(self._interpreter, self._program.entry(TRAIN))
+        place, began = (NOWHERE, "") if found is None else (found.place, f"; it began in {found}")
+        raise DataError.at(place, f"{what} {at}{began}", hints=["a lower learning rate", "another loss scale"])
 
     def _first_step(self, call: Call, indices: NDArray[np.int64], facts: Mapping[str, float | int]) -> Outcome:
         """A step that is counted by itself."""
@@ -283,8 +324,7 @@ class _Run:
         return outcome
 
     def _save(self) -> None:
-        """Write the checkpoint, where one is wanted; DataError where a parameter is not finite: the old one stays."""
-        weights.check_finite(self._interpreter, self._progress.step)
+        """Write the checkpoint, where one is wanted."""
         if self._path is not None:
             written = {**self._settings.to_json(), "samples": len(self._data.train)}
             progress = replace(self._progress, losses=tuple(self._losses))

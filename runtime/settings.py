@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from .scaling import Scale, Scaling
 from .schedules import Schedule, called
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.  *max_steps* ends training early; *beta1* and *beta2* are Adam's, for its bias corrections."""
+    """How to train.  *max_steps* ends training early; *beta1* and *beta2* are Adam's, for its bias corrections.
+
+    *loss_scale* is that of every step, unless *scaling* changes it; *clip* is the limit that gradients are clipped at.
+    """
 
     epochs: int = 1
     max_steps: int | None = None
@@ -22,13 +26,16 @@ class Settings:
     beta1: float = 0.9
     beta2: float = 0.999
     schedule: Schedule = field(default_factory=Schedule)
+    scaling: Scaling | None = None
+    clip: float | None = None
 
     @classmethod
     def of(cls, written: Mapping[str, Any], **overrides: Any) -> Self:
         """Settings as a program writes them, then *overrides* that are not None.
 
         Read are the keys that the fields are called; ``learning_rate`` (or ``lr``), ``beta1`` and ``beta2`` also from
-        the options of the call under ``optimizer``; ``schedule`` is a name or a call (`schedules.called`).
+        the options of the call under ``optimizer``; ``schedule`` is a name or a call (`schedules.called`), as are
+        ``clip`` and a ``loss_scale`` that is no number.
         """
         optimizer = written.get("optimizer")
         inner: Mapping[str, Any] = {} if optimizer is None else called(optimizer)[1]
@@ -41,11 +48,20 @@ class Settings:
             values["learning_rate"] = inner.get("lr", written.get("lr"))
         if not isinstance(values.get("schedule"), Schedule):
             values["schedule"] = Schedule.of(values.get("schedule"))
+        if (scaling := Scaling.of(values.get("loss_scale"))) is not None:
+            values |= {"scaling": scaling, "loss_scale": scaling.initial}
+        if values.get("clip") is not None and not isinstance(values["clip"], float):
+            values["clip"] = called(values["clip"])[1].get("limit")
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {**asdict(self), "schedule": asdict(self.schedule)}
+
+    @property
+    def scale(self) -> Scale:
+        """The loss scale before the first step."""
+        return Scale(self.loss_scale) if self.scaling is None else self.scaling.begin
 
     def corrections(self, step: int) -> tuple[float, float]:
         """Adam's bias corrections 1 - beta^t in step number *step* from 0, so t = step + 1, in float64."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..catalog import unknown
 from ..isa.program import Program, Symbol
-from ..source import NOWHERE, DataError, Faults, Place
+from ..source import DataError, Faults, Place
 from . import checkpoint
 from .files import read_whole, write_whole
 from .interpreter import Interpreter
@@ -77,21 +77,6 @@ def take_over(interpreter: Interpreter, arrays: Arrays, file: str = "<weights>")
         interpreter.write(name, single)
         if master is not None:
             interpreter.write(master.name, single)
-
-
-def check_finite(interpreter: Interpreter, step: int) -> None:
-    """DataError that names every parameter with inf or NaN in it after training step *step*."""
-    with Faults(DataError) as faults:
-        for symbol in parameters(interpreter.program):
-            master = master_of(interpreter.program, symbol) or symbol
-            wrong = int(np.count_nonzero(~np.isfinite(interpreter.values(master.name))))
-            if wrong:
-                faults.add(
-                    NOWHERE,
-                    f"{master.name} has {wrong} elements that are not finite after step {step}: an error or a gradient "
-                    "overflowed",
-                    hints=["a smaller loss scale", "a lower learning rate"],
-                )
 
 
 def save(interpreter: Interpreter, path: str | Path) -> None:
