@@ -106,10 +106,13 @@ class BatchNorm(Op):
         """``running = (1 - momentum) * running + momentum * statistic``, in every step where there is one for each.
 
         Statistics that are the same in all T steps, of an x that does not change, are followed as often, at once:
-        ``running = (1 - momentum)**T * running + (1 - (1 - momentum)**T) * statistic``.
+        ``running = (1 - momentum)**T * running + (1 - (1 - momentum)**T) * statistic``.  A skipped training step
+        leaves them as they are.
         """
-        x, mean, *_, old = at.node.operands
-        names = dict(zip(("mean", "var", *self.statistics), at.node.operands[1:], strict=True))
+        x, mean, *_, old = at.plain
+        names = dict(zip(("mean", "var", *self.statistics), at.plain[1:], strict=True))
+        if at.overflow is not None:
+            names["overflow"] = at.overflow
         terms = self._terms(at, at.type(x), at.steps if self.scope == "window" else 1)
         unbiased = read("var") * (terms / (terms - 1.0))
         follows = at.type(mean).timed and not at.type(old).timed
@@ -124,6 +127,8 @@ class BatchNorm(Op):
                 again = 1 if self.scope != "step" or at.type(mean).timed else at.steps
                 kept = (1.0 - self.momentum) ** again
                 after = read(name) * kept + statistic * (self.momentum if again == 1 else 1.0 - kept)
+            if at.overflow is not None:
+                after = where(read("overflow"), read(name), after)
             writes.append((result, after, follows))
         return at.elementwise(names, writes, tuple(states))
 

@@ -30,8 +30,8 @@ def unscaled() -> Expression:
 class Optimizer(Op):
     """``w, w.master, w.STATE... = optimizer(w.master, d.w, w.STATE...)``; *lr* is the base of the host's schedule.
 
-    Two scalars may follow the operands, in any order: a flag (u8), with which everything stays as it is, and a factor
-    (f32) of the gradient.  The facet ``clipped`` keeps every word of the gradient within the argument ``clip``.
+    A factor of the gradient may follow the operands, and behind that an `overflow` (see `Site.overflow`).  The facet
+    ``clipped`` keeps every word of the gradient within the argument ``clip``.
     """
 
     family: ClassVar = "optimizer"
@@ -66,17 +66,16 @@ class Optimizer(Op):
     def _updated(self, at: Site, gradient: Expression) -> tuple[Statement, ...]:
         kept = ("master", *self.states)
         own = ("master", "gradient", *self.states)
-        shared = {
-            "overflow" if at.type(name).format == "u8" else "factor": name for name in at.node.operands[len(own) :]
-        }
-        reads = dict(zip(own, at.node.operands, strict=False)) | shared
-        if "factor" in shared:
+        reads = dict(zip(own, at.node.operands, strict=False))
+        if len(at.plain) > len(own):
             gradient = gradient * read("factor")
+            reads["factor"] = at.plain[-1]
         weight, states = self.update(read("master"), gradient)
         made = {"master": weight, **states}
-        if "overflow" in shared:
+        if at.overflow is not None:
             # A master that stays is rounded to the working copy that is there already.
             made = {name: where(read("overflow"), read(name), made[name]) for name in kept}
+            reads["overflow"] = at.overflow
         values = (made["master"], *(made[name] for name in kept))
         return at.elementwise(reads, list(zip(at.node.results, values, strict=True)))
 

@@ -32,6 +32,17 @@ class Site:
         """Name of a result; "" where nobody wants it."""
         return self.node.results[number]
 
+    @property
+    def overflow(self) -> str | None:
+        """The last operand where it is a flag, a u8 of the whole step: what lasts stays as it is where it is set."""
+        last = self.node.operands[-1]
+        return last if self.types[last] == Type("u8", ()) else None
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """The operands without `overflow`."""
+        return self.node.operands if self.overflow is None else self.node.operands[:-1]
+
     def type(self, value: str) -> Type:
         """Type of a visible value."""
         return self.types[value]

@@ -209,7 +209,7 @@ class _Builder:
         static, up = self._forward(self.nodes, self.result)
         self._backward()
         steps = tuple(self.errors.steps)
-        once = Region("once", (*self.errors.once, *self._trackings(), *self._updates()))
+        once = Region("once", (*self.errors.once, *self._updates()))
         if self.rule.template == "up":
             return static, Region("up", (*up.nodes, *steps)), once
         return static, up, Region("down", steps), once
@@ -343,13 +343,13 @@ class _Builder:
             self.errors.add([(self.result, self.errors.name(self.result))], node, sums=False, timed=True)
 
     def _updates(self) -> tuple[Node, ...]:
-        """New parameters from their gradients."""
+        """What lasts is made anew: running statistics, and parameters from their gradients."""
         trained = [
             Trained(node.results[0], owner_of(node), node.types[0], node.place)
             for node in self.parameters
             if node.results[0] in self.errors.readers
         ]
-        return updates(trained, self.options, self._settings(self.options.optimizer))
+        return updates(trained, self._trackings(), self.options, self._settings(self.options.optimizer))
 
     def _settings(self, call: Setting) -> dict[str, Setting]:
         """The settings of a call that are not an operator's defaults."""

@@ -70,7 +70,8 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
 
 def seen_as(symbol: Symbol, type: Type) -> Symbol:
     """The memory of *symbol* with the axes of *type*: what an alias is to the machine, counted under the same name."""
-    return replace(symbol, shape=type.shape, factors=type.factors, order=type.order)
+    steps, samples = symbol.steps if type.timed else 0, symbol.samples if type.batched else 0
+    return replace(symbol, shape=type.shape, factors=type.factors, order=type.order, steps=steps, samples=samples)
 
 
 def roles(training: Training, aliases: Mapping[str, str]) -> dict[str, str]:

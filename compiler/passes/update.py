@@ -1,7 +1,8 @@
 """The end of a training step: what is asked of all gradients together, and new parameters from each.
 
-* Dynamic loss scaling: ``overflow`` tells whether any gradient has inf or NaN.  Every update selects by it between
-  new and old words, so that the step is skipped on the machine; the host reads it and changes the scale.
+* Dynamic loss scaling: ``overflow`` tells whether any gradient has inf or NaN.  All that lasts, running statistics
+  too, selects by it between new and old words, so that the step is skipped on the machine; the host reads it and
+  changes the scale.
 * ``clip = norm``: ``gradients.factor`` makes all gradients together no longer than the host's limit.
 
 Both read each gradient once more than its update does; with a static scale and without clipping none of it is there.
@@ -10,7 +11,7 @@ Both read each gradient once more than its update does; with a static scale and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...source import NOWHERE, Place
 from ..ir.graph import Node, Settings
@@ -36,6 +37,10 @@ class Trained:
     type: Type
     place: Place = NOWHERE
 
+    def words(self, steps: int) -> int:
+        """Words of the gradient: a parameter may have its own in each of the time steps."""
+        return self.type.elements * (steps if self.type.timed else 1)
+
 
 def update_arguments(options: TrainingOptions) -> tuple[tuple[str, str], ...]:
     """The host's scalars that only these options need."""
@@ -53,29 +58,39 @@ def update_names(options: TrainingOptions, name: str) -> bool:
     return own and (name == OVERFLOW or name.startswith(f"{LAYER}."))
 
 
-def updates(trained: Sequence[Trained], options: TrainingOptions, settings: Settings) -> tuple[Node, ...]:
-    """Nodes that run once, after all gradients; *settings* are those of the optimizer that are not its defaults."""
-    shared: list[str] = []
-    nodes: list[Node] = []
+def updates(
+    trained: Sequence[Trained], trackings: Sequence[Node], options: TrainingOptions, settings: Settings
+) -> tuple[Node, ...]:
+    """Nodes that run once, after all gradients: *trackings* (of statistics) and an update of each parameter.
+
+    *settings* are those of the optimizer that are not its defaults.
+    """
+    common: list[Node] = []
+    factor: tuple[str, ...] = ()
+    overflow: tuple[str, ...] = ()
     if trained and (options.dynamic or options.clipping == "norm"):
-        nodes += _rows(trained)
-        count = sum(blocks(each.type.elements) for each in trained)
+        common += _rows(trained, options.steps)
+        count = sum(blocks(each.words(options.steps)) for each in trained)
         if options.dynamic:
-            nodes += _tree(OVERFLOWS, OVERFLOW, count, "u8", "block_max", "block_max")
-            shared.append(OVERFLOW)
+            common += _tree(OVERFLOWS, OVERFLOW, count, "u8", "block_max", "block_max")
+            overflow = (OVERFLOW,)
         if options.clipping == "norm":
-            nodes += _tree(SQUARES, FACTOR, count, "f32", "block_sum", "clip_factor")
-            shared.append(FACTOR)
-    return (*nodes, *(_update(each, options, settings, shared) for each in trained))
+            common += _tree(SQUARES, FACTOR, count, "f32", "block_sum", "clip_factor")
+            factor = (FACTOR,)
+    return (
+        *common,
+        *(replace(node, operands=(*node.operands, *overflow)) for node in trackings),
+        *(_update(each, options, settings, (*factor, *overflow)) for each in trained),
+    )
 
 
-def _rows(trained: Sequence[Trained]) -> Iterator[Node]:
+def _rows(trained: Sequence[Trained], steps: int) -> Iterator[Node]:
     """Every gradient on one axis, and what is known of each of their blocks."""
     names = tuple(f"d.{each.name}.row" for each in trained)
     for each, name in zip(trained, names, strict=True):
-        type = Type("f32", ((each.type.elements,),))
+        type = Type("f32", ((each.words(steps),),))
         yield Node((name,), "row", (f"d.{each.name}",), {}, (type,), each.layer, "UP", each.place)
-    count = sum(blocks(each.type.elements) for each in trained)
+    count = sum(blocks(each.words(steps)) for each in trained)
     types = (Type("f32", ((count,),)), Type("u8", ((count,),)))
     yield Node((SQUARES, OVERFLOWS), "gradient_blocks", names, {}, types, LAYER, "UP")
 
@@ -91,7 +106,7 @@ def _tree(leaves: str, root: str, count: int, format: str, level: str, last: str
     yield Node((root,), last, (value,), {}, (Type(format, ()),), LAYER, "UP")
 
 
-def _update(trained: Trained, options: TrainingOptions, settings: Settings, shared: Sequence[str]) -> Node:
+def _update(trained: Trained, options: TrainingOptions, settings: Settings, shared: tuple[str, ...]) -> Node:
     """New words of one parameter."""
     optimizer = options.the_optimizer
     given = {key: value for key, value in settings.items() if key not in ("lr", "decay_on")}
