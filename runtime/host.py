@@ -304,7 +304,8 @@ class _Run:
         at = f"in step {progress.step + 1} (epoch {progress.epoch + 1}, batch {progress.batch + 1})"
         found = first_not_finite(self._interpreter, self._program.entry(TRAIN))
         place, began = (NOWHERE, "") if found is None else (found.place, f"; it began in {found}")
-        raise DataError.at(place, f"{what} {at}{began}", hints=["a lower learning rate", "another loss scale"])
+        hints = ["a lower learning rate", "another loss scale, or a dynamic one"]
+        raise DataError.at(place, f"{what} {at}{began}", hints=hints)
 
     def _first_step(self, call: Call, indices: NDArray[np.int64], facts: Mapping[str, float | int]) -> Outcome:
         """A step that is counted by itself."""

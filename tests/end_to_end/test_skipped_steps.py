@@ -42,10 +42,13 @@ def program(folder: Path, text: str) -> Program:
     return compile(path, target="quad", cores=3)
 
 
-def data() -> Dataset:
+def samples() -> Split:
     rng = np.random.default_rng(0)
-    split = Split(rng.random((20, 1, 4, 4), np.float32), rng.integers(0, 3, 20).astype(np.uint16))
-    return Dataset("noise", split, split, 3)
+    return Split(rng.random((20, 1, 4, 4), np.float32), rng.integers(0, 3, 20).astype(np.uint16))
+
+
+def data() -> Dataset:
+    return Dataset("noise", samples(), samples(), 3)
 
 
 class Told(Interpreter):
@@ -134,7 +137,7 @@ def test_a_scale_that_cannot_help_ends_the_run(tmp_path: Path) -> None:
 def test_the_commands_tell_of_skipped_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("small.snn").write_text(NETWORK.replace("TRAIN", ""))
-    split = data().train
+    split = samples()
     np.savez("data.npz", x_train=split.images, y_train=split.labels, x_test=split.images, y_test=split.labels)
     words = ["train", "small.snn", "--data", "npz:data.npz", "--cores", "1", "--json", "run.json", "--compare-oracle"]
     options = ["--loss-scale", f"dynamic(initial={HUGE}, backoff=0.00390625)", "--clip", "norm(0.5)"]
