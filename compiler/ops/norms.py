@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ..ir.expression import Expression, argument, index, read, sqrt, state, unary, where
+from ..ir.expression import Expression, argument, index, maximum, read, sqrt, state, unary, where
 from ..ir.graph import Setting
 from ..ir.statement import Elementwise, Moments, State, Statement, Write, loop
 from ..ir.types import Type
@@ -105,7 +105,8 @@ class BatchNorm(Op):
     def track(self, at: Site) -> tuple[Statement, ...]:
         """``running = (1 - momentum) * running + momentum * statistic``, in every step where there is one for each.
 
-        Statistics that are the same in all T steps, of an x that does not change, are followed as often, at once:
+        The variance of a single term is 0 (PyTorch refuses it).  Statistics that are the same in all T steps, of an x
+        that does not change, are followed as often, at once:
         ``running = (1 - momentum)**T * running + (1 - (1 - momentum)**T) * statistic``.  A skipped training step
         leaves them as they are.
         """
@@ -114,7 +115,7 @@ class BatchNorm(Op):
         if at.overflow is not None:
             names["overflow"] = at.overflow
         terms = self._terms(at, at.type(x), at.steps if self.scope == "window" else 1)
-        unbiased = read("var") * (terms / (terms - 1.0))
+        unbiased = read("var") * (terms / maximum(terms - 1.0, 1.0))
         follows = at.type(mean).timed and not at.type(old).timed
         writes: list[tuple[str, Expression, bool]] = []
         states: list[State] = []

@@ -256,8 +256,39 @@ class Case:
         return Compilation(source, given)
 
 
+@dataclass(frozen=True)
+class Model:
+    """A model that comes with snnc, so narrow that a step takes a second."""
+
+    name: str
+    machine: str
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.machine}"
+
+    def compilation(self) -> Compilation:
+        """Not yet made."""
+        target, cores = MACHINES[self.machine]
+        settings: dict[str, Any] = {"classes": 10, **NARROW[self.name]}
+        return Compilation(self.name, Options(target_of(target), cores, batch=3, steps=2, settings=settings))
+
+
+NARROW: dict[str, dict[str, int]] = {
+    "scnn_mnist": {"size": 12, "width": 6, "hidden": 20},
+    "vgg11": {"size": 16, "width": 4},
+    "vgg11_dvs": {"size": 32, "width": 4},
+    "resnet18": {"size": 16, "width": 4},
+    "resnet34": {"size": 32, "width": 4},
+    "ms_resnet18": {"size": 32, "width": 4, "stem": 3},
+    "sew_resnet18": {"size": 32, "width": 4},
+    "nf_resnet34": {"size": 32, "width": 4},
+    "srnn": {"size": 8, "hidden": 24},
+}
+"""Settings that make the deep models small."""
+
+
 @lru_cache(maxsize=4)
-def compiled(case: Case) -> Compilation:
+def compiled(case: Case | Model) -> Compilation:
     """The latest few are kept."""
     return case.compilation()
 
@@ -279,7 +310,7 @@ def cases(whole: bool) -> list[Case]:
 class Bench:
     """A compiled network beside its oracle, fed with the same data; *machine* are options of the interpreter."""
 
-    def __init__(self, case: Case, program: Program | None = None, oracle: bool = True, **machine: Any) -> None:
+    def __init__(self, case: Case | Model, program: Program | None = None, oracle: bool = True, **machine: Any) -> None:
         compilation = compiled(case)
         self.training = compilation.training
         self.program = compilation.program if program is None else program
@@ -295,6 +326,8 @@ class Bench:
         symbol = self.symbols[self._image]
         images = self._random.random(tensors.lead_of(symbol) + symbol.shape, np.float32)
         images[..., 0] = 0.0
+        if symbol.format == "spike":
+            images = (images > 0.75).astype(np.float32)
         labels = self._random.integers(0, 10, self.program.batch)
         for side in (self.machine, self.oracle):
             if side is not None:
@@ -352,14 +385,14 @@ class Bench:
 class Outcome:
     """What came of a case: differences by what was run, and what one run of each entry moved."""
 
-    case: Case
+    case: Case | Model
     program: Program
     differences: Mapping[str, str]
     counted: Mapping[str, Traffic]
     losses: tuple[float, ...]
 
 
-def outcome_of(case: Case) -> Outcome:
+def outcome_of(case: Case | Model) -> Outcome:
     """`init`, three training steps (the second with a partial batch) and `infer`, on both sides."""
     bench = Bench(case)
     differences: dict[str, str] = {}
@@ -368,7 +401,8 @@ def outcome_of(case: Case) -> Outcome:
     differences["init"] = bench.difference()
     counted["init"] = bench.machine.counters.take()
     losses: list[float] = []
-    for step, valid in enumerate((BATCH, BATCH - 2, BATCH)):
+    batch = bench.program.batch
+    for step, valid in enumerate((batch, max(1, batch - 2), batch)):
         bench.feed()
         bench.run("train_step", step, valid)
         differences[f"train_step {step}"] = bench.difference()
