@@ -22,10 +22,11 @@ MAGIC_BYTES = 8
 @click.option(
     "--emit", type=click.Choice(STAGES), help="Unless given, the graph of a model and the parts of a program."
 )
+@click.option("--tape", is_flag=True, help="What the backward pass of a model keeps of the forward pass, and why.")
 @compiling
 @rate
 @json_option
-def command(file: str, emit: str | None, json_to: str | None, **chosen: Any) -> None:
+def command(file: str, emit: str | None, tape: bool, json_to: str | None, **chosen: Any) -> None:
     """Show what is in FILE: a stage of a model, or the streams, memory map, symbols and sizes of a program (.snnb).
 
     The other options say how a model is to be compiled. A checkpoint shows its progress and its tensors.
@@ -34,7 +35,10 @@ def command(file: str, emit: str | None, json_to: str | None, **chosen: Any) -> 
     Example:
         snnc inspect lenet --emit schedule --target tiny
         snnc inspect digits.snnb
+        snnc inspect lenet --tape
     """
+    if tape and emit is not None:
+        raise click.UsageError("--tape and --emit show different things; give one of them")
     check_writable([json_to])
     output = Output(json_to)
     begin = _beginning(file)
@@ -46,11 +50,13 @@ def command(file: str, emit: str | None, json_to: str | None, **chosen: Any) -> 
         from ._program import load_program
 
         program = load_program(file)
-        if emit not in (None, "parts", "assembly"):
+        if tape or emit not in (None, "parts", "assembly"):
             from ..source import DataError, Place
 
-            hints = [f"snnc inspect MODEL --emit {emit}"]
-            raise DataError.at(Place(file), f"a program holds no {emit}; its model does", hints=hints)
+            what, option = ("tape", "--tape") if tape else (emit, f"--emit {emit}")
+            raise DataError.at(
+                Place(file), f"a program holds no {what}; its model does", hints=[f"snnc inspect MODEL {option}"]
+            )
         if emit == "assembly":
             from ..isa.assembly import to_text
 
@@ -60,6 +66,14 @@ def command(file: str, emit: str | None, json_to: str | None, **chosen: Any) -> 
         from .compile import stage_text
 
         compilation = compiled(file, chosen)
+        if tape:
+            from ..compiler.cost.tape import tape_of
+            from ..reports.tape_text import tape_json, tape_text
+
+            kept = tape_of(compilation.training)
+            output.say(tape_text(kept, compilation.network.name))
+            output.value(tape_json(kept))
+            return
         if emit != "parts":
             _show_text(output, emit or "graph", stage_text(compilation, emit or "graph"))
             return

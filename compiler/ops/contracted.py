@@ -30,6 +30,8 @@ class Contracted(Op):
         Adjoint("d_b", "b", ("error",), "WG"),
     )
 
+    keeps: ClassVar = {"x": "left operand of the weight gradient"}
+
     bias: bool
     """Whether a bias is added; every subclass has the setting."""
 

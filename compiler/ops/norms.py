@@ -46,6 +46,11 @@ class BatchNorm(Op):
             inner=("mean", "covariance"),
         ),
     )
+    keeps: ClassVar = {
+        "x": "normalised again, since f16 of the result would lose its mean and variance",
+        "mean": "to normalise again",
+        "var": "to normalise again",
+    }
     tracking: ClassVar = Tracking("track", statistics, ("x", "mean", "var", *statistics))
     inference: ClassVar = "running"
 

@@ -29,6 +29,7 @@ __all__ = [
     "WORKING",
     "Adjoint",
     "Op",
+    "Otherwise",
     "Pair",
     "SettingFault",
     "SettingField",
@@ -138,6 +139,15 @@ class Adjoint:
 
 
 @dataclass(frozen=True)
+class Otherwise:
+    """What could be kept in the place of a result: *format* of its elements, None where that is not exact; *why*."""
+
+    what: str
+    format: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Tracking:
     """What a training step keeps of an operator beside parameters: *facet* makes the statistics *of* anew.
 
@@ -161,6 +171,9 @@ class Op:
 
     adjoints: ClassVar[tuple[Adjoint, ...]] = ()
     """Every facet of the way back; `gradients` are those that an operator with its settings takes."""
+
+    keeps: ClassVar[Mapping[str, str]] = {}
+    """Why the way back reads what it reads again of the way there, by role."""
 
     inner: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the results that the operator itself reads again: they are made wherever it is."""
@@ -255,6 +268,14 @@ class Op:
     def gradients(self) -> tuple[Adjoint, ...]:
         """The way back with these settings."""
         return self.adjoints
+
+    def keeping(self, role: str) -> str:
+        """Why the way back reads *role* again."""
+        return self.keeps.get(role, f"{self.name} reads it on the way back")
+
+    def otherwise(self, suffix: str) -> tuple[Otherwise, ...]:
+        """What could be kept in the place of the result called *suffix*, which the way back reads."""
+        return ()
 
     def inner_types(self, adjoint: Adjoint, types: Mapping[str, Type]) -> tuple[Type, ...]:
         """Types of the *inner* results of an adjoint; *types* are those of all that it reads and serves, by role."""

@@ -27,6 +27,8 @@ class Scale(Op):
     parameters: ClassVar = ("w",)
     adjoints: ClassVar = (Adjoint("d_x", "x", ("error", "w"), "BP"), Adjoint("d_w", "w", ("x", "error"), "WG"))
 
+    keeps: ClassVar = {"x": "left operand of the weight gradient"}
+
     each: Literal["layer", "channel", "element", "step"] = "channel"
     factor: float = 1.0
 

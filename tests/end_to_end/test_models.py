@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from laws import NARROW, Bench, Model, Outcome, compiled, outcome_of
+from laws import NARROW, Model, Outcome, outcome_of
 
-from snnc.compiler.pipeline import Compilation, Options, models
+from snnc.compiler.pipeline import models
 
 MACHINES = ("quad3", "tiny", "exact7")
 CASES = [

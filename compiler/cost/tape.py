@@ -1,0 +1,99 @@
+"""The tape: what the way back finds again of the way there, how large each part is, why it is kept, and what else
+could have been kept in its place.
+
+Bytes are those of one training step, rows padded to whole bytes as they lie in DRAM: what is written, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ...source import NOWHERE, Place
+from ..ir.graph import Node, Training
+from ..ir.types import Type
+from ..ops.op import OPS, alias_of
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another way to have a value on the way back: *bytes* that it would write, None where it is not exact; *why*."""
+
+    what: str
+    bytes: int | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A value on tape: who reads it (``WG of c2``), why in this form, and the alternatives to it."""
+
+    value: str
+    layer: str
+    type: Type
+    bytes: int
+    readers: tuple[str, ...]
+    reason: str
+    alternatives: tuple[Alternative, ...]
+    place: Place = NOWHERE
+
+    @property
+    def bits(self) -> int:
+        """Bits of an element."""
+        return self.type.kind.bits
+
+
+def tape_of(training: Training) -> tuple[Kept, ...]:
+    """Every value that ``train_step`` makes on the way there and reads on the way back, in the order of the graph."""
+    procedure = training.procedure("train_step")
+    variables, types = set(training.types), training.values(procedure)
+    homes: dict[str, str] = {}
+    made: dict[str, Node] = {}
+    readers: dict[str, list[tuple[Node, int]]] = {}
+    for node in procedure.nodes:
+        for number, operand in enumerate(node.operands):
+            home = homes.get(operand, operand)
+            if node.phase in ("BP", "WG") and home in made:
+                readers.setdefault(home, []).append((node, number))
+        if (source := alias_of(node)) is not None:
+            homes[node.results[0]] = homes.get(node.operands[source], node.operands[source])
+        elif node.phase == "FP":
+            made.update((result, node) for result in node.results if result and result not in variables)
+    found: list[Kept] = []
+    for value, node in made.items():
+        if value in readers:
+            type = types[value]
+            reads = readers[value]
+            found.append(
+                Kept(
+                    value,
+                    node.layer,
+                    type,
+                    type.bytes(training.steps, training.batch),
+                    tuple(dict.fromkeys(f"{reader.phase} of {reader.layer}" for reader, _ in reads)),
+                    "; ".join(dict.fromkeys(_reasons(reads))),
+                    tuple(_alternatives(value, node, types, training)),
+                    node.place,
+                )
+            )
+    return tuple(found)
+
+
+def _reasons(reads: list[tuple[Node, int]]) -> Iterator[str]:
+    """Why each reader wants the value: what its operator says of the role that the value plays there."""
+    for node, number in reads:
+        name, _, facet = node.op.partition(".")
+        op = OPS[name].make(node.settings)
+        facet = facet.removesuffix("_local")
+        found = [adjoint.reads[number] for adjoint in op.gradients() if adjoint.facet == facet]
+        yield op.keeping(found[0]) if found else f"{name} follows it"
+
+
+def _alternatives(value: str, node: Node, types: Mapping[str, Type], training: Training) -> Iterator[Alternative]:
+    """What the maker of the value knows in its place."""
+    op = OPS[node.op.partition(".")[0]].make(node.settings)
+    suffix = dict(zip(node.results, op.results, strict=False)).get(value, "")
+    steps, batch = training.steps, training.batch
+    for other in op.otherwise(suffix):
+        size = None if other.format is None else types[value].with_(format=other.format).bytes(steps, batch)
+        yield Alternative(other.what, size, other.why)

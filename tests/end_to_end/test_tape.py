@@ -1,0 +1,27 @@
+"""The tape table says what is really written: its bytes are those that the interpreter counts for these tensors."""
+
+from __future__ import annotations
+
+import pytest
+from laws import NARROW, NETWORKS, Bench, Case, Model, compiled
+
+from snnc.compiler.cost.tape import tape_of
+
+CASES = [Case(name, "quad1") for name in NETWORKS] + [Model(name, "quad1") for name in ("srnn", "vgg11_dvs")]
+OTHERS = [pytest.param(Model(name, "quad1"), id=name, marks=pytest.mark.full) for name in NARROW]
+
+
+@pytest.mark.parametrize("case", [*(pytest.param(case, id=str(case)) for case in CASES), *OTHERS])
+def test_the_bytes_of_the_tape_are_those_that_are_counted(case: Case | Model) -> None:
+    tape = tape_of(compiled(case).training)
+    bench = Bench(case, oracle=False)
+    bench.run("init")
+    bench.feed()
+    bench.machine.counters.take()
+    bench.run("train_step")
+    counted = bench.machine.counters.take().to_json()["by_tensor"]
+    written = {name: amounts["dram"]["useful_write"] for name, amounts in counted.items()}
+    assert tape
+    assert {kept.value: kept.bytes for kept in tape} == {kept.value: written[kept.value] for kept in tape}
+    read = {name: amounts["dram"]["useful_read"] for name, amounts in counted.items()}
+    assert all(read[kept.value] >= kept.bytes for kept in tape if kept.type.timed)
