@@ -118,6 +118,12 @@ class Stream:
         else:
             self.loops[number].open(tile, total, self.pc)
 
+    def open_share(self, number: int, tile: int, total: int) -> None:
+        """First turn of a loop over what an argument leaves, which may be nothing."""
+        if tile == 0:
+            raise self.fault(f"loop {number} has tiles of 0")
+        self.loops[number].open(tile, total, self.pc)
+
     def close_loop(self, number: int) -> None:
         """Next turn of a loop, or on behind it."""
         loop = self.loops[number]

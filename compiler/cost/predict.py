@@ -34,7 +34,7 @@ def _rows(stages: Sequence[Stage], symbols: Mapping[str, Symbol], granule: int) 
         buffers = stage.by_name
         for core in stage.active:
             on = OnCore(stage, core)
-            for _, step in stage.steps():
+            for _, step in stage.steps_on(core):
                 if step.kind in ("load", "store"):
                     buffer = buffers[(step.writes or step.reads)[0]]
                     yield _moved(on, step, buffer, symbols[step.value], granule)

@@ -69,8 +69,8 @@ class Buffer:
 class Step:
     """One instruction of *unit*.
 
-    *kind* is load, store, contract, drain, run, poolmax, poolsum, unpool, mean or comoment.  *reads* and *writes* name
-    buffers (in the order of the instruction's operands where that matters).
+    *kind* is load, store, contract, gather, drain, run, poolmax, poolsum, unpool, mean or comoment.  *reads* and
+    *writes* name buffers (in the order of the instruction's operands where that matters).
     """
 
     unit: str
@@ -160,9 +160,19 @@ class Stage:
         """Cores that have work."""
         return tuple(core for core, (_, extent) in enumerate(self.mapping.shares) if extent)
 
+    @property
+    def gathers(self) -> bool:
+        """Whether cores share a sum, which the first of them completes with what the others have."""
+        return isinstance(self.statement, Moments) and self.mapping.split in self.statement.summed
+
     def steps(self) -> Iterator[tuple[int, Step]]:
         """Every step with its depth."""
         return _steps(self.tree, 0)
+
+    def steps_on(self, core: int) -> Iterator[tuple[int, Step]]:
+        """The steps of one core: of a sum that cores share, only the first divides and stores."""
+        idle = ("vector", "store") if self.gathers and core != self.active[0] else ()
+        return ((depth, step) for depth, step in self.steps() if step.unit not in idle)
 
 
 @dataclass(frozen=True)

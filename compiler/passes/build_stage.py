@@ -17,7 +17,7 @@ ALIGNMENT = 8
 def build_stage(request: Request, op: str) -> Stage:
     """The stage of a request: mapped, with its buffers allocated, and its tree."""
     mapping, explanation = choose(request)
-    operands = request.operands
+    operands = request.operands(mapping.split)
     loops = nest(request.statement, mapping)
     buffers = allocate(request, tuple(_buffer(operand, loops, mapping) for operand in operands))
     tree = _tree(request.statement, operands, buffers, loops, mapping)
@@ -104,7 +104,11 @@ def _tree(
         reads = ("bias", "acc") if statement.bias is not None else ("acc",)
         after.setdefault(depth_of["out"], []).append(Step("vector", "drain", reads, ("out",)))
     if isinstance(statement, Moments):
-        for step in _division(statement):
+        sums = [name for name in depth_of if name.startswith("acc.")]
+        whole = [name for name in depth_of if name.startswith("whole.")]
+        for name, complete in zip(sums, whole, strict=False):
+            after.setdefault(depth_of[name], []).append(Step("router", "gather", (name,), (complete,)))
+        for step in _division(statement, "whole" if whole else "acc"):
             after.setdefault(depth_of[step.writes[0]], []).append(step)
     for operand in operands:
         if operand.moves and operand.writes:
@@ -143,14 +147,14 @@ def _compute(statement: Statement, operands: tuple[Operand, ...]) -> tuple[Step,
             return (Step("vector", "unpool", ("source", "tap"), ("out",)),)
 
 
-def _division(statement: Moments) -> list[Step]:
-    """What makes a mean and a covariance of complete sums."""
-    right = "acc.left" if statement.variance else "acc.right"
+def _division(statement: Moments, sums: str) -> list[Step]:
+    """What makes a mean and a covariance of complete sums, which lie in the buffers that begin with *sums*."""
+    right = f"{sums}.left" if statement.variance else f"{sums}.right"
     found: list[Step] = []
     if statement.mean.value:
-        found.append(Step("vector", "mean", ("acc.left",), ("out.mean",)))
+        found.append(Step("vector", "mean", (f"{sums}.left",), ("out.mean",)))
     if statement.comoment.value:
-        found.append(Step("vector", "comoment", ("acc.cross", "acc.left", right), ("out.comoment",)))
+        found.append(Step("vector", "comoment", (f"{sums}.cross", f"{sums}.left", right), ("out.comoment",)))
     return found
 
 

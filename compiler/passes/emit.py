@@ -137,9 +137,9 @@ def _emit_stage(
 ) -> None:
     """What the units of one core do in one stage."""
     stage, core = steps.on.stage, steps.on.core
-    links = _links(stage, semaphores)
+    links = _links(stage, core, semaphores)
     for unit in UNITS:
-        own = [step for _, step in stage.steps() if step.unit == unit]
+        own = [step for _, step in stage.steps_on(core) if step.unit == unit]
         if not own:
             continue
         writer = writers[core, unit]
@@ -158,13 +158,15 @@ def _emit_stage(
                 writer.put(debug, *[Wait(link.free)] * link.buffer.ring)
 
 
-def _links(stage: Stage, semaphores: Semaphores) -> tuple[Link, ...]:
-    """Every hand-over of a stage, in the order of its buffers."""
+def _links(stage: Stage, core: int, semaphores: Semaphores) -> tuple[Link, ...]:
+    """Every hand-over of a stage inside a core, in the order of its buffers."""
     links: list[Link] = []
     counts: dict[tuple[str, str], int] = {}
     for buffer in stage.buffers:
-        producers = [step.unit for _, step in stage.steps() if buffer.name in step.writes]
-        consumers = [step.unit for _, step in stage.steps() if buffer.name in step.reads]
+        producers = [step.unit for _, step in stage.steps_on(core) if buffer.name in step.writes]
+        consumers = [step.unit for _, step in stage.steps_on(core) if buffer.name in step.reads]
+        if not producers:
+            continue
         producer = producers[0]
         for consumer in dict.fromkeys(consumers):
             if consumer == producer:
@@ -201,7 +203,7 @@ def _walk(
             _walk(child.body, depth + 1, unit, steps, links, writer, debug)
             writer.put(debug, End(on.register(child.loop)))
         else:
-            writer.put(debug, steps.instruction(child))
+            writer.put(debug, *steps.instructions(child))
         for link in home:
             if _last(touched, link.buffer.name) == place:
                 semaphore = link.full if link.producer == unit else link.free

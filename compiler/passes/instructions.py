@@ -8,6 +8,7 @@ from ...isa.instruction import Instruction
 from ...isa.instructions.control import Loop
 from ...isa.instructions.engine import Dense, Gate, Outer
 from ...isa.instructions.move import Load, Store
+from ...isa.instructions.route import Receive, Send
 from ...isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
 from ...isa.program import Symbol
 from ..ir.schedule import Buffer, For, OnCore, Stage, Step
@@ -59,7 +60,7 @@ class StepWriter:
                 axes = self._drain_axes()
                 names = ["out", "acc", *(["bias"] if "bias" in step.reads else [])]
                 groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
-            case "mean" | "comoment":
+            case "mean" | "comoment" | "gather":
                 axes, names = self._drain_axes(), [*step.writes, *step.reads]
                 groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
             case "run":
@@ -70,8 +71,20 @@ class StepWriter:
         assert self.used[unit] <= 64, f"{self.on.stage.node}: {unit} needs {self.used[unit]} view registers"
         return [word for group in groups for word in group]
 
-    def instruction(self, step: Step) -> Instruction:
-        """The instruction of *step*."""
+    def instructions(self, step: Step) -> tuple[Instruction, ...]:
+        """The instructions of *step*: one, but for a sum that cores gather."""
+        return self._gather(step) if step.kind == "gather" else (self._instruction(step),)
+
+    def _gather(self, step: Step) -> tuple[Instruction, ...]:
+        """Hand a sum to the first core, which takes its own and adds those of the others in their order."""
+        view, channel = self.views[step.unit, id(step)], sorted(self.buffers).index(step.reads[0])
+        first, *others = self.on.stage.active
+        handed = Send(view + 1, first, channel)
+        if self.on.core != first:
+            return (handed,)
+        return (handed, Receive(view, first, channel), *(Receive(view, core, channel, add=1) for core in others))
+
+    def _instruction(self, step: Step) -> Instruction:
         view = self.views[step.unit, id(step)]
         statement = self.on.stage.statement
         match step.kind:
@@ -109,8 +122,11 @@ class StepWriter:
         """The instruction that opens *turning*; the samples of moments end where the host says."""
         statement, on = self.on.stage.statement, self.on
         bound = statement.argument if isinstance(statement, Moments) and turning.loop == "n" else ""
-        argument = self.arguments[bound] + 1 if bound else 0
-        return Loop(on.register(turning.loop), turning.tile, on.extents[turning.loop], argument)
+        register, extent = on.register(turning.loop), on.extents[turning.loop]
+        if not bound:
+            return Loop(register, turning.tile, extent)
+        most, first = statement.extents[turning.loop], on.lows.get(turning.loop, 0)
+        return Loop(register, turning.tile, extent, self.arguments[bound] + 1, most, first)
 
     def _pool(self, statement: Window, kind: str, view: int) -> Instruction:
         taps = len(statement.taps)

@@ -61,11 +61,10 @@ class Request:
     cycle: int = 0
     """Other than 0: a number of the cycle through time whose steps the statement takes with others."""
 
-    @property
-    def operands(self) -> tuple[Operand, ...]:
-        """What needs a buffer; in a cycle nothing outlives a step."""
+    def operands(self, split: str | None) -> tuple[Operand, ...]:
+        """What needs a buffer where cores *split* that loop; in a cycle nothing outlives a step."""
         hold = frozenset({"t"}) if self.cycle else frozenset[str]()
-        return operands_of(self.statement, self.phase, self.types, self.target, self.steps, self.batch, hold)
+        return operands_of(self.statement, self.phase, self.types, self.target, self.steps, self.batch, hold, split)
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,12 @@ class _Shortage:
 
 def choose(request: Request) -> tuple[Decision, Explanation]:
     """The mapping of a statement that moves the fewest bytes; TargetError where none fits the machine."""
-    pin, operands = request.pin, request.operands
+    pin = request.pin
     _check_machine(request)
     found: list[_Choice] = []
     shortages: list[_Shortage] = []
     for split in _splits(request):
+        operands = request.operands(split.loop)
         for dataflow, order in _orders(request):
             outcome = _search(request, operands, split, dataflow, order)
             (found if isinstance(outcome, _Choice) else shortages).append(outcome)  # type: ignore[arg-type]

@@ -113,12 +113,17 @@ def operands_of(
     steps: int,
     batch: int,
     hold: frozenset[str] = frozenset(),
+    split: str | None = None,
 ) -> tuple[Operand, ...]:
     """Every operand of *statement* that needs a buffer, in the order of the instruction.
 
-    *hold* are loops at whose every turn all buffers are filled anew, whether they follow them or not.
+    *hold* are loops at whose every turn all buffers are filled anew, whether they follow them or not.  Where cores
+    *split* a sum, one of them needs room for the whole beside its own.
     """
     found = _operands(statement, phase, types, target, steps, batch)
+    if isinstance(statement, Moments) and split in statement.summed:
+        sums = [operand for operand in found if operand.use.startswith("acc.")]
+        found += tuple(replace(each, use=each.use.replace("acc.", "whole.")) for each in sums)
     return tuple(replace(operand, hold=hold) for operand in found) if hold else found
 
 

@@ -44,7 +44,8 @@ def shares(extent: int, cores: int, grain: int = 1) -> tuple[tuple[int, int], ..
 def splittable(statement: Statement) -> dict[str, int]:
     """Loops over which cores may share the statement, with the grain of each: every loop that all results follow.
 
-    Sums stay whole: a loop that is summed (or reduced by an element program) is never split here.
+    Other sums stay whole, but those of moments may be shared by samples: they are exact, so that one core can add what
+    the others have.
     """
     match statement:
         case Contraction():
@@ -58,6 +59,8 @@ def splittable(statement: Statement) -> dict[str, int]:
     common = {name for name in targets[0].loops if all(name in target.loops for target in targets)} - {"t"}
     if isinstance(statement, Elementwise):
         common -= set(statement.reduced)
+    if isinstance(statement, Moments) and "n" in statement.summed:
+        common |= {"n"}
     grains: dict[str, int] = {}
     for name, extent in statement.loops:
         if name in common and extent > 1:

@@ -122,9 +122,9 @@ def compute_axes(on: OnCore, statement: Statement) -> tuple[str, ...]:
             order += sorted(statement.summed, key=lambda name: name == statement.blocked)
             return tuple(name for name in order if _long(on, name))
         case Moments():
-            return tuple(
-                name for name, _ in (*statement.kept, *((name, 0) for name in statement.summed)) if _long(on, name)
-            )
+            bounded = "n" if statement.argument else ""  # what the host bounds may be nothing, which an axis must show
+            names = (*(name for name, _ in statement.kept), *statement.summed)
+            return tuple(name for name in names if name == bounded or _long(on, name))
         case Elementwise():
             *outer, last = [name for name, _ in statement.loops] or ["t"]
             return (*(name for name in outer if _long(on, name)), last)

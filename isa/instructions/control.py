@@ -17,17 +17,24 @@ class Loop(Instruction, opcode=0x02, mnemonic="loop"):
     """Open a loop of ``ceil(total / tile)`` turns in loop register *loop*; no turn at all where total is 0.
 
     In turn ``i`` the register says ``counter = i``, ``start = i * tile`` and ``extent = min(tile, total - start)``.
-    With *argument* k > 0 the total is entry argument k - 1 (a whole number), and *total* is its upper bound.
+    With *argument* k > 0, entry argument k - 1 (a whole number, at most *bound*) says how many there are, of which this
+    loop takes those from *first* on: its total is what is left of them, and *total* at most.  Such a loop takes one
+    turn at least, of extent 0 where nothing is left, so that accumulators begin.
     """
 
     loop: int = bits(8, 11, "l")
     tile: int = bits(12, 35)
     total: int = bits(36, 63)
     argument: int = bits(64, 71, default=0)
+    bound: int = bits(72, 99, default=0)
+    first: int = bits(100, 127, default=0)
 
     def execute(self, stream: Stream) -> None:
-        total = self.total if self.argument == 0 else stream.whole_argument(self.argument - 1, self.total)
-        stream.open_loop(self.loop, self.tile, total)
+        if self.argument == 0:
+            stream.open_loop(self.loop, self.tile, self.total)
+        else:
+            there = stream.whole_argument(self.argument - 1, self.bound)
+            stream.open_share(self.loop, self.tile, max(0, min(there - self.first, self.total)))
 
 
 class End(Instruction, opcode=0x03, mnemonic="end"):

@@ -106,9 +106,9 @@ def smallest(kind: type[Instruction]) -> Instruction:
         ("halt v0", r"halt takes 0 operands \(none\), found 1"),
         ("load v0, m1", "source is a register vN, not 'm1'"),
         ("load v0, v64", "load: source=64 is outside 0..63"),
-        ("loop l0, 4, total=8, argument=0", "expected tile=NUMBER, found '4'"),
-        ("loop l0, total=4, tile=8, argument=0", "expected tile=NUMBER, found 'total=4'"),
-        ("loop l0, tile=four, total=8, argument=0", "tile=four is not a number"),
+        ("loop l0, 4, total=8, argument=0, bound=0, first=0", "expected tile=NUMBER, found '4'"),
+        ("loop l0, total=4, tile=8, argument=0, bound=0, first=0", "expected tile=NUMBER, found 'total=4'"),
+        ("loop l0, tile=four, total=8, argument=0, bound=0, first=0", "tile=four is not a number"),
     ],
 )
 def test_a_wrong_operand_is_named(line: str, message: str) -> None:

@@ -138,11 +138,25 @@ def test_a_loop_knows_its_start_and_the_extent_of_its_last_tile() -> None:
 def test_a_total_may_come_from_an_argument_below_its_bound() -> None:
     board = Board()
     board.arguments[2] = 3
-    assert counting(board, Loop(0, 2, 5, argument=3), Post(0, 0), End(0)) == [0, 0]
+    assert counting(board, Loop(0, 2, 5, 3, 5), Post(0, 0), End(0)) == [0, 0]
     board.arguments[2] = 6
     with pytest.raises(ProgramFault, match="0 of core 0 vector: argument 2 is 6, above its bound 5") as caught:
-        board.run(Loop(0, 2, 5, argument=3), End(0))
+        board.run(Loop(0, 2, 5, 3, 5), End(0))
     assert caught.value.pc == 0 and caught.value.stream.unit == "vector"
+
+
+@pytest.mark.parametrize(("there", "extents"), [(12, [2, 2, 1]), (9, [2, 2]), (6, [1]), (5, [0]), (0, [0])])
+def test_a_loop_takes_its_share_of_what_an_argument_says(there: int, extents: list[int]) -> None:
+    """Elements 5 to 9 of twelve at most; where none is left there is one turn, of nothing."""
+    board = Board()
+    board.arguments[2] = there
+    stream = board.stream(Loop(3, 2, 5, argument=3, bound=12, first=5), Post(0, 0), End(3))
+    seen: list[int] = []
+    while not stream.halted:
+        if stream.pc == 1:
+            seen.append(stream.loops[3].extent)
+        stream.step()
+    assert seen == extents
 
 
 @pytest.mark.parametrize(
