@@ -1,4 +1,4 @@
-"""Sums: of two values, and of the errors of a value that does not change with time."""
+"""Sums: of two values, of the errors of a value that does not change with time, and of terms of a gradient."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..ir.expression import state
-from ..ir.statement import State, Statement
+from ..ir.statement import Contraction, State, Statement, loop
 from ..ir.types import Type
 from .op import Adjoint, Op, ShapeFault
-from .site import WORKING, Site
+from .site import WORKING, Site, element_loops
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +46,25 @@ class TimeSum(Op):
         """In the order of the sweep."""
         total = state("total") + at.value("x", 0)
         return at.elementwise({"x": at.operand(0)}, [(at.result(), total, True)], (State("total", "f32", 0.0, total),))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermSum(Op):
+    """The gradient of a parameter that elements share, from a term of each sample and element: one exact sum.
+
+    A parameter without axes is shared by all elements, one with the axis of the channels by rows and columns.
+    """
+
+    name: ClassVar = "term_sum"
+    family: ClassVar = "adjoint"
+    operands: ClassVar = ("terms",)
+
+    def forward(self, at: Site) -> tuple[Statement, ...]:
+        """Over whatever the result does not follow."""
+        terms, result = at.type(at.operand(0)), at.type(at.result())
+        names = element_loops(terms)
+        loops = (*at.lead_loops(at.operand(0)), *zip(names, terms.factors, strict=True))
+        elements = [loop(name) for name in names]
+        target = at.access(at.result(), elements[: len(result.factors)])
+        summed = tuple(name for name, _ in loops if name not in target.loops)
+        return (Contraction("wg", loops, target, None, at.access(at.operand(0), elements), summed),)

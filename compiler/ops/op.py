@@ -121,7 +121,9 @@ class Adjoint:
 
     *reads* are what it needs: ``error`` (the gradient of the operator's first result), and names of operands,
     parameters and results.  *sums* says that it sums over time by itself where *of* does not change with time,
-    rounding once.  *inner* names what it makes on the way (see `Op.inner_types`), which nobody else reads.
+    rounding once.  *inner* names what it makes on the way (see `Op.inner_types`), which nobody else reads.  Of the
+    parameters in *terms* it gives, instead of the gradient, a term for each sample and element, summed over time;
+    a node of its own sums those.
     """
 
     facet: str
@@ -131,6 +133,7 @@ class Adjoint:
     sums: bool = False
     also: tuple[str, ...] = ()
     inner: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
 
     @property
     def served(self) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ class Site:
         names = element_loops(frame)
         lead = dict(self.lead_loops(*values))
         samples = (("n", lead["n"]),) if "n" in lead else ()
-        loops = (*samples, *((names[k], frame.factors[k]) for k in frame.order))
+        loops = (*samples, *((names[k], frame.factors[k]) for k in frame.order)) or (("c", 1),)
         done: list[Write] = []
         for value, expression, *last in wanted:
             assert isinstance(expression, Expression)

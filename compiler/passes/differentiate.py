@@ -261,7 +261,10 @@ class _Builder:
                 for adjoint, values in adjoints:
                     wanted = [(value, names.pop()) if value in errors.readers else ("", "") for value in values]
                     if any(name for _, name in wanted):
-                        errors.add(wanted, self._adjoint(node, adjoint, error), adjoint.sums, node.types[0].timed)
+                        made, timed = self._adjoint(node, adjoint, error), node.types[0].timed
+                        each = error_type(node.types[0]).with_(timed=False)
+                        terms = dict.fromkeys(self._named(node, adjoint.terms), each)
+                        errors.add(wanted, made, adjoint.sums, timed, terms)
         for node in self.parameters:
             if node.results[0] in errors.readers:
                 errors.total(node.results[0], node)

@@ -26,10 +26,18 @@ class Errors:
         known.insert(0, f"d.{value}" if count == 1 else f"d.{value}.part{count - len(known)}")
         return known[0]
 
-    def add(self, served: Sequence[tuple[str, str]], node: Node, sums: bool, timed: bool) -> None:
+    def add(
+        self,
+        served: Sequence[tuple[str, str]],
+        node: Node,
+        sums: bool,
+        timed: bool,
+        terms: Mapping[str, Type] | None = None,
+    ) -> None:
         """Errors by (value, name), both "" where nobody wants one, which *node* makes in every step (*timed*).
 
-        *sums* says that the node sums over time by itself where a value does not change with time.
+        *sums* says that the node sums over time by itself where a value does not change with time; of the values in
+        *terms* it makes terms of these types, which remain to be summed.
         """
         names: list[str] = []
         types: list[Type] = []
@@ -41,7 +49,12 @@ class Errors:
                 continue
             type = self.types[value]
             error = error_type(type)
-            if timed and type.batched and not type.timed and not sums:
+            if terms and value in terms:
+                names.append(f"{name}.terms")
+                types.append(terms[value])
+                total = Node((name,), "term_sum", (names[-1],), {}, (error,), node.layer, "WG", node.place)
+                totals.append(total)
+            elif timed and type.batched and not type.timed and not sums:
                 names.append(f"{name}.steps")
                 types.append(error.with_(timed=True))
                 total = Node((name,), "time_sum", (names[-1],), {}, (error,), node.layer, node.phase, node.place)
