@@ -1,168 +1,295 @@
-"""Neurons in the canonical form charge, fire, reset, with the full adjoint."""
+"""What every neuron shares: a step in two halves, charge and fire, and the way back, which follows from them."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from ..ir.expression import Expression, edge, read, state, where
-from ..ir.statement import State, Statement
+from ..ir.derivative import product, pull_back
+from ..ir.expression import Expression, edge, index, lift, read, state, where
+from ..ir.graph import Setting
+from ..ir.statement import Access, Elementwise, Index, State, Statement
 from ..ir.types import Type
-from .op import Adjoint, Op
+from .op import Adjoint, Op, ShapeFault
 from .site import WORKING, Site
-from .surrogates import TRIANGLE, SurrogateCall, derivative
+
+Learned = Literal["none", "layer", "channel"]
+"""Who has a learned number of its own."""
+
+Values = Mapping[str, Expression]
+
+_BEFORE = ".before"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A state: what it is before the first step, its format, and whether a gradient is carried back with it."""
+
+    initial: float = 0.0
+    format: str = WORKING
+    differentiable: bool = True
+
+    def held(self, value: Expression) -> Expression:
+        """*value* as the next step finds it."""
+        return value if self.format == "spike" else edge(value, self.format)
+
+
+@dataclass
+class Step:
+    """One time step in the making: the operand, parameters and carried states that it reads.
+
+    On the way back *tape* has what is known and need not be computed again.  The halves add *slopes*, derivatives that
+    replace those of calculus (see `ir.derivative`), and write *results* and the *next* states.
+    """
+
+    x: Expression
+    parameters: Values
+    states: Values
+    tape: Values = field(default_factory=dict[str, Expression])
+    tensor: str = ""
+    """The name that keys random numbers."""
+
+    slopes: dict[int, tuple[Expression, Expression]] = field(default_factory=dict[int, tuple[Expression, Expression]])
+    results: dict[str, Expression] = field(default_factory=dict[str, Expression])
+    next: dict[str, Expression] = field(default_factory=dict[str, Expression])
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """Gradients of x, of each learned parameter by its name, and of the states before the step."""
+
+    x: Expression
+    parameters: Values
+    states: Values
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of everything that is read; random numbers are those of the elements of h."""
+        roots = (self.x, *self.parameters.values(), *self.states.values())
+        return frozenset([*_named("input", roots), *(["h"] if _named("uniform", roots) else [])])
 
 
 class Neuron(Op):
-    """What integrates ``h[t] = kappa * v[t-1] + rho * I[t] + eta`` and carries ``v`` from step to step.
+    """What integrates its input into ``h[t]`` and carries states from step to step.
 
-    Its facet ``adjoint`` carries the gradient of v backwards in time (BPTT); ``adjoint_local`` cuts that path, as
-    rules without a temporal carry do.
+    A subclass says one step: `charge` makes values of the input and of the states as the step before left them; those
+    that are results are rounded once and may be on tape.  `fire` makes all else of these values: spikes, and the next
+    states.  Forward both are computed; backward the derivative of each half is taken, so that the full adjoint with
+    the gradients of learned parameters follows (facet ``adjoint``: BPTT; ``adjoint_local`` carries no gradient to the
+    step before, as rules without a temporal carry do).
+
+    The tape is what that derivative reads: the bits of comparisons where they are enough, else what was charged.
     """
 
     operands: ClassVar = ("x",)
     timed: ClassVar = True
-
-    decay: float
-    decay_input: bool
-
-    @property
-    def gain(self) -> float:
-        """rho: 1, or ``1 - decay`` where the input is decayed too."""
-        return 1.0 - self.decay if self.decay_input else 1.0
+    adjoints: ClassVar = (Adjoint("adjoint", "x", ("error",), "BP", sums=True),)
 
     @classmethod
     def facets(cls) -> tuple[str, ...]:
         """See the class."""
         return ("", "adjoint", "adjoint_local")
 
-    def charge(self, x: Expression, constant: float = 0.0) -> Expression:
-        """``kappa * v + rho * x + eta`` from the carried v."""
-        charged = _times(self.decay, state("v")) + _times(self.gain, x)
-        return charged + constant if constant else charged
+    @property
+    def membrane_on_tape(self) -> bool:
+        """Whether what was charged is kept even where bits are enough."""
+        return False
 
     @abstractmethod
-    def membrane_gradient(self, at: Site, carried: Expression | None) -> Expression:
-        """dL/dh from ``error`` (and what else `adjoints` reads) and dL/dv, None where that path is cut.
+    def carried(self) -> dict[str, Carried]:
+        """The states, in order."""
 
-        Random numbers, if any, are those of the logical elements of an operand.
-        """
+    def learned(self) -> dict[str, tuple[Learned, float]]:
+        """Each learned parameter: who has one of its own, and its first value."""
+        return {}
+
+    @abstractmethod
+    def charge(self, step: Step) -> dict[str, Expression]:
+        """``h`` and whatever else is made of the input and of the states before."""
+
+    @abstractmethod
+    def fire(self, step: Step, charged: Values) -> None:
+        """Results and next states, from what is *charged*; results that are charged need no mention."""
+
+    def parameter_types(self, *operands: Type) -> dict[str, tuple[Type, Setting]]:
+        """f32, one of each learned parameter, or one a channel (a feature of a vector)."""
+        (x,) = operands
+        found: dict[str, tuple[Type, Setting]] = {}
+        for name, (each, first) in self.learned().items():
+            if each == "channel" and len(x.axes) > 1 and len(x.axes[0]) > 1:
+                raise ShapeFault(f"{self.name} finds no channels in {x}", 0)
+            axes = (x.factors[:1],) if each == "channel" else ()
+            found[name] = Type("f32", axes), ("constant", ("value", first))
+        return found
+
+    def result_types(self, *operands: Type) -> tuple[Type, ...]:
+        """Bits are ``spike``, all else f16, with the axes of the input, in every step."""
+        (x,) = operands
+        return tuple(Type(self.format_of(suffix), x.axes, True, True) for suffix in self.results)
+
+    @classmethod
+    def format_of(cls, suffix: str) -> str:
+        """Format of a result."""
+        return WORKING
+
+    def gradients(self) -> tuple[Adjoint, ...]:
+        """One facet for x and all learned parameters; it reads what the derivative does."""
+        taken = {_role(name) for name in self._way_back(read("x"), True, 0, "h").reads}
+        learned = tuple(self.learned())
+        roles = tuple(role for role in ("error", "x", *learned, *self.results) if role in taken)
+        assert taken == set(roles), f"{self.name} has no result {taken - set(roles)} that its way back could read"
+        return (Adjoint("adjoint", "x", roles, "BP", sums=True, also=learned, terms=learned),)
+
+    def forward(self, at: Site) -> tuple[Statement, ...]:
+        """Charge, then fire."""
+        parameters = {name: read(name) for name in self.learned()}
+        step = Step(at.value("x", 0), parameters, {name: state(name) for name in self.carried()})
+        charged = self.charge(step)
+        self.fire(step, charged)
+        made = {**charged, **step.results}
+        reads = dict(zip(("x", *parameters), at.node.operands, strict=True))
+        states = tuple(State(name, of.format, of.initial, step.next[name]) for name, of in self.carried().items())
+        writes = [(result, made[suffix]) for suffix, result in zip(self.results, at.node.results, strict=True)]
+        return at.elementwise(reads, writes, states)
 
     def adjoint(self, at: Site) -> tuple[Statement, ...]:
-        """``delta = rho * gh``; the carry ``gv = kappa * gh`` goes to the step before."""
-        return self._adjoint(at, state("gv"))
+        """All gradients; those of the states go to the step before."""
+        return self._adjoint(at, carries=True)
 
     def adjoint_local(self, at: Site) -> tuple[Statement, ...]:
-        """``delta = rho * gh`` with ``gv = 0``."""
-        return self._adjoint(at, None)
+        """The same without gradients from the step after."""
+        return self._adjoint(at, carries=False)
 
-    def _adjoint(self, at: Site, carried: Expression | None) -> tuple[Statement, ...]:
-        gh = self.membrane_gradient(at, carried)
-        delta = _times(self.gain, gh)
-        states: tuple[State, ...] = ()
-        if carried is not None:
-            states += (State("gv", WORKING, 0.0, _times(self.decay, gh)),)
-        last = not at.type(at.result()).timed
-        if last:
-            delta = state("sum") + delta
-            states += (State("sum", "f32", 0.0, delta),)
-        (adjoint,) = self.adjoints
-        reads = dict(zip(adjoint.reads, at.node.operands, strict=True))
-        drawn = {part.name for part in delta.walk() if part.op == "uniform"}
-        keys = {name: at.key(at.type(name)) for name in drawn}
-        return at.elementwise(reads, [(at.result(), delta, last)], states, keys)
+    def _adjoint(self, at: Site, carries: bool) -> tuple[Statement, ...]:
+        (adjoint,) = self.gradients()
+        operands = dict(zip(adjoint.reads, at.node.operands, strict=True))
+        x = at.value("x", adjoint.reads.index("x")) if "x" in operands else read("x")
+        turn = at.steps - 1 if at.sweep == "down" else 0
+        back = self._way_back(x, carries, turn, operands.get("h", "h"))
+        states = {f"g{name}": State(f"g{name}", WORKING, 0.0, next) for name, next in back.states.items()}
+        writes: list[tuple[str, Expression, bool]] = []
+        for name, result in zip(adjoint.served, at.node.results, strict=True):
+            gradient = back.x if name == "x" else back.parameters[name]
+            last = bool(result) and not at.type(result).timed
+            if last:
+                total = "sum" if name == "x" else f"sum.{name}"
+                gradient = state(total) + gradient
+                states[total] = State(total, "f32", 0.0, gradient)
+            writes.append((result, gradient, last))
+        needed = _needed([gradient for result, gradient, _ in writes if result], states)
+        roots = [*(gradient for result, gradient, _ in writes if result), *(part.next for part in needed)]
+        reads = {name: operands[_role(name)] for name in _named("input", roots)}
+        keys = {name: at.key(at.type(name)) for name in _named("uniform", roots)}
+        return tuple(_earlier(statement) for statement in at.elementwise(reads, writes, needed, keys))
+
+    def _way_back(self, x: Expression, carries: bool, first: int, tensor: str) -> WayBack:
+        """The derivative of a step, from bits where they tell all that the full adjoint needs, else from words.
+
+        *first* is the turn of the sweep that takes the first step of time.
+        """
+        bits = not self.membrane_on_tape
+        if bits:
+            words = {name for name in self.results if not self._is_bit(name)}
+            bits = words.isdisjoint(map(_role, self._derived(x, True, first, tensor, bits=True).reads))
+        return self._derived(x, carries, first, tensor, bits)
+
+    def _is_bit(self, suffix: str) -> bool:
+        return suffix in self.results and self.format_of(suffix) == "spike"
+
+    def _derived(self, x: Expression, carries: bool, first: int, tensor: str, bits: bool) -> WayBack:
+        """The derivative of fire, and then that of charge.
+
+        The states before a step are those that the step before it left: they are fired again from its tape.  What of
+        them is not found there (its own states) must not be needed, or `gradients` says so.
+        """
+        parameters = {name: read(name) for name in self.learned()}
+        unknown = {name: Expression("unknown", name=name) for name in self.carried()}
+        names = tuple(self.charge(Step(x, parameters, unknown)))
+
+        def fired(when: str, states: Values) -> tuple[Step, dict[str, Expression]]:
+            known = {name: read(f"{name}{when}") for name in ("s", "mask")} if bits else {}
+            step = Step(x, parameters, states, known, tensor)
+            kept = {name: read(f"{name}{when}") for name in names}
+            self.fire(step, kept)
+            return step, kept
+
+        before, _ = fired(_BEFORE, unknown)
+        beginning = index("t").equals(float(first))
+        states = {name: where(beginning, of.initial, of.held(before.next[name])) for name, of in self.carried().items()}
+        smooth = [name for name, of in self.carried().items() if of.differentiable]
+        step, kept = fired("", states)
+        seeds = [(step.results[""], read("error"))]
+        seeds += [(step.next[name], state(f"g{name}")) for name in smooth if carries]
+        inputs = [*parameters.values(), *(states[name] for name in smooth)]
+        of_kept = pull_back(seeds, list(kept.values()), step.slopes)
+        direct = pull_back(seeds, inputs, step.slopes)
+        charging = Step(x, parameters, states, {name: replace(kept[name]) for name in names if name in self.results})
+        charged = self.charge(charging)
+        seeds = [(charged[name], part) for name, part in zip(names, of_kept, strict=True) if part is not None]
+        of_x, *through = pull_back(seeds, [x, *inputs], charging.slopes)
+        assert of_x is not None, f"no gradient passes {self.name}"
+        both = [_sum(one, other) for one, other in zip(through, direct, strict=True)]
+        found = [(name, part) for name, part in zip((*parameters, *smooth), both, strict=True) if part is not None]
+        of_parameters = {name: part for name, part in found if name in parameters}
+        return WayBack(of_x, of_parameters, {name: part for name, part in found if carries and name in smooth})
 
 
 @dataclass(frozen=True, kw_only=True)
-class LIF(Neuron):
-    """Leaky integrate-and-fire: spikes, and the membrane ``h`` that they were made from (the tape).
-
-    ``h`` is rounded once; spike, reset and surrogate come from the rounded h.  ``v = h - threshold * s`` (soft) or
-    ``v_reset`` where it fired (hard).  *rest* is what the membrane leaks to (eta = (1 - decay) * rest; SpikingJelly
-    leaks to its v_reset).  *detach_reset* is False by default, the true gradient of what is computed and the default
-    of SpikingJelly, SLTT's BPTT baseline and STBP; snnTorch and MS-ResNet detach.  Random numbers of a
-    *surrogate* belong to the element, sample and step of h.
-    """
-
-    name: ClassVar = "lif"
-    results: ClassVar = ("", "h")
-    adjoints: ClassVar = (Adjoint("adjoint", "x", ("error", "h"), "BP", sums=True),)
+class Leak(Neuron):
+    """What leaks: ``h = decay * v + rho * current + (1 - decay) * rest``; rho is 1, or ``1 - decay``."""
 
     decay: float = 0.5
-    threshold: float = 1.0
-    reset: Literal["hard", "soft"] = "hard"
-    v_reset: float = 0.0
     decay_input: bool = False
     rest: float = 0.0
-    compare: Literal["ge", "gt"] = "ge"
-    detach_reset: bool = False
-    initial: float = 0.0
-    surrogate: SurrogateCall = TRIANGLE
 
     def __post_init__(self) -> None:
         self.require(0 <= self.decay <= 1, "decay", "between 0 and 1")
 
-    def result_types(self, *operands: Type) -> tuple[Type, ...]:
-        """Spikes and membrane, with the axes of the input, in every step."""
-        (x,) = operands
-        return Type("spike", x.axes, True, True), Type(WORKING, x.axes, True, True)
-
-    def forward(self, at: Site) -> tuple[Statement, ...]:
-        """Charge, fire, reset."""
-        h = edge(self.charge(at.value("x", 0), (1.0 - self.decay) * self.rest), WORKING)
-        s = self._fires(h)
-        v = h - _times(self.threshold, s) if self.reset == "soft" else where(s, self.v_reset, h)
-        states = (State("v", WORKING, self.initial, v),)
-        return at.elementwise({"x": at.operand(0)}, [(at.result(0), s), (at.result(1), h)], states)
-
-    def membrane_gradient(self, at: Site, carried: Expression | None) -> Expression:
-        """algorithms.md 1.2."""
-        h = read("h")
-        phi = derivative(self.surrogate, h - self.threshold, at.operand(1))
-        gh = read("error") * phi
-        if carried is None:
-            return gh
-        gh = gh + (carried if self.reset == "soft" else where(self._fires(h), 0.0, carried))
-        if self.detach_reset:
-            return gh
-        if self.reset == "soft":
-            return gh - _times(self.threshold, carried) * phi
-        return gh + ((self.v_reset - h) * carried) * phi
-
-    def _fires(self, h: Expression) -> Expression:
-        return h >= self.threshold if self.compare == "ge" else h > self.threshold
+    def leaked(self, v: Expression, current: Expression) -> Expression:
+        """See the class."""
+        rho = 1.0 - self.decay if self.decay_input else 1.0
+        h = product(v, lift(self.decay)) + product(current, lift(rho))
+        eta = (1.0 - self.decay) * self.rest
+        return h + eta if eta else h
 
 
-@dataclass(frozen=True, kw_only=True)
-class LI(Neuron):
-    """Leaky read-out: ``v[t] = decay * v[t-1] + rho * I[t]`` without spikes."""
-
-    name: ClassVar = "li"
-    adjoints: ClassVar = (Adjoint("adjoint", "x", ("error",), "BP", sums=True),)
-
-    decay: float = 0.5
-    decay_input: bool = False
-    initial: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.require(0 <= self.decay <= 1, "decay", "between 0 and 1")
-
-    def result_types(self, *operands: Type) -> tuple[Type, ...]:
-        """The membrane, with the axes of the input, in every step."""
-        (x,) = operands
-        return (Type(WORKING, x.axes, True, True),)
-
-    def forward(self, at: Site) -> tuple[Statement, ...]:
-        """The membrane is rounded once, then carried and read."""
-        v = edge(self.charge(at.value("x", 0)), WORKING)
-        return at.elementwise({"x": at.operand(0)}, [(at.result(), v)], (State("v", WORKING, self.initial, v),))
-
-    def membrane_gradient(self, at: Site, carried: Expression | None) -> Expression:
-        """``gh = error + gv``."""
-        return read("error") if carried is None else read("error") + carried
+def _role(name: str) -> str:
+    """The result, operand or parameter that an expression calls *name*."""
+    name = name.removesuffix(_BEFORE)
+    return "" if name == "s" else name
 
 
-def _times(factor: float, value: Expression) -> Expression:
-    """``factor * value``; 1 leaves no trace."""
-    return value if factor == 1.0 else value * factor
+def _sum(one: Expression | None, other: Expression | None) -> Expression | None:
+    """Both, or the one that there is."""
+    return one + other if one is not None and other is not None else one or other
+
+
+def _named(op: str, roots: Iterable[Expression]) -> list[str]:
+    """Names of all leaves of a kind, in alphabetical order."""
+    return sorted({part.name for root in roots for part in root.walk() if part.op == op})
+
+
+def _needed(roots: Sequence[Expression], states: Mapping[str, State]) -> tuple[State, ...]:
+    """Those of *states* that the *roots* are made of, through other states too."""
+    found: set[str] = set()
+    waiting = _named("state", roots)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _named("state", [states[name].next])
+    return tuple(part for name, part in states.items() if name in found)
+
+
+def _earlier(statement: Elementwise) -> Elementwise:
+    """*statement* with what is called ``.before`` read one step earlier; before the first step that is 0."""
+
+    def moved(name: str, access: Access) -> Access:
+        if not name.endswith(_BEFORE):
+            return access
+        time, *rest = access.index
+        return Access(access.value, (Index(time.terms, time.offset - 1), *rest))
+
+    return replace(statement, reads={name: moved(name, access) for name, access in statement.reads.items()})

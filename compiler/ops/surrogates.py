@@ -180,6 +180,15 @@ def derivative(call: Setting, x: Expression, tensor: str = "") -> Expression:
     return formula(text, {"x": x, **numbers}, tensor)
 
 
+def two_values(call: Setting, x: Expression) -> tuple[Expression, Expression, Expression] | None:
+    """(condition, yes, no) where ``phi(x)`` is one of two numbers, so that one bit tells it; None where it is not."""
+    phi = derivative(call, x)
+    if phi.op != "select" or any(value.op != "constant" for value in phi.args[1:]):
+        return None
+    condition, yes, no = phi.args
+    return condition, yes, no
+
+
 def _read(call: Setting) -> tuple[str, dict[str, Setting]]:
     """Name and parameters as they are given; SettingFault where *call* has no such form."""
     try:

@@ -67,7 +67,7 @@ def regions(procedure: Procedure) -> list[tuple[str, list[str]]]:
 def test_bptt_runs_up_then_down_then_updates() -> None:
     assert regions(build(layered(MOVING), optimizer="sgd").procedure("train_step")) == [
         ("up", [
-            "c = conv2d", "s s.h = lif", "p p.tap = max_pool2d", "f = flatten", "y = linear",
+            "c = conv2d", "s s.h _ = lif", "p p.tap = max_pool2d", "f = flatten", "y = linear",
             "logits loss correct loss.seed = cross_entropy",
         ]),
         ("down", [
@@ -90,7 +90,7 @@ def test_what_does_not_change_with_time_runs_once_and_its_error_is_summed() -> N
 def test_infer_keeps_no_tape() -> None:
     assert regions(build(layered(MOVING)).procedure("infer")) == [
         ("up", [
-            "c = conv2d", "s _ = lif", "p _ = max_pool2d", "f = flatten", "y = linear",
+            "c = conv2d", "s _ _ = lif", "p _ = max_pool2d", "f = flatten", "y = linear",
             "logits loss correct _ = cross_entropy",
         ]),
     ]  # fmt: skip

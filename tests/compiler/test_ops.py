@@ -204,7 +204,7 @@ def test_the_adjoint_of_a_neuron_is_the_transpose_of_its_tangent(reset: str, det
     given |= {"decay": 0.75, "threshold": 0.5, "v_reset": -0.125, "surrogate": "atan"}
     x, steps = Type.of("f16", 1, batched=True, timed=True), 6
     types = {"x": x, "s": x.with_(format="spike"), "h": x, "e": x, "d": x}
-    (forward,) = lower(Node(("s", "h"), "lif", ("x",), given), types, steps, 1, "up")
+    (forward,) = lower(Node(("s", "h", ""), "lif", ("x",), given), types, steps, 1, "up")
     (backward,) = lower(Node(("d",), "lif.adjoint", ("e", "h"), given), types, steps, 1, "down")
     assert isinstance(forward, Elementwise)
     assert isinstance(backward, Elementwise)
@@ -259,7 +259,7 @@ def test_the_error_of_a_static_input_is_summed_over_time_and_written_once() -> N
 
 def test_a_result_that_is_not_wanted_is_not_written() -> None:
     x = Type.of("f16", 3, batched=True, timed=True)
-    (forward,) = lower(Node(("s", ""), "lif", ("x",), {}), {"x": x, "s": x.with_(format="spike")}, 4, 2, "up")
+    (forward,) = lower(Node(("s", "", ""), "lif", ("x",), {}), {"x": x, "s": x.with_(format="spike")}, 4, 2, "up")
     assert isinstance(forward, Elementwise)
     assert [write.target.value for write in forward.writes] == ["s"]
 

@@ -130,6 +130,27 @@ NETWORKS = {
             p2 = concat(max_pool1d(s2, kernel=3, stride=1, pad=1), s2)
             return linear(flatten(p2), out=10)
         }""",
+    "cells": """
+        network cells(image: f16[2, 6, 6]) steps 3 {
+            c1 = conv2d(image, out=6, kernel=3, pad=1)
+            s1 = plif(c1, each=channel, decay_input=true, rest=0.125, threshold=0.25, NEURON)
+            c2 = conv2d(s1, out=18, kernel=3, stride=2)
+            s2 = cuba(c2, learn_threshold=channel, threshold=0.25, NEURON)
+            l3 = linear(flatten(s2), out=20)
+            s3 = alif(l3, threshold=0.25, NEURON)
+            l4 = linear(s3, out=20)
+            s4 = if(l4, learn_threshold=layer, threshold=0.25, reset_time=delayed, NEURON)
+            l5 = linear(s4, out=20)
+            s5 = refractory_lif(l5, threshold=0.25, period=1, reset=hard, detach_reset=true, surrogate=rect)
+            l6 = linear(s5, out=20)
+            s6 = adaptive_lif(l6, threshold=0.25, coupling=0.25, NEURON)
+            before = delay(s7) : spike[20]
+            l7 = add(linear(s6, out=20), scale(before, each=element))
+            s7 = plif(l7, form=clamp, learn_threshold=layer, threshold=0.25, reset=soft, surrogate=rect)
+            l8 = linear(s7, out=10)
+            y  = integrator(l8)
+            return y
+        }""",
 }
 """Small networks that have every operator; NEURON stands for the reset and the surrogate."""
 
