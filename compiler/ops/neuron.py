@@ -113,6 +113,10 @@ class Neuron(Op):
     def fire(self, step: Step, charged: Values) -> None:
         """Results and next states, from what is *charged*; results that are charged need no mention."""
 
+    def error(self) -> Expression:
+        """The error of the first result, with respect to what is stored of it."""
+        return read("error")
+
     def parameter_types(self, *operands: Type) -> dict[str, tuple[Type, Setting]]:
         """f32, one of each learned parameter, or one a channel (a feature of a vector)."""
         (x,) = operands
@@ -220,7 +224,7 @@ class Neuron(Op):
         states = {name: where(beginning, of.initial, of.held(before.next[name])) for name, of in self.carried().items()}
         smooth = [name for name, of in self.carried().items() if of.differentiable]
         step, kept = fired("", states)
-        seeds = [(step.results[""], read("error"))]
+        seeds = [(step.results[""], self.error())]
         seeds += [(step.next[name], state(f"g{name}")) for name in smooth if carries]
         inputs = [*parameters.values(), *(states[name] for name in smooth)]
         of_kept = pull_back(seeds, list(kept.values()), step.slopes)
@@ -238,10 +242,11 @@ class Neuron(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class Leak(Neuron):
-    """What leaks: ``h = decay * v + rho * current + (1 - decay) * rest``; rho is 1, or ``1 - decay``."""
+    """What leaks: ``h = decay * v + rho * current + (1 - decay) * rest``; rho is *gain*, or ``(1 - decay) * gain``."""
 
     decay: float = 0.5
     decay_input: bool = False
+    gain: float = 1.0
     rest: float = 0.0
 
     def __post_init__(self) -> None:
@@ -249,7 +254,7 @@ class Leak(Neuron):
 
     def leaked(self, v: Expression, current: Expression) -> Expression:
         """See the class."""
-        rho = 1.0 - self.decay if self.decay_input else 1.0
+        rho = (1.0 - self.decay) * self.gain if self.decay_input else self.gain
         h = product(v, lift(self.decay)) + product(current, lift(rho))
         eta = (1.0 - self.decay) * self.rest
         return h + eta if eta else h

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from ..ir.derivative import product
-from ..ir.expression import Expression, edge, lift, maximum, where
+from ..ir.expression import Expression, edge, lift, maximum, read, where
+from ..ir.types import Type
 from .neuron import Carried, Leak, Learned, Neuron, Step, Values
 from .site import WORKING
 from .surrogates import TRIANGLE, SurrogateCall, derivative, two_values
@@ -23,6 +24,8 @@ class Spiking(Neuron):
     *detach_reset* is False by default, the true gradient of what is computed and the default of SpikingJelly, SLTT's
     BPTT baseline and STBP; snnTorch and MS-ResNet detach.
 
+    What is emitted is *amplitude*, which the type of the spikes carries as their scale: they stay bits.
+
     ``mask`` is the bit that tells a surrogate of two values (``rect``), and the spike again with any other one.
     The way back reads bits where they are enough, else h in f16; *tape* = membrane keeps h in any case.
     """
@@ -37,6 +40,7 @@ class Spiking(Neuron):
     compare: Literal["ge", "gt"] = "ge"
     detach_reset: bool = False
     initial: float = 0.0
+    amplitude: float = 1.0
     surrogate: SurrogateCall = TRIANGLE
     learn_threshold: Learned = "none"
     tape: Literal["auto", "membrane"] = "auto"
@@ -45,6 +49,15 @@ class Spiking(Neuron):
     def format_of(cls, suffix: str) -> str:
         """Spikes and masks are bits."""
         return "spike" if suffix in ("", "mask") else WORKING
+
+    def result_types(self, *operands: Type) -> tuple[Type, ...]:
+        """Spikes are worth the amplitude."""
+        spikes, *others = super().result_types(*operands)
+        return spikes.with_(scale=self.amplitude), *others
+
+    def error(self) -> Expression:
+        """That of a spike, which is worth the amplitude."""
+        return product(read("error"), lift(self.amplitude))
 
     @property
     def membrane_on_tape(self) -> bool:
@@ -125,7 +138,8 @@ class Spiking(Neuron):
 class LIF(Spiking, Leak):
     """Leaky integrate-and-fire: ``h[t] = decay * v[t-1] + rho * x[t] + (1 - decay) * rest``, fire, reset.
 
-    rho is ``1 - decay`` where *decay_input*, else 1; *rest* is what the membrane leaks to (SpikingJelly: v_reset).
+    rho is *gain*, times ``1 - decay`` where *decay_input*; *rest* is what the membrane leaks to (SpikingJelly: to
+    v_reset).
     """
 
     name: ClassVar = "lif"

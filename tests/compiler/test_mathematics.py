@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from snnc.compiler.evaluate import Accumulators, Numerics, Oracle
 from snnc.compiler.frontends import snn
-from snnc.compiler.ir.expression import Expression, read, where
+from snnc.compiler.ir.expression import Expression, where
 from snnc.compiler.ir.notation import Equation
 from snnc.compiler.ops.activations import Relu
 from snnc.compiler.ops.concat import Concat

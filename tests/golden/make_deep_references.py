@@ -325,6 +325,28 @@ def _scales() -> dict[str, Deep]:
     }
 
 
+def _amplified() -> dict[str, Deep]:
+    def run(x: Any, p: Any, training: bool) -> Run:
+        s = lif(0.75 * conv(x, p, "c", padding=1))
+        pooled = torch().nn.functional.avg_pool2d(2.5 * s.flatten(0, 1), 2, 2).unflatten(0, x.shape[:2])
+        r = lif(conv(pooled, p, "k", padding=1))
+        return Run(linear(1.5 * r, p, "y"), {"spikes": 2.5 * s, "echoes": 1.5 * r})
+
+    return {
+        "spikes of an amplitude, of an input with a gain": Deep(
+            """
+            c = conv2d(x, out=3, kernel=3, pad=1)
+            spikes = lif(c, threshold=0.5, gain=0.75, amplitude=2.5)
+            k = conv2d(avg_pool2d(spikes, kernel=2), out=3, kernel=3, pad=1)
+            echoes = lif(k, threshold=0.5, amplitude=1.5)
+            y = linear(flatten(echoes), out=3)
+            return y""",
+            run,
+            {"c.w": (3, 2, 3, 3), "c.b": (3,), "k.w": (3, 3, 3, 3), "k.b": (3,), "y.w": (3, 12), "y.b": (3,)},
+        )
+    }
+
+
 class Membrane:
     """A leaky neuron with a hard reset to 0, a step at a time."""
 
@@ -422,7 +444,7 @@ def _recurrent() -> dict[str, Deep]:
 
 def cases() -> dict[str, Deep]:
     """All of them by name."""
-    return {**_norms(), **_standardised(), **_scales(), **_recurrent()}
+    return {**_norms(), **_standardised(), **_scales(), **_amplified(), **_recurrent()}
 
 
 def _telling(name: str, case: Deep, seed: int) -> tuple[Numbers, Numbers]:
