@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+from click import ClickException
 
-from snnc.compiler.ir.graph import Node
+from snnc.cli._options import read_settings
+from snnc.compiler.ir.graph import Node, Setting
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.models.data import check_shape, load
 from snnc.runtime.host import initialise
@@ -87,6 +91,14 @@ def job_of(wanted: Wanted) -> Job:
         plain.step(images[number], labels[number])
     trained = plain.arrays("parameters").values()
     return replace(job, parameters=dict(zip(job.parameters, trained, strict=True)))
+
+
+def settings_of(texts: Sequence[str]) -> Mapping[str, Setting]:
+    """Settings of a network as `--set` has them, ``width=16``; the exit of the process where they are none."""
+    try:
+        return read_settings(tuple(texts))
+    except ClickException as error:
+        sys.exit(error.format_message())
 
 
 def _layer(node: Node, compilation: Compilation) -> Layer:
