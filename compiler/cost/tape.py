@@ -86,7 +86,7 @@ def _reasons(reads: list[tuple[Node, int]]) -> Iterator[str]:
         op = OPS[name].make(node.settings)
         facet = facet.removesuffix("_local")
         found = [adjoint.reads[number] for adjoint in op.gradients() if adjoint.facet == facet]
-        yield op.keeping(found[0]) if found else f"{name} follows it"
+        yield op.keeping(found[0]) if found else f"{name} reads it on the way back"
 
 
 def _alternatives(value: str, node: Node, types: Mapping[str, Type], training: Training) -> Iterator[Alternative]:

@@ -1,0 +1,84 @@
+"""What the tape table says of neurons: what is kept, why, and what it would cost to keep something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from snnc.compiler.cost.tape import Alternative, Kept, tape_of
+from snnc.compiler.frontends.snn import read
+from snnc.compiler.passes.differentiate import build_training
+from snnc.compiler.passes.training_options import TrainingOptions
+from snnc.reports.tape_text import tape_text
+
+
+def kept(settings: str) -> dict[str, Kept]:
+    """The tape of 16 neurons behind a first layer, 4 steps and 2 samples, by value."""
+    network = read(f"""
+    network a(x: f16[t, 8]) steps 4 {{
+        s = lif(linear(x, out=16), {settings})
+        y = linear(s, out=4)
+        return y
+    }}
+    train {{ batch = 2 }}""")
+    return {each.value: each for each in tape_of(build_training(network, TrainingOptions.resolve(network)))}
+
+
+SPIKES, BITS, WORDS = "s", 4 * 2 * 16 // 8, 4 * 2 * 16 * 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "value", "size", "reason", "alternative"),
+    [
+        (
+            "surrogate=rect, reset=soft",
+            "s.mask",
+            BITS,
+            "rect has two values, and the mask of the rounded membrane tells them apart",
+            Alternative("the membrane (tape=membrane)", WORDS, "equal gradients, bit for bit"),
+        ),
+        (
+            "surrogate=rect, reset=soft, tape=membrane",
+            "s.h",
+            WORDS,
+            "tape=membrane asks for it",
+            Alternative("a mask (tape=auto)", BITS, "equal gradients, bit for bit"),
+        ),
+        (
+            "surrogate=atan, reset=soft",
+            "s.h",
+            WORDS,
+            "atan has more than two values, which follow from the membrane",
+            Alternative("a mask", None, "atan has more than two values, which follow from the membrane"),
+        ),
+        (
+            "surrogate=rect, reset=hard",
+            "s.h",
+            WORDS,
+            "the gradient of this reset, or of what is learned, is a multiple of the membrane",
+            Alternative("a mask", None, "the gradient of this reset, or of what is learned, is a multiple of the membrane"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_kept_of_a_neuron_and_why(
+    settings: str, value: str, size: int, reason: str, alternative: Alternative
+) -> None:
+    tape = kept(settings)
+    assert set(tape) == {SPIKES, value, "loss.seed"}
+    assert (tape[value].bytes, tape[value].reason, tape[value].alternatives) == (size, reason, (alternative,))
+    assert tape[SPIKES].bytes == BITS
+    assert (tape[SPIKES].readers, tape[SPIKES].reason) == (("WG of y",), "left operand of the weight gradient")
+
+
+def test_spikes_that_a_hard_reset_needs_are_told_once_with_all_their_readers() -> None:
+    tape = kept("surrogate=rect, reset=hard, detach_reset=true")
+    assert set(tape) == {SPIKES, "s.mask", "loss.seed"}
+    assert tape[SPIKES].readers == ("WG of y", "BP of s")
+    assert tape[SPIKES].reason == ("left operand of the weight gradient; a hard reset lets nothing pass where it fired")
+
+
+def test_the_table_adds_up() -> None:
+    tape = list(kept("surrogate=rect, reset=soft").values())
+    text = tape_text(tape, "a")
+    total = sum(each.bytes for each in tape)
+    assert text.splitlines()[0] == f"tape of a training step of a: {total} bytes, written once and read by the way back"
+    assert "else: the membrane (tape=membrane), 256 B: equal gradients, bit for bit" in text
