@@ -193,11 +193,13 @@ class Neuron(Op):
 
         *first* is the turn of the sweep that takes the first step of time.
         """
-        bits = not self.membrane_on_tape
-        if bits:
-            words = {name for name in self.results if not self._is_bit(name)}
-            bits = words.isdisjoint(map(_role, self._derived(x, True, first, tensor, bits=True).reads))
-        return self._derived(x, carries, first, tensor, bits)
+        return self._derived(x, carries, first, tensor, self.bits_are_enough and not self.membrane_on_tape)
+
+    @property
+    def bits_are_enough(self) -> bool:
+        """Whether the full adjoint follows from the bits of comparisons, without what they were compared from."""
+        words = {name for name in self.results if not self._is_bit(name)}
+        return words.isdisjoint(map(_role, self._derived(read("x"), True, 0, "h", bits=True).reads))
 
     def _is_bit(self, suffix: str) -> bool:
         return suffix in self.results and self.format_of(suffix) == "spike"

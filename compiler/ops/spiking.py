@@ -10,6 +10,7 @@ from ..ir.derivative import product
 from ..ir.expression import Expression, edge, lift, maximum, read, where
 from ..ir.types import Type
 from .neuron import Carried, Leak, Learned, Neuron, Step, Values
+from .op import Otherwise
 from .site import WORKING
 from .surrogates import TRIANGLE, SurrogateCall, derivative, two_values
 
@@ -32,6 +33,14 @@ class Spiking(Neuron):
 
     results: ClassVar = ("", "h", "mask")
     parameters: ClassVar = ("theta",)
+    keeps: ClassVar = {
+        "": "the reset follows the spikes",
+        "mask": "it tells which of its two values the surrogate has",
+        "x": "the gradient of the decay, or of a delayed reset, reads the input",
+        "b": "the surrogate is taken at the distance from it",
+        "i": "the gradient of a delayed reset reads the current",
+        "ready": "no gradient passes where the neuron waits",
+    }
 
     threshold: float = 1.0
     reset: Literal["hard", "soft", "none"] = "hard"
@@ -63,6 +72,28 @@ class Spiking(Neuron):
     def membrane_on_tape(self) -> bool:
         """Where it is asked for."""
         return self.tape == "membrane"
+
+    def keeping(self, role: str) -> str:
+        """What the adjoint takes from it."""
+        if role != "h":
+            return self.keeps.get(role, super().keeping(role))
+        if self.bits_are_enough:
+            return "tape=membrane asks for it"
+        return "the surrogate's derivative and what follows a reset are taken there"
+
+    def otherwise(self, suffix: str) -> tuple[Otherwise, ...]:
+        """The membrane for its mask, and the mask for the membrane."""
+        if suffix == "mask":
+            return (Otherwise("membrane", WORKING, "tape=membrane keeps it"),)
+        if suffix != "h":
+            return ()
+        if self.bits_are_enough:
+            return (Otherwise("mask", "spike", "tape=auto keeps it"),)
+        if two_values(self.surrogate, read("x")) is None:
+            return (Otherwise("mask", None, "the surrogate has more than two values"),)
+        resets = self.reset == "hard" and not self.detach_reset
+        why = "the gradient of a hard reset" if resets else "the gradient of what is learned"
+        return (Otherwise("mask", None, f"{why} reads the membrane"),)
 
     @property
     def remembers_spikes(self) -> bool:

@@ -26,7 +26,7 @@ from snnc.compiler.ir.expression import read
 from snnc.compiler.ir.graph import Setting
 from snnc.compiler.ir.types import Type
 from snnc.compiler.ops.neuron import Neuron
-from snnc.compiler.ops.op import OPS, SettingFault, ShapeFault
+from snnc.compiler.ops.op import OPS, Otherwise, SettingFault, ShapeFault
 from snnc.compiler.ops.surrogates import SURROGATES, complete, two_values
 from snnc.compiler.passes.differentiate import build_training
 from snnc.compiler.passes.training_options import TrainingOptions
@@ -131,6 +131,30 @@ def test_the_tape_has_what_the_adjoint_needs_and_no_more(
     assert tape_of(op, **settings) == tape
 
 
+@pytest.mark.parametrize(
+    ("op", "settings", "role", "kept", "otherwise"),
+    [
+        ("lif", {}, "h", "the surrogate's derivative and what follows a reset are taken there",
+         ("mask", None, "the surrogate has more than two values")),
+        ("lif", {"surrogate": RECT}, "h", "the surrogate's derivative and what follows a reset are taken there",
+         ("mask", None, "the gradient of a hard reset reads the membrane")),
+        ("plif", {"surrogate": RECT, "reset": "soft"}, "h",
+         "the surrogate's derivative and what follows a reset are taken there",
+         ("mask", None, "the gradient of what is learned reads the membrane")),
+        ("lif", {"surrogate": RECT, "reset": "soft", "tape": "membrane"}, "h", "tape=membrane asks for it",
+         ("mask", "spike", "tape=auto keeps it")),
+        ("if", {"surrogate": RECT, "reset": "soft"}, "mask", "it tells which of its two values the surrogate has",
+         ("membrane", "f16", "tape=membrane keeps it")),
+    ],
+)  # fmt: skip
+def test_a_neuron_says_why_it_keeps_what_and_what_else_it_could(
+    op: str, settings: dict[str, Setting], role: str, kept: str, otherwise: tuple[str, str | None, str]
+) -> None:
+    made = OPS[op].make(settings)
+    assert made.keeping(role) == kept
+    assert made.otherwise(role) == (Otherwise(*otherwise),)
+
+
 @pytest.mark.parametrize("op", NEURONS)
 def test_every_combination_of_settings_has_a_way_back(op: str) -> None:
     """Or says in words that it has none; what it reads, it can read."""
@@ -145,6 +169,8 @@ def test_every_combination_of_settings_has_a_way_back(op: str) -> None:
             continue
         made += 1
         assert set(adjoint.reads) <= {"error", *OPS[op].operands, *OPS[op].parameters, *OPS[op].results}
+        for role in set(adjoint.reads) - {"error", *OPS[op].parameters}:
+            assert "on the way back" not in OPS[op].make().keeping(role), f"{op} says nothing of {role}"
     assert made
 
 
@@ -240,6 +266,27 @@ def test_a_static_input_gets_the_errors_of_all_steps_at_once() -> None:
     for name in ("d.s.w", "d.s.theta", "d.c.w"):
         np.testing.assert_allclose(static.read(name), moving.read(name), rtol=1e-9)
     np.testing.assert_allclose(static.read("d.c"), moving.read("d.c").sum(0), rtol=1e-9)
+
+
+def test_a_threshold_that_two_layers_share_gets_the_gradients_of_both() -> None:
+    body = """
+    {theta}
+    c = linear(x, out=4)
+    s = lif(c, learn_threshold=layer, threshold=0.5{shared})
+    k = linear(s, out=4)
+    r = lif(k, learn_threshold=layer, threshold=0.5{shared})
+    y = linear(r, out=3)
+    return y
+}} train {{ batch = 2 }}"""
+    head = "network a(x: f16[t, 3]) steps 6 {"
+    rng = np.random.default_rng(1)
+    weights = {f"{name}.w": rng.standard_normal((4, 3 + (name == "k"))) for name in "ck"}
+    given = {"x": rng.standard_normal((6, 2, 3)), "label": [0, 2], "y.w": rng.standard_normal((3, 4)), **weights}
+    apart = oracle_of(head + body.format(theta="", shared=""), given)
+    theta = "theta = parameter(init=constant(value=0.5))"
+    shared = oracle_of(head + body.format(theta=theta, shared=", theta=theta"), given)
+    assert apart.read("d.s.theta") != 0
+    np.testing.assert_allclose(shared.read("d.theta"), apart.read("d.s.theta") + apart.read("d.r.theta"), rtol=1e-9)
 
 
 def test_learned_numbers_begin_where_the_settings_say() -> None:
