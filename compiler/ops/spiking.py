@@ -35,7 +35,7 @@ class Spiking(Neuron):
     parameters: ClassVar = ("theta",)
     keeps: ClassVar = {
         "": "the reset follows the spikes",
-        "mask": "it tells which of its two values the surrogate has",
+        "mask": "the surrogate has two values, and the mask of the rounded membrane tells them apart",
         "x": "the gradient of the decay, or of a delayed reset, reads the input",
         "b": "the surrogate is taken at the distance from it",
         "i": "the gradient of a delayed reset reads the current",
@@ -77,23 +77,26 @@ class Spiking(Neuron):
         """What the adjoint takes from it."""
         if role != "h":
             return self.keeps.get(role, super().keeping(role))
-        if self.bits_are_enough:
-            return "tape=membrane asks for it"
-        return "the surrogate's derivative and what follows a reset are taken there"
+        return "tape=membrane asks for it" if self.bits_are_enough else self._against_a_mask()
 
     def otherwise(self, suffix: str) -> tuple[Otherwise, ...]:
         """The membrane for its mask, and the mask for the membrane."""
-        if suffix == "mask":
-            return (Otherwise("membrane", WORKING, "tape=membrane keeps it"),)
-        if suffix != "h":
-            return ()
-        if self.bits_are_enough:
-            return (Otherwise("mask", "spike", "tape=auto keeps it"),)
+        match suffix:
+            case "mask":
+                return (Otherwise("the membrane", WORKING, "tape=membrane keeps it; gradients have the same bits"),)
+            case "h" if self.bits_are_enough:
+                return (Otherwise("a mask", "spike", "tape=auto keeps it; gradients have the same bits"),)
+            case "h":
+                return (Otherwise("a mask", None, self._against_a_mask()),)
+            case _:
+                return ()
+
+    def _against_a_mask(self) -> str:
+        """Why bits are not enough."""
         if two_values(self.surrogate, read("x")) is None:
-            return (Otherwise("mask", None, "the surrogate has more than two values"),)
+            return "the surrogate has more than two values, which follow from the membrane"
         resets = self.reset == "hard" and not self.detach_reset
-        why = "the gradient of a hard reset" if resets else "the gradient of what is learned"
-        return (Otherwise("mask", None, f"{why} reads the membrane"),)
+        return f"the gradient of {'a hard reset' if resets else 'what is learned'} reads the membrane"
 
     @property
     def remembers_spikes(self) -> bool:

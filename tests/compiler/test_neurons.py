@@ -134,17 +134,18 @@ def test_the_tape_has_what_the_adjoint_needs_and_no_more(
 @pytest.mark.parametrize(
     ("op", "settings", "role", "kept", "otherwise"),
     [
-        ("lif", {}, "h", "the surrogate's derivative and what follows a reset are taken there",
-         ("mask", None, "the surrogate has more than two values")),
-        ("lif", {"surrogate": RECT}, "h", "the surrogate's derivative and what follows a reset are taken there",
-         ("mask", None, "the gradient of a hard reset reads the membrane")),
+        ("lif", {}, "h", "the surrogate has more than two values, which follow from the membrane",
+         ("a mask", None, "the surrogate has more than two values, which follow from the membrane")),
+        ("lif", {"surrogate": RECT}, "h", "the gradient of a hard reset reads the membrane",
+         ("a mask", None, "the gradient of a hard reset reads the membrane")),
         ("plif", {"surrogate": RECT, "reset": "soft"}, "h",
-         "the surrogate's derivative and what follows a reset are taken there",
-         ("mask", None, "the gradient of what is learned reads the membrane")),
+         "the gradient of what is learned reads the membrane",
+         ("a mask", None, "the gradient of what is learned reads the membrane")),
         ("lif", {"surrogate": RECT, "reset": "soft", "tape": "membrane"}, "h", "tape=membrane asks for it",
-         ("mask", "spike", "tape=auto keeps it")),
-        ("if", {"surrogate": RECT, "reset": "soft"}, "mask", "it tells which of its two values the surrogate has",
-         ("membrane", "f16", "tape=membrane keeps it")),
+         ("a mask", "spike", "tape=auto keeps it; gradients have the same bits")),
+        ("if", {"surrogate": RECT, "reset": "soft"}, "mask",
+         "the surrogate has two values, and the mask of the rounded membrane tells them apart",
+         ("the membrane", "f16", "tape=membrane keeps it; gradients have the same bits")),
     ],
 )  # fmt: skip
 def test_a_neuron_says_why_it_keeps_what_and_what_else_it_could(

@@ -33,29 +33,29 @@ SPIKES, BITS, WORDS = "s", 4 * 2 * 16 // 8, 4 * 2 * 16 * 2
             "surrogate=rect, reset=soft",
             "s.mask",
             BITS,
-            "rect has two values, and the mask of the rounded membrane tells them apart",
-            Alternative("the membrane (tape=membrane)", WORDS, "equal gradients, bit for bit"),
+            "the surrogate has two values, and the mask of the rounded membrane tells them apart",
+            Alternative("the membrane", WORDS, "tape=membrane keeps it; gradients have the same bits"),
         ),
         (
             "surrogate=rect, reset=soft, tape=membrane",
             "s.h",
             WORDS,
             "tape=membrane asks for it",
-            Alternative("a mask (tape=auto)", BITS, "equal gradients, bit for bit"),
+            Alternative("a mask", BITS, "tape=auto keeps it; gradients have the same bits"),
         ),
         (
             "surrogate=atan, reset=soft",
             "s.h",
             WORDS,
-            "atan has more than two values, which follow from the membrane",
-            Alternative("a mask", None, "atan has more than two values, which follow from the membrane"),
+            "the surrogate has more than two values, which follow from the membrane",
+            Alternative("a mask", None, "the surrogate has more than two values, which follow from the membrane"),
         ),
         (
             "surrogate=rect, reset=hard",
             "s.h",
             WORDS,
-            "the gradient of this reset, or of what is learned, is a multiple of the membrane",
-            Alternative("a mask", None, "the gradient of this reset, or of what is learned, is a multiple of the membrane"),
+            "the gradient of a hard reset reads the membrane",
+            Alternative("a mask", None, "the gradient of a hard reset reads the membrane"),
         ),
     ],
 )  # fmt: skip
@@ -73,7 +73,7 @@ def test_spikes_that_a_hard_reset_needs_are_told_once_with_all_their_readers() -
     tape = kept("surrogate=rect, reset=hard, detach_reset=true")
     assert set(tape) == {SPIKES, "s.mask", "loss.seed"}
     assert tape[SPIKES].readers == ("WG of y", "BP of s")
-    assert tape[SPIKES].reason == ("left operand of the weight gradient; a hard reset lets nothing pass where it fired")
+    assert tape[SPIKES].reason == ("left operand of the weight gradient; the reset follows the spikes")
 
 
 def test_the_table_adds_up() -> None:
@@ -81,4 +81,4 @@ def test_the_table_adds_up() -> None:
     text = tape_text(tape, "a")
     total = sum(each.bytes for each in tape)
     assert text.splitlines()[0] == f"tape of a training step of a: {total} bytes, written once and read by the way back"
-    assert "else: the membrane (tape=membrane), 256 B: equal gradients, bit for bit" in text
+    assert "else: the membrane, 256 B: tape=membrane keeps it; gradients have the same bits" in text
