@@ -48,7 +48,10 @@ class ComparedInterpreter(Interpreter):
 
 def training_of(program: Program, model: str) -> Training:
     """The training graph of *model* under the settings of *program*; DataError unless it is the program's."""
+    from ..compiler.ir.graph import WORKING_FORMAT
+    from ..compiler.ir.working import WORKING
     from ..compiler.passes.training_options import TrainingOptions
+    from ..compiler.passes.working_format import in_working_format
     from ..compiler.pipeline import Compilation, Options
 
     known = TrainingOptions.__dataclass_fields__
@@ -56,7 +59,8 @@ def training_of(program: Program, model: str) -> Training:
     given = program.settings.get("network", {})
     network = {name: _as_setting(value) for name, value in given.items() if name != "name"}
     options = Options(batch=program.batch, steps=program.steps, train=settings, settings=network)
-    training = Compilation(model, options).training
+    working = str(program.settings.get(WORKING_FORMAT, WORKING))
+    training = in_working_format(Compilation(model, options).training, working)
     if training.hash != program.graph_hash:
         raise DataError.at(
             Place(model),

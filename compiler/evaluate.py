@@ -133,12 +133,10 @@ class Oracle:
     def _statements(self, entry: Procedure) -> Iterator[Cluster]:
         """Each node of an entry with its statements, in order; those of a cycle together."""
         types = self.training.values(entry)
+        steps, batch, working = self.training.steps, self.training.batch, self.training.working
         for region in entry.regions:
             for cluster in clusters(region.nodes):
-                yield [
-                    (node, lower(node, types, self.training.steps, self.training.batch, region.sweep))
-                    for node in cluster
-                ]
+                yield [(node, lower(node, types, steps, batch, region.sweep, working)) for node in cluster]
 
     def _arguments(self, given: Mapping[str, float]) -> dict[str, float]:
         """The host's scalars as the machine has them."""
@@ -247,7 +245,7 @@ class _Making:
                 window.run(statement, self.known, self.made, self.types, self.numerics)
             case Moments():
                 valid = int(self.arguments[statement.argument]) if statement.argument else None
-                moments.run(statement, self.known, self.made, self.numerics, valid)
+                moments.run(statement, self.known, self.made, self.types, self.numerics, valid)
 
     def advance(self, statement: Elementwise, step: int, states: Mapping[str, Array]) -> dict[str, Array]:
         """Fill the part of one step, and give the states after it."""

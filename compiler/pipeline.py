@@ -34,6 +34,7 @@ from .passes.emit import Semaphores, emit_entry
 from .passes.layout import DramValue, place_symbols, roles, seen_as
 from .passes.pins import parse_pins
 from .passes.training_options import TrainingOptions, show_call
+from .passes.working_format import in_working_format
 
 INNER = {"weight_stationary": 0, "output_stationary": 1}
 
@@ -100,12 +101,15 @@ class Compilation:
 
     @cached_property
     def training(self) -> Training:
-        """The training graph under the learning rule; it remembers the settings that the network was given."""
+        """The training graph under the learning rule, in the working format of the machine.
+
+        It remembers the settings that the network was given.
+        """
         training = build_training(self.network, self.training_options)
-        if not self.options.settings:
-            return training
-        given = ("settings", *sorted(self.options.settings.items()))
-        return replace(training, settings={**training.settings, "network": given})
+        if self.options.settings:
+            given = ("settings", *sorted(self.options.settings.items()))
+            training = replace(training, settings={**training.settings, "network": given})
+        return in_working_format(training, self.target.working_format)
 
     @cached_property
     def target(self) -> Target:
@@ -114,9 +118,6 @@ class Compilation:
             target = load_target(self.options.target)
         except UnknownName as error:
             raise TargetError.at(NOWHERE, str(error)) from None
-        if target.working_format != "f16":
-            words = f"`{target.name}` works in {target.working_format}; this version compiles for f16"
-            raise TargetError.at(NOWHERE, words)
         cores = self.options.cores
         if cores is None:
             return target

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..numerics.formats import BY_CODE, X64, X128, encode
+from ..numerics.formats import BY_CODE, F64, X64, X128, encode
 from . import transfer
 from .access import elements, from_rows, identity, operand_shape, put, to_rows
 from .chip import Blocked, Chip, Core, Observer, ProgramFault
 from .kernels.contract import Operand, accumulated, contract_exact, contract_ordered
 from .kernels.drain import drain
-from .kernels.moments import comoment, mean
+from .kernels.moments import comoment, mean, rounded_comoment
 from .kernels.window import pool_max, pool_sum, taps_within, unpool
 from .registers import DRAM, IDENTITY, LoopRegister, ViewRegister, Window, definitions_of
 
@@ -253,11 +253,17 @@ class Stream:
         view = self._view(out)
         extents = view.extents(self.loops)
         sums = [self._view(number) for number in sums_at]
-        if [acc.format for acc in sums] != [X128, X64, X64]:
-            raise self.fault("a comoment takes x128, x64 and x64 sums, not " + ", ".join(a.format.name for a in sums))
-        shape = operand_shape(extents, view.strides)
-        held = [self._read(acc, extents) for acc in sums]
-        values = comoment(held[0], held[1], held[2], self._terms(argument, count), scale, view.format, shape)
+        formats = [acc.format for acc in sums]
+        if formats not in ([X128, X64, X64], [F64] * 3):
+            found = ", ".join(format.name for format in formats)
+            raise self.fault(f"a comoment takes x128, x64 and x64 sums, or three of f64, not {found}")
+        shape, terms = operand_shape(extents, view.strides), self._terms(argument, count)
+        cross, left, right = (self._read(acc, extents) for acc in sums)
+        if formats[0] == F64:
+            variance = sums_at[1] == sums_at[2]
+            values = rounded_comoment(cross, left, right, terms, scale, variance, view.format, shape)
+        else:
+            values = comoment(cross, left, right, terms, scale, view.format, shape)
         self._write(view, extents, values)
         self.chip.observer.work(self, "element", 4 * prod(extents))
 

@@ -168,7 +168,14 @@ class Target:
     clock_hz: Annotated[int, _whole("Cycles in a second.")]
     vector_lanes: Annotated[int, _whole("Elements that the vector unit takes in a cycle.")]
     accumulators: Annotated[str, Figure("choice", "Arithmetic of its accumulators.", choices=ACCUMULATORS)]
-    working_format: Annotated[str, Figure("choice", "Weights, membranes, errors.", choices=WORKING_FORMATS)]
+    working_format: Annotated[
+        str,
+        Figure(
+            "choice",
+            "Weights, membranes, errors; other than f16 with accumulators = f32 only.",
+            choices=WORKING_FORMATS,
+        ),
+    ]
     instruction_bytes: Annotated[int, _whole("Instruction memory of a core, in bytes.", 16)]
     semaphores: Annotated[int, _whole("Semaphores of a core.", 1, 1 << 16)]
     mesh: Mesh
@@ -305,6 +312,12 @@ class _Reader:
             for glob in memory.holds:
                 if not any(fnmatchcase(role, glob) for role in ROLES):
                     self.wrong(f"memories.{memory.name}.holds", f"{glob!r} matches none of {', '.join(ROLES)}")
+        working = target.working_format
+        if working != "f16" and target.accumulators != "f32":
+            message = f"{target.accumulators} ones are for f16 and integers; what works in {working} sums in f32"
+            self.wrong("accumulators", message)
+        if working not in target.engines["bp"].left_formats:
+            self.wrong("engines.bp.left_formats", f"without {working}, the working format, errors cannot go back")
         if homeless := [role for role in ROLES if not target.memory_for(role)]:
             self.wrong("memories", f"none holds {', '.join(homeless)}")
 

@@ -15,7 +15,8 @@ from ..source import NOWHERE, DataError
 from .interpreter import Interpreter
 from .tensors import lead_of
 
-F16_LARGEST = 65504.0
+LARGEST = {"f16": 65504.0, "bf16": 255 * 2.0**120}
+"""The largest numbers of formats that hold fewer than f32, in which images come."""
 
 
 class Samples(Protocol):
@@ -124,13 +125,8 @@ class Call:
             symbol = self._input
             if symbol.kind.kind in ("bit", "unsigned"):
                 _check_whole(images / np.float32(symbol.scale), symbol, indices)
-            elif symbol.format == "f16" and (np.abs(images) > F16_LARGEST).any():
-                bad = int(indices[int(np.argmax((np.abs(images) > F16_LARGEST).reshape(len(images), -1).any(axis=1)))])
-                raise DataError.at(
-                    NOWHERE,
-                    f"sample {bad} has values beyond {F16_LARGEST:g}, the most that the f16 input {symbol.name} holds",
-                    hints=["values scaled to 0..1 (npz: maximum=N)"],
-                )
+            else:
+                _check_range(images, symbol, indices)
             lead = lead_of(symbol)
             whole = np.zeros(lead + symbol.shape, np.float32)
             if symbol.steps:
@@ -176,6 +172,19 @@ def _check_shape(symbol: Symbol, held: tuple[int, ...]) -> None:
     time_fits = not symbol.steps or held[:1] == (symbol.steps,)
     if not time_fits or np.prod(held) != np.prod(wanted):
         raise DataError.at(NOWHERE, f"samples have the shape {list(held)}; input {symbol.name} wants {list(wanted)}")
+
+
+def _check_range(images: NDArray[np.float32], symbol: Symbol, indices: NDArray[np.int64]) -> None:
+    """DataError where a port of words would have to hold more than its format does."""
+    largest = LARGEST.get(symbol.format, np.inf)
+    beyond = np.abs(images) > largest
+    if beyond.any():
+        bad = int(indices[int(np.argmax(beyond.reshape(len(images), -1).any(axis=1)))])
+        raise DataError.at(
+            NOWHERE,
+            f"sample {bad} has values beyond {largest:g}, the most that the {symbol.format} input {symbol.name} holds",
+            hints=["values scaled to 0..1 (npz: maximum=N)"],
+        )
 
 
 def _check_whole(images: NDArray[np.float32], symbol: Symbol, indices: NDArray[np.int64]) -> None:

@@ -13,11 +13,15 @@ from typing import Literal
 
 from ...source import NOWHERE, Place
 from .types import Type
+from .working import WORKING
 
 Setting = bool | int | float | str | tuple["Setting", ...]
 Settings = Mapping[str, Setting]
 Sweep = Literal["once", "up", "down"]
 Phase = Literal["FP", "BP", "WG", "UP"]
+
+WORKING_FORMAT = "working_format"
+"""The setting of a training graph that names its working format; without it, that is `WORKING`."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,11 @@ class Training:
     arguments: tuple[tuple[str, str], ...]
     procedures: tuple[Procedure, ...]
     settings: Settings = field(default_factory=dict[str, Setting])
+
+    @property
+    def working(self) -> str:
+        """The working format, in which its types are."""
+        return str(self.settings.get(WORKING_FORMAT, WORKING))
 
     @property
     def types(self) -> dict[str, Type]:

@@ -1,9 +1,9 @@
 """Statements: what a node of the training graph computes, as loops over affine indices.
 
 Four kinds say everything: a `Contraction` (sums of products), an `Elementwise` (an expression at every element, with
-carried state over time), a `Window` (maxima and sums over windows) and `Moments` (a mean and a covariance of exact
-sums).  The oracle evaluates them on whole tensors; the compiler tiles them, spreads them over cores and emits them.
-Neither looks at operators.
+carried state over time), a `Window` (maxima and sums over windows) and `Moments` (a mean and a covariance).  The
+oracle evaluates them on whole tensors; the compiler tiles them, spreads them over cores and emits them.  Neither looks
+at operators.
 
 Loop names: ``t`` is time and ``n`` the sample wherever they occur; others are the operator's own letters.
 """
@@ -176,13 +176,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Moments:
-    """Exact sums over the loops *summed*, on every machine, each divided, scaled and rounded once: with N terms,
+    """Sums over the loops *summed*, each divided, scaled and rounded: with N terms,
 
     ``mean = round(scale * sum left / N)`` and
     ``comoment = round(product_scale * (N * sum left * right - sum left * sum right) / N**2)``.
 
-    The comoment is a covariance; where *right* is *left*, the variance.  *argument*, where set, is the host's scalar
-    that bounds the summed sample loop: only the first so many samples take part.
+    On every machine the sums of f16, bits and counts are exact, and each result is rounded once.  Those of bf16 and f32
+    are f64 and ascend in the order of *summed*, outermost first; every operation rounds to f64, and the result to f32.
+    The comoment is a covariance; where *right* is *left*, the variance (at least 0).  *argument*, where set, is the
+    host's scalar that bounds the summed sample loop: only the first so many samples take part.
     """
 
     loops: tuple[tuple[str, int], ...]

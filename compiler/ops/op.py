@@ -17,7 +17,8 @@ from ...catalog import ClassCatalog, unknown
 from ..ir.graph import Node, Setting, Settings, Sweep
 from ..ir.statement import Statement
 from ..ir.types import Type
-from .site import WORKING, Site
+from ..ir.working import WORKING, statement_in
+from .site import Site
 
 Pair: TypeAlias = tuple[int, int]
 """A setting for rows and columns; a single number stands for both."""
@@ -331,9 +332,9 @@ def inner_results(node: Node) -> frozenset[str]:
 
 
 def lower(
-    node: Node, types: Mapping[str, Type], steps: int, batch: int, sweep: Sweep = "once"
+    node: Node, types: Mapping[str, Type], steps: int, batch: int, sweep: Sweep = "once", working: str = WORKING
 ) -> tuple[Statement, ...]:
-    """What *node* computes.  *types* are those of all visible values, operands and results.
+    """What *node* computes.  *types* are those of all visible values, operands and results, in the format *working*.
 
     Several statements write disjoint parts of one result.  A result named "" is not wanted and not written; an alias
     (`alias_of`) computes nothing.  In a ``down`` sweep timed values are met from their last step to their first.
@@ -345,7 +346,8 @@ def lower(
     if facet not in kind.facets():
         raise unknown(f"facet of {name}", facet, kind.facets()[1:])
     meaning = getattr(kind.make(node.settings), facet or "forward")
-    return cast(Callable[[Site], tuple[Statement, ...]], meaning)(Site(node, types, steps, batch, sweep))
+    found = cast(Callable[[Site], tuple[Statement, ...]], meaning)(Site(node, types, steps, batch, sweep))
+    return tuple(statement_in(statement, working) for statement in found)
 
 
 @cache

@@ -9,9 +9,9 @@ from ..ir.expression import Expression, read
 from ..ir.graph import Node, Sweep
 from ..ir.statement import Access, Elementwise, Index, State, Write, loop
 from ..ir.types import Type
+from ..ir.working import WORKING
 
-WORKING = "f16"
-"""Format of weights (working copies), membranes and errors."""
+__all__ = ["WORKING", "Site", "element_loops"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Means and covariances on whole tensors, from sums of integers.
+"""Means and covariances on whole tensors, from sums of integers, or in order where bf16 or f32 values are summed.
 
-Values are integers of 2^-24 (f16, spikes and counts), cut into limbs so short that int64 holds every sum of products
-of two of them; Python's integers put the sums together and divide once.
+Other values are integers of 2^-24 (f16, spikes and counts), cut into limbs so short that int64 holds every sum of
+products of two of them; Python's integers put the sums together and divide once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...numerics.formats import BF16, F32
 from ..ir.statement import Moments
-from .layout import Array, Loops, place, seen
+from .layout import Array, Loops, Types, place, seen
 from .numbers import Numerics
 
 _UNIT_BITS = 24
@@ -25,7 +26,12 @@ Scales = tuple[float, float]
 
 
 def run(
-    statement: Moments, values: dict[str, Array], targets: dict[str, Array], numerics: Numerics, valid: int | None
+    statement: Moments,
+    values: dict[str, Array],
+    targets: dict[str, Array],
+    types: Types,
+    numerics: Numerics,
+    valid: int | None,
 ) -> None:
     """Write both targets; *valid* samples take part, all where it is None."""
     loops: Loops = tuple((n, valid if n == "n" and valid is not None else e) for n, e in statement.loops)
@@ -34,8 +40,15 @@ def run(
     left = np.broadcast_to(seen(values[statement.left.value], statement.left, loops), whole)
     right = np.broadcast_to(seen(values[statement.right.value], statement.right, loops), whole)
     scales = numerics.factor(statement.scale), numerics.factor(statement.product_scale)
-    compute = _mathematical if numerics.mathematical else _exact
-    for access, found in zip((statement.mean, statement.comoment), compute(left, right, summed, scales), strict=True):
+    rounds = any(types[access.value].kind in (BF16, F32) for access in (statement.left, statement.right))
+    if numerics.mathematical:
+        made = _mathematical(left, right, summed, scales)
+    elif rounds:
+        order = tuple(next(k for k, (name, _) in enumerate(loops) if name == each) for each in statement.summed)
+        made = _ordered(left, right, order, scales, statement.variance)
+    else:
+        made = _exact(left, right, summed, scales)
+    for access, found in zip((statement.mean, statement.comoment), made, strict=True):
         if access.value:
             place(targets[access.value], access, statement.kept)[...] = numerics.edge(found, "f32")
 
@@ -45,6 +58,27 @@ def _mathematical(left: Array, right: Array, summed: tuple[int, ...], scales: Sc
     middle = left.mean(axis=summed, keepdims=True, dtype=np.float64)
     other = right.mean(axis=summed, keepdims=True, dtype=np.float64)
     return middle.squeeze(summed) * scales[0], ((left - middle) * (right - other)).mean(axis=summed) * scales[1]
+
+
+def _ordered(left: Array, right: Array, order: tuple[int, ...], scales: Scales, variance: bool) -> tuple[Array, Array]:
+    """(mean of left, covariance) from f64 sums, the last axis of *order* fastest; every operation rounds to f64."""
+    kept = tuple(axis for axis in range(left.ndim) if axis not in order)
+    shape = tuple(left.shape[axis] for axis in kept)
+
+    def total(terms: Array) -> Array:
+        """The running sum at its end: unlike np.sum, it adds one term after the other."""
+        rows = terms.transpose(kept + order).reshape(*shape, -1)
+        return np.add.accumulate(rows, axis=-1)[..., -1] + 0.0
+
+    a, b = left.astype(np.float64), right.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = total(a), total(b), total(np.where(a == 0, -0.0, a * b))
+        count = float(left.size // max(sums[0].size, 1))
+        covariance = (count * sums[2] - sums[0] * sums[1]) / (count * count)
+        if variance:
+            covariance = np.where(covariance < 0, 0.0, covariance)
+        odd = ~np.isfinite(np.stack(sums)).all(axis=0)
+        return sums[0] / count * scales[0], np.where(odd, np.nan, covariance * scales[1])
 
 
 def _exact(left: Array, right: Array, summed: tuple[int, ...], scales: Scales) -> tuple[Array, Array]:

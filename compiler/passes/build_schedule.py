@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
 from ..ir.cycles import clusters
-from ..ir.graph import Node, Procedure, Training
+from ..ir.graph import Node, Procedure, Sweep, Training
 from ..ir.schedule import Schedule, Stage, accesses
 from ..ir.statement import Access, Elementwise, Index, State, Statement, loop
 from ..ir.types import Type
@@ -76,7 +76,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
 def _stages(
     training: Training,
     node: Node,
-    sweep: str,
+    sweep: Sweep,
     types: dict[str, Type],
     options: MappingOptions,
     pin: Pin,
@@ -84,7 +84,7 @@ def _stages(
     cycle: int,
 ) -> list[Stage]:
     """The stages of a node; in a *cycle* (not 0) its carried states get a home, of a type that is added to *types*."""
-    statements = lower(node, types, training.steps, training.batch, sweep)  # type: ignore[arg-type]
+    statements = lower(node, types, training.steps, training.batch, sweep, training.working)
     if cycle:
         statements = tuple(with_homes(statement, next(filter(None, node.results)), types) for statement in statements)
     stages: list[Stage] = []

@@ -61,7 +61,7 @@ class StepWriter:
                 names = ["out", "acc", *(["bias"] if "bias" in step.reads else [])]
                 groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
             case "mean" | "comoment" | "gather":
-                axes, names = self._drain_axes(), [*step.writes, *step.reads]
+                axes, names = self._drain_axes(), list(dict.fromkeys([*step.writes, *step.reads]))
                 groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
             case "run":
                 groups = self._run(first)
@@ -113,7 +113,8 @@ class StepWriter:
                 if step.kind == "mean":
                     return Mean(view, view + 1, argument, statement.count, statement.scale)
                 factor = statement.product_scale
-                return Comoment(view, view + 1, view + 2, view + 3, argument, statement.count, factor)
+                right = view + 2 if statement.variance else view + 3
+                return Comoment(view, view + 1, view + 2, right, argument, statement.count, factor)
             case _:
                 assert isinstance(statement, Window)
                 return self._pool(statement, step.kind, view)

@@ -23,7 +23,7 @@ from ..dataflows.dataflow import DATAFLOWS
 from ..ir.schedule import ALWAYS, Decision, Explanation
 from ..ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from ..ir.types import Type
-from .operands import Operand, operands_of, turns
+from .operands import Operand, exact_moments, operands_of, turns
 from .pins import Pin
 from .split import Split, named, shares, splits, splittable
 
@@ -152,7 +152,7 @@ def _check_machine(request: Request) -> None:
             f"left, and {request.layer} has {left} there",
             hints=("a target with a multiplier path in that engine", "a coding of the input as spikes"),
         )
-    if target.accumulators == "exact" or isinstance(statement, Moments):
+    if not _rounds(request):
         terms = math.prod(statement.extents[name] for name in statement.summed)
         gated = left in ("spike", "u2", "u4", "u8", "u16")
         weight = FORMATS[left].maximum if gated else 1
@@ -363,19 +363,27 @@ def _legal(
                 if name in ALWAYS and inner:
                     for other in inner:
                         legal &= ~cut[other]
-        if request.target.accumulators != "exact":
-            legal &= _keeps_order(statement, tiles, cut, count)
+    if isinstance(statement, Contraction | Moments) and _rounds(request):
+        legal &= _keeps_order(statement, tiles, cut, count)
     return legal
 
 
+def _rounds(request: Request) -> bool:
+    """Whether the sums of the statement are rounded, so that their order shows."""
+    if isinstance(request.statement, Moments):
+        return not exact_moments(request.statement, request.types)
+    return request.target.accumulators != "exact"
+
+
 def _keeps_order(
-    statement: Contraction, tiles: Mapping[str, Array], cut: Mapping[str, NDArray[np.bool_]], count: int
+    statement: Contraction | Moments, tiles: Mapping[str, Array], cut: Mapping[str, NDArray[np.bool_]], count: int
 ) -> NDArray[np.bool_]:
     """Whether tiles of a rounding sum cut only where the canonical order allows: below a cut nothing else turns."""
     legal = np.full(count, True)
     outer: list[str] = []
+    blocked = statement.blocked if isinstance(statement, Contraction) else None
     for name in statement.summed:
-        if name == statement.blocked:
+        if name == blocked:
             extent = statement.extents[name]
             legal &= tiles[name] <= BLOCK if extent > BLOCK else ~cut[name]
             legal &= ~cut[name] | (tiles[name] % BLOCK == 0)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...isa.target import Target
-from ...numerics.formats import FORMATS, Format, unsigned_for
+from ...numerics.formats import F16, FORMATS, Format, unsigned_for
 from ..ir.schedule import Axis
 from ..ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from ..ir.types import Type
@@ -153,7 +153,7 @@ def _operands(
         case Elementwise():
             return tuple(_vector_operands(statement, side, types, operand))
         case Moments():
-            return tuple(_moments_operands(statement, operand))
+            return tuple(_moments_operands(statement, operand, exact_moments(statement, types)))
         case Window():
             found = [operand("source", statement.source, "left")]
             if statement.tap is not None:
@@ -165,14 +165,21 @@ def _operands(
             return (*found, out)
 
 
-def _moments_operands(statement: Moments, operand: Any) -> list[Operand]:
-    """Factors, the exact sums that an engine forms of them on every machine, and what is made."""
+def exact_moments(statement: Moments, types: Mapping[str, Type]) -> bool:
+    """Whether the sums are exact, on every machine; those of bf16 and f32 factors are f64."""
+    kinds = [types[access.value].kind for access in (statement.left, statement.right)]
+    return all(kind == F16 or kind.kind in ("bit", "unsigned") for kind in kinds)
+
+
+def _moments_operands(statement: Moments, operand: Any, exact: bool) -> list[Operand]:
+    """Factors, the sums that an engine forms of them, and what is made."""
     found: list[Operand] = [operand("left", statement.left, "left")]
-    sums = [("acc.left", "x64")]
+    narrow, wide = ("x64", "x128") if exact else ("f64", "f64")
+    sums = [("acc.left", narrow)]
     if not statement.variance:
         found.append(operand("right", statement.right, "right"))
-        sums.append(("acc.right", "x64"))
-    sums.append(("acc.cross", "x128"))
+        sums.append(("acc.right", narrow))
+    sums.append(("acc.cross", wide))
     outs = [(f"out.{name}", access) for name, access in (("mean", statement.mean), ("comoment", statement.comoment))]
     made = [operand(name, access, "out", writes=True) for name, access in outs if access.value]
     axes = tuple(Axis(((name, 1),), 0, extent) for name, extent in statement.kept)

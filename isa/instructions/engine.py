@@ -2,9 +2,10 @@
 
 Axis k of the three views is the same loop of the contraction: a view that the loop does not index has stride 0
 there.  Extents are those of the accumulator's view.  Loops that the accumulator does not index are summed.  In
-rounding accumulators (f32, f16) the order of the sum is the order of the axes, the last one fastest; an exact
+rounding accumulators (f64, f32, f16) the order of the sum is the order of the axes, the last one fastest; an exact
 accumulator has no order.  A zero left operand contributes nothing, also beside inf and NaN.  An f32 accumulator
-adds in f32; an f16 one adds the product (f32, exact for f16 operands) and rounds the sum once, to f16.
+adds in f32; an f16 one adds the product (f32, exact for f16 operands) and rounds the sum once, to f16.  An f64
+accumulator, for moments, adds the exact product in f64.
 """
 
 from __future__ import annotations

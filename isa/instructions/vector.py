@@ -101,6 +101,7 @@ class Unpool(Instruction, opcode=0x44, mnemonic="unpool", units=("vector",)):
 class Mean(Instruction, opcode=0x45, mnemonic="mean", units=("vector",)):
     """out = round(scale * acc / N): the mean of the N terms of an exact accumulator, rounded once.
 
+    Of an f64 accumulator every operation rounds to f64, from left to right: ``acc / N * scale``.
     N is *count*, times entry argument k - 1 (a whole number) where *argument* is k > 0.  Extents are those of *out*.
     """
 
@@ -118,7 +119,8 @@ class Comoment(Instruction, opcode=0x46, mnemonic="comoment", units=("vector",))
     """out = round(scale * (N * cross - left * right) / N^2), exact up to its one rounding: the covariance of N pairs.
 
     *cross* holds x128 sums of products, *left* and *right* x64 sums of the factors; the variance is where both are the
-    same.  N as in ``mean``.  Extents are those of *out*.
+    same.  All three may be f64 instead: then every operation rounds to f64, and what has the same view for *left* and
+    *right* is a variance and at least 0.  N as in ``mean``.  Extents are those of *out*.
     """
 
     out: int = bits(8, 13, "v")

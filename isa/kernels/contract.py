@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS, add_x64, add_x128, raise_flags, x128_from_parts
-from ...numerics.formats import F16, F32, SPIKE, U2, U4, U8, U16, X64, X128, Format, decode, encode
+from ...numerics.formats import F16, F32, F64, SPIKE, U2, U4, U8, U16, X64, X128, Format, decode, encode
 
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
@@ -146,13 +146,15 @@ def contract_ordered(
 ) -> tuple[Array, int]:
     """(acc = round(acc + left * right) for one summed loop index after the other, number of products done).
 
-    The last summed loop runs fastest.  f32: the product (exact for f16 operands, rounded to f32 for f32 ones) is added
-    in f32.  f16: that product is added exactly and the sum rounded once to f16.  *acc* None begins at +0.
+    The last summed loop runs fastest.  f32: the product (exact for f16 and bf16 operands, rounded to f32 for f32 ones)
+    is added in f32.  f16: that product is added exactly and the sum rounded once to f16.  f64: the product, exact for
+    all operands, is added in f64.  *acc* None begins at +0.
     """
-    if acc_format not in (F32, F16):
+    if acc_format not in (F32, F16, F64):
         raise ValueError(f"{acc_format.name} is no rounding accumulator")
     shape = tuple(extent if keep else 1 for extent, keep in zip(extents, kept, strict=True))
-    wide = np.dtype(np.float64 if acc_format == F16 else np.float32)
+    wide = np.dtype(np.float32 if acc_format == F32 else np.float64)
+    factors = np.dtype(np.float64 if acc_format == F64 else np.float32)
     state = np.zeros(shape, wide) if acc is None else np.array(decode(acc, acc_format), dtype=wide)
     if 0 in extents:
         return encode(state, acc_format), 0
@@ -164,7 +166,7 @@ def contract_ordered(
     nothing = np.float32(-0.0)  # the one addend that changes no sum, not even -0
     with np.errstate(all="ignore"):
         for l_step, r_step in zip(l_steps, r_steps, strict=True):
-            term = l_step * r_step
+            term = l_step.astype(factors, copy=False) * r_step
             counts = l_step != 0
             if not counts.all():
                 term = np.where(counts, term, nothing)

@@ -1,4 +1,8 @@
-"""Moments of exact sums: a mean, and a variance or covariance, each one division of integers and one rounding."""
+"""Moments of sums: a mean, and a variance or covariance.
+
+Of exact sums each is one division of integers and one rounding.  Of f64 sums, which machines keep of bf16 and f32
+factors, every operation rounds to f64.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS, quotient, units_of
-from ...numerics.formats import X64, X128, Format, encode
+from ...numerics.formats import F64, X64, X128, Format, encode
 
 Array = NDArray[Any]
 
@@ -18,6 +22,9 @@ def mean(total: Array, fmt: Format, count: int, scale: float, out: Format, shape
 
     An inf or a NaN among the terms comes out, times *scale*.
     """
+    if fmt == F64:
+        with np.errstate(invalid="ignore"):
+            return encode(np.broadcast_to(total / count * scale, shape), out)
     units, special = units_of(total, fmt)
     top, bottom = scale.as_integer_ratio()
     bottom *= count << (X64_UNIT_BITS if fmt == X64 else X128_UNIT_BITS)
@@ -41,3 +48,22 @@ def comoment(
     found = np.array([quotient(int(top) * factor, bottom) for top in tops.flat]).reshape(tops.shape)
     odd = np.any(np.stack(np.broadcast_arrays(*(special != 0 for _, special in parts))), axis=0)
     return encode(np.broadcast_to(np.where(odd, np.nan, found), shape), out)
+
+
+def rounded_comoment(
+    cross: Array,
+    left: Array,
+    right: Array,
+    count: int,
+    scale: float,
+    variance: bool,
+    out: Format,
+    shape: tuple[int, ...],
+) -> Array:
+    """The same of f64 sums: scale * ((count * cross - left * right) / count^2); a *variance* is at least 0."""
+    with np.errstate(all="ignore"):
+        found = (cross * count - left * right) / (float(count) * count)
+        if variance:
+            found = np.where(found < 0, 0.0, found)
+        finite = np.isfinite(cross) & np.isfinite(left) & np.isfinite(right)
+        return encode(np.broadcast_to(np.where(finite, found * scale, np.nan), shape), out)

@@ -197,6 +197,14 @@ MACHINES = {
 }
 """Targets and cores; `quad_f32` is `quad` with rounding accumulators."""
 
+OTHER_FORMATS = {
+    "bf16x1": ("quad_bf16", 1),
+    "bf16x3": ("quad_bf16", 3),
+    "singlex1": ("quad_f32_in_f32", 1),
+    "singlex3": ("quad_f32_in_f32", 3),
+}
+"""Machines that work in another format than f16; `quad_f32_in_f32` is `quad_f32` working in f32."""
+
 NEEDED = {"heavi_erfc": "heavi_erfc(k=0.8)", "tanh": "tanh(k=1.5)", "circ": "circ(alpha=0.6)"}
 SURROGATES = (
     *(NEEDED.get(name, name) for name in TABLE),
@@ -233,14 +241,17 @@ def target_of(name: str) -> str:
     """What `--target` is given for *name*."""
     if name in TARGETS:
         return name
-    base, accumulators = name.rsplit("_", 1)
-    return changed_target(base, name, accumulators=accumulators)
+    parts = re.fullmatch(r"(\w+?)_(exact|f16|f32)(?:_in_(\w+))?", name)
+    assert parts is not None, name
+    return changed_target(parts[1], name, accumulators=parts[2], working=parts[3] or "f16")
 
 
-def changed_target(base: str, name: str, accumulators: str = "", **bytes_of: int) -> str:
-    """The path of a target like *base* with other accumulators, or other capacities of memories (or of ``dram``)."""
+def changed_target(base: str, name: str, accumulators: str = "", working: str = "f16", **bytes_of: int) -> str:
+    """The path of a target like *base*, which works in f16, with other accumulators or another working format (its
+    engines then take that in the place of f16), or other capacities of memories (or of ``dram``)."""
     text = TARGETS[base].read_text()
     text = re.sub(r'^name = "\w+"', f'name = "{name}"', text, count=1, flags=re.M)
+    text = text.replace('"f16"', f'"{working}"')
     if accumulators:
         text = text.replace('accumulators = { value = "exact"', f'accumulators = {{ value = "{accumulators}"', 1)
     for memory, size in bytes_of.items():
@@ -271,7 +282,7 @@ class Case:
 
     def compilation(self) -> Compilation:
         """Not yet made."""
-        target, cores = MACHINES[self.machine]
+        target, cores = (MACHINES | OTHER_FORMATS)[self.machine]
         source = source_of(self.network, f"reset={self.reset}, surrogate={self.surrogate}", self.training, self.batch)
         given = Options(target_of(target), cores, steps=self.steps, dataflow=self.dataflow, pins=self.pins)
         return Compilation(source, given)
@@ -289,7 +300,7 @@ class Model:
 
     def compilation(self) -> Compilation:
         """Not yet made."""
-        target, cores = MACHINES[self.machine]
+        target, cores = (MACHINES | OTHER_FORMATS)[self.machine]
         settings: dict[str, Any] = {"classes": 10, **NARROW[self.name]}
         return Compilation(self.name, Options(target_of(target), cores, batch=3, steps=2, settings=settings))
 

@@ -15,7 +15,7 @@ NAMES = list(TARGETS)
 
 
 def test_the_machines_that_come_with_snnc() -> None:
-    assert NAMES == ["li2024", "li2024_exact", "quad", "tiny"]
+    assert NAMES == ["li2024", "li2024_exact", "quad", "quad_bf16", "tiny"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,7 +46,18 @@ def test_sizes_that_were_asked_for() -> None:
     assert (tiny.cores, [memory.bytes for memory in tiny.memories]) == (1, [32 * 1024])
     assert (quad.cores, [memory.bytes for memory in quad.memories]) == (4, [256 * 1024])
     assert tiny.dram.granule_bytes == quad.dram.granule_bytes == 32
-    assert {load_target(name).accumulators for name in NAMES if name != "li2024"} == {"exact"}
+    assert {load_target(name).accumulators for name in NAMES if name not in ("li2024", "quad_bf16")} == {"exact"}
+
+
+def test_the_machine_for_bf16_differs_only_in_its_numbers() -> None:
+    quad, other = load_target("quad"), load_target("quad_bf16")
+    assert (other.working_format, other.accumulators) == ("bf16", "f32")
+    for unit, engine in other.engines.items():
+        there = tuple("f16" if name == "bf16" else name for name in engine.left_formats)
+        assert replace(engine, left_formats=there) == quad.engines[unit]
+    changed = {"name", "description", "evidence", "working_format", "accumulators", "engines"}
+    figures = set(target.fields_of(Target)) - changed
+    assert all(getattr(other, figure) == getattr(quad, figure) for figure in figures)
 
 
 def test_the_published_chip_has_the_published_buffers() -> None:
@@ -163,6 +174,14 @@ WRONG = [
     ),
     ('["f16"]', '["f17"]', ["engines.bp.left_formats.value: no choice is called 'f17'; did you mean f16?"]),
     ('value = "exact"', 'value = "exakt"', ["accumulators.value: no choice is called 'exakt'; did you mean exact?"]),
+    (
+        'working_format = { value = "f16"',
+        'working_format = { value = "bf16"',
+        [
+            "accumulators: exact ones are for f16 and integers; what works in bf16 sums in f32",
+            "engines.bp.left_formats: without bf16, the working format, errors cannot go back",
+        ],
+    ),
     ("[mesh]\ncolumns = { value = 2", "[mesh]\ncolumns = { value = 1", ["mesh: 2 places are too few for 4 cores"]),
     ("[link]", "[links]", ["no field is called 'links'; did you mean link?", "link: is missing"]),
     (
