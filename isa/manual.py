@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .figure import TAGS, Figure
 from .instruction import ENGINES, OPCODE_BITS, UNITS, WORD_BITS, Bits, Instruction
 from .instructions import __all__ as families
-from .target import ROLES, TAGS, TARGETS, Figure, Target, fields_of, load_target
+from .target import ROLES, TARGETS, Target, fields_of, load_target
 
 FOLDER = Path(__file__).parent.parent / "docs"
 
@@ -105,6 +106,12 @@ def _targets() -> Iterator[str]:
     yield from ("", "| field | a figure | must be | meaning |", "|---|---|---|---|")
     for path, figure in _figures():
         yield f"| `{path}` | {'yes' if figure.evidence else 'no'} | {figure.allowed} | {figure.meaning} |"
+    yield from ("", "## Numbers", "")
+    yield "Working copies of weights, membranes, activations and errors have the `working_format`; master weights,"
+    yield "optimizer states and finished weight gradients are f32 on every machine.  `exact` accumulators take f16 and"
+    yield "integers, and sums have no order; in `f32` and `f16` they are rounded term by term, in an order that no mapping"
+    yield "changes.  What works in bf16 or f32 sums in `f32`, and has that format among the `left_formats` of its engines:"
+    yield "`quad_bf16` is an example."
     yield from ("", "## Roles", "")
     yield "`holds` matches the role of a buffer, `PHASE.USE`, by shell globs.  A buffer goes into the first memory that"
     yield "holds its role and has room, so every role needs a memory:"

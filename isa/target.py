@@ -15,22 +15,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from math import isfinite, isqrt
+from math import isqrt
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 from ..catalog import FileCatalog, UnknownName, unknown
 from ..numerics.formats import FORMATS
 from ..source import NOWHERE, Faults, Place, TargetError
+from .figure import TAGS, Evidence, Figure, as_list, shown
 from .instruction import ENGINES
-
-TAGS = {
-    "source": "read in the named source",
-    "derived": "computed from figures of the named source",
-    "recollected": "remembered, not checked; say how surely",
-    "assumed": "a free choice; say why",
-}
-"""What the tag of a figure says of its evidence."""
 
 PHASES = ("fp", "bp", "wg", "up")
 USES = ("left", "right", "acc", "out", "bias", "vector.bits", "vector.words")
@@ -42,58 +35,6 @@ ACCUMULATORS = ("exact", "f32", "f16")
 WORKING_FORMATS = ("f16", "bf16", "f32")
 LEFT_FORMATS = tuple(name for name, form in FORMATS.items() if form.kind != "fixed" and name != "f64")
 MAXIMUM_MEMORIES = 62  # spaces are numbered in 6 bits; 0 is DRAM and 63 the identity
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Where a figure comes from: one of `TAGS`, and the source or the reason in words."""
-
-    tag: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What a figure may be.  *rule* says it in words; a figure without *evidence* is written as a bare value."""
-
-    rule: str
-    meaning: str
-    minimum: float = 0
-    maximum: float = float("inf")
-    choices: tuple[str, ...] = ()
-    evidence: bool = True
-
-    def wrong(self, value: object) -> str | None:
-        """What is wrong with *value*, in words; None where nothing is."""
-        if self.rule in ("text", "choice", "list"):
-            items = _list(value) if self.rule == "list" else [value]
-            wanted = "a list of texts" if self.rule == "list" else "a text"
-            for item in items or (value,):
-                if not items or not isinstance(item, str) or not item:
-                    return f"expected {wanted}, found {_shown(item)}"
-                if self.choices and item not in self.choices:
-                    return str(unknown("choice", item, self.choices))
-            return None
-        wanted = "a number" if self.rule == "number" else "a whole number"
-        if isinstance(value, bool) or not isinstance(value, int if wanted == "a whole number" else (int, float)):
-            return f"expected {wanted}, found {_shown(value)}"
-        if not self.minimum <= value <= self.maximum or not isfinite(value):
-            return f"{value} is not {wanted} of {_range(self.minimum, self.maximum)}"
-        if self.rule == "power of two" and int(value) & (int(value) - 1):
-            return f"{value} is not a power of two"
-        return None
-
-    def value(self, value: Any) -> Any:
-        """*value*, which is not wrong, as the field holds it."""
-        return float(value) if self.rule == "number" else tuple(value) if self.rule == "list" else value
-
-    @property
-    def allowed(self) -> str:
-        """The rule in full, for the manual."""
-        if self.choices:
-            return f"{'list of' if self.rule == 'list' else 'one of'} {', '.join(self.choices)}"
-        words = {"text": "text", "list": "list of texts"}
-        return words.get(self.rule, f"{self.rule} of {_range(self.minimum, self.maximum)}")
 
 
 def _whole(meaning: str, minimum: int = 1, maximum: float = float("inf")) -> Figure:
@@ -260,7 +201,7 @@ class _Reader:
         """The values of the *known* fields in a table, None for the faulty ones; None where it is no table."""
         table = _table(written)
         if table is None:
-            return self.wrong(path, f"expected {wanted}, found {_shown(written)}")
+            return self.wrong(path, f"expected {wanted}, found {shown(written)}")
         for key in table:
             if key not in known:
                 self.wrong(path, str(unknown("field", key, known)))
@@ -282,9 +223,9 @@ class _Reader:
     def parts(self, kind: type, written: object, path: str) -> Any:
         """As many of *kind* as an array of tables has; each is called by its name, or its number if it has none."""
         made: dict[str, Any] = {}
-        array = _list(written)
+        array = as_list(written)
         if not array or len(array) > MAXIMUM_MEMORIES:
-            found = f"{len(array)} of them" if array else _shown(written)
+            found = f"{len(array)} of them" if array else shown(written)
             return self.wrong(path, f"expected 1 to {MAXIMUM_MEMORIES} times [[{path}]], found {found}")
         for number, table in enumerate(array):
             name = str((_table(table) or {}).get("name") or number)
@@ -388,22 +329,8 @@ def fields_of(kind: type) -> _Fields:
     return found
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "a table" if isinstance(value, dict) else "a list" if value and isinstance(value, list) else repr(value)
-
-
-def _range(minimum: float, maximum: float) -> str:
-    return f"{minimum:.0f} to {maximum:.0f}" if isfinite(maximum) else f"at least {minimum:.0f}"
-
-
 def _table(value: object) -> dict[str, object] | None:
     return cast(dict[str, object], value) if isinstance(value, dict) else None
-
-
-def _list(value: object) -> list[object] | None:
-    return cast(list[object], value) if isinstance(value, list) else None
 
 
 def _toml(value: object) -> str:

@@ -25,9 +25,9 @@ class BatchNorm(Op):
     statistics of its own (BNTT).  Only the `valid` samples of a partial batch count.
 
     Sums and sums of squares are exact; ``mean = sum / N`` and ``var = (N * squares - sum**2) / N**2`` are each rounded
-    once, to f32.  Then every operation rounds to f32: ``r = 1 / sqrt(var + eps)``, ``y = ((x - mean) * r) * gamma +
-    beta``.  Running statistics follow by *momentum*, the variance unbiased (``var * N / (N - 1)``), as PyTorch's;
-    inference reads them.
+    once, to f32 (sums of bf16 and f32 values are f64: see `Moments`).  Then every operation rounds to f32:
+    ``r = 1 / sqrt(var + eps)``, ``y = ((x - mean) * r) * gamma + beta``.  Running statistics follow by *momentum*, the
+    variance unbiased (``var * N / (N - 1)``), as PyTorch's; inference reads them.
     """
 
     name: ClassVar = "batch_norm"
@@ -215,7 +215,7 @@ class Standardise(Op):
     """``y = gain * (w - mean) / sqrt(n * var + eps)`` of each output of a weight, over its fan-in n (scaled weight
     standardisation: Brock et al. 2021; OTTT, SLTT on ImageNet); *var* is the unbiased variance.
 
-    The weight is the working copy; mean and variance come from exact sums, each rounded once to f32, then every
+    The weight is the working copy; mean and variance come from sums as those of `BatchNorm`, then every
     operation rounds to f32.  The way back is linear in the gradient of y, so it is gone once an update, after that
     gradient has been summed over all steps and samples; its two sums over the fan-in ascend in f32, taps outermost.
     """

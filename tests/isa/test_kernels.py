@@ -17,7 +17,7 @@ from snnc.isa.kernels.bursts import bursts
 from snnc.isa.kernels.contract import Operand, contract_exact, contract_ordered
 from snnc.isa.kernels.drain import drain
 from snnc.isa.kernels.window import pool_max, pool_sum, taps_within, unpool
-from snnc.numerics.formats import BF16, F16, F32, SPIKE, U4, U16, U32, X64, X128, Format, decode
+from snnc.numerics.formats import BF16, F16, F32, F64, SPIKE, U4, U16, U32, X64, X128, Format, decode
 
 Array = NDArray[Any]
 INF, NAN = math.inf, math.nan
@@ -214,6 +214,33 @@ def test_rounding_accumulators_keep_the_order_of_the_loops(nest: Nest, acc: Form
         expected = np.asarray(ordered(terms, acc, 0.0 if fresh else float(begin[place])), acc.dtype)
         assert result[place].tobytes() == expected.tobytes() or (np.isnan(expected) and np.isnan(result[place]))
     assert done == sum(left != 0 for terms in factors.values() for left, _ in terms)
+
+
+@given(
+    nests(
+        [0.0, -0.0, 1.0, 2.0**-30, -(2.0**60), 2.0**60, 1 + 2.0**-23, INF, NAN],
+        [*EXTREME, 2.0**60],
+        np.float32,
+        np.float32,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_f64_accumulators_add_exact_products_in_the_order_of_the_loops(nest: Nest) -> None:
+    extents, kept, left, right = nest
+    result, done = contract_ordered(None, Operand(left, F32), Operand(right, F32), extents, kept, F64)
+    factors = terms_by_place(nest, left, right)
+    for place, terms in factors.items():
+        total = 0.0
+        for a, b in terms:
+            total += a * b if a else 0.0
+        assert result[place] == total or (math.isnan(total) and np.isnan(result[place]))
+    assert done == sum(a != 0 for terms in factors.values() for a, _ in terms)
+    part, _ = contract_ordered(result, Operand(left, F32), Operand(right, F32), extents, kept, F64)
+    for place, terms in factors.items():
+        total = float(result[place])
+        for a, b in terms:
+            total += a * b if a else 0.0
+        assert part[place] == total or (math.isnan(total) and np.isnan(part[place]))
 
 
 def test_products_of_f32_operands_are_rounded_before_they_are_added() -> None:

@@ -1,4 +1,4 @@
-"""Means and covariances of exact sums are the fractions that they stand for, rounded once."""
+"""Means and covariances of exact sums are the fractions that they stand for, rounded once; those of f64 sums near."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnc.isa.kernels.contract import Operand, contract_exact
-from snnc.isa.kernels.moments import comoment, mean
+from snnc.isa.kernels.contract import Operand, contract_exact, contract_ordered
+from snnc.isa.kernels.moments import comoment, mean, rounded_comoment
 from snnc.numerics.exact import quotient, raise_flags, units_of, x64_from_float, x128_from_float
-from snnc.numerics.formats import F16, F32, X64, X128
+from snnc.numerics.formats import F16, F32, F64, X64, X128
 
 HALVES = st.floats(width=16, allow_nan=False, allow_infinity=False)
 
@@ -86,3 +86,60 @@ def test_a_variance_does_not_suffer_from_a_large_mean() -> None:
 def test_only_exact_accumulators_have_units() -> None:
     with pytest.raises(ValueError, match="f32 is no exact accumulator"):
         units_of(np.zeros(1, np.float32), F32)
+
+
+SINGLES = st.floats(-(2.0**20), 2.0**20, width=32).map(lambda value: 0.0 if abs(value) < 2.0**-60 else value)
+
+
+def rounded_sums(values: list[float], others: list[float]) -> list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
+    """(sum of values, sum of others, sum of products) in f64, as the engine forms them of f32 factors."""
+    left, right = (Operand(np.array(part, np.float32), F32) for part in (values, others))
+    extents, kept = (len(values),), (False,)
+    singles = [contract_ordered(None, None, each, extents, kept, F64)[0] for each in (left, right)]
+    return [*singles, contract_ordered(None, left, right, extents, kept, F64)[0]]
+
+
+@given(
+    st.lists(st.tuples(SINGLES, SINGLES), min_size=1, max_size=20),
+    st.sampled_from([1.0, 0.25, float(np.float32(1 / 9))]),
+)
+def test_moments_of_f64_sums_round_every_operation(pairs: list[tuple[float, float]], scale: float) -> None:
+    """Python's floats are f64; the fraction is as near as 20 terms and as many roundings let it be."""
+    left, right = [a for a, _ in pairs], [b for _, b in pairs]
+    a, b, cross = rounded_sums(left, right)
+    count = len(pairs)
+    total = other = products = 0.0
+    for x, y in pairs:
+        total, other, products = total + x, other + y, products + x * y
+    assert mean(a, F64, count, scale, F32, (1,)).tolist() == [np.float32(total / count * scale)]
+    covariance = (count * products - total * other) / count**2
+    found = rounded_comoment(cross, a, b, count, scale, False, F32, (1,))
+    assert found.tolist() == [np.float32(covariance * scale)]
+    exact = Fraction(sum(Fraction(x) * Fraction(y) for x, y in pairs), count)
+    exact -= Fraction(sum(map(Fraction, left), Fraction()) * sum(map(Fraction, right), Fraction()), count**2)
+    magnitude = float(sum(abs(Fraction(x) * Fraction(y)) for x, y in pairs))
+    spread = sum(map(abs, left)) * sum(map(abs, right))
+    assert abs(covariance - float(exact)) <= 2.0**-47 * (magnitude + spread)
+
+
+@given(SINGLES, st.integers(1, 80))
+def test_a_variance_of_f64_sums_is_never_below_zero(value: float, count: int) -> None:
+    a, b, cross = rounded_sums([value] * count, [value] * count)
+    found = rounded_comoment(cross, a, b, count, 1.0, True, F32, (1,))[0]
+    assert 0 <= found <= 2.0**-44 * value * value
+
+
+def test_the_variance_of_equal_terms_may_round_below_zero() -> None:
+    """0.1 in f32, 53 times: a variance has to be kept above zero."""
+    a, b, cross = rounded_sums([float(np.float32(0.1))] * 53, [float(np.float32(0.1))] * 53)
+    signed, variance = (float(rounded_comoment(cross, a, b, 53, 1.0, one, F32, (1,))[0]) for one in (False, True))
+    assert signed < 0 == variance
+
+
+def test_what_is_not_finite_in_f64_sums_shows() -> None:
+    a, b, cross = rounded_sums([np.inf, 1.0], [0.0, 1.0])
+    assert mean(a, F64, 2, 0.5, F32, (1,)).tolist() == [np.inf]
+    assert np.isnan(rounded_comoment(cross, a, b, 2, 1.0, False, F32, (1,))).all()
+    a, b, cross = rounded_sums([0.0, 1.0], [np.inf, 1.0])
+    assert np.isfinite(cross).all()  # a zero gates infinity
+    assert np.isnan(rounded_comoment(cross, a, b, 2, 1.0, False, F32, (1,))).all()

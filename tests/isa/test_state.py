@@ -18,9 +18,9 @@ from snnc.isa.instructions.describe import Axis, Span, Turn, View
 from snnc.isa.instructions.engine import Dense, Gate
 from snnc.isa.instructions.move import Load, Store
 from snnc.isa.instructions.route import Receive, Send
-from snnc.isa.instructions.vector import Drain, PoolMax, PoolSum, Run, Unpool
+from snnc.isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
 from snnc.isa.state import Blocked, Core, ProgramFault, Stream, Window
-from snnc.numerics.formats import F16, F32, SPIKE, U2, U4, U8, U16, X64, X128, Format, pack, unpack
+from snnc.numerics.formats import F16, F32, F64, SPIKE, U2, U4, U8, U16, X64, X128, Format, pack, unpack
 
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
@@ -404,6 +404,24 @@ def test_a_convolution_by_packed_spikes_equals_loops_and_counts_its_gates() -> N
     ]
     assert touched[0][1] == Window(1, SPIKE, 0, (p, p, o, r, r, c), (64 * h, 64, 0, 64 * h, 64, 1))
     assert stream.unit == "fp"
+
+
+def test_moments_take_exact_sums_or_sums_of_f64() -> None:
+    board = Board()
+    for k, sums in enumerate(([9.0, 1.0], [6.0, 4.0], [6.0, -2.0])):  # of 4 pairs: products, left, right
+        board.put(1, 16 * k, np.array(sums), F64)
+    views = [word for k in range(3) for word in view(k, 1, F64, 16 * k, (2, 64))]
+    out = view(3, 2, F32, 0, (2, 32))
+    board.run(*views, *out, Mean(3, 1, 0, 4, 0.5), unit="vector")
+    assert board.get(2, 0, 2, F32) == [0.75, 0.5]
+    board.run(*views, *out, Comoment(3, 0, 1, 2, 0, 4, 2.0), unit="vector")
+    assert board.get(2, 0, 2, F32) == [0.0, 1.5]
+    board.run(*views, *out, Comoment(3, 0, 1, 1, 0, 4, 2.0), unit="vector")
+    assert board.get(2, 0, 2, F32) == [0.0, 0.0]  # (4 - 16) / 16 is no variance
+    for mixed in (X64, F32):
+        said = f"a comoment takes x128, x64 and x64 sums, or three of f64, not f64, {mixed.name}, f64"
+        with pytest.raises(ProgramFault, match=said):
+            board.run(*views, *view(1, 1, mixed, 16, (2, 64)), *out, Comoment(3, 0, 1, 2, 0, 4, 2.0), unit="vector")
 
 
 def halves(values: Array) -> Array:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from snnc.isa import target
-from snnc.isa.target import ROLES, TAGS, TARGETS, Target, TargetError, canonical, load_target, parse, with_cores
+from snnc.isa.figure import TAGS
+from snnc.isa.target import ROLES, TARGETS, Target, TargetError, canonical, load_target, parse, with_cores
 
 QUAD = canonical(load_target("quad"))
 NAMES = list(TARGETS)
