@@ -33,6 +33,7 @@ from snnc.runtime.feeding import Call, Samples
 from snnc.runtime.host import INIT, TRAIN, initialise, spike_rates
 from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.settings import Settings
+from snnc.source import SnncError
 
 from .problem import settings_of
 from .training_step import machine
@@ -69,6 +70,7 @@ class Bench:
         self.settings = Settings.of(self.program.settings, seed=wanted.seed)
         self.machine = Interpreter(self.program)
         self.oracle: Oracle | None = None
+        self._compared = set[str]()
         if wanted.oracle:
             numerics = Numerics(cast(Accumulators, self.machine.target.accumulators))
             self.oracle = Oracle(self.compilation.training, numerics)
@@ -101,7 +103,7 @@ class Bench:
             self._timed("oracle step", lambda: oracle.run(TRAIN, {**scalars, "valid": self.program.batch}))
             differences.append(self._timed("comparison", self._difference))
             found["difference"] = "; ".join(filter(None, differences))
-            found["compared"] = self._compared
+            found["compared"] = len(self._compared)
             found["peak_memory_with_oracle_bytes"] = _peak_bytes()
         return found
 
@@ -128,16 +130,16 @@ class Bench:
     def _difference(self) -> str:
         """The first value of the entry that ran, then the first variable, that differ; empty where none does."""
         assert self.oracle is not None
-        self._compared = 0
+        self._compared = set[str]()
         for record in self.oracle.records():
             if record.name in self.program.by_name:
-                self._compared += 1
+                self._compared.add(record.name)
                 found = {record.name: self._stored(record.name).reshape(record.elements.shape)}
                 if (difference := first_difference([record], found)) is not None:
                     return str(difference)
         for variable in self.compilation.training.variables:
             value = self.oracle.value(variable.name)
-            self._compared += 1
+            self._compared.add(variable.name)
             if not np.array_equal(value, self._stored(variable.name).reshape(value.shape), equal_nan=True):
                 return f"{variable.name} differs after the entry"
         return ""
@@ -247,7 +249,10 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one is not None:
-        print(json.dumps(measure(Wanted(**json.loads(chosen.one)))))
+        try:
+            print(json.dumps(measure(Wanted(**json.loads(chosen.one)))))
+        except SnncError as error:
+            sys.exit(str(error))
         return
     facts = {name: value for name, value in machine().items() if name != "threads_per_peer"}
     facts["versions"] = {"python": platform.python_version(), "snnc": snnc.__version__, "numpy": np.__version__}

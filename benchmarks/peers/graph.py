@@ -77,5 +77,5 @@ def load(path: Path) -> Graph:
         Node(node["op"], tuple(node["results"]), tuple(node["operands"]), node["settings"])
         for node in facts.pop("nodes")
     )
-    values = {name: Value(**{**value, "shape": tuple(value["shape"])}) for name, value in facts.pop("values").items()}
+    values = {name: Value(tuple(value.pop("shape")), **value) for name, value in facts.pop("values").items()}
     return Graph(**facts, nodes=tuple(nodes), values=values)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 Settings = Mapping[str, Any]
 Operator = Callable[[Sequence[Any], Settings], Any]
 """Of operands and settings.  The first operand is ``[n, ...]``, steps and samples together; others are parameters."""
@@ -20,11 +22,9 @@ def _bias(operands: Sequence[Any]) -> Any:
 
 
 def _sizes(given: Settings) -> dict[str, Any]:
-    """Stride and padding of a window, as PyTorch calls them; stride 0 is the kernel."""
-    stride, kernel = given["stride"], given["kernel"]
-    if isinstance(stride, list):
-        stride = [step or taps for step, taps in zip(stride, kernel, strict=True)]
-    return {"kernel_size": kernel, "stride": stride or kernel, "padding": given["pad"]}
+    """A window as PyTorch calls it; stride 0 is the kernel."""
+    stride = given["stride"] if np.all(given["stride"]) else given["kernel"]
+    return {"kernel_size": given["kernel"], "stride": stride, "padding": given["pad"]}
 
 
 def _conv(name: str) -> Operator:

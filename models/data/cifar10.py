@@ -1,4 +1,4 @@
-"""CIFAR-10: 32 x 32 pixels in colour, ten classes (Krizhevsky, "Learning multiple layers of features ..." 2009).
+"""CIFAR-10: images of 32 x 32 pixels in ten classes (Krizhevsky 2009, "Learning multiple layers of features").
 
 A folder holds one of two things.  The binary version as published: files of records, each a byte for the class and
 3 x 32 x 32 bytes, red, green, blue, rows from the top.  Or two archives, one for each part: `data` has the bytes of

@@ -1,0 +1,75 @@
+"""Benchmarks of deep networks run, and say what is so; nothing is timed here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from float64 import ROOT, benchmarks
+
+
+def test_a_full_size_run_counts_what_is_predicted_and_is_the_oracle(tmp_path: Path) -> None:
+    written = tmp_path / "full.json"
+    command = [sys.executable, "-m", "benchmarks.full_size", "--models", "srnn", "--set", "size=8", "hidden=24"]
+    command += ["--batch", "2", "--steps", "3", "--target", "tiny", "--oracle", "--json", str(written)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not ended.returncode, ended.stderr
+    (found,) = json.loads(written.read_text())["results"]
+    assert found["difference"] == ""
+    assert found["compared"] > 40
+    assert found["counted"] == found["predicted"]
+    assert 0 < found["spike_rates"]["spikes"] < 1
+    assert "tensors are equal, bit for bit" in ended.stdout
+
+
+def test_a_mistake_ends_a_full_size_run_with_its_words() -> None:
+    command = [sys.executable, "-m", "benchmarks.full_size", "--models", "srnn", "--set", "widht=8"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("no setting of srnn is called 'widht'; there are: classes, hidden, size\n")
+    assert ended.stderr.endswith("srnn: exit status 1; what it said is above\n")
+
+
+def training() -> Any:
+    """A short one of the small model, whose data come with scikit-learn."""
+    pytest.importorskip("sklearn")
+    benchmarks()
+    chosen = Namespace(
+        model="digits", data="digits", train=150, test=90, epochs=2, batch=40, steps=3, set=[], optimizer=None, lr=0.01
+    )
+    vars(chosen).update(target="tiny", cores=None, seed=3)
+    return import_module("benchmarks.deep_learning").Training(chosen)
+
+
+def test_a_lesson_is_what_the_host_does(tmp_path: Path) -> None:
+    made = training()
+    lesson = made.lesson()
+    lesson.save(tmp_path)
+    found: Any = import_module("benchmarks.peers.lesson").load(tmp_path)
+    assert (found.graph, found.batch) == (lesson.graph, 40)
+    assert found.rates.shape == (2, 4), "the last batch of an epoch is partial"
+    np.testing.assert_array_equal(np.sort(found.order, axis=1), np.tile(np.arange(150), (2, 1)))
+    for name in ("order", "rates", "train_images", "train_labels", "test_images", "test_labels"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(lesson, name), err_msg=name)
+    assert found.parameters.keys() == lesson.parameters.keys()
+
+
+def test_interpreter_and_pytorch_learn_alike(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    made = training()
+    made.lesson().save(tmp_path)
+    lesson: Any = import_module("benchmarks.peers.lesson").load(tmp_path)
+    theirs = list(import_module("benchmarks.peers.with_pytorch").Learner(lesson).epochs())
+    ours = list(made.on_the_interpreter())
+    for one, other in zip(ours, theirs, strict=True):
+        assert abs(one.loss - other["loss"]) < 0.02
+        assert abs(one.train - other["train"]) < 0.03
+        assert abs(one.test - other["test"]) < 0.05
+    assert ours[1].loss < ours[0].loss - 0.1, "something is learned"
