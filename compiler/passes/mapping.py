@@ -129,8 +129,9 @@ def pin_problem(request: Request) -> str | None:
             return f"{where} cannot cut loop {name!r}; it can cut {_told(sorted(free))}"
     if pin.dataflow is not None and not isinstance(statement, Contraction):
         return f"{where} sums no products, so it has no dataflow"
-    if pin.split is not None and named(statement, pin.split) not in splittable(statement):
-        return f"{where} cannot be split by {pin.split!r}; its loops that can are {_told(splittable(statement))}"
+    shared = splittable(statement, not _rounds(request))
+    if pin.split is not None and named(statement, pin.split) not in shared:
+        return f"{where} cannot be split by {pin.split!r}; its loops that can are {_told(shared)}"
     return None
 
 
@@ -168,11 +169,11 @@ def _check_machine(request: Request) -> None:
 
 def _splits(request: Request) -> list[Split]:
     if request.pin.split is None or request.cores == 1:
-        return splits(request.statement, request.cores)
+        return splits(request.statement, request.cores, not _rounds(request))
     loop = named(request.statement, request.pin.split)
-    grains = splittable(request.statement)
+    grains = splittable(request.statement, not _rounds(request))
     if loop is None or loop not in grains:
-        return splits(request.statement, request.cores)
+        return splits(request.statement, request.cores, not _rounds(request))
     return [Split(loop, shares(request.statement.extents[loop], request.cores, grains[loop]))]
 
 

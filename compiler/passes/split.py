@@ -41,11 +41,11 @@ def shares(extent: int, cores: int, grain: int = 1) -> tuple[tuple[int, int], ..
     return tuple(found)
 
 
-def splittable(statement: Statement) -> dict[str, int]:
+def splittable(statement: Statement, exact: bool) -> dict[str, int]:
     """Loops over which cores may share the statement, with the grain of each: every loop that all results follow.
 
-    Other sums stay whole, but those of moments may be shared by samples: they are exact, so that one core can add what
-    the others have.
+    Sums stay whole, but those of moments may be shared by samples where they are *exact*: then one core can add what
+    the others have, and no order shows.
     """
     match statement:
         case Contraction():
@@ -59,7 +59,7 @@ def splittable(statement: Statement) -> dict[str, int]:
     common = {name for name in targets[0].loops if all(name in target.loops for target in targets)} - {"t"}
     if isinstance(statement, Elementwise):
         common -= set(statement.reduced)
-    if isinstance(statement, Moments) and "n" in statement.summed:
+    if exact and isinstance(statement, Moments) and "n" in statement.summed:
         common |= {"n"}
     grains: dict[str, int] = {}
     for name, extent in statement.loops:
@@ -73,14 +73,14 @@ def splittable(statement: Statement) -> dict[str, int]:
     return grains
 
 
-def splits(statement: Statement, cores: int) -> list[Split]:
+def splits(statement: Statement, cores: int, exact: bool) -> list[Split]:
     """Every way to share the statement out that keeps the busiest core within a quarter of the best one."""
     alone = Split(None, ((0, 1),) + ((0, 0),) * (cores - 1))
     if cores == 1:
         return [alone]
     extents = statement.extents
     found = [(1.0, alone)]
-    for name, grain in splittable(statement).items():
+    for name, grain in splittable(statement, exact).items():
         split = Split(name, shares(extents[name], cores, grain))
         found.append((split.largest / extents[name], split))
     best = min(load for load, _ in found)

@@ -214,14 +214,14 @@ def test_no_byte_of_a_packed_row_has_two_cores(model: str, cores: int) -> None:
                 assert sum(extent for _, extent in mapping.shares) == 1
                 continue
             assert sum(extent for _, extent in mapping.shares) == extents[mapping.split]
-            grain = splittable(stage.statement)[mapping.split]
+            grain = splittable(stage.statement, True)[mapping.split]
             assert all(low % grain == 0 or not extent for low, extent in mapping.shares)
-            for split in splits(stage.statement, cores):
-                assert split.loop is None or split.loop in splittable(stage.statement)
+            for split in splits(stage.statement, cores, True):
+                assert split.loop is None or split.loop in splittable(stage.statement, True)
 
 
 def test_channels_are_split_in_sixteens(model: str) -> None:
-    grains = splittable(stages(model)["c1.fp"].statement)
+    grains = splittable(stages(model)["c1.fp"].statement, True)
     assert grains == {"n": 1, "o": CHANNEL_GRAIN, "p": 1, "q": 1}
 
 
