@@ -110,8 +110,8 @@ def _targets() -> Iterator[str]:
     yield "Working copies of weights, membranes, activations and errors have the `working_format`; master weights,"
     yield "optimizer states and finished weight gradients are f32 on every machine.  `exact` accumulators take f16 and"
     yield "integers, and sums have no order; in `f32` and `f16` they are rounded term by term, in an order that no"
-    yield "mapping changes.  What works in bf16 or f32 sums in `f32`, and has that format among the `left_formats` of its"
-    yield "engines: `quad_bf16` is an example."
+    yield "mapping changes.  What works in bf16 or f32 sums in `f32`, and has that format among the `left_formats` of"
+    yield "its engines: `quad_bf16` is an example."
     yield from ("", "## Roles", "")
     yield "`holds` matches the role of a buffer, `PHASE.USE`, by shell globs.  A buffer goes into the first memory that"
     yield "holds its role and has room, so every role needs a memory:"
