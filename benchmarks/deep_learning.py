@@ -40,7 +40,7 @@ from snnc.source import SnncError
 from .graphs import graph_of
 from .peers.lesson import Array, Lesson
 from .problem import settings_of
-from .training_step import HERE, machine, python_of
+from .training_step import HERE, environment, machine, python_of
 
 PEERS = ("pytorch", "snnc")
 
@@ -97,8 +97,9 @@ class Training:
             ]
             for epoch in range(settings.epochs)
         ]
+        first = exported(interpreter) | {name: interpreter.values(name) for name in self.graph.statistics}
         parts = (*_whole(self.data.train), *_whole(self.data.test))
-        return Lesson(self.graph, size, exported(interpreter), *parts, np.array(order), np.array(rates))
+        return Lesson(self.graph, size, first, *parts, np.array(order), np.array(rates))
 
     def on_the_interpreter(self) -> Iterator[Epoch]:
         """Epoch after epoch, each from the checkpoint of the one before."""
@@ -143,7 +144,9 @@ def in_pytorch(lesson: Lesson) -> Generator[tuple[Mapping[str, str], Iterator[Ep
     with tempfile.TemporaryDirectory() as folder:
         lesson.save(Path(folder))
         command = [str(python_of("pytorch")), "-m", "benchmarks.peers.with_pytorch", folder]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent, env=environment()
+        ) as process:
             assert process.stdout is not None
             lines = iter(process.stdout)
             first = next(lines, None)

@@ -21,7 +21,7 @@ SETTINGS = {
     "batch_norm": {"scope", "eps", "momentum", "affine", "shift"},
     "delay": {"steps"},
     "dropout": {"p", "mask"},
-    "li": {"decay", "decay_input", "initial", "rest"},
+    "li": {"decay", "decay_input", "gain", "initial", "rest"},
     "lif": {*torch_neurons.LIF, "decay", "threshold", "surrogate", "tape"},
     "parameter": {"init"},
     "poisson": set[str](),

@@ -108,10 +108,11 @@ def li(current: Any, given: Settings, states: States) -> Any:
     """A leaky read-out over ``[t, n, ...]``."""
     torch: Any = import_module("torch")
     decay = given["decay"]
-    v = states.get("v", torch.full_like(current[0], given.get("initial", 0.0)))
+    rho = given["gain"] * (1 - decay if given["decay_input"] else 1.0)
+    v = states.get("v", torch.full_like(current[0], given["initial"]))
     found: list[Any] = []
     for x in current:
-        v = decay * v + (1 - decay if given["decay_input"] else 1.0) * x + (1 - decay) * given.get("rest", 0.0)
+        v = decay * v + rho * x + (1 - decay) * given["rest"]
         found.append(v)
     states["v"] = v
     return torch.stack(found)

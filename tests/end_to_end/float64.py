@@ -242,4 +242,4 @@ def summary(numbers: Mapping[str, Array]) -> dict[str, Any]:
 
 def stored() -> dict[str, tuple[int, int]]:
     """Models of which references are kept, each with its time steps and the seed of its numbers."""
-    return {"srnn": (6, 2), "vgg11_dvs": (3, 2), "resnet18": (2, 2)}
+    return {"srnn": (6, 2), "vgg11": (2, 2), "vgg11_dvs": (3, 2), "resnet18": (2, 2)}

@@ -88,7 +88,7 @@ def assert_same(found: Dataset, arrays: Arrays) -> None:
 
 
 def test_a_folder_is_the_list_of_loaders() -> None:
-    assert list(LOADERS) == ["digits", "events", "idx", "npz"]
+    assert list(LOADERS) == ["cifar10", "digits", "events", "idx", "npz"]
     assert usage("idx") == "idx:DIR[,classes=N][,maximum=N][,train=N][,test=N]"
     assert all(loader.summary for _, loader in LOADERS.items())
 
@@ -97,9 +97,9 @@ def test_a_folder_is_the_list_of_loaders() -> None:
     ("spec", "message"),
     [
         ("digit", "no loader is called 'digit'; did you mean digits?"),
-        ("mnist", "no loader is called 'mnist'; there are: digits, events, idx, npz"),
-        ("dataset:x", "no loader is called 'dataset'; there are: digits, events, idx, npz"),
-        ("", "no loader is called ''; there are: digits, events, idx, npz"),
+        ("mnist", "no loader is called 'mnist'; there are: cifar10, digits, events, idx, npz"),
+        ("dataset:x", "no loader is called 'dataset'; there are: cifar10, digits, events, idx, npz"),
+        ("", "no loader is called ''; there are: cifar10, digits, events, idx, npz"),
         ("idx", "idx needs a DIR\n  try: idx:DIR[,classes=N][,maximum=N][,train=N][,test=N]"),
         ("idx:,train=3", "idx needs a DIR\n  try: idx:DIR[,classes=N][,maximum=N][,train=N][,test=N]"),
         ("digits:train=4", "digits takes no argument, but has 'train=4'\n  try: digits[,train=N][,test=N]"),
@@ -122,8 +122,8 @@ def test_a_wrong_spec_is_told(spec: str, message: str) -> None:
 
 def test_a_path_alone_is_answered_with_the_spec_that_was_meant(tmp_path: Path) -> None:
     archive = write_npz(tmp_path, **small()).removeprefix("npz:")
-    assert fault(str(tmp_path)).endswith(f"there are: digits, events, idx, npz\n  try: idx:{tmp_path}")
-    assert fault(archive).endswith(f"there are: digits, events, idx, npz\n  try: npz:{archive}")
+    assert fault(str(tmp_path)).endswith(f"there are: cifar10, digits, events, idx, npz\n  try: idx:{tmp_path}")
+    assert fault(archive).endswith(f"there are: cifar10, digits, events, idx, npz\n  try: npz:{archive}")
 
 
 def test_limits_take_the_first_samples_and_keep_the_classes(tmp_path: Path) -> None:
