@@ -294,29 +294,31 @@ def _arguments(lowered: Lowered) -> set[int]:
 
 
 def _initial(training: Training, weights: Mapping[str, Any], symbols: Mapping[str, Any]) -> dict[str, bytes]:
-    """Imported parameters: masters as they are, working copies rounded, both in canonical layout."""
+    """Imported parameters and statistics: masters as they are, working copies rounded, both in canonical layout."""
     from ..isa.program import to_memory
     from ..source import DataError, Faults
 
     data: dict[str, bytes] = {}
-    masters = {v.name: v for v in training.variables if v.role == "master"}
+    known = {v.name: v for v in training.variables if v.role in ("parameter", "statistic")}
     if not weights:
         return data
     with Faults(DataError) as faults:
-        for name in masters:
-            if name.removesuffix(".master") not in weights:
-                faults.add(NOWHERE, f"the weights have no {name.removesuffix('.master')}")
+        for name, variable in known.items():
+            if name not in weights and variable.role == "parameter":
+                faults.add(NOWHERE, f"the weights have no {name}")
         for name, array in weights.items():
-            master = masters.get(f"{name}.master")
-            if master is None:
-                known = [m.removesuffix(".master") for m in masters]
+            if name not in known:
                 faults.add(NOWHERE, str(unknown("parameter", name, known)))
-            elif tuple(array.shape) != master.type.shape:
-                faults.add(NOWHERE, f"{name}: the network has {master.type.shape}, the file {tuple(array.shape)}")
+                continue
+            type = known[name].type
+            shape = ((training.steps,) if type.timed else ()) + type.shape
+            if tuple(array.shape) != shape:
+                faults.add(NOWHERE, f"{name}: the network has {shape}, the file {tuple(array.shape)}")
             elif not np.isfinite(array).all():
                 faults.add(NOWHERE, f"{name} has elements that are not finite")
             else:
-                for symbol in (symbols[f"{name}.master"], symbols[name]):
+                copies = [name] if known[name].role == "statistic" else [f"{name}.master", name]
+                for symbol in (symbols[copy] for copy in copies):
                     stored = encode(to_memory(symbol, array.astype("float32")), symbol.kind)
                     data[symbol.name] = pack(stored, symbol.kind).tobytes()
     return data

@@ -1,7 +1,8 @@
 """Parameters to and from files: `.npz` and `.safetensors`, by symbol name, in the shapes that PyTorch uses.
 
-What goes out is the master copy (f32) where a parameter has one, else the working copy.  What comes in is written to
-the master and, rounded, to the working copy.  Parameters of a checkpoint file come in, too.
+Running statistics go with them; what differs from step to step has time as its first axis.  What goes out is the
+master copy (f32) where a parameter has one, else the working copy.  What comes in is written to the master and,
+rounded, to the working copy.  Parameters of a checkpoint file come in, too.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from ..source import DataError, Faults, Place
 from . import checkpoint
 from .files import read_whole, write_whole
 from .interpreter import Interpreter
+from .tensors import lead_of
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 def parameters(program: Program) -> tuple[Symbol, ...]:
-    """The symbols of role parameter, in the order of the program."""
-    return tuple(symbol for symbol in program.symbols if symbol.role == "parameter")
+    """The symbols of roles parameter and statistic, in the order of the program."""
+    return tuple(symbol for symbol in program.symbols if symbol.role in ("parameter", "statistic"))
 
 
 def master_of(program: Program, parameter: Symbol) -> Symbol | None:
@@ -55,7 +57,7 @@ def exported(interpreter: Interpreter) -> dict[str, NDArray[np.float32]]:
 def take_over(interpreter: Interpreter, arrays: Arrays, file: str = "<weights>") -> None:
     """Write *arrays* into parameters and masters; DataError tells every name and shape that does not fit, together.
 
-    Nothing is written unless everything fits.
+    Nothing is written unless everything fits.  A file may lack running statistics, which then stay as they are.
     """
     program = interpreter.program
     known = {symbol.name: symbol for symbol in parameters(program)}
@@ -65,13 +67,17 @@ def take_over(interpreter: Interpreter, arrays: Arrays, file: str = "<weights>")
             if name not in known:
                 faults.add(place, str(unknown("parameter", name, known)))
         for name, symbol in known.items():
+            shape = lead_of(symbol) + symbol.shape
             if name not in arrays:
-                faults.add(place, f"has no {name} {list(symbol.shape)}")
-            elif arrays[name].shape != symbol.shape:
-                faults.add(place, f"{name} is {list(arrays[name].shape)}; the network has {list(symbol.shape)}")
+                if symbol.role == "parameter":
+                    faults.add(place, f"has no {name} {list(shape)}")
+            elif arrays[name].shape != shape:
+                faults.add(place, f"{name} is {list(arrays[name].shape)}; the network has {list(shape)}")
             elif not np.isfinite(arrays[name]).all():
                 faults.add(place, f"{name} has elements that are not finite")
     for name, symbol in known.items():
+        if name not in arrays:
+            continue
         single = np.asarray(arrays[name], np.float32)
         master = master_of(program, symbol)
         interpreter.write(name, single)
@@ -118,8 +124,9 @@ def load(path: str | Path) -> dict[str, NDArray[Any]]:
 
 
 def _of_checkpoint(held: checkpoint.Checkpoint) -> dict[str, NDArray[Any]]:
-    """The parameters of a checkpoint, from their masters where there are any."""
-    arrays = {symbol.name: held.tensor(symbol.name) for symbol in held.symbols if symbol.role == "parameter"}
+    """The parameters and statistics of a checkpoint, from their masters where there are any."""
+    kept = [symbol for symbol in held.symbols if symbol.role in ("parameter", "statistic")]
+    arrays = {symbol.name: held.tensor(symbol.name) for symbol in kept}
     for symbol in held.symbols:
         name = symbol.name.rpartition(".")[0]
         if symbol.role == "master" and name in arrays and arrays[name].shape == symbol.shape:

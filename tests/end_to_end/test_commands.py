@@ -192,6 +192,36 @@ def test_the_oracle_agrees_with_the_program(folder: Path, program: Path, data: s
     assert "is not the program's" in message
 
 
+def test_running_statistics_go_with_the_weights(folder: Path) -> None:
+    """A network with norms infers the same from a checkpoint, from its weights, and from weights compiled in."""
+    model = folder / "normed.snn"
+    normed = "linear(flatten(image), out=8)\n    normed = batch_norm(hidden, scope=separate)"
+    model.write_text(MODEL.replace("linear(flatten(image), out=8)", normed).replace("lif(hidden", "lif(normed"))
+    model.write_text(model.read_text().replace("image: f16[1", "image: f16[t, 1"))
+    rng = np.random.default_rng(4)
+    labels = np.arange(24) % 2
+    moving = rng.uniform(0, 1, (24, 2, 1, 4, 4)).astype(np.float32) + labels[:, None, None, None, None]
+    np.savez(folder / "moving.npz", x_train=moving, y_train=labels, x_test=moving, y_test=labels)
+    data, program = f"npz:{folder / 'moving.npz'}", folder / "normed.snnb"
+    kept = ["--checkpoint", folder / "normed.ckpt", "--save-weights", folder / "normed.npz"]
+    done("train", model, "--data", data, "--epochs", "3", "-o", program, *kept)
+    with np.load(folder / "normed.npz") as arrays:
+        assert arrays["normed.running_mean"].shape == (2, 8)
+        assert np.any(arrays["normed.running_mean"]) and np.all(arrays["normed.running_var"] != 1)
+        assert arrays["normed.gamma"].shape == (2, 8)
+    done("compile", model, "--weights", folder / "normed.npz", "-o", folder / "laid.snnb")
+    answers = [
+        json.loads(done("eval", path, "--data", data, *options, "--json", "-"))
+        for path, *options in (
+            (program, "--checkpoint", folder / "normed.ckpt"),
+            (program, "--weights", folder / "normed.npz"),
+            (folder / "laid.snnb",),
+        )
+    ]
+    facts = [{name: told[name] for name in ("accuracy", "loss", "samples")} for told in answers]
+    assert facts[0] == facts[1] == facts[2]
+
+
 def test_a_setting_of_the_network_is_set_and_remembered(folder: Path) -> None:
     model, data = folder / "wide.snn", f"npz:{folder / 'halves.npz'}"
     model.write_text(MODEL.replace("4]) steps", "4], width=8) steps").replace("out=8", "out=width"))
