@@ -53,3 +53,12 @@ def test_samples_are_shared_and_sums_are_sent(tmp_path: Path) -> None:
     sums = 2 + 3  # of the variance forward, of the covariance backward
     assert sent == {0: sums, 1: sums, 2: sums}
     assert sorted(taken) == [0] * sums + [1] * (2 * sums)
+
+
+def test_rounded_sums_stay_with_one_core(tmp_path: Path) -> None:
+    """On a machine that works in bf16 moments have an order, which cores that share the samples would not keep."""
+    path = tmp_path / "normed.snn"
+    path.write_text(SOURCE)
+    for stage in moments(Compilation(path, Options("quad_bf16", 3))):
+        assert not stage.gathers and stage.mapping.split != "n"
+        assert {b.format for name, b in stage.by_name.items() if name.startswith(("acc", "whole"))} == {"f64"}
