@@ -221,6 +221,13 @@ class _Builder:
         """
         known, names = dict(self.types), {name: name for name in self.types}
         found: list[Node] = []
+        for _ in range(2):  # what a delay reads further on has its type and name only after the first time
+            found = list(self._rewritten(known, names))
+        ahead = [replace(node, operands=tuple(names[name] for name in node.operands)) for node in found]
+        return self._forward(ahead, names[self.result])
+
+    def _rewritten(self, known: dict[str, Type], names: dict[str, str]) -> Iterator[Node]:
+        """The nodes of ``infer``; *known* types and *names* of values follow."""
         for node in self.nodes:
             op, operands = OPS[node.op].make(node.settings), tuple(names[name] for name in node.operands)
             if op.inference and op.inference in op.aliases:
@@ -232,9 +239,7 @@ class _Builder:
                 results = (node.results[0], *("" for _ in node.results[1:]))
                 node = replace(node, results=results, op=f"{node.op}.{op.inference}")
             known.update(zip(node.results, node.types, strict=True))
-            found.append(node)
-        ahead = [replace(node, operands=tuple(names[name] for name in node.operands)) for node in found]
-        return self._forward(ahead, names[self.result])
+            yield node
 
     def _trackings(self) -> list[Node]:
         """What keeps running statistics."""

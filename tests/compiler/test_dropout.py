@@ -76,3 +76,22 @@ def test_nothing_is_dropped_when_inferring() -> None:
     oracle.run("infer", ARGUMENTS)
     weight, bias = oracle.read("y.w"), oracle.read("y.b")
     np.testing.assert_allclose(oracle.read("y"), oracle.read("a") @ weight.T + bias, rtol=1e-12)
+
+
+def test_a_cycle_through_dropout_remembers_plain_spikes_when_inferring() -> None:
+    """Not those times 1 / (1 - p): h[t] = 0.5 * v[t-1] + x[t] + 2 * s[t-1], worked out by hand."""
+    network = snn.read("""
+    network cycle(x: f16[t, 1]) steps 3 {
+        back = delay(kept) : spike[1] * 2.0
+        s = lif(add(x, scale(back, w=parameter(init=constant(value=2)))), threshold=1.0)
+        kept = dropout(s, p=0.5)
+        y = linear(kept, out=2)
+        return y
+    }
+    train { batch = 1 }""")
+    oracle = Oracle(build_training(network, TrainingOptions.resolve(network)), Numerics("f64"))
+    oracle.run("init", ARGUMENTS | {"valid": 1})
+    oracle.write("x", [[[1.5]], [[0.0]], [[-2.5]]])
+    oracle.run("infer", ARGUMENTS | {"valid": 1})
+    assert oracle.read("s").ravel().tolist() == [1.0, 1.0, 0.0]
+    assert oracle.read("back").ravel().tolist() == [0.0, 1.0, 1.0]
