@@ -238,8 +238,8 @@ class Standardise(Op):
     def parameter_types(self, *operands: Type) -> dict[str, tuple[Type, Setting]]:
         """``gain``, f32, a word an output, where it is learned; else it is 1."""
         (w,) = operands
-        if not w.weight or len(w.axes) < 2:
-            raise ShapeFault(f"{self.name} reads a weight with a fan-in, not {w}", 0)
+        if not w.weight or math.prod(w.shape[1:]) < 2:
+            raise ShapeFault(f"{self.name} reads a weight with a fan-in of at least 2, not {w}", 0)
         return {"gain": (Type("f32", w.axes[:1]), "ones")} if self.learn_gain else {}
 
     def infer(self, *operands: Type) -> tuple[Type, ...]:

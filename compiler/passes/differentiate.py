@@ -17,7 +17,7 @@ from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Vari
 from ..ir.types import Type
 from ..ops.initialisers import INITIALISERS, Initialiser
 from ..ops.losses import Loss
-from ..ops.op import OPS, Adjoint, SettingFault, ShapeFault, called
+from ..ops.op import OPS, Adjoint, SettingFault, ShapeFault, alias_of, called
 from ..ops.optimizers import Optimizer
 from ..training.rule import Rule, reached
 from .errors import Errors, error_type, owner_of
@@ -195,18 +195,18 @@ class _Builder:
             word, settings = _initialiser(node, node.types[0])
             yield Node(node.results, word, (), settings, node.types, owner_of(node), "UP", node.place)
 
-    def _forward(self, nodes: Sequence[Node], result: str) -> tuple[Region, ...]:
-        """What runs once, and the sweep upwards with the loss of *result*."""
+    def _forward(self, nodes: Sequence[Node], result: str, type: Type) -> tuple[Region, ...]:
+        """What runs once, and the sweep upwards with the loss of *result*, which is of *type*."""
         static = tuple(node for node in nodes if not node.types[0].timed)
         moving = tuple(node for node in nodes if node.types[0].timed)
         results = tuple("loss.seed" if name == "seed" else name for name in self.loss.results)
-        types = self.loss.loss_types(self.types[result])
+        types = self.loss.loss_types(type)
         settings = self._settings(self.options.loss)
         loss = Node(results, self.loss.name, (result, *self.inputs), settings, types, "loss", "FP", self.place)
         return Region("once", static), Region("up", (*moving, loss))
 
     def _train_step(self) -> tuple[Region, ...]:
-        static, up = self._forward(self.nodes, self.result)
+        static, up = self._forward(self.nodes, self.result, self.types[self.result])
         self._backward()
         steps = tuple(self.errors.steps)
         once = Region("once", (*self.errors.once, *self._updates()))
@@ -223,12 +223,16 @@ class _Builder:
         found: list[Node] = []
         for _ in range(2):  # what a delay reads further on has its type and name only after the first time
             found = list(self._rewritten(known, names))
-        ahead = [replace(node, operands=tuple(names[name] for name in node.operands)) for node in found]
-        return self._forward(ahead, names[self.result])
+        result = names[self.result]
+        return self._forward(found, result, known[result])
 
     def _rewritten(self, known: dict[str, Type], names: dict[str, str]) -> Iterator[Node]:
-        """The nodes of ``infer``; *known* types and *names* of values follow."""
-        for node in self.nodes:
+        """The nodes of ``infer``; *known* types and *names* of values follow.
+
+        What is of another type there, or another view of another value, lies elsewhere in memory: ``NAME.infer``.
+        """
+        for before in self.nodes:
+            node = before
             op, operands = OPS[node.op].make(node.settings), tuple(names[name] for name in node.operands)
             if op.inference and op.inference in op.aliases:
                 names[node.results[0]] = operands[op.aliases[op.inference]]
@@ -238,6 +242,10 @@ class _Builder:
             if op.inference:
                 results = (node.results[0], *("" for _ in node.results[1:]))
                 node = replace(node, results=results, op=f"{node.op}.{op.inference}")
+            elsewhere = node.types != tuple(self.types[name] for name in before.results)
+            if elsewhere or (alias_of(node) is not None and node.operands != before.operands):
+                node = replace(node, results=tuple(name and f"{name}.infer" for name in node.results))
+            names.update((old, new) for old, new in zip(before.results, node.results, strict=True) if new)
             known.update(zip(node.results, node.types, strict=True))
             yield node
 

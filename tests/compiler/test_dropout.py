@@ -94,4 +94,4 @@ def test_a_cycle_through_dropout_remembers_plain_spikes_when_inferring() -> None
     oracle.write("x", [[[1.5]], [[0.0]], [[-2.5]]])
     oracle.run("infer", ARGUMENTS | {"valid": 1})
     assert oracle.read("s").ravel().tolist() == [1.0, 1.0, 0.0]
-    assert oracle.read("back").ravel().tolist() == [0.0, 1.0, 1.0]
+    assert oracle.read("back.infer").ravel().tolist() == [0.0, 1.0, 1.0]

@@ -86,7 +86,7 @@ NETWORKS = {
             c3 = conv2d(s2, w=w3, out=18, kernel=3, pad=1, bias=false)
             n3 = batch_norm(c3, scope=separate, shift=false)
             s3 = lif(n3, threshold=0.25, NEURON)
-            l1 = linear(flatten(s3), out=20)
+            l1 = linear(flatten(dropout(s3, p=0.25)), out=20)
             n4 = batch_norm(l1)
             r4 = dropout(n4, p=0.125, mask=step)
             s4 = lif(r4, threshold=0.25, NEURON)
