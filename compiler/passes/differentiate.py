@@ -148,6 +148,10 @@ class _Builder:
     def _inputs(self) -> dict[str, Type]:
         """What the host hands in beside the ports, by name."""
         place = self.place
+        maker = self.network.producer(self.result)
+        if maker is not None and self.result != maker.results[0]:
+            message = f"{self.result} cannot be trained: no error passes back into it, only into {maker.results[0]}"
+            raise SourceError.at(place, message)
         y = self.types[self.result]
         try:
             inputs = self.loss.inputs(y)

@@ -307,3 +307,15 @@ def test_statistics_over_all_steps_are_refused_where_steps_follow_one_another() 
         (6, f"r {window}, and bptt learns in each step: scope=step does not wait"),
         cycle,
     ]
+
+
+def test_a_result_that_no_error_passes_into_is_refused() -> None:
+    network = read("""network a(x: f16[4]) steps 2 {
+    s = lif(linear(x, out=3))
+    return s.h
+    }""")
+    with pytest.raises(SourceError) as fault:
+        build_training(network, TrainingOptions.resolve(network))
+    (told,) = fault.value.faults
+    assert told.message == "s.h cannot be trained: no error passes back into it, only into s"
+    assert told.place.line == 2
