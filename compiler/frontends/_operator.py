@@ -118,6 +118,8 @@ class Operators:
     def close(self, waiting: Waiting, value: str) -> None:
         """Let the delay read *value*; `Wrong` where it has another type than was written."""
         (written,), made = waiting.draft.types, self.graph.type(value)
+        if value in waiting.draft.results:
+            raise Wrong(waiting.draft.place, f"{value} delays nothing but itself, which is 0 for ever")
         if made != written:
             told = f"{waiting.draft.results[0]} is written as {text_of_type(written)}; {self.graph.describe(value)}"
             raise Wrong(waiting.draft.place, told)
@@ -197,7 +199,8 @@ class Operators:
         type = self.graph.type(operand.name)
         if type is None:
             raise Wrong(
-                operand.place, f"the type of {operand.name} is not known here; write it: `parameter() : f16[6]`"
+                operand.place,
+                f"the type of {operand.name} is not known here; write it: `: weight f16[8, 2, 3, 3]` behind it",
             )
         return type
 

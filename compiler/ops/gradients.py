@@ -8,6 +8,7 @@ depends on shapes alone, so that no tiling and no split shows in an f32 sum.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -73,9 +74,9 @@ class _Level(Op):
     family: ClassVar = "adjoint"
     operands: ClassVar = ("x",)
 
+    @abstractmethod
     def combined(self) -> Expression:
         """One value from those of a block."""
-        raise NotImplementedError
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """All blocks."""

@@ -87,6 +87,9 @@ class Neuron(Op):
     timed: ClassVar = True
     adjoints: ClassVar = (Adjoint("adjoint", "x", ("error",), "BP", sums=True),)
 
+    def __post_init__(self) -> None:
+        """Every setting is good here; parts of a neuron check their own, and then hand on."""
+
     @classmethod
     def facets(cls) -> tuple[str, ...]:
         """See the class."""
@@ -252,6 +255,7 @@ class Leak(Neuron):
     rest: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.require(0 <= self.decay <= 1, "decay", "between 0 and 1")
 
     def leaked(self, v: Expression, current: Expression) -> Expression:

@@ -110,8 +110,8 @@ class BatchNorm(Op):
     def track(self, at: Site) -> tuple[Statement, ...]:
         """``running = (1 - momentum) * running + momentum * statistic``, in every step where there is one for each.
 
-        The variance of a single term is 0 (PyTorch refuses it).  Statistics that are the same in all T steps, of an x
-        that does not change, are followed as often, at once:
+        A single term has no variance, and leaves that as it was (PyTorch refuses it).  Statistics that are the same in
+        all T steps, of an x that does not change, are followed as often, at once:
         ``running = (1 - momentum)**T * running + (1 - (1 - momentum)**T) * statistic``.  A skipped training step
         leaves them as they are.
         """
@@ -125,14 +125,17 @@ class BatchNorm(Op):
         writes: list[tuple[str, Expression, bool]] = []
         states: list[State] = []
         for name, statistic, result in zip(self.statistics, (read("mean"), unbiased), at.node.results, strict=True):
+            counts = terms > 1.0 if name == "running_var" else None
             if follows:
                 before = where(index("t").equals(0.0), read(name), state(name))
                 after = before * (1.0 - self.momentum) + statistic * self.momentum
+                after = after if counts is None else where(counts, after, before)
                 states.append(State(name, "f32", 0.0, after))
             else:
                 again = 1 if self.scope != "step" or at.type(mean).timed else at.steps
                 kept = (1.0 - self.momentum) ** again
                 after = read(name) * kept + statistic * (self.momentum if again == 1 else 1.0 - kept)
+                after = after if counts is None else where(counts, after, read(name))
             if at.overflow is not None:
                 after = where(read("overflow"), read(name), after)
             writes.append((result, after, follows))

@@ -32,6 +32,7 @@ class PLIF(Spiking):
     each: Literal["layer", "channel"] = "layer"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.form == "sigmoid":
             self.require(0 < self.decay < 1, "decay", "between 0 and 1, and neither of them")
         self.require(0 <= self.decay <= 1, "decay", "between 0 and 1")

@@ -54,6 +54,10 @@ class Spiking(Neuron):
     learn_threshold: Learned = "none"
     tape: Literal["auto", "membrane"] = "auto"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(0 < self.amplitude < float("inf"), "amplitude", "positive")
+
     @classmethod
     def format_of(cls, suffix: str) -> str:
         """Spikes and masks are bits."""

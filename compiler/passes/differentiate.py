@@ -48,10 +48,9 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     """
     network = _living(code_inputs(network, options.coding))
     rule, loss = rule or options.the_rule, options.the_loss
-    reasons = rule.admits(network)
-    if reasons:
-        place = network.place
-        raise SourceError.at(place, f"{options.rule} cannot train {network.name}: {'; '.join(reasons)}")
+    with Faults(SourceError) as faults:
+        for reason in rule.admits(network):
+            faults.add(reason.place, f"{options.rule} cannot train {network.name}: {reason.message}")
     _check_time(network, rule, options.rule)
     if rule.template == "up" and not loss.online:
         message = f"{options.rule} needs the error of a step in that step, and {loss.name} knows it after the last"

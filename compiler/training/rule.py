@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...catalog import Catalog
+from ...source import Fault
 from ..ir.graph import Network, Node
 from ..ops.op import OPS
 
-Reasons = tuple[str, ...]
+Reasons = tuple[Fault, ...]
+"""Why a rule cannot train a network, each with the place of the node that stands in the way."""
 
 
 def reached(sources: Iterable[str], nodes: Sequence[Node]) -> set[str]:
@@ -37,15 +39,16 @@ def differentiable(network: Network) -> Reasons:
     passing = [node for node in network.nodes if node.op != "parameter" and OPS[node.op].adjoints]
     parameters = [name for node in network.nodes if node.op == "parameter" for name in node.results]
     trained = reached(parameters, passing)
-    found: list[str] = []
+    found: list[Fault] = []
     for node in network.nodes:
         if node.op == "parameter":
             continue
         behind = [name for name in node.operands if name in trained or further.get(name) in trained]
         if behind and not OPS[node.op].adjoints:
-            found.append(f"{node.results[0]}: no error passes {node.op}, behind which {behind[0]} is trained")
+            told = f"{node.results[0]}: no error passes {node.op}, behind which {behind[0]} is trained"
+            found.append(Fault(node.place, told))
         elif hidden := [name for name in behind if name in further]:
-            found.append(f"{node.results[0]}: no error passes back into {hidden[0]}")
+            found.append(Fault(node.place, f"{node.results[0]}: no error passes back into {hidden[0]}"))
     return tuple(found)
 
 

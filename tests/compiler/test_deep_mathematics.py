@@ -97,3 +97,19 @@ def test_the_references_are_those_of_the_script() -> None:
     assert {name: record["source"] for name, record in references().items()} == {
         name: maker().source(case) for name, case in cases.items()
     }
+
+
+@pytest.mark.parametrize("port", ["f16[t, 2]", "f16[2]"])
+def test_a_single_sample_has_no_variance_to_follow(port: str) -> None:
+    """The mean follows it, the variance stays, whether every step is followed or a static one as often."""
+    source = f"""network a(x: {port}) steps 3 {{
+        m = batch_norm(x, momentum=0.5)
+        return linear(lif(m), out=2)
+    }} train {{ batch = 4 }}"""
+    oracle = oracle_of(source, {})
+    oracle.write("x", np.full(oracle.value("x").shape, 2.0))
+    oracle.run("train_step", ARGUMENTS | {"valid": 1})
+    close("running_mean", oracle.read("m.running_mean"), np.full(2, 2.0 * (1 - 0.5**3)))
+    close("running_var", oracle.read("m.running_var"), np.ones(2))
+    oracle.run("train_step", ARGUMENTS | {"valid": 2})
+    close("running_var", oracle.read("m.running_var"), np.full(2, 0.5**3))

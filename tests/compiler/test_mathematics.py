@@ -210,7 +210,7 @@ def test_an_error_that_passes_relu_at_0_is_caught(monkeypatch: pytest.MonkeyPatc
     assert caught("relu at 0")
 
 
-# Published by hand: T-A and T-B, values of shared/reference/algorithms_golden.json.
+# Worked out by hand: one neuron, and a network of 2, 3 and 2, over four steps.
 
 
 class TA:

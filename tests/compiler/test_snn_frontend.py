@@ -231,6 +231,12 @@ def test_a_fault_of_shapes_shows_both_shapes_both_places_and_the_line() -> None:
             "b = delay(s, steps=0) : spike[1, 8, 8]\ns = lif(add(image, b))\nreturn s",
             ["2:14: steps of delay is at least 1, not 0"],
         ),
+        ("b = delay(b) : f16[4]\nreturn b", ["2:5: b delays nothing but itself, which is 0 for ever"]),
+        ("s = lif(image, amplitude=0)\nreturn s", ["2:16: amplitude of lif is positive, not 0.0"]),
+        (
+            "w = parameter([8, 1, 3, 3])\nc = conv2d(image, w=standardise(w), out=8, kernel=3)\nreturn c",
+            ["3:33: the type of w is not known here; write it: `: weight f16[8, 2, 3, 3]` behind it"],
+        ),
         ("b = delay(r) : spike[4]\nreturn image", ["2:11: no value is called 'r'; there are: image"]),
         (
             "b = delay(image)\nreturn b",

@@ -71,7 +71,7 @@ def test_the_published_chip_has_the_published_buffers() -> None:
     assert (chip.cores, chip.accumulators, chip.energy.multiply_add) == (20, "f16", 1.36)
     named = ("fp_conv", "fp_soma", "bp_conv", "bp_grad", "wg_conv")
     kib = sum(count for name, count in bits.items() if name.startswith(named)) / 8 / 1024
-    assert abs(kib - (368 + 580 + 173)) < 1.5  # shared/reference/chips.md, section 2.2
+    assert abs(kib - (368 + 580 + 173)) < 1.5  # the published on-chip buffers: forward, backward, gradient
 
 
 def test_the_exact_chip_differs_only_where_accumulators_lie() -> None:
