@@ -20,7 +20,7 @@ from .ir.statement import Access, Contraction, Elementwise, Moments, Statement, 
 from .ir.types import Type
 from .ops.op import alias_of, lower
 from .oracle import contraction, elementwise, moments, window
-from .oracle.layout import Array, Loops, from_memory, lead_of, place, to_memory
+from .oracle.layout import Array, Loops, from_memory, place, to_memory
 from .oracle.numbers import Accumulators, Numerics, same_bits
 from .oracle.stepping import in_step
 
@@ -128,7 +128,7 @@ class Oracle:
 
     def _lead(self, type: Type) -> tuple[int, ...]:
         """Extents of ``[t][n]``."""
-        return lead_of(type, self.training.steps, self.training.batch)
+        return type.lead(self.training.steps, self.training.batch)
 
     def _statements(self, entry: Procedure) -> Iterator[Cluster]:
         """Each node of an entry with its statements, in order; those of a cycle together."""
@@ -192,7 +192,7 @@ def evaluate_cycle(
             if isinstance(statement, Elementwise):
                 states[id(statement)] = elementwise.begin(statement, numerics)
         if (operand := alias_of(node)) is not None:
-            shape = lead_of(node.types[0], *extents) + node.types[0].memory
+            shape = node.types[0].lead(*extents) + node.types[0].memory
             aliases[node.results[0]] = making.known[node.operands[operand]].reshape(shape)
             making.known.update(aliases)
     for step in range(extents[0]):
@@ -222,7 +222,7 @@ class _Making:
         for access, loops in _targets(statement):
             if access.value not in self.made:
                 type = self.types[access.value]
-                shape = lead_of(type, *self.extents) + type.memory
+                shape = type.lead(*self.extents) + type.memory
                 self.made[access.value] = self.numerics.empty(shape, type.format)
                 self.written[access.value] = np.zeros(shape, np.bool_)
             place(self.written[access.value], access, loops)[...] = True
@@ -277,7 +277,7 @@ def first_difference(expected: Iterable[Record], found: Values) -> Difference | 
         differing = np.argwhere(~same_bits(*wide))
         if len(differing):
             at: tuple[int, ...] = tuple(differing[0].tolist())
-            step, rest = (at[0], at[1:]) if record.type.timed else (None, at)
+            step, rest = (at[0] * record.type.every, at[1:]) if record.type.timed else (None, at)
             sample, element = (rest[0], rest[1:]) if record.type.batched else (None, rest)
             return Difference(record.name, step, sample, element, float(wide[0][at]), float(wide[1][at]), record.place)
     return None

@@ -72,9 +72,8 @@ def floor(training: Training, procedure: Procedure, stages: Sequence[Stage]) -> 
 
 def _needed(access: Access, extents: dict[str, int], type: Type, steps: int, batch: int) -> int:
     """Bytes of the distinct elements that *access* meets inside of its value."""
-    lead = [extent for extent, there in ((steps, type.timed), (batch, type.batched)) if there]
     met = 1
-    for index, bound in zip(access.index, (*lead, *type.memory), strict=True):
+    for index, bound in zip(access.index, (*type.lead(steps, batch), *type.memory), strict=True):
         places = np.array([index.offset])
         for name, c in index.terms:
             places = np.unique(places[:, None] + c * np.arange(extents[name]))

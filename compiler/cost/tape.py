@@ -92,8 +92,9 @@ def _reasons(reads: list[tuple[Node, int]]) -> Iterator[str]:
 def _alternatives(value: str, node: Node, types: Mapping[str, Type], training: Training) -> Iterator[Alternative]:
     """What the maker of the value knows in its place."""
     op = OPS[node.op.partition(".")[0]].make(node.settings)
-    suffix = dict(zip(node.results, op.results, strict=False)).get(value, "")
+    suffix = dict(zip(node.results, op.suffixes, strict=False)).get(value, "")
     steps, batch = training.steps, training.batch
-    for other in op.otherwise(suffix):
-        size = None if other.format is None else types[value].with_(format=other.format).bytes(steps, batch)
+    for other in op.otherwise(suffix, steps):
+        kinds = [types[value].with_(format=format, every=other.every) for format in other.formats or ()]
+        size = None if other.formats is None else sum(kind.bytes(steps, batch) for kind in kinds)
         yield Alternative(other.what, size, other.why)

@@ -61,11 +61,11 @@ class Operators:
         if kind.family != "layer":
             article = "an" if kind.family[0] in "aeiou" else "a"
             raise Wrong(call.place, f"{call.name} is {article} {kind.family}; a network is made of layers")
-        if len(targets) not in (1, len(kind.results)):
-            count = len(kind.results)
-            raise Wrong(call.place, f"{call.name} makes {count} value{'s' * (count != 1)}, not {len(targets)}")
         operands, parameters, settings = self._arguments(call, kind, scope, targets[0])
         op = self._make(call, kind, settings)
+        count = len(op.suffixes)
+        if len(targets) not in (1, count):
+            raise Wrong(call.place, f"{call.name} makes {count} value{'s' * (count != 1)}, not {len(targets)}")
         types = [self._type(operand) for operand in operands[: len(kind.operands)]]
         try:
             wanted = op.parameter_types(*types)
@@ -75,7 +75,7 @@ class Operators:
             raise self._shapes(call, fault, operands[: len(kind.operands)]) from None
         results = tuple(targets)
         if len(results) < len(inferred):
-            results += tuple(self.graph.claim(f"{targets[0]}.{suffix}", call.place) for suffix in kind.results[1:])
+            results += tuple(self.graph.claim(f"{targets[0]}.{suffix}", call.place) for suffix in op.suffixes[1:])
         explicit = {name: cast(Setting, getattr(op, name)) for name in kind.settings()}
         data = tuple(operand.name for operand in operands[: len(kind.operands)])
         self.graph.used.update(data, names)

@@ -6,8 +6,8 @@ An operator writes ``where(h >= theta, 1, 0)`` over `Expression` objects; nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Union
 
 Number = Union["Expression", float, int]
@@ -96,6 +96,16 @@ class Expression:
             else:
                 stack.append((node, True))
                 stack.extend((arg, False) for arg in reversed(node.args))
+
+
+def rebuilt(roots: Sequence[Expression], leaf: Callable[[Expression], Expression]) -> list[Expression]:
+    """The *roots* with another expression in the place of each leaf; parts that they share stay shared."""
+    made: dict[int, Expression] = {}
+    for node in (node for root in roots for node in root.walk()):
+        if id(node) not in made:
+            args = tuple(made[id(arg)] for arg in node.args)
+            made[id(node)] = replace(node, args=args) if args else leaf(node)
+    return [made[id(root)] for root in roots]
 
 
 def lift(number: Number) -> Expression:

@@ -133,7 +133,13 @@ class _Builder(Transformer[Token, syntax.File]):
         weight = items[0].type == "WEIGHT"
         word, *rest = items[weight:]
         scale = float(next(iter(_of(Token, rest)), 1.0))
-        return WrittenType(str(word), tuple(_of(tuple, rest)), weight, scale, self.place(word))
+        thinned = _of(list, rest)
+        axes = (*(tuple(part[:1]) for part in thinned), *_of(tuple, rest))
+        every = next((part[1] for part in thinned), 1)
+        return WrittenType(str(word), axes, weight, scale, every, self.place(word))
+
+    def every(self, items: Children) -> list[Any]:
+        return [self.word(items[0]), int(items[1])]
 
     def axis(self, items: Children) -> tuple[int | Name, ...]:
         return tuple(int(item) if item.type == "INTEGER" else self.word(item) for item in items)

@@ -86,12 +86,16 @@ Value: TypeAlias = Name | Literal | Items | Call | Arithmetic | Negative
 
 @dataclass(frozen=True)
 class WrittenType:
-    """``weight f16[t, n, 16*5*5] * 0.25``; every axis as its factors, each a number or a name."""
+    """``weight f16[t, n, 16*5*5] * 0.25``; every axis as its factors, each a number or a name.
+
+    *every* is the 4 of ``f16[t/4, n, 128]``, whose t is an axis like the others here.
+    """
 
     format: str
     axes: tuple[tuple[int | Name, ...], ...]
     weight: bool = False
     scale: float = 1.0
+    every: int = 1
     place: Place = field(default=NOWHERE, compare=False)
 
 

@@ -17,7 +17,8 @@ class Type:
     *axes* are the logical axes in the order of the user's framework (channels before rows and columns; for weights
     outputs before inputs), each as the tuple of its factors: a flattened image is the one axis ``16*5*5``.  *timed*
     values have another content in every time step, *batched* ones in every sample.  The value of a stored element
-    is ``element * scale`` (a sum-pooled spike count keeps its 1/4 here, to be folded into the next sum).
+    is ``element * scale`` (a sum-pooled spike count keeps its 1/4 here, to be folded into the next sum).  A timed value
+    with *every* above 1 has content in each *every*-th step only, the first of all included: ``f16[t/4, n, 128]``.
     """
 
     format: str
@@ -27,6 +28,8 @@ class Type:
     scale: float = 1.0
     weight: bool = False
     """Whether axes are a weight's: outputs, inputs, taps; memory order is then taps, inputs, outputs."""
+
+    every: int = 1
 
     @staticmethod
     def of(format: str, *shape: int, timed: bool = False, batched: bool = False, weight: bool = False) -> Type:
@@ -70,18 +73,22 @@ class Type:
         """Extents of the factors as they lie in memory; ``(1,)`` for a scalar."""
         return tuple(self.factors[k] for k in self.order) or (1,)
 
+    def lead(self, steps: int, batch: int) -> tuple[int, ...]:
+        """Extents of ``[t][n]``, those of both that there are: of *steps* time steps, those with content."""
+        return (*((-(-steps // self.every),) if self.timed else ()), *((batch,) if self.batched else ()))
+
     def bytes(self, steps: int, batch: int) -> int:
         """Bytes in DRAM over all steps and samples, rows padded to whole bytes."""
         *outer, last = self.memory
-        lead = (steps if self.timed else 1) * (batch if self.batched else 1)
-        return lead * math.prod(outer) * row_bytes(last, self.kind)
+        return math.prod((*self.lead(steps, batch), *outer)) * row_bytes(last, self.kind)
 
     def with_(self, **changes: object) -> Type:
         """The same type with some fields changed."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        lead = [letter for letter, there in (("t", self.timed), ("n", self.batched)) if there]
+        time = "t" if self.every == 1 else f"t/{self.every}"
+        lead = [letter for letter, there in ((time, self.timed), ("n", self.batched)) if there]
         axes = ["*".join(map(str, axis)) for axis in self.axes]
         tail = f" * {self.scale!r}" if self.scale != 1.0 else ""
         return f"{self.format}[{', '.join(lead + axes)}]{tail}"

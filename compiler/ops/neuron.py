@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from ..ir.derivative import product, pull_back
-from ..ir.expression import Expression, edge, index, lift, read, state, where
+from ..ir.expression import Expression, edge, index, lift, read, rebuilt, state, where
 from ..ir.graph import Setting
 from ..ir.statement import Access, Elementwise, Index, State, Statement
 from ..ir.types import Type
 from .op import Adjoint, Op, ShapeFault
-from .site import WORKING, Site
+from .site import WORKING, Instant, Site
 
 Learned = Literal["none", "layer", "channel"]
 """Who has a learned number of its own."""
@@ -21,6 +21,7 @@ Learned = Literal["none", "layer", "channel"]
 Values = Mapping[str, Expression]
 
 _BEFORE = ".before"
+_STEP = "@"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,20 @@ class Neuron(Op):
         """Whether what was charged is kept even where bits are enough."""
         return False
 
+    @property
+    def every(self) -> int:
+        """How many steps the way back computes again at once, from the states before them; 1 for none."""
+        return 1
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The states before every so many steps, where steps are computed again from them."""
+        return self.results if self.every == 1 else (*self.results, *map(_kept, self.carried()))
+
+    def gathers(self) -> tuple[str, str] | None:
+        """Steps that are computed again at once."""
+        return None if self.every == 1 else (f"computes {self.every} steps again at once", "tape=auto")
+
     @abstractmethod
     def carried(self) -> dict[str, Carried]:
         """The states, in order."""
@@ -134,7 +149,9 @@ class Neuron(Op):
     def result_types(self, *operands: Type) -> tuple[Type, ...]:
         """Bits are ``spike``, all else f16, with the axes of the input, in every step."""
         (x,) = operands
-        return tuple(Type(self.format_of(suffix), x.axes, True, True) for suffix in self.results)
+        made = tuple(Type(self.format_of(suffix), x.axes, True, True) for suffix in self.results)
+        kept = [Type(of.format, x.axes, True, True, every=self.every) for of in self.carried().values()]
+        return made if self.every == 1 else (*made, *kept)
 
     @classmethod
     def format_of(cls, suffix: str) -> str:
@@ -143,23 +160,45 @@ class Neuron(Op):
 
     def gradients(self) -> tuple[Adjoint, ...]:
         """One facet for x and all learned parameters; it reads what the derivative does."""
-        taken = {_role(name) for name in self._way_back(read("x"), True, 0, "h").reads}
+        if self.every == 1:
+            taken = {_role(name) for name in self._way_back(read("x"), True, 0, "h").reads}
+        else:
+            backs = self._again(lambda step: read(_in("x", step)), True)
+            taken = {_role(name) for back in backs for name in back.reads}
         learned = tuple(self.learned())
-        roles = tuple(role for role in ("error", "x", *learned, *self.results) if role in taken)
+        roles = tuple(role for role in ("error", "x", *learned, *self.suffixes) if role in taken)
         assert taken == set(roles), f"{self.name} has no result {taken - set(roles)} that its way back could read"
         return (Adjoint("adjoint", "x", roles, "BP", sums=True, also=learned, terms=learned),)
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
-        """Charge, then fire."""
-        parameters = {name: read(name) for name in self.learned()}
-        step = Step(at.value("x", 0), parameters, {name: state(name) for name in self.carried()})
+        """Charge, then fire; as many steps in a turn as will be computed again at once."""
+        named = list(zip(self.suffixes, at.node.results, strict=True))
+        results, kept = named[: len(self.results)], at.node.results[len(self.results) :]
+        every = self.every if any(kept) else 1
+        x, *parameters = zip(("x", *self.learned()), at.node.operands, strict=True)
+        reads: dict[str, str | Instant] = dict(parameters)
+        writes: list[tuple[str | Instant, Expression]] = []
+        states: Values = {name: state(name) for name in self.carried()}
+        writes += [(result, value) for result, value in zip(kept, states.values(), strict=False)]
+        for turn in range(every):
+            name = _in("x", turn) if every > 1 and at.type(x[1]).timed else "x"
+            reads[name] = Instant(x[1], turn)
+            learned = {name: read(name) for name, _ in parameters}
+            made, states = self._taken(at.value(name, 0), learned, self._held(states) if turn else states)
+            writes += [(Instant(result, turn), made[suffix]) for suffix, result in results if result]
+        after = tuple(State(name, of.format, of.initial, states[name]) for name, of in self.carried().items())
+        return at.elementwise(reads, writes, after, every=every)
+
+    def _taken(self, x: Expression, parameters: Values, states: Values) -> tuple[Values, dict[str, Expression]]:
+        """(everything that a step makes, the states after it, not yet rounded as they are carried)."""
+        step = Step(x, parameters, states)
         charged = self.charge(step)
         self.fire(step, charged)
-        made = {**charged, **step.results}
-        reads = dict(zip(("x", *parameters), at.node.operands, strict=True))
-        states = tuple(State(name, of.format, of.initial, step.next[name]) for name, of in self.carried().items())
-        writes = [(result, made[suffix]) for suffix, result in zip(self.results, at.node.results, strict=True)]
-        return at.elementwise(reads, writes, states)
+        return {**charged, **step.results}, step.next
+
+    def _held(self, states: Values) -> Values:
+        """What the next step finds of *states*."""
+        return {name: of.held(states[name]) for name, of in self.carried().items()}
 
     def adjoint(self, at: Site) -> tuple[Statement, ...]:
         """All gradients; those of the states go to the step before."""
@@ -170,6 +209,8 @@ class Neuron(Op):
         return self._adjoint(at, carries=False)
 
     def _adjoint(self, at: Site, carries: bool) -> tuple[Statement, ...]:
+        if self.every > 1:
+            return self._adjoint_again(at, carries)
         (adjoint,) = self.gradients()
         operands = dict(zip(adjoint.reads, at.node.operands, strict=True))
         x = at.value("x", adjoint.reads.index("x")) if "x" in operands else read("x")
@@ -190,6 +231,61 @@ class Neuron(Op):
         reads = {name: operands[_role(name)] for name in _named("input", roots)}
         keys = {name: at.key(at.type(name)) for name in _named("uniform", roots)}
         return tuple(_earlier(statement) for statement in at.elementwise(reads, writes, needed, keys))
+
+    def _adjoint_again(self, at: Site, carries: bool) -> tuple[Statement, ...]:
+        """`_adjoint` of several steps in a turn, which are computed again before."""
+        (adjoint,) = self.gradients()
+        operands = dict(zip(adjoint.reads, at.node.operands, strict=True))
+        number = adjoint.reads.index("x")
+        timed = at.type(operands["x"]).timed
+        backs = self._again(lambda step: at.value(_in("x", step) if timed else "x", number), carries)
+        states = {f"g{name}": State(f"g{name}", WORKING, 0.0, next) for name, next in backs[0].states.items()}
+        writes: list[tuple[str | Instant, Expression, bool]] = []
+        for name, result in zip(adjoint.served, at.node.results, strict=True):
+            parts = [back.x if name == "x" else back.parameters[name] for back in backs]
+            if result and at.type(result).timed:
+                writes += [(Instant(result, step), part, False) for step, part in enumerate(parts)]
+            elif result:
+                total = "sum" if name == "x" else f"sum.{name}"
+                gradient = state(total)
+                for part in reversed(parts):
+                    gradient = gradient + part
+                states[total] = State(total, "f32", 0.0, gradient)
+                writes.append((result, gradient, True))
+        needed = _needed([gradient for _, gradient, _ in writes], states)
+        roots = [*(gradient for _, gradient, _ in writes), *(part.next for part in needed)]
+        reads = {name: Instant(operands[_role(name)], _step(name)) for name in _named("input", roots)}
+        return at.elementwise(reads, writes, needed, every=self.every)
+
+    def _again(self, x: Callable[[int], Expression], carries: bool) -> list[WayBack]:
+        """The way back of each of several steps, which are computed again from the states before the first of them.
+
+        *x* gives the input of a step; the gradients of the states go from each step to the one before.
+        """
+        parameters = {name: read(name) for name in self.learned()}
+        unknown = {name: read(_kept(name)) for name in self.carried()}
+        back = self._pulled_back(read("x"), unknown, carries, "h", bits=False)
+        before: list[Values] = [unknown]
+        made: list[Values] = []
+        for step in range(self.every):
+            results, states = self._taken(x(step), parameters, before[-1])
+            made.append(results)
+            before.append(self._held(states))
+        found: list[WayBack] = []
+        gradients: Values = {f"g{name}": state(f"g{name}") for name in back.states}
+        for step in reversed(range(self.every)):
+            known = {**made[step], "x": x(step), "error": read(_in("error", step)), **gradients}
+            known |= {_kept(name): value for name, value in before[step].items()}
+            values = rebuilt(
+                [back.x, *back.parameters.values(), *back.states.values()],
+                lambda leaf, known=known: known.get(leaf.name, leaf) if leaf.op in ("input", "state") else leaf,
+            )
+            of_x, *others = values
+            of_parameters = dict(zip(back.parameters, others, strict=False))
+            of_states = dict(zip(back.states, others[len(of_parameters) :], strict=True))
+            found.insert(0, WayBack(of_x, of_parameters, of_states))
+            gradients = {f"g{name}": edge(value, WORKING) for name, value in of_states.items()}
+        return found
 
     def _way_back(self, x: Expression, carries: bool, first: int, tensor: str) -> WayBack:
         """The derivative of a step, from bits where they tell all that the full adjoint needs, else from words.
@@ -215,20 +311,25 @@ class Neuron(Op):
         """
         parameters = {name: read(name) for name in self.learned()}
         unknown = {name: Expression("unknown", name=name) for name in self.carried()}
-        names = tuple(self.charge(Step(x, parameters, unknown)))
-
-        def fired(when: str, states: Values) -> tuple[Step, dict[str, Expression]]:
-            known = {name: read(f"{name}{when}") for name in ("s", "mask")} if bits else {}
-            step = Step(x, parameters, states, known, tensor)
-            kept = {name: read(f"{name}{when}") for name in names}
-            self.fire(step, kept)
-            return step, kept
-
-        before, _ = fired(_BEFORE, unknown)
+        before = Step(x, parameters, unknown, self._known(bits, _BEFORE), tensor)
+        self.fire(before, {name: read(f"{name}{_BEFORE}") for name in self.charge(Step(x, parameters, unknown))})
         beginning = index("t").equals(float(first))
-        states = {name: where(beginning, of.initial, of.held(before.next[name])) for name, of in self.carried().items()}
+        held = self._held(before.next)
+        states = {name: where(beginning, of.initial, held[name]) for name, of in self.carried().items()}
+        return self._pulled_back(x, states, carries, tensor, bits)
+
+    def _known(self, bits: bool, when: str = "") -> Values:
+        """What a step that is fired again need not compute."""
+        return {name: read(f"{name}{when}") for name in ("s", "mask")} if bits else {}
+
+    def _pulled_back(self, x: Expression, states: Values, carries: bool, tensor: str, bits: bool) -> WayBack:
+        """The derivative of a step that begins with *states*; what it charged is read."""
+        parameters = {name: read(name) for name in self.learned()}
+        step = Step(x, parameters, states, self._known(bits), tensor)
+        names = tuple(self.charge(Step(x, parameters, states)))
+        kept = {name: read(name) for name in names}
+        self.fire(step, kept)
         smooth = [name for name, of in self.carried().items() if of.differentiable]
-        step, kept = fired("", states)
         seeds = [(step.results[""], self.error())]
         seeds += [(step.next[name], state(f"g{name}")) for name in smooth if carries]
         inputs = [*parameters.values(), *(states[name] for name in smooth)]
@@ -268,8 +369,23 @@ class Leak(Neuron):
 
 def _role(name: str) -> str:
     """The result, operand or parameter that an expression calls *name*."""
-    name = name.removesuffix(_BEFORE)
+    name = name.removesuffix(_BEFORE).partition(_STEP)[0]
     return "" if name == "s" else name
+
+
+def _in(name: str, step: int) -> str:
+    """What an expression calls *name* in one of the steps that a turn takes."""
+    return f"{name}{_STEP}{step}"
+
+
+def _step(name: str) -> int:
+    """The step of `_in`; 0 where *name* says none."""
+    return int(name.partition(_STEP)[2] or 0)
+
+
+def _kept(name: str) -> str:
+    """Suffix of the result that keeps a state."""
+    return f"{name}.kept"
 
 
 def _sum(one: Expression | None, other: Expression | None) -> Expression | None:

@@ -81,9 +81,9 @@ class BatchNorm(Op):
         each = self._channels(x, timed=self.scope != "window" and x.timed)
         return Type(WORKING, x.axes, x.timed, True), each, each
 
-    def gathers(self) -> bool:
+    def gathers(self) -> tuple[str, str] | None:
         """A window is looked at as a whole."""
-        return self.scope == "window"
+        return ("takes statistics over all time steps", "scope=step") if self.scope == "window" else None
 
     def inner_types(self, adjoint: Adjoint, types: Mapping[str, Type]) -> tuple[Type, ...]:
         """Of the error: its mean, and its covariance with x."""

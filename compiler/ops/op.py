@@ -144,11 +144,15 @@ class Adjoint:
 
 @dataclass(frozen=True)
 class Otherwise:
-    """What could be kept in the place of a result: *format* of its elements, None where that is not exact; *why*."""
+    """What could be kept in the place of a result: *formats* of its elements, None where that is not exact; *why*.
+
+    More than one format stand for as many values; *every* is that of their types.
+    """
 
     what: str
-    format: str | None
+    formats: tuple[str, ...] | None
     why: str = ""
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,11 @@ class Op:
     parameters: ClassVar[tuple[str, ...]] = ()
     results: ClassVar[tuple[str, ...]] = ("",)
     """Suffixes of the results: ("", "h") makes ``s1`` and ``s1.h``."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Those of the results that the operator has with these settings, in order: *results*, and maybe more."""
+        return self.results
 
     adjoints: ClassVar[tuple[Adjoint, ...]] = ()
     """Every facet of the way back; `gradients` are those that an operator with its settings takes."""
@@ -248,6 +257,8 @@ class Op:
         for number, type in enumerate(data):
             if type.weight or not type.batched:
                 raise ShapeFault(f"{self.name} reads a value of every sample, not {_typed(type)}", number)
+            if type.every > 1:
+                raise ShapeFault(f"{self.name} reads what has content in every step, not {_typed(type)}", number)
         wanted = self.parameter_types(*data)
         if given and len(given) != len(wanted):
             names = ", ".join((*self.operands, *wanted))
@@ -265,9 +276,9 @@ class Op:
         """The operator's own meaning."""
         raise NotImplementedError
 
-    def gathers(self) -> bool:
-        """Whether no step has a result before all steps have an operand."""
-        return False
+    def gathers(self) -> tuple[str, str] | None:
+        """(what it does, the setting that does not), where a step has no result before later steps have an operand."""
+        return None
 
     def gradients(self) -> tuple[Adjoint, ...]:
         """The way back with these settings."""
@@ -277,8 +288,8 @@ class Op:
         """Why the way back reads *role* again."""
         return self.keeps.get(role, f"{self.name} reads it on the way back")
 
-    def otherwise(self, suffix: str) -> tuple[Otherwise, ...]:
-        """What could be kept in the place of the result called *suffix*, which the way back reads."""
+    def otherwise(self, suffix: str, steps: int) -> tuple[Otherwise, ...]:
+        """What could be kept in the place of the result called *suffix*, which the way back of *steps* steps reads."""
         return ()
 
     def inner_types(self, adjoint: Adjoint, types: Mapping[str, Type]) -> tuple[Type, ...]:

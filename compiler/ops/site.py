@@ -11,7 +11,15 @@ from ..ir.statement import Access, Elementwise, Index, State, Write, loop
 from ..ir.types import Type
 from ..ir.working import WORKING
 
-__all__ = ["WORKING", "Site", "element_loops"]
+__all__ = ["WORKING", "Instant", "Site", "element_loops"]
+
+
+@dataclass(frozen=True)
+class Instant:
+    """A value in one of the steps that a turn of the loop over time takes."""
+
+    value: str
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,27 +55,27 @@ class Site:
         """Type of a visible value."""
         return self.types[value]
 
-    def access(self, value: str, index: Sequence[Index]) -> Access:
-        """*value* at one index a factor: time and sample in front, factors in the order of memory."""
+    def access(self, value: str, index: Sequence[Index], every: int = 1, step: int = 0) -> Access:
+        """*value* at one index a factor: time and sample in front (see `lead`), factors in the order of memory."""
         type = self.types[value]
         assert len(index) == len(type.factors), f"{value}: {len(index)} indices for {type}"
         ordered = [index[k] for k in type.order] or [Index()]
-        return Access(value, (*self.lead(type), *ordered))
+        return Access(value, (*self.lead(type, every, step), *ordered))
 
-    def lead(self, type: Type) -> tuple[Index, ...]:
-        """Indices of time and sample, where values of *type* have them."""
-        backwards = self.sweep == "down"
-        time = loop("t", -1, self.steps - 1) if backwards else loop("t")
+    def lead(self, type: Type, every: int = 1, step: int = 0) -> tuple[Index, ...]:
+        """Indices of time and sample, where values of *type* have them.
+
+        Where a turn of the loop over time takes *every* steps, *step* says which of them.
+        """
+        stride = every // type.every
+        turns = self.steps // every
+        time = loop("t", -stride, stride * (turns - 1) + step) if self.sweep == "down" else loop("t", stride, step)
         return (*((time,) if type.timed else ()), *((loop("n"),) if type.batched else ()))
 
-    def lead_extents(self, type: Type) -> tuple[int, ...]:
-        """How many steps and samples there are, where values of *type* have them."""
-        return (*((self.steps,) if type.timed else ()), *((self.batch,) if type.batched else ()))
-
-    def lead_loops(self, *values: str) -> tuple[tuple[str, int], ...]:
-        """The loops of time and sample that these values follow."""
+    def lead_loops(self, *values: str, every: int = 1) -> tuple[tuple[str, int], ...]:
+        """The loops of time and sample that these values follow; a turn takes *every* steps."""
         types = [self.types[value] for value in values if value]
-        time = (("t", self.steps),) if any(type.timed for type in types) else ()
+        time = (("t", self.steps // every),) if any(type.timed for type in types) else ()
         sample = (("n", self.batch),) if any(type.batched for type in types) else ()
         return (*time, *sample)
 
@@ -78,54 +86,58 @@ class Site:
 
     def elementwise(
         self,
-        reads: Mapping[str, str],
-        writes: Sequence[tuple[str, Expression] | tuple[str, Expression, bool]],
+        reads: Mapping[str, str | Instant],
+        writes: Sequence[tuple[str | Instant, Expression] | tuple[str | Instant, Expression, bool]],
         states: tuple[State, ...] = (),
         random: Mapping[str, Index] | None = None,
+        every: int = 1,
     ) -> tuple[Elementwise, ...]:
         """Expressions at every element of the values.
 
         Those have equal factors, or none (one word a sample), or one: that of the channels, which every row and
         column of a channel shares.  *reads* maps names in expressions to values; *writes* are (value, expression,
         whether only in the last step), those of unwanted results are left out; *random* gives the number of the
-        logical element that keys the random numbers of a name (see `key`).
+        logical element that keys the random numbers of a name (see `key`).  Where a turn of the loop over time takes
+        *every* steps, a value is that of the first of them, or of the one that its `Instant` says.
         """
-        wanted = [(value, *rest) for value, *rest in writes if value]
+        wanted = [(_instant(value), *rest) for value, *rest in writes if _instant(value).value]
         if not wanted:
             return ()
-        values = [*reads.values(), *(value for value, *_ in wanted)]
+        found = {name: _instant(value) for name, value in reads.items()}
+        values = [instant.value for instant in (*found.values(), *(instant for instant, *_ in wanted))]
         frame = max((self.types[value] for value in values), key=lambda type: len(type.factors))
         names = element_loops(frame)
-        lead = dict(self.lead_loops(*values))
+        lead = dict(self.lead_loops(*values, every=every))
         samples = (("n", lead["n"]),) if "n" in lead else ()
         loops = (*samples, *((names[k], frame.factors[k]) for k in frame.order)) or (("c", 1),)
         done: list[Write] = []
-        for value, expression, *last in wanted:
+        for instant, expression, *last in wanted:
             assert isinstance(expression, Expression)
-            done.append(Write(self._element(value, frame), expression, bool(last and last[0])))
+            done.append(Write(self._element(instant, frame, every), expression, bool(last and last[0])))
         return (
             Elementwise(
                 loops,
                 lead.get("t", 0),
-                {name: self._element(value, frame) for name, value in reads.items()},
+                {name: self._element(instant, frame, every) for name, instant in found.items()},
                 states,
                 tuple(done),
                 dict(random or {}),
             ),
         )
 
-    def _element(self, value: str, frame: Type) -> Access:
-        """*value* at the element of the loops that walk *frame*."""
-        type = self.types[value]
-        assert type.factors in ((), frame.factors[:1], frame.factors), f"{value}: {type} beside {frame}"
-        return self.access(value, [loop(name) for name in element_loops(frame)[: len(type.factors)]])
+    def _element(self, instant: Instant, frame: Type, every: int) -> Access:
+        """A value at the element of the loops that walk *frame*."""
+        type = self.types[instant.value]
+        assert type.factors in ((), frame.factors[:1], frame.factors), f"{instant.value}: {type} beside {frame}"
+        index = [loop(name) for name in element_loops(frame)[: len(type.factors)]]
+        return self.access(instant.value, index, every, instant.step)
 
     def key(self, type: Type) -> Index:
         """The number of an element of a tensor of *type*: row-major over time, sample and the user's axes.
 
         A type that is not timed has one number for all steps.
         """
-        index = list(zip(self.lead(type), self.lead_extents(type), strict=True))
+        index = list(zip(self.lead(type), type.lead(self.steps, self.batch), strict=True))
         index += [(loop(name), extent) for name, extent in zip(element_loops(type), type.factors, strict=True)]
         terms: dict[str, int] = {}
         offset, weight = 0, 1
@@ -134,6 +146,11 @@ class Site:
             terms |= {name: c * weight for name, c in part.terms}
             weight *= extent
         return Index(tuple(terms.items()), offset)
+
+
+def _instant(value: str | Instant) -> Instant:
+    """The first step, where none is said."""
+    return value if isinstance(value, Instant) else Instant(value)
 
 
 def element_loops(type: Type) -> tuple[str, ...]:

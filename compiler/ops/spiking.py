@@ -10,9 +10,12 @@ from ..ir.derivative import product
 from ..ir.expression import Expression, edge, lift, maximum, read, where
 from ..ir.types import Type
 from .neuron import Carried, Leak, Learned, Neuron, Step, Values
-from .op import Otherwise
+from .op import Otherwise, SettingFault
 from .site import WORKING
 from .surrogates import TRIANGLE, SurrogateCall, derivative, two_values
+from .tape import USUAL, TapeCall, every_of
+
+_SAME = "gradients have the same bits"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,9 @@ class Spiking(Neuron):
     What is emitted is *amplitude*, which the type of the spikes carries as their scale: they stay bits.
 
     ``mask`` is the bit that tells a surrogate of two values (``rect``), and the spike again with any other one.
-    The way back reads bits where they are enough, else h in f16; *tape* = membrane keeps h in any case.
+    The way back reads bits where they are enough, else h in f16; *tape* = membrane keeps h in any case.  With *tape* =
+    recompute(every=c) only the states before every c steps are kept (``v.kept``, one result a state), and the way back
+    computes these steps again from them and from x, with the same bits.
     """
 
     results: ClassVar = ("", "h", "mask")
@@ -52,10 +57,12 @@ class Spiking(Neuron):
     amplitude: float = 1.0
     surrogate: SurrogateCall = TRIANGLE
     learn_threshold: Learned = "none"
-    tape: Literal["auto", "membrane"] = "auto"
+    tape: TapeCall = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.every > 1 and any(part.op == "uniform" for part in derivative(self.surrogate, read("x")).walk()):
+            raise SettingFault(f"{self.name} cannot compute steps again whose surrogate draws random numbers", "tape")
         self.require(0 < self.amplitude < float("inf"), "amplitude", "positive")
 
     @classmethod
@@ -77,23 +84,46 @@ class Spiking(Neuron):
         """Where it is asked for."""
         return self.tape == "membrane"
 
+    @property
+    def every(self) -> int:
+        """As tape says."""
+        return every_of(self.tape)
+
     def keeping(self, role: str) -> str:
         """What the adjoint takes from it."""
+        if self.every > 1 and role == "x":
+            return f"{self.every} steps at once are computed again from it"
+        if role.endswith(".kept"):
+            return f"{self.every} steps at once are computed again from the states before them"
         if role != "h":
             return self.keeps.get(role, super().keeping(role))
         return "tape=membrane asks for it" if self.bits_are_enough else self._against_a_mask()
 
-    def otherwise(self, suffix: str) -> tuple[Otherwise, ...]:
-        """The membrane for its mask, and the mask for the membrane."""
+    def otherwise(self, suffix: str, steps: int) -> tuple[Otherwise, ...]:
+        """The membrane for its mask, the mask for the membrane, and states from which both are computed again."""
+        membrane = Otherwise("the membrane", (WORKING,), f"tape=membrane keeps it; {_SAME}")
+        if self.bits_are_enough:
+            mask = Otherwise("a mask", ("spike",), f"tape=auto keeps it; {_SAME}")
+        else:
+            mask = Otherwise("a mask", None, self._against_a_mask())
         match suffix:
             case "mask":
-                return (Otherwise("the membrane", WORKING, "tape=membrane keeps it; gradients have the same bits"),)
-            case "h" if self.bits_are_enough:
-                return (Otherwise("a mask", "spike", "tape=auto keeps it; gradients have the same bits"),)
+                return (membrane, *self._recomputing(steps))
             case "h":
-                return (Otherwise("a mask", None, self._against_a_mask()),)
+                return (mask, *self._recomputing(steps))
+            case _ if suffix.endswith(".kept"):
+                return (membrane, mask)
             case _:
                 return ()
+
+    def _recomputing(self, steps: int) -> tuple[Otherwise, ...]:
+        """States before every so many of *steps* steps, if any number divides them."""
+        every = max((count for count in range(2, USUAL + 1) if steps % count == 0), default=0)
+        if not every:
+            return ()
+        formats = tuple(of.format for of in self.carried().values())
+        why = f"tape=recompute(every={every}) keeps them, and reads x again; {_SAME}"
+        return (Otherwise(f"states every {every} steps", formats, why, every),)
 
     def _against_a_mask(self) -> str:
         """Why bits are not enough."""

@@ -17,11 +17,6 @@ Loops = tuple[tuple[str, int], ...]
 Types = Mapping[str, Type]
 
 
-def lead_of(type: Type, steps: int, batch: int) -> tuple[int, ...]:
-    """Extents of ``[t][n]``, those of both that the value has."""
-    return (*((steps,) if type.timed else ()), *((batch,) if type.batched else ()))
-
-
 def to_memory(logical: Array, type: Type, lead: tuple[int, ...]) -> Array:
     """``[t][n]`` and logical axes -> ``[t][n]`` and factors in the order of memory; ValueError for another shape."""
     wanted = lead + type.shape

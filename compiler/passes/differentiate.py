@@ -51,27 +51,33 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     with Faults(SourceError) as faults:
         for reason in rule.admits(network):
             faults.add(reason.place, f"{options.rule} cannot train {network.name}: {reason.message}")
-    _check_time(network, rule, options.rule)
+    _check_time(network, rule, options)
     if rule.template == "up" and not loss.online:
         message = f"{options.rule} needs the error of a step in that step, and {loss.name} knows it after the last"
         raise SourceError.at(network.place, message)
     return _Builder(network, options, rule, loss, options.the_optimizer).training()
 
 
-def _check_time(network: Network, rule: Rule, name: str) -> None:
-    """SourceError for every node that wants all steps at once, where steps must be taken one after the other."""
+def _check_time(network: Network, rule: Rule, options: TrainingOptions) -> None:
+    """SourceError for every node that wants several steps at once, where they must be taken one after the other."""
     nodes = [node for node in network.nodes if node.op != "parameter"]
     cycles = {node.results[0]: cluster for cluster in clusters(nodes) if len(cluster) > 1 for node in cluster}
     with Faults(SourceError) as faults:
         for node in nodes:
-            if not (node.types[0].timed and OPS[node.op].make(node.settings).gathers()):
+            every = max(type.every for type in node.types)
+            if options.steps % every:
+                told = f"{node.results[0]} keeps states every {every} steps, which do not divide {options.steps} steps"
+                fits = [str(count) for count in range(2, every) if options.steps % count == 0]
+                faults.add(node.place, told + (f": {' or '.join(fits)} would" if fits else ""))
+            gathered = OPS[node.op].make(node.settings).gathers() if node.types[0].timed else None
+            if gathered is None:
                 continue
-            what = f"{node.results[0]} takes statistics over all time steps"
+            what, instead = f"{node.results[0]} {gathered[0]}", f"{gathered[1]} does not wait"
             if rule.template == "up":
-                faults.add(node.place, f"{what}, and {name} learns in each step: scope=step does not wait")
+                faults.add(node.place, f"{what}, and {options.rule} learns in each step: {instead}")
             if node.results[0] in cycles:
                 delay = next(other for other in cycles[node.results[0]] if other.op == "delay")
-                told = f"and its own result comes back to it through {delay.results[0]}: scope=step does not wait"
+                told = f"and its own result comes back to it through {delay.results[0]}: {instead}"
                 faults.add(node.place, f"{what}, {told}")
 
 
@@ -343,8 +349,8 @@ class _Builder:
 
     def _roles(self, node: Node) -> dict[str, str]:
         """What plays each role of the operator: results by their suffix, operands and parameters by name."""
-        kind = OPS[node.op]
-        found = {name: value for name, value in zip(kind.results, node.results, strict=True) if value}
+        kind, op = OPS[node.op], OPS[node.op].make(node.settings)
+        found = {name: value for name, value in zip(op.suffixes, node.results, strict=True) if value}
         return found | dict(zip((*kind.operands, *kind.parameters), node.operands, strict=False))
 
     def _named(self, node: Node, roles: Sequence[str], error: str = "") -> tuple[str, ...]:

@@ -53,14 +53,15 @@ def place_symbols(training: Training, values: Iterable[DramValue], target: Targe
 def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
     """The symbol of *value* at *address*."""
     type = value.type
+    lead = list(type.lead(steps, batch))
     return Symbol(
         value.name,
         type.format,
         type.shape,
         type.factors,
         type.order,
-        steps if type.timed else 0,
-        batch if type.batched else 0,
+        lead.pop(0) if type.timed else 0,
+        lead.pop(0) if type.batched else 0,
         value.role,
         value.layer,
         address,

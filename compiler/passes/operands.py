@@ -83,8 +83,7 @@ class Operand:
 
 def axes_of(access: Access, type: Type, statement: Statement, steps: int, batch: int, writes: bool) -> tuple[Axis, ...]:
     """The axes of *access*, one for each axis of the value in memory."""
-    lead = [extent for extent, there in ((steps, type.timed), (batch, type.batched)) if there]
-    bounds = [*lead, *type.memory]
+    bounds = [*type.lead(steps, batch), *type.memory]
     assert len(bounds) == len(access.index), f"{access}: {len(access.index)} indices for {type}"
     extents = statement.extents
     axes: list[Axis] = []

@@ -309,6 +309,39 @@ def test_statistics_over_all_steps_are_refused_where_steps_follow_one_another() 
     ]
 
 
+AGAIN = """
+network again(x: f16[t, 4]) steps 6 {
+    back = delay(s) : spike[6]
+    r = lif(linear(back, out=6), tape=recompute(every=4))
+    s = lif(add(linear(x, out=6), r), tape=recompute(every=3))
+    u = lif(linear(s, out=6), tape=recompute(every=5))
+    return linear(u, out=2)
+}
+train { loss = cross_entropy_mse }
+"""
+
+
+def test_steps_that_cannot_be_computed_again_at_once_are_refused() -> None:
+    network = read(AGAIN)
+    options = TrainingOptions.resolve(network)
+    cycle = "steps again at once, and its own result comes back to it through back: tape=auto does not wait"
+    divide = "which do not divide 6 steps: 2 or 3 would"
+    told = [
+        (4, f"r keeps states every 4 steps, {divide}"),
+        (4, f"r computes 4 {cycle}"),
+        (5, f"s computes 3 {cycle}"),
+        (6, f"u keeps states every 5 steps, {divide}"),
+    ]
+    with pytest.raises(SourceError) as fault:
+        build_training(network, options)
+    assert [(f.place.line, f.message) for f in fault.value.faults] == told
+    online = replace(RULES["bptt"], carry="none", template="up")
+    with pytest.raises(SourceError) as fault:
+        build_training(network, options, online)
+    learns = "steps again at once, and bptt learns in each step: tape=auto does not wait"
+    assert (6, f"u computes 5 {learns}") in [(f.place.line, f.message) for f in fault.value.faults]
+
+
 def test_a_result_that_no_error_passes_into_is_refused() -> None:
     network = read("""network a(x: f16[4]) steps 2 {
     s = lif(linear(x, out=3))

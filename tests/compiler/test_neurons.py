@@ -20,6 +20,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from snnc.compiler.cost.tape import Kept
+from snnc.compiler.cost.tape import tape_of as table
 from snnc.compiler.evaluate import Accumulators, Numerics, Oracle
 from snnc.compiler.frontends import snn
 from snnc.compiler.ir.expression import read
@@ -62,7 +64,25 @@ def oracle_of(source: str, given: Mapping[str, Any], numerics: Accumulators = "f
 @pytest.mark.parametrize("name", references())
 def test_a_neuron_is_what_autograd_says(name: str) -> None:
     record = references()[name]
-    oracle = oracle_of(record["source"], record["given"])
+    compare(oracle_of(record["source"], record["given"]), record)
+
+
+BOUND = re.compile(r"delay\(|= (li|integrator)\(")
+FREE = [name for name, record in references().items() if not BOUND.search(record["source"])]
+"""References of neurons that spike, and do not wait for their own spikes."""
+
+
+@pytest.mark.parametrize(("name", "every"), [(name, (2, 3, 6)[k % 3]) for k, name in enumerate(FREE)])
+def test_steps_that_are_computed_again_are_what_autograd_says(name: str, every: int) -> None:
+    record = references()[name]
+    neuron = r"(= \w+\(\w+, )(?=.*(threshold|surrogate|reset))"
+    source, count = re.subn(neuron, rf"\1tape=recompute(every={every}), ", record["source"])
+    assert count
+    compare(oracle_of(source, record["given"]), record)
+
+
+def compare(oracle: Oracle, record: Mapping[str, Any]) -> None:
+    """Spikes are equal, all else is to 1e-9; when inferring too."""
     for value, expected in record["expected"].items():
         wanted = np.asarray(expected, np.float64)
         if value == "s":
@@ -153,7 +173,46 @@ def test_a_neuron_says_why_it_keeps_what_and_what_else_it_could(
 ) -> None:
     made = OPS[op].make(settings)
     assert made.keeping(role) == kept
-    assert made.otherwise(role) == (Otherwise(*otherwise),)
+    what, format, why = otherwise
+    assert made.otherwise(role, 7 * 11) == (
+        Otherwise(what, None if format is None else (format,), why),
+        Otherwise("states every 7 steps", ("f16",), AGAIN.format(7), 7),
+    )
+    assert [other.every for other in made.otherwise(role, 60)] == [1, 6]
+    assert len(made.otherwise(role, 11)) == 1, "no number of steps up to 8 divides 11"
+
+
+AGAIN = "tape=recompute(every={}) keeps them, and reads x again; gradients have the same bits"
+
+
+def test_what_is_computed_again_says_so() -> None:
+    made = OPS["cuba"].make({"tape": ("recompute", ("every", 3)), "reset_time": "delayed"})
+    assert made.suffixes == ("", "h", "mask", "i", "v.kept", "r.kept", "i.kept")
+    assert made.keeping("x") == "3 steps at once are computed again from it"
+    assert made.keeping("v.kept") == "3 steps at once are computed again from the states before them"
+    assert [other.formats for other in made.otherwise("v.kept", 6)] == [("f16",), None]
+    kept = Type("f16", ((4,),), True, True, every=3)
+    assert made.infer(Type.of("f16", 4, timed=True, batched=True))[4:] == (kept, kept.with_(format="spike"), kept)
+    assert kept.bytes(6, 5) == 2 * 5 * 4 * 2
+
+
+def test_states_every_so_many_steps_are_listed_with_their_bytes() -> None:
+    source = SOURCE.format(call="cuba(c, reset_time=delayed)")
+    membrane, *_ = [kept for kept in tape_table(source) if kept.value == "s.h"]
+    assert membrane.bytes == 6 * 2 * 4 * 2
+    other = membrane.alternatives[-1]
+    assert (other.what, other.bytes) == ("states every 6 steps", 2 * (4 * 2 + 1 + 4 * 2))
+    again = tape_table(source.replace("delayed", "delayed, tape=recompute(every=2)"))
+    words, bits = 2 * 4 * 2, 2
+    assert {kept.value: kept.bytes for kept in again if kept.layer == "s" or kept.value == "c"} == {
+        "c": 6 * words, "s": 6 * bits, "s.v.kept": 3 * words, "s.r.kept": 3 * bits, "s.i.kept": 3 * words,
+    }  # fmt: skip
+
+
+def tape_table(source: str) -> tuple[Kept, ...]:
+    """What is on tape of *source*."""
+    network = snn.read(source)
+    return table(build_training(network, TrainingOptions.resolve(network)))
 
 
 @pytest.mark.parametrize("op", NEURONS)
@@ -178,7 +237,8 @@ def test_every_combination_of_settings_has_a_way_back(op: str) -> None:
 def exact(source: str, rule: Rule = rule) -> dict[str, NDArray[Any]]:
     """Every gradient and error of a training step with the machine's numbers, by name."""
     rng = np.random.default_rng(5)
-    given = {"x": rng.standard_normal((6, 2, 3)), "label": [0, 2], "c.w": rng.standard_normal((4, 3))}
+    x = rng.standard_normal((6, 2, 3))
+    given = {"x": x if "[t, 3]" in source else x[0], "label": [0, 2], "c.w": rng.standard_normal((4, 3))}
     oracle = oracle_of(source, given, "exact", rule)
     return {record.name: record.elements for record in oracle.records() if record.name.startswith("d.")}
 
@@ -189,6 +249,34 @@ SOURCE = """network a(x: f16[t, 3]) steps 6 {{
     y = linear(s, out=3)
     return y
 }} train {{ batch = 2 }}"""
+
+
+@pytest.mark.parametrize("every", [2, 3, 6])
+@pytest.mark.parametrize(
+    ("call", "carry"),
+    [
+        ("lif(c, threshold=0.5)", "full"),
+        ("lif(c, threshold=0.5, surrogate=rect, amplitude=2.5, initial=0.25)", "none"),
+        ("if(c, threshold=0.5, reset_time=delayed)", "full"),
+        ("plif(c, each=channel, learn_threshold=layer, decay_input=true, threshold=0.5)", "full"),
+        ("plif(c, form=clamp, learn_threshold=channel, threshold=0.5, reset=soft)", "none"),
+        ("cuba(c, threshold=0.5, reset_time=delayed, learn_threshold=channel)", "full"),
+        ("alif(c, threshold=0.5, surrogate=atan)", "full"),
+        ("adaptive_lif(c, threshold=0.5, coupling=0.25)", "full"),
+        ("refractory_lif(c, threshold=0.5, period=1)", "full"),
+    ],
+)
+@pytest.mark.parametrize("x", ["f16[t, 3]", "f16[3]"])
+def test_steps_that_are_computed_again_give_the_gradients_of_the_membrane(
+    call: str, carry: Any, every: int, x: str
+) -> None:
+    cut, source = replace(rule, carry=carry), SOURCE.replace("f16[t, 3]", x)
+    words = exact(source.format(call=call.replace("(c,", "(c, tape=membrane,")), cut)
+    again = exact(source.format(call=call.replace("(c,", f"(c, tape=recompute(every={every}),")), cut)
+    assert again.keys() == words.keys()
+    assert np.any(again["d.c.w"])
+    for name, value in again.items():
+        assert np.array_equal(value, words[name]) and np.array_equal(np.signbit(value), np.signbit(words[name])), name
 
 
 @pytest.mark.parametrize("carry", ["full", "none"])
@@ -312,7 +400,19 @@ def test_learned_numbers_begin_where_the_settings_say() -> None:
         ("lif", {"reset": "zero"}, "no reset of lif is called 'zero'; there are: hard, none, soft", "reset"),
         ("lif", {"reset_time": "later"},
          "no reset_time of lif is called 'later'; there are: delayed, immediate", "reset_time"),
-        ("lif", {"tape": "mask"}, "no tape of lif is called 'mask'; there are: auto, membrane", "tape"),
+        ("lif", {"tape": "mask"}, "no tape is called 'mask'; there are: auto, membrane, recompute", "tape"),
+        ("lif", {"tape": "recomputes"}, "no tape is called 'recomputes'; did you mean recompute?", "tape"),
+        ("lif", {"tape": 4}, "no tape is called '4'; there are: auto, membrane, recompute", "tape"),
+        ("lif", {"tape": "recompute"},
+         "recompute says how many steps are computed again at once, from 2 to 16: recompute(every=4)", "tape"),
+        ("lif", {"tape": ("recompute", ("every", 1))},
+         "recompute says how many steps are computed again at once, from 2 to 16: recompute(every=4)", "tape"),
+        ("lif", {"tape": ("recompute", ("evry", 2))}, "no parameter of recompute is called 'evry'; did you mean every?",
+         "tape"),
+        ("lif", {"tape": ("membrane", ("every", 2))},
+         "tape=membrane takes no every; it is recompute(every=4) that does", "tape"),
+        ("if", {"tape": ("recompute", ("every", 2)), "surrogate": "stochastic"},
+         "if cannot compute steps again whose surrogate draws random numbers", "tape"),
         ("cuba", {"current_decay": 2.0}, "current_decay of cuba is between 0 and 1, not 2.0", "current_decay"),
         ("adaptive_lif", {"current_decay": -1.0},
          "current_decay of adaptive_lif is between 0 and 1, not -1.0", "current_decay"),

@@ -49,7 +49,7 @@ TYPE = st.builds(
     st.booleans(),
     st.one_of(st.just(1.0), st.floats(1e-6, 1e6)),
     st.booleans(),
-)
+).flatmap(lambda type: st.integers(1, 20 if type.timed else 1).map(lambda every: type.with_(every=every)))
 PLACE = st.builds(Place, st.just("a file.snn"), st.integers(1, 99), st.integers(1, 99))
 
 

@@ -151,6 +151,25 @@ NETWORKS = {
             y  = integrator(l8)
             return y
         }""",
+    "again": """
+        network again(image: f16[2, 6, 6]) steps 4 {
+            c1 = conv2d(image, out=6, kernel=3, pad=1)
+            s1 = lif(c1, threshold=0.25, reset=soft, surrogate=atan, tape=recompute(every=4))
+            s2 = if(avg_pool2d(s1, kernel=2), threshold=0.25, reset_time=delayed, tape=recompute(every=2))
+            c3 = conv2d(s2, out=18, kernel=2)
+            s3 = plif(c3, each=channel, learn_threshold=layer, decay_input=true, rest=0.125, threshold=0.25,
+                      surrogate=sigmoid, tape=recompute(every=2))
+            l4 = linear(flatten(s3), out=20)
+            s4 = cuba(l4, learn_threshold=channel, threshold=0.25, reset=soft, tape=recompute(every=4))
+            l5 = linear(s4, out=20)
+            s5 = alif(l5, threshold=0.25, detach_reset=true, tape=recompute(every=2))
+            l6 = linear(s5, out=20)
+            s6 = refractory_lif(l6, threshold=0.25, period=1, surrogate=rect, tape=recompute(every=4))
+            l7 = linear(s6, out=20)
+            s7 = adaptive_lif(l7, threshold=0.25, coupling=0.25, tape=recompute(every=2))
+            l8 = linear(s7, out=20)
+            return linear(lif(l8, threshold=0.25, NEURON), out=10)
+        }""",
 }
 """Small networks that have every operator; NEURON stands for the reset and the surrogate."""
 
