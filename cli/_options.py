@@ -13,6 +13,7 @@ import click
 from ._output import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
+    from ..compiler.frontends.frontend import Unsaid
     from ..compiler.ir.graph import Setting
     from ..compiler.pipeline import Compilation
 
@@ -46,6 +47,9 @@ _COMPILING = (
         metavar="NAME=VALUE",
         help="A setting of the network, such as width=16; unless given, its own default.",
     ),
+    click.option(
+        "--train", "section", metavar="FILE", help="A .snn file whose train section stands in for the model's own."
+    ),
     click.option("--rule", metavar="NAME", help="Learning rule (`snnc list rules`); unless given, the model's."),
     click.option("--loss", metavar="LOSS", help="Such as cross_entropy, or 'NAME(key=value)'."),
     click.option("--optimizer", metavar="OPTIMIZER", help="Such as sgd, or 'adam(lr=1e-3)'."),
@@ -60,6 +64,24 @@ _COMPILING = (
         help="Fix a decision: a dataflow, tile.LOOP=N or split=batch|rows|channels|LOOP, joined by commas.",
     ),
 )
+
+_UNSAID = (
+    click.option("--dt", type=float, metavar="X", help="Length of a time step, in the unit of a NIR file's constants."),
+    click.option("--surrogate", metavar="SURROGATE", help="Of neurons whose file names none: atan, 'atan(alpha=2)'."),
+    click.option(
+        "--reset",
+        type=click.Choice(["hard", "soft", "none"]),
+        help="Of neurons whose file does not tell how they reset.",
+    ),
+    click.option("--detach-reset/--no-detach-reset", default=None, help="Whether gradients take the reset as given."),
+    click.option(
+        "--spiking",
+        multiple=True,
+        metavar="ACTIVATION=NEURON",
+        help="Neurons in the place of an activation: 'relu=lif(decay=0.9)'.",
+    ),
+)
+"""What files of other tools do not say."""
 
 _RATE = (
     click.option("--lr", type=float, metavar="X", help="Learning rate; unless given, the optimizer's."),
@@ -94,7 +116,7 @@ def _all(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Function], Func
 
 def compiling(function: Function) -> Function:
     """The options of everything that compiles; `compile_options` takes what they hold."""
-    return _all(_COMPILING)(function)
+    return _all((*_COMPILING, *_UNSAID))(function)
 
 
 def running(function: Function) -> Function:
@@ -160,6 +182,49 @@ def read_choice(text: str, option: str) -> Setting:
     return choice
 
 
+def read_section(path: str) -> dict[str, Setting]:
+    """The settings of the one train section in the file *path*; SourceError where there is no such."""
+    from pathlib import Path
+
+    from ..compiler.frontends.frontend import read_text
+    from ..compiler.ir.grammar import parse
+    from ..compiler.ir.syntax import SettingList
+    from ..compiler.ir.values import Wrong, setting_of
+    from ..source import Place, SourceError
+
+    text = read_text(Path(path))
+    sections = [item for item in parse(text, path).items if isinstance(item, SettingList)]
+    if len(sections) != 1:
+        raise SourceError.at(Place(path), f"here are {len(sections)} train sections, and --train wants one")
+    try:
+        return {name.text: setting_of(written, {}) for name, written in sections[0].settings}
+    except Wrong as wrong:
+        raise SourceError.at(wrong.place, wrong.message, text) from None
+
+
+def unsaid_options(chosen: dict[str, Any]) -> Unsaid:
+    """What the command line says in the place of the file; takes its options out of *chosen*."""
+    from ..compiler.frontends.frontend import Unsaid
+
+    surrogate, spiking = chosen.pop("surrogate", None), dict[str, Any]()
+    for text in chosen.pop("spiking", ()):
+        activation, _, neuron = text.partition("=")
+        if not neuron or activation in spiking:
+            told = "is given twice" if activation in spiking else "is not ACTIVATION=NEURON, such as relu=lif"
+            raise click.BadParameter(f"{text!r} {told}", param_hint="--spiking")
+        spiking[activation.strip()] = read_choice(neuron, "--spiking")
+    dt = chosen.pop("dt", None)
+    if dt is not None and not 0 < dt < float("inf"):
+        raise click.BadParameter(f"{dt} is no length of a time step", param_hint="--dt")
+    return Unsaid(
+        dt,
+        None if surrogate is None else read_choice(surrogate, "--surrogate"),
+        chosen.pop("reset", None),
+        chosen.pop("detach_reset", None),
+        spiking,
+    )
+
+
 def _read_setting(text: str, option: str) -> Setting:
     """*text* as the value of a setting; ValueError where it is none."""
     from ..compiler.ir.grammar import parse
@@ -205,6 +270,9 @@ def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
     weights, rate = chosen.pop("weights", None), chosen.pop("lr", None)
     overrides = train_overrides(chosen)
     settings = read_settings(chosen.pop("sizes", ()))
+    section = chosen.pop("section", None)
+    chosen["section"] = {} if section is None else read_section(section)
+    chosen["unsaid"] = unsaid_options(chosen)
     arrays = None
     if weights is not None:
         from ..runtime.weights import load

@@ -21,8 +21,8 @@ from ..source import NOWHERE, SourceError, TargetError
 from .cost.bound import bounds
 from .cost.predict import predict
 from .dataflows.dataflow import DATAFLOWS
+from .frontends.frontend import Imported, Unsaid, read_model
 from .frontends.frontend import Options as FrontendOptions
-from .frontends.frontend import read_network
 from .ir.graph import Network, Setting, Settings, Training
 from .ir.schedule import Schedule, Stage
 from .ir.statement import Elementwise, Moments
@@ -43,8 +43,9 @@ INNER = {"weight_stationary": 0, "output_stationary": 1}
 class Options:
     """What the user asked for beside the source; None leaves it to the file, then to the default.
 
-    *settings* are those of the network, by name; *train* overrides single settings of the ``train`` section; *weights*
-    are initial parameters by symbol name in their logical (framework's) shapes.
+    *settings* are those of the network, by name; *section* are settings of a ``train`` section in a file of its own,
+    *unsaid* is what files of other tools do not say; *train* overrides single settings of the ``train`` section;
+    *weights* are initial parameters by symbol name in their logical (framework's) shapes.
     """
 
     target: str = "quad"
@@ -57,6 +58,8 @@ class Options:
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
+    section: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    unsaid: Unsaid = field(default_factory=Unsaid)
 
 
 def models() -> FileCatalog:
@@ -85,10 +88,16 @@ class Compilation:
         self.options = options or Options()
 
     @cached_property
+    def imported(self) -> Imported:
+        """The network, the parameters of its file, and notes of how it was read."""
+        chosen = self.options
+        options = FrontendOptions(chosen.steps, chosen.settings, chosen.section, chosen.unsaid)
+        return read_model(find_model(str(self.source)), options)
+
+    @property
     def network(self) -> Network:
         """The network with all types and parameters explicit."""
-        options = FrontendOptions(steps=self.options.steps, settings=self.options.settings)
-        return read_network(find_model(str(self.source)), options)
+        return self.imported.network
 
     @cached_property
     def training_options(self) -> TrainingOptions:
@@ -169,7 +178,8 @@ class Compilation:
     def program(self) -> Program:
         """The program."""
         options = MappingOptions(self.target, self.cores)
-        return assemble(self.training, options, self.schedule, self.options.weights or {})
+        weights = self.options.weights or self.imported.parameters
+        return assemble(self.training, options, self.schedule, weights)
 
 
 def compile(source: str | Path, **options: Any) -> Program:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ...source import NOWHERE, Place
 from ..ir.graph import Node, Training
 from ..ir.types import Type
+from ..ir.working import type_in
 from ..ops.op import OPS, alias_of
 
 
@@ -96,5 +97,6 @@ def _alternatives(value: str, node: Node, types: Mapping[str, Type], training: T
     steps, batch = training.steps, training.batch
     for other in op.otherwise(suffix, steps):
         kinds = [types[value].with_(format=format, every=other.every) for format in other.formats or ()]
+        kinds = [type_in(kind, training.working) for kind in kinds]
         size = None if other.formats is None else sum(kind.bytes(steps, batch) for kind in kinds)
         yield Alternative(other.what, size, other.why)

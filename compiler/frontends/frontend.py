@@ -1,17 +1,52 @@
-"""What a frontend is: it reads one input language into a `Network`.
+"""What a frontend is: it reads one input language into a network, with the parameters that its file holds.
 
-`frontends/NAME.py` holds ``frontend = Frontend(...)``; `read_network` chooses by the file's suffix.
+`frontends/NAME.py` holds ``frontend = Frontend(...)``; `read_model` chooses by the file's suffix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from numpy.typing import NDArray
 
 from ...catalog import Catalog
 from ...source import Fault, Place, SourceError
 from ..ir.graph import Network, Setting
+
+Array: TypeAlias = NDArray[Any]
+
+Kind = Literal["repair", "recovered", "assumption", "warning"]
+"""What a note tells:
+
+* ``repair``: the file is wrong in a way that has one meaning, and that was taken;
+* ``recovered``: a neuron, or the repetition over time, was found in what the file spells out;
+* ``assumption``: the file does not say it, and a default or an option says it instead;
+* ``warning``: the file can be read, and most likely does not mean what its author wanted.
+"""
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing that a user should know of how the file was read."""
+
+    kind: Kind
+    place: Place
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.kind}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network with the *parameters* that its file holds, by name and in the shapes of their types, and *notes*."""
+
+    network: Network
+    parameters: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    notes: tuple[Note, ...] = ()
 
 
 def _silent(fault: Fault) -> None:
@@ -19,15 +54,40 @@ def _silent(fault: Fault) -> None:
 
 
 @dataclass(frozen=True)
+class Unsaid:
+    """What files of other tools do not say, as the user says it; None leaves it to a default, of which a note tells.
+
+    *dt* is the length of a time step in the unit of the file's time constants.  *surrogate*, *reset* and *detach_reset*
+    are settings of every neuron that the file does not tell them of; *spiking* gives a neuron for each activation by
+    its name (``relu=lif(decay=0.9)``).
+    """
+
+    dt: float | None = None
+    surrogate: Setting | None = None
+    reset: Literal["hard", "soft", "none"] | None = None
+    detach_reset: bool | None = None
+    spiking: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The options of the command line that say something here."""
+        every = {"--dt": self.dt, "--surrogate": self.surrogate, "--reset": self.reset}
+        every |= {"--detach-reset": self.detach_reset, "--spiking": self.spiking or None}
+        return tuple(option for option, value in every.items() if value is not None)
+
+
+@dataclass(frozen=True)
 class Options:
     """What the user says beside the file.
 
-    *steps* replaces the network's own; *settings* replace the defaults of the network's settings by name; *warn* gets
-    what is suspicious but not wrong.
+    *steps* replaces the network's own; *settings* replace the defaults of the network's settings by name; *train*
+    replaces settings of its ``train`` section; *warn* gets what is suspicious but not wrong.
     """
 
     steps: int | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    unsaid: Unsaid = field(default_factory=Unsaid)
     warn: Callable[[Fault], None] = _silent
 
 
@@ -41,21 +101,32 @@ class Frontend:
 
     summary: str
     suffixes: tuple[str, ...]
-    read: Callable[[Path | str, Options], Network]
+    read: Callable[[Path | str, Options], Imported]
+    complete: bool = False
+    """Whether the language says everything itself, so that `Unsaid` has no place in it."""
 
 
 FRONTENDS: Catalog[Frontend] = Catalog(__package__ or "", "frontend")
 
 
-def read_network(path: Path, options: Options | None = None) -> Network:
-    """The network in the file *path*, by the frontend that knows its suffix."""
+def read_model(path: Path, options: Options | None = None) -> Imported:
+    """What the file *path* holds, by the frontend that knows its suffix."""
+    options = options or Options()
     by_suffix = {suffix: frontend for _, frontend in FRONTENDS.items() for suffix in frontend.suffixes}
     if path.suffix.lower() not in by_suffix:
         known = ", ".join(sorted(by_suffix))
         raise SourceError.at(
             Place(str(path)), f"no frontend reads files that end in {path.suffix!r}; there are: {known}"
         )
-    return by_suffix[path.suffix.lower()].read(path, options or Options())
+    frontend = by_suffix[path.suffix.lower()]
+    if frontend.complete and options.unsaid.said:
+        told = f"{path.suffix} files say themselves what {', '.join(options.unsaid.said)} would say"
+        raise SourceError.at(Place(str(path)), told)
+    imported = frontend.read(path, options)
+    if not options.train:
+        return imported
+    network = imported.network
+    return replace(imported, network=replace(network, train={**network.train, **options.train}))
 
 
 def read_text(path: Path) -> str:

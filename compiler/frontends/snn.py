@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ...catalog import ClassCatalog
-from ...source import Faults, Place, SourceError
+from ...source import Fault, Faults, Place, SourceError
 from ..ir import text, values
 from ..ir.graph import Network
 from ..ops.op import OPS, Op
 from ._elaborate import elaborate
-from .frontend import Frontend, Options, read_text
+from .frontend import Frontend, Imported, Note, Options, read_text
 
 
 def read(source: Path | str, options: Options | None = None, ops: ClassCatalog[Op] = OPS) -> Network:
@@ -28,4 +29,16 @@ def read(source: Path | str, options: Options | None = None, ops: ClassCatalog[O
         raise SourceError.at(Place(file), "this is nested too deeply to be read") from None
 
 
-frontend = Frontend("snnc's own language", (".snn",), read)
+def _imported(source: Path | str, options: Options) -> Imported:
+    """The network alone; what is suspicious becomes a warning."""
+    warnings: list[Note] = []
+
+    def warn(fault: Fault) -> None:
+        options.warn(fault)
+        warnings.append(Note("warning", fault.place, fault.message))
+
+    network = read(source, replace(options, warn=warn))
+    return Imported(network, {}, tuple(warnings))
+
+
+frontend = Frontend("snnc's own language", (".snn",), _imported, complete=True)

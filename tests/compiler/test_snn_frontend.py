@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snnc.compiler.frontends.frontend import FRONTENDS, Options, read_network
+from snnc.compiler.frontends.frontend import FRONTENDS, Options, read_model
 from snnc.compiler.frontends.snn import read
 from snnc.compiler.ir.graph import Network
 from snnc.compiler.ir.text import parse_network, parse_training, print_network, print_training
@@ -343,15 +343,15 @@ def test_a_setting_that_the_network_lacks_is_told() -> None:
 def test_a_file_is_read_by_its_suffix(tmp_path: Path) -> None:
     path = tmp_path / "net.snn"
     path.write_text("\ufeff" + LENET.replace("\n", "\r\n"), encoding="utf-8")
-    assert read_network(path) == read(LENET)
+    assert read_model(path).network == read(LENET)
     assert "snn" in FRONTENDS
     with pytest.raises(SourceError, match=r"no frontend reads files that end in '\.pt'; there are: .*\.snn"):
-        read_network(tmp_path / "net.pt")
+        read_model(tmp_path / "net.pt")
     with pytest.raises(SourceError, match=r"none\.snn: cannot be read: No such file or directory"):
-        read_network(tmp_path / "none.snn")
+        read_model(tmp_path / "none.snn")
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SourceError, match=r"net\.snn: is no UTF-8 text \(byte 0\)"):
-        read_network(path)
+        read_model(path)
 
 
 def test_a_delay_reads_what_is_made_further_on_in_its_own_body() -> None:
