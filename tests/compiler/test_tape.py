@@ -23,6 +23,7 @@ def kept(settings: str) -> dict[str, Kept]:
     return {each.value: each for each in tape_of(build_training(network, TrainingOptions.resolve(network)))}
 
 
+AGAIN = "tape=recompute(every=4) keeps them, and reads x again; gradients have the same bits"
 SPIKES, BITS, WORDS = "s", 4 * 2 * 16 // 8, 4 * 2 * 16 * 2
 
 
@@ -64,7 +65,9 @@ def test_what_is_kept_of_a_neuron_and_why(
 ) -> None:
     tape = kept(settings)
     assert set(tape) == {SPIKES, value, "loss.seed"}
-    assert (tape[value].bytes, tape[value].reason, tape[value].alternatives) == (size, reason, (alternative,))
+    again = Alternative("states every 4 steps", WORDS // 4, AGAIN)
+    assert (tape[value].bytes, tape[value].reason) == (size, reason)
+    assert tape[value].alternatives == (alternative, again)
     assert tape[SPIKES].bytes == BITS
     assert (tape[SPIKES].readers, tape[SPIKES].reason) == (("WG of y",), "left operand of the weight gradient")
 
@@ -74,6 +77,18 @@ def test_spikes_that_a_hard_reset_needs_are_told_once_with_all_their_readers() -
     assert set(tape) == {SPIKES, "s.mask", "loss.seed"}
     assert tape[SPIKES].readers == ("WG of y", "BP of s")
     assert tape[SPIKES].reason == ("left operand of the weight gradient; the reset follows the spikes")
+
+
+def test_steps_that_are_computed_again_keep_their_states_and_their_input() -> None:
+    tape = kept("surrogate=rect, reset=hard, tape=recompute(every=2)")
+    assert set(tape) == {SPIKES, "s.v.kept", "s.linear", "loss.seed"}
+    assert (tape["s.v.kept"].bytes, tape["s.linear"].bytes) == (WORDS // 2, WORDS)
+    assert str(tape["s.v.kept"].type) == "f16[t/2, n, 16]"
+    assert tape["s.linear"].reason == "2 steps at once are computed again from it"
+    assert [(other.what, other.bytes) for other in tape["s.v.kept"].alternatives] == [
+        ("the membrane", WORDS),
+        ("a mask", None),
+    ]
 
 
 def test_the_table_adds_up() -> None:
