@@ -1,0 +1,116 @@
+"""ONNX files: opened with bounds, external data from beside them only, and everything that is wrong told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import external_data_helper, inliner, numpy_helper
+
+from ...source import Place, SourceError
+from .frontend import Array
+
+LARGEST_FILE = 2 << 30
+LARGEST_TENSOR = 1 << 30
+"""Bytes of a file, and of one tensor in it: a network of this size fits no machine that there is."""
+
+OPSETS = (9, 24)
+"""Versions of ONNX's own operators that are read, first and last."""
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """The model in the file, with external data in it and its functions inlined; SourceError where there is none."""
+    place = Place(str(path))
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise SourceError.at(place, f"has {size:,} bytes; files up to {LARGEST_FILE:,} are read")
+        model = onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise SourceError.at(place, f"cannot be read: {error.strerror or error}") from None
+    except DecodeError:
+        raise SourceError.at(place, "is no ONNX file, or is cut off") from None
+    if not model.graph.node:
+        raise SourceError.at(place, "is no ONNX file, or holds no network")
+    _check_versions(model, place)
+    _embed(model, path)
+    if model.functions:
+        try:
+            model = inliner.inline_local_functions(model)
+        except Exception as error:  # the C++ side raises what it likes
+            raise SourceError.at(place, f"its functions cannot be inlined: {_first_line(error)}") from None
+    return model
+
+
+def array_of(tensor: onnx.TensorProto, place: Place) -> Array:
+    """The elements of a tensor; SourceError where its data do not fit its shape."""
+    count = 1
+    for extent in tensor.dims:
+        if extent < 0:
+            raise SourceError.at(place, f"the tensor {tensor.name} has a negative extent")
+        count *= extent
+    if count * 8 > LARGEST_TENSOR:
+        raise SourceError.at(place, f"the tensor {tensor.name} has {count:,} elements, more than are read")
+    try:
+        found: Array = numpy_helper.to_array(tensor)
+    except Exception as error:  # wrong lengths and types surface in many ways
+        told = f"the tensor {tensor.name or 'of a constant'} cannot be read: {_first_line(error)}"
+        raise SourceError.at(place, told) from None
+    return found
+
+
+def _check_versions(model: onnx.ModelProto, place: Place) -> None:
+    """SourceError for operators that are older or newer than what is read."""
+    least, most = OPSETS
+    versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
+    if not versions:
+        raise SourceError.at(place, "does not say which version of ONNX's operators it uses")
+    if not least <= versions[0] <= most:
+        raise SourceError.at(place, f"uses ONNX's operators of version {versions[0]}; {least} to {most} are read")
+
+
+def _embed(model: onnx.ModelProto, path: Path) -> None:
+    """Read external data, which must lie beside the model."""
+    folder = path.resolve().parent
+    for tensor in _tensors(model.graph):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        place = Place(f"{path}, tensor {tensor.name}")
+        info = {entry.key: entry.value for entry in tensor.external_data}
+        location = info.get("location", "")
+        beside = (folder / location).resolve()
+        if not location or Path(location).is_absolute() or beside.parent != folder:
+            raise SourceError.at(place, f"its data lie in {location!r}; they are read from beside the model only")
+        if not beside.is_file():
+            raise SourceError.at(place, f"its data lie in {location!r}, and there is no such file beside the model")
+        try:
+            offset, length = int(info.get("offset", 0)), int(info.get("length", -1))
+        except ValueError:
+            raise SourceError.at(place, "the place of its data is no number") from None
+        size = beside.stat().st_size
+        if offset < 0 or length > LARGEST_TENSOR or offset + max(length, 0) > size:
+            raise SourceError.at(place, f"its data end behind the end of {location!r}")
+        try:
+            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        except Exception as error:  # onnx's own checks
+            raise SourceError.at(place, f"its data cannot be read: {_first_line(error)}") from None
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def _tensors(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """All tensors of a graph and of the graphs inside it."""
+    found = list(graph.initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                found.append(attribute.t)
+            elif attribute.type == onnx.AttributeProto.GRAPH:
+                found += _tensors(attribute.g)
+    return found
+
+
+def _first_line(error: Any) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

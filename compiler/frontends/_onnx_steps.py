@@ -1,0 +1,191 @@
+"""The repetition over time in what a file spells out: one step, and which of its values it reads of the step before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ...source import Place, SourceError
+from ._onnx_terms import ELEMENTWISE, Term, Terms
+
+
+@dataclass(frozen=True)
+class Body:
+    """One step: *result* from inputs of the step and from values of the step before.
+
+    *previous* gives, by the identity of a term that stands for a value of the step before, the term that makes this
+    value in this step.  *steps* is how often the file repeats it; None where it holds a single step.
+    """
+
+    result: Term
+    previous: Mapping[int, Term] = field(default_factory=dict[int, Term])
+    steps: int | None = None
+    states: tuple[Term, ...] = ()
+    """Inputs of the file that are states."""
+
+    def order(self) -> list[Term]:
+        """Every term of the step, arguments first; what the step before made is not followed."""
+        found: list[Term] = []
+        seen: set[int] = set()
+        roots = [self.result]
+        while roots:
+            stack = [(roots.pop(), False)]
+            while stack:
+                term, ready = stack.pop()
+                if id(term) in seen:
+                    continue
+                if ready:
+                    seen.add(id(term))
+                    found.append(term)
+                    continue
+                if id(term) in self.previous:
+                    seen.add(id(term))
+                    roots.append(self.previous[id(term)])
+                    continue
+                stack.append((term, True))
+                stack.extend((arg, False) for arg in reversed(term.args))
+        return found
+
+
+def rows_of(output: Term, terms: Terms) -> list[Term] | None:
+    """The rows of an output that has one a time step, or their mean or sum; None for an output without time."""
+    inner = output
+    while (scaled := _scaled(inner)) is not None:
+        inner = scaled
+    if inner.op in ("ReduceMean", "ReduceSum") and inner.settings["axes"] == (0,):
+        (inner,) = inner.args
+    if inner.op != "Stack" and (len(inner.shape) < 3 or inner.shape[0] not in _times(inner)):
+        return None
+    return [terms.row(inner, number) for number in range(inner.shape[0])]
+
+
+def _scaled(term: Term) -> Term | None:
+    """What *term* is a multiple of, by one constant number."""
+    if term.op not in ("Mul", "Div"):
+        return None
+    left, right = term.args
+    for kept, other in ((left, right), (right, left)):
+        number = other.value is not None and other.value.size == 1 and (other is right or term.op == "Mul")
+        if kept.value is None and number:
+            return kept
+    return None
+
+
+def _times(term: Term) -> set[int]:
+    """How many rows there are of what is taken apart, or put together, on the way to *term*."""
+    found: set[int] = set()
+    for each in term.walk():
+        if each.op == "Stack" or "::" in each.op:
+            found.add(each.shape[0])
+        elif each.op == "Row":
+            found.add(next(iter(each.args)).shape[0])
+    return found
+
+
+def body_of(rows: Sequence[Term], place: Place) -> Body:
+    """The step that *rows* repeat; SourceError where they are no repetition."""
+    steps = len(rows)
+    if steps < 3:
+        message = f"spells out {steps} time steps; how it goes on is told by three or more"
+        raise SourceError.at(place, message, hints=("an export of three or more time steps",))
+    level: dict[int, int] = {}
+    for number, row in enumerate(rows):
+        stack = [row]
+        while stack:
+            term = stack.pop()
+            if id(term) not in level:
+                level[id(term)] = number
+                stack.extend(term.args)
+    matching = _Matching(level, steps, place)
+    matching.pair(rows[-1], rows[-2])
+    return Body(rows[-1], matching.previous(), steps)
+
+
+class _Matching:
+    """Which term of the last step is which of the last but one."""
+
+    def __init__(self, level: Mapping[int, int], steps: int, place: Place) -> None:
+        self._level = level
+        self._last = steps - 1
+        self._place = place
+        self._pairs: dict[int, Term] = {}
+        self._later: dict[int, Term] = {}
+        self._states: list[Term] = []
+
+    def pair(self, last: Term, before: Term) -> None:
+        """Both are the same in two steps; SourceError where they are not."""
+        stack = [(last, before)]
+        while stack:
+            one, other = stack.pop()
+            if one is other:
+                continue
+            known = self._pairs.get(id(one))
+            if known is not None:
+                if known is not other:
+                    self._fail(one, other)
+                continue
+            self._pairs[id(one)] = other
+            if self._level[id(one)] < self._last:
+                self._states.append(one)
+                continue
+            self._later[id(other)] = one
+            if not _alike(one, other):
+                self._fail(one, other)
+            stack.extend(zip(one.args, other.args, strict=True))
+
+    def previous(self) -> dict[int, Term]:
+        """By the identity of what a step reads of the step before, what makes it."""
+        found: dict[int, Term] = {}
+        for state in self._states:
+            maker = self._later.get(id(state))
+            if maker is None:
+                told = f"{state.origin} is read in a later step, and no step makes it anew"
+                raise SourceError.at(self._place, told)
+            found[id(state)] = maker
+        return found
+
+    def _fail(self, one: Term, other: Term) -> None:
+        told = f"the last two time steps differ: {one.op} ({one.origin}) stands where {other.op} ({other.origin}) stood"
+        raise SourceError.at(self._place, told)
+
+
+def _alike(one: Term, other: Term) -> bool:
+    """The same operation, one step apart."""
+    if one.op != other.op or len(one.args) != len(other.args) or one.shape != other.shape:
+        return False
+    if one.op == "Row":
+        return one.args[0] is other.args[0] and one.settings["number"] == other.settings["number"] + 1
+    return one.value is None and other.value is None and one.attributes == other.attributes
+
+
+def single_step(outputs: Sequence[Term], inputs: Sequence[Term], place: Place) -> Body:
+    """A step whose states are inputs and outputs of the file, or a network without time."""
+    result, *others = outputs
+    previous: dict[int, Term] = {}
+    states: list[Term] = []
+    for state in inputs:
+        readers = [term for output in outputs for term in output.walk() if any(arg is state for arg in term.args)]
+        if not readers or any(reader.op not in ELEMENTWISE for reader in readers):
+            continue
+        makers = [other for other in others if other.shape == state.shape and _made_of(other, state)]
+        if len(makers) == 1:
+            previous[id(state)] = makers[0]
+            states.append(state)
+        elif makers:
+            told = f"the input {state.origin} may be the state of {' or of '.join(m.origin for m in makers)}"
+            raise SourceError.at(place, told)
+    return Body(result, previous, None, tuple(states))
+
+
+def _made_of(output: Term, state: Term) -> bool:
+    """Whether *output* is *state*, carried on element by element."""
+    stack = [output]
+    seen: set[int] = set()
+    while stack:
+        term = stack.pop()
+        if term is state:
+            return True
+        if id(term) not in seen and term.op in ELEMENTWISE:
+            seen.add(id(term))
+            stack.extend(term.args)
+    return False

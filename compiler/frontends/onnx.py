@@ -1,0 +1,58 @@
+"""ONNX files: spiking networks whose neurons and time are spelled out, ordinary networks, and domains with neurons.
+
+The file is executed on shapes (`_onnx_trace`), the repetition over time is found (`_onnx_steps`), and what carries
+state from step to step is recognised by what it does (`_onnx_neurons`).  What remains are layers, one to one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...source import Faults, Place, SourceError
+from ._building import Builder
+from ._onnx_file import load
+from ._onnx_layers import Layers
+from ._onnx_neurons import clusters_of
+from ._onnx_steps import body_of, rows_of, single_step
+from ._onnx_trace import Trace
+from .frontend import Frontend, Imported, Options
+
+DEFAULT_STEPS = 8
+"""Time steps of a network whose file says no number."""
+
+
+def read(source: Path | str, options: Options) -> Imported:
+    """The network in the file; SourceError with everything that is wrong."""
+    path = Path(source)
+    if options.settings:
+        raise SourceError.at(Place(str(path)), "an ONNX file has no settings: --set is for .snn files")
+    model = load(path)
+    builder = Builder(path.stem, str(path))
+    with Faults(SourceError) as faults:
+        trace = Trace(model, str(path), options.steps, faults)
+    if not trace.outputs:
+        raise SourceError.at(Place(str(path)), "has no output")
+    outputs = list(trace.outputs.values())
+    chosen, rows = 0, None
+    for number, output in enumerate(outputs):
+        rows = rows_of(output, trace.terms)
+        if rows is not None:
+            chosen = number
+            break
+    body = body_of(rows, builder.place()) if rows else single_step(outputs, trace.inputs, builder.place())
+    name = list(trace.outputs)[chosen]
+    if len(outputs) - len(body.states) > 1:
+        others = ", ".join(other for other in trace.outputs if other != name)
+        builder.note("assumption", builder.place(), f"the result is {name}; {others} are left out")
+    if body.steps:
+        builder.note("recovered", builder.place(), f"one time step out of {body.steps} that the file spells out")
+    layers = Layers(builder, body, clusters_of(body), options.unsaid)
+    steps = options.steps or body.steps
+    if steps is None:
+        steps = DEFAULT_STEPS if layers.spiking else 1
+        builder.note("assumption", builder.place(), f"{steps} time steps (the file says no number; --steps)")
+    result = layers.value(body.result)
+    return builder.finish([result], steps)
+
+
+frontend = Frontend("ONNX: spiking networks spelled out by their exporter, and ordinary ones", (".onnx",), read)
