@@ -96,17 +96,19 @@ def body_of(rows: Sequence[Term], place: Place) -> Body:
             if id(term) not in level:
                 level[id(term)] = number
                 stack.extend(term.args)
-    matching = _Matching(level, steps, place)
-    matching.pair(rows[-1], rows[-2])
-    return Body(rows[-1], matching.previous(), steps)
+    third = _Matching(level, 2, place)  # the first two may differ: they see what states begin with
+    third.pair(rows[2], rows[1])
+    for number in range(3, steps):
+        _Matching(level, number, place).pair(rows[number], rows[number - 1])
+    return Body(rows[2], third.previous(), steps)
 
 
 class _Matching:
-    """Which term of the last step is which of the last but one."""
+    """Which term of a step is which of the step before."""
 
-    def __init__(self, level: Mapping[int, int], steps: int, place: Place) -> None:
+    def __init__(self, level: Mapping[int, int], number: int, place: Place) -> None:
         self._level = level
-        self._last = steps - 1
+        self._number = number
         self._place = place
         self._pairs: dict[int, Term] = {}
         self._later: dict[int, Term] = {}
@@ -125,7 +127,7 @@ class _Matching:
                     self._fail(one, other)
                 continue
             self._pairs[id(one)] = other
-            if self._level[id(one)] < self._last:
+            if self._level[id(one)] < self._number:
                 self._states.append(one)
                 continue
             self._later[id(other)] = one
@@ -145,7 +147,8 @@ class _Matching:
         return found
 
     def _fail(self, one: Term, other: Term) -> None:
-        told = f"the last two time steps differ: {one.op} ({one.origin}) stands where {other.op} ({other.origin}) stood"
+        told = f"time steps {self._number} and {self._number + 1} differ: {one.op} ({one.origin}) stands where"
+        told += f" {other.op} ({other.origin}) stood"
         raise SourceError.at(self._place, told)
 
 
