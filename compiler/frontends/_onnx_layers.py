@@ -343,8 +343,8 @@ class Layers:
             "momentum": _short(1.0 - float(settings.get("momentum", 0.9))),
         }
         if not settings.get("training_mode"):
-            told = f"batch norm in inference form is trained again from its running statistics (scope={scope})"
-            self._builder.note("assumption", self._builder.place(), told)
+            told = "batch norm stands here in inference form; it is trained again from its running statistics"
+            self._builder.note("warning", self._builder.place(), f"{told} (scope={scope})")
         names = ("gamma", "beta", "running_mean", "running_var")
         made = {name: np.asarray(arg.value) for name, arg in zip(names, (gamma, beta, mean, variance), strict=True)}
         return self._builder.add("batch_norm", [self._of(x)], options, term.origin, self._place(term), made)

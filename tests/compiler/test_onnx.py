@@ -44,7 +44,7 @@ def outputs_of(imported: Imported, x: NDArray[Any]) -> NDArray[Any]:
 
 def as_onnx(path: Path, x: NDArray[Any]) -> NDArray[Any]:
     """The same by ONNX's own reference."""
-    evaluator: Any = ReferenceEvaluator(onnx.load(path))
+    evaluator: Any = ReferenceEvaluator(onnx.load_model_from_string(path.read_bytes()))
     return np.asarray(evaluator.run(None, {"x": x.astype(np.float32)})[0])
 
 
@@ -213,22 +213,23 @@ def test_all_operators_that_cannot_be_read_are_told_at_once(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("first", "rest", "message"),
     [
-        (lambda raw: b"", "net.onnx: is no ONNX file, or holds no network"),
-        (lambda raw: raw[: len(raw) // 2], "net.onnx: is no ONNX file, or is cut off"),
-        (lambda raw: b"PK\x03\x04" + raw, "net.onnx: is no ONNX file, or is cut off"),
+        (b"", 0.0, "net.onnx: is no ONNX file, or holds no network"),
+        (b"", 0.5, "net.onnx: is no ONNX file, or is cut off"),
+        (b"PK\x03\x04", 1.0, "net.onnx: is no ONNX file, or is cut off"),
     ],
     ids=["empty", "cut off", "a zip"],
 )
-def test_files_that_are_none_are_told(damage: Any, message: str, tmp_path: Path) -> None:
+def test_files_that_are_none_are_told(first: bytes, rest: float, message: str, tmp_path: Path) -> None:
     path = network(tmp_path / "net.onnx", Neuron())
-    path.write_bytes(damage(path.read_bytes()))
+    raw = path.read_bytes()
+    path.write_bytes(first + raw[: int(rest * len(raw))])
     assert told(path) == message
 
 
 def changed(path: Path, change: Any) -> Path:
-    model = onnx.load(path)
+    model = onnx.load_model_from_string(path.read_bytes())
     change(model)
     path.write_bytes(model.SerializeToString())
     return path
