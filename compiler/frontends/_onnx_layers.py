@@ -46,6 +46,9 @@ class Layers:
         fires = bool(clusters) or any("::" in term.op for term in self._order)
         activations = {_ACTIVATIONS[term.op] for term in self._order if term.op in _ACTIVATIONS}
         self.spiking = fires or bool(activations & set(unsaid.spiking))
+        self.faithful = not (activations & set(unsaid.spiking)) and not any("::" in term.op for term in self._order)
+        """Whether the network computes what the file does, and the file can be executed to show it."""
+
         self._in_steps = body.steps is None and (bool(body.previous) or not self.spiking)
         self._note_neurons(clusters)
 
@@ -85,6 +88,7 @@ class Layers:
         if cluster.stateless and not self._body.previous:
             told = "it fires, and nothing is carried to the next step: its state was lost when the file was made"
             self._builder.note("warning", place, f"{told}; taken as if(reset=hard), which is not what was trained")
+            self.faithful = False
             _, threshold, strict = fired(next(term for term in cluster.members if term.op in COMPARISONS))
             settings: dict[str, Setting] = {"threshold": float(np.asarray(threshold).flat[0]), "reset": "hard"}
             settings["compare"] = "gt" if strict else "ge"
@@ -221,6 +225,7 @@ class Layers:
             case "Mul" | "Div" if any(arg.value is not None for arg in term.args):
                 return self._scaled(term)
             case "Softmax" | "LogSoftmax" if term is self._body.result:
+                self.faithful = False
                 told = f"{term.op} at the end is left out: losses take logits"
                 self._builder.note("assumption", self._place(term), told)
                 return self._of(term.args[0])
@@ -342,6 +347,7 @@ class Layers:
             "eps": _short(float(settings.get("epsilon", 1e-5))),
             "momentum": _short(1.0 - float(settings.get("momentum", 0.9))),
         }
+        self.faithful &= not settings.get("training_mode")
         if not settings.get("training_mode"):
             told = "batch norm stands here in inference form; it is trained again from its running statistics"
             self._builder.note("warning", self._builder.place(), f"{told} (scope={scope})")

@@ -41,12 +41,28 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Run:
+    """A file that can be executed itself: *samples* is their number in the file, ``compute`` its result for an input.
+
+    The input is ``[t][n]`` and the port's axes, as far as the port has them.  The result has the network's for every
+    step, or their mean or sum over time.
+    """
+
+    samples: int
+    compute: Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
 class Imported:
-    """A network with the *parameters* that its file holds, by name and in the shapes of their types, and *notes*."""
+    """A network with the *parameters* that its file holds, by name and in the shapes of their types, and *notes*.
+
+    *run*, where it is there, executes the file itself, to be compared with.
+    """
 
     network: Network
     parameters: Mapping[str, Array] = field(default_factory=dict[str, Array])
     notes: tuple[Note, ...] = ()
+    run: Run | None = None
 
 
 def _silent(fault: Fault) -> None:

@@ -6,16 +6,22 @@ state from step to step is recognised by what it does (`_onnx_neurons`).  What r
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
 
 from ...source import Faults, Place, SourceError
 from ._building import Builder
 from ._onnx_file import load
 from ._onnx_layers import Layers
 from ._onnx_neurons import clusters_of
-from ._onnx_steps import body_of, rows_of, single_step
+from ._onnx_steps import Body, body_of, rows_of, single_step
 from ._onnx_trace import Trace
-from .frontend import Frontend, Imported, Options
+from .frontend import Array, Frontend, Imported, Options, Run
 
 DEFAULT_STEPS = 8
 """Time steps of a network whose file says no number."""
@@ -52,7 +58,34 @@ def read(source: Path | str, options: Options) -> Imported:
         steps = DEFAULT_STEPS if layers.spiking else 1
         builder.note("assumption", builder.place(), f"{steps} time steps (the file says no number; --steps)")
     result = layers.value(body.result)
-    return builder.finish([result], steps)
+    imported = builder.finish([result], steps)
+    if layers.faithful and steps == (body.steps or steps):
+        return replace(imported, run=_run(model, trace, name, body, steps))
+    return imported
+
+
+def _run(model: onnx.ModelProto, trace: Trace, name: str, body: Body, steps: int) -> Run:
+    """The file under ONNX's own reference, step after step where it holds a single one."""
+    states = {state.settings["name"]: state for state in body.states}
+    (data,) = [term for term in trace.inputs if term.settings["name"] not in states]
+    made = {id(term): output for output, term in trace.outputs.items()}
+
+    def compute(x: Array) -> Array:
+        evaluator: Any = ReferenceEvaluator(model)
+        if body.steps is not None or x.ndim == len(data.shape):
+            return np.asarray(evaluator.run([name], {data.settings["name"]: x.astype(np.float32)})[0])
+        carried = {each: np.zeros(term.shape, np.float32) for each, term in states.items()}
+        nexts = {each: made[id(body.previous[id(term)])] for each, term in states.items()}
+        rows: list[Array] = []
+        for row in x[:steps]:
+            given = {data.settings["name"]: row.astype(np.float32), **carried}
+            row_out, *after = evaluator.run([name, *nexts.values()], given)
+            carried = dict(zip(nexts, after, strict=True))
+            rows.append(np.asarray(row_out))
+        return np.stack(rows)
+
+    timed = body.steps is not None and any(term.op == "Row" for term in body.order())
+    return Run(data.shape[1 if timed else 0], compute)
 
 
 frontend = Frontend("ONNX: spiking networks spelled out by their exporter, and ordinary ones", (".onnx",), read)

@@ -1,0 +1,107 @@
+"""Tell everything that would stop or change a model, without compiling it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._options import compiled, compiling, json_option, model_argument, rate
+from ._output import Output, check_writable
+
+if TYPE_CHECKING:
+    from ..compiler.frontends.frontend import Imported, Note
+    from ..compiler.pipeline import Compilation
+    from ..source import Fault
+
+UNUSABLE, REMARKS = 1, 3
+HEADS = {
+    "repair": "repaired",
+    "recovered": "recovered",
+    "assumption": "assumed",
+    "warning": "warnings",
+}
+
+
+@click.command()
+@model_argument
+@compiling
+@rate
+@click.option("--prove/--no-prove", default=True, help="Run the file itself beside what was read, where that can be.")
+@json_option
+def command(model: str, prove: bool, json_to: str | None, **chosen: Any) -> None:
+    """Tell all that is wrong with MODEL, and what was repaired, recovered or assumed to read it.
+
+    Read are .snn, and files of other tools. Exit status 0: clean; 3: it can be used, with repairs or warnings; 1: it
+    cannot; 2: wrong usage.
+
+    \b
+    Example:
+        snnc check network.onnx --surrogate 'atan(alpha=2)'
+    """
+    from ..source import SnncError
+
+    check_writable([json_to])
+    output = Output(json_to)
+    compilation = compiled(model, chosen)
+    try:
+        imported = compilation.imported
+        proof = _proof(imported) if prove else None
+        _ = compilation.training
+    except SnncError as error:
+        for fault in error.faults:
+            output.say(str(fault))
+        output.value({"model": model, "usable": False, "faults": [_fault(fault) for fault in error.faults]})
+        sys.exit(UNUSABLE)
+    _show(output, compilation, proof)
+    output.value(_facts(model, compilation, proof))
+    if any(note.kind in ("repair", "warning") for note in imported.notes) or (proof and proof["different"]):
+        sys.exit(REMARKS)
+
+
+def _proof(imported: Imported) -> dict[str, Any] | None:
+    """The comparison with the file itself; None where it cannot be run."""
+    from dataclasses import asdict
+
+    from ..compiler.proof import prove
+
+    found = prove(imported)
+    return None if found is None else {**asdict(found), "text": str(found)}
+
+
+def _show(output: Output, compilation: Compilation, proof: dict[str, Any] | None) -> None:
+    imported = compilation.imported
+    network = imported.network
+    layers = [node.op for node in network.nodes if node.op != "parameter"]
+    ports = ", ".join(f"{port.name}: {port.type}" for port in network.ports)
+    count = sum(node.types[0].elements for node in network.nodes if node.op == "parameter")
+    output.say(f"{network.name}({ports}), {network.steps} time steps, {len(layers)} layers, {count:,} parameters")
+    notes: dict[str, list[Note]] = {}
+    for note in imported.notes:
+        notes.setdefault(note.kind, []).append(note)
+    for kind, head in HEADS.items():
+        if kind in notes:
+            output.say(f"\n{head}:")
+            for note in notes[kind]:
+                output.say(f"  {note.place}: {note.message}")
+    if proof is not None:
+        output.say(f"\ncompared: {proof['text']}")
+    elif imported.parameters:
+        output.say("\nnot compared: the file itself cannot be run, or means something else")
+
+
+def _facts(model: str, compilation: Compilation, proof: dict[str, Any] | None) -> dict[str, Any]:
+    imported = compilation.imported
+    return {
+        "model": model,
+        "usable": True,
+        "steps": imported.network.steps,
+        "layers": [node.op for node in imported.network.nodes if node.op != "parameter"],
+        "notes": [{"kind": n.kind, "place": str(n.place), "message": n.message} for n in imported.notes],
+        "proof": proof,
+    }
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {"place": str(fault.place), "message": fault.message, "hints": list(fault.hints)}
