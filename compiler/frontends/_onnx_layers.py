@@ -43,6 +43,12 @@ class Layers:
         for term in self._order:
             for arg in term.args:
                 self._readers[id(arg)] = self._readers.get(id(arg), 0) + 1
+        self._with_their_readers = {
+            id(part)
+            for term in self._order
+            for part in (self._biased(term) if term.op == "Add" else None, _voters(term))
+            if part is not None
+        }
         fires = bool(clusters) or any("::" in term.op for term in self._order)
         activations = {_ACTIVATIONS[term.op] for term in self._order if term.op in _ACTIVATIONS}
         self.spiking = fires or bool(activations & set(unsaid.spiking))
@@ -181,8 +187,8 @@ class Layers:
         return self._made[key]
 
     def _absorbed(self, term: Term) -> bool:
-        """Whether *term* is a sum without its bias, which is made together with it."""
-        return any(self._biased(other) is term for other in self._order if other.op == "Add")
+        """Whether *term* is made together with its reader: a sum without its bias, a vector laid out for a vote."""
+        return id(term) in self._with_their_readers
 
     def _biased(self, term: Term) -> Term | None:
         """The sum of products in ``products + bias`` with a constant bias, if *term* is that."""
@@ -358,6 +364,10 @@ class Layers:
     def _pool(self, term: Term) -> Value | None:
         settings = term.settings
         kernel = settings["kernel_shape"]
+        voters = _voters(term)
+        if voters is not None:
+            x = self._of(voters.args[0])
+            return self._builder.add("vote", [x], {"size": int(kernel[0])}, term.origin, self._place(term))
         rank = len(kernel)
         pads = list(settings.get("pads", (0,) * (2 * rank)))
         if rank not in (1, 2) or settings.get("ceil_mode") or pads[:rank] != pads[rank:]:
@@ -377,7 +387,7 @@ class Layers:
 
     def _reshape(self, term: Term) -> Value | None:
         before, after = term.args[0].shape, term.shape
-        if before == after:
+        if before == after or _voters(term.args[0]) is not None:
             return self._of(term.args[0])
         if len(after) == 2 and after[0] == before[0]:
             return self._flattened(self._of(term.args[0]), term)
@@ -460,6 +470,19 @@ def _spikingjelly(kind: str, term: Term) -> tuple[str, dict[str, Setting]]:
     if word is not None:
         settings["surrogate"] = (word, ("alpha", _short(values["alpha"])))
     return kind, settings
+
+
+def _voters(term: Term) -> Term | None:
+    """The vector as a signal of one channel whose neighbours *term* averages, if it does."""
+    if term.op != "AveragePool":
+        return None
+    signal, kernel = term.args[0], term.settings["kernel_shape"]
+    plain = not any(term.settings.get("pads", ())) and not term.settings.get("ceil_mode")
+    apart = len(kernel) == 1 and tuple(term.settings.get("strides", (1,))) == tuple(kernel)
+    if signal.op != "Reshape" or not (plain and apart) or signal.shape[-1] % kernel[0]:
+        return None
+    vector = len(signal.args[0].shape) == 2 and len(signal.shape) == 3 and signal.shape[1] == 1
+    return signal if vector else None
 
 
 def _axes(extents: Sequence[int]) -> Setting:

@@ -55,6 +55,7 @@ FILES = (
     Exported("sj14_mlp", ("ts", "dyn"), detach_reset=False),
     Exported("sj2_csnn_fmnist", ("ts_fallthrough", "dyn", "dyn_ext"), detach_reset=False, gradients="train"),
     Exported("sj2_lif_fc_mnist", ("ts_fallthrough", "dyn"), detach_reset=False),
+    Exported("sj2_plif_mnistnet", ("ts_fallthrough", "dyn"), detach_reset=True, gradients="train"),
     Exported("sj2_spiking_resnet18_narrow", ("ts_fallthrough",), gradients="train"),
     Exported("snntorch_csnn_narrow", ("ts", "dyn"), surrogate=("fast_sigmoid", ("k", 25.0)), detach_reset=True),
     Exported("snntorch_mlp", ("ts", "ts_names", "dyn", "dynshape"), detach_reset=True),

@@ -128,7 +128,9 @@ NETWORKS = {
             c2 = conv1d(avg_pool1d(s1, kernel=2), out=24, kernel=3, stride=2, dilation=2, pad=1, groups=24)
             s2 = lif(c2, threshold=0.25, NEURON)
             p2 = concat(max_pool1d(s2, kernel=3, stride=1, pad=1), s2)
-            return linear(flatten(p2), out=10)
+            s3 = lif(linear(flatten(p2), out=40), threshold=0.25, NEURON)
+            n3 = linear(vote(s3, size=4), out=40)
+            return vote(lif(vote(n3, size=2), threshold=0.25, NEURON), size=2)
         }""",
     "cells": """
         network cells(image: f16[2, 6, 6]) steps 3 {
