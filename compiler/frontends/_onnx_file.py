@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def load(path: Path) -> onnx.ModelProto:
     if not model.graph.node:
         raise SourceError.at(place, "is no ONNX file, or holds no network")
     _check_versions(model, place)
+    if not all(isinstance(name, str) for name in _names(model.graph)):
+        raise SourceError.at(place, "holds names that are no text")
     _embed(model, path)
     if model.functions:
         try:
@@ -110,6 +113,20 @@ def _tensors(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
             elif attribute.type == onnx.AttributeProto.GRAPH:
                 found += _tensors(attribute.g)
     return found
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[object]:
+    """All names in a graph and in the graphs inside it; protobuf gives bytes for those that are no UTF-8."""
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        yield value.name
+    for value in graph.input:
+        yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _names(attribute.g)
 
 
 def _first_line(error: Any) -> str:

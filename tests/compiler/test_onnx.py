@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import warnings
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -305,6 +307,42 @@ def test_tensors_and_nodes_that_do_not_fit_name_their_place(tmp_path: Path) -> N
     assert told(path).startswith("net.onnx, node c1: the tensor c1 cannot be read: ")
     path = changed(network(tmp_path / "net.onnx", Neuron()), _unmade)
     assert told(path).splitlines()[0] == "net.onnx, node Gemm_10: reads nowhere, which nothing before it makes"
+
+
+def test_names_that_are_no_text_are_told(tmp_path: Path) -> None:
+    path = network(tmp_path / "net.onnx", Neuron())
+    path.write_bytes(path.read_bytes().replace(b"Gemm_10", b"Gemm\xff10"))
+    assert told(path) == "net.onnx: holds names that are no text"
+
+
+def test_mutated_files_are_read_or_refused_and_never_break(tmp_path: Path) -> None:
+    """A bounded number of tries: bytes changed, removed and put in."""
+    kinds = [Neuron(), Neuron(reset="soft", delayed=True, spelling=1), Neuron(spelling=2, current_decay=0.5)]
+    good = [network(tmp_path / "net.onnx", kind, steps=4).read_bytes() for kind in kinds]
+    rng = random.Random(4)
+    path = tmp_path / "mutated.onnx"
+    refused = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numbers that overflow on the way to a refusal
+        for _ in range(400):
+            raw = bytearray(rng.choice(good))
+            for _ in range(rng.choice([1, 1, 2, 5, 20])):
+                at = rng.randrange(len(raw))
+                match rng.randrange(4):
+                    case 0:
+                        raw[at] = rng.randrange(256)
+                    case 1:
+                        raw[at] ^= 1 << rng.randrange(8)
+                    case 2:
+                        del raw[at : at + rng.randrange(1, 9)]
+                    case _:
+                        raw[at:at] = rng.randbytes(rng.randrange(1, 5))
+            path.write_bytes(bytes(raw))
+            try:
+                read_model(path)
+            except SourceError:
+                refused += 1
+    assert 200 < refused < 400
 
 
 def test_loops_without_end_are_bounded(tmp_path: Path) -> None:
