@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..compiler.frontends.frontend import Unsaid
     from ..compiler.ir.graph import Setting
     from ..compiler.pipeline import Compilation
+    from ..source import Place
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Function], Function]
@@ -83,8 +84,18 @@ _UNSAID = (
 )
 """What files of other tools do not say."""
 
+
+def _finite_rate(_: click.Context, option: click.Parameter, rate: float | None) -> float | None:
+    """Wrong usage for a learning rate that is none."""
+    if rate is not None and not 0 <= rate < float("inf"):
+        raise click.BadParameter(f"{rate:g} is no learning rate; it is a number of at least 0", param=option)
+    return rate
+
+
 _RATE = (
-    click.option("--lr", type=float, metavar="X", help="Learning rate; unless given, the optimizer's."),
+    click.option(
+        "--lr", type=float, callback=_finite_rate, metavar="X", help="Learning rate; unless given, the optimizer's."
+    ),
     click.option("--schedule", metavar="SCHEDULE", help="Such as constant, cosine, or 'steps(every=10)'."),
 )
 
@@ -182,14 +193,14 @@ def read_choice(text: str, option: str) -> Setting:
     return choice
 
 
-def read_section(path: str) -> dict[str, Setting]:
-    """The settings of the one train section in the file *path*; SourceError where there is no such."""
+def read_section(path: str) -> tuple[dict[str, Setting], dict[str, Place]]:
+    """The settings of the one train section in the file *path*, and their places; SourceError where there is none."""
     from pathlib import Path
 
     from ..compiler.frontends.frontend import read_text
     from ..compiler.ir.grammar import parse
     from ..compiler.ir.syntax import SettingList
-    from ..compiler.ir.values import Wrong, setting_of
+    from ..compiler.ir.values import Wrong, places_of, setting_of
     from ..source import Place, SourceError
 
     text = read_text(Path(path))
@@ -197,7 +208,8 @@ def read_section(path: str) -> dict[str, Setting]:
     if len(sections) != 1:
         raise SourceError.at(Place(path), f"here are {len(sections)} train sections, and --train wants one")
     try:
-        return {name.text: setting_of(written, {}) for name, written in sections[0].settings}
+        settings = {name.text: setting_of(written, {}) for name, written in sections[0].settings}
+        return settings, places_of(sections[0])
     except Wrong as wrong:
         raise SourceError.at(wrong.place, wrong.message, text) from None
 
@@ -271,7 +283,7 @@ def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
     overrides = train_overrides(chosen)
     settings = read_settings(chosen.pop("sizes", ()))
     section = chosen.pop("section", None)
-    chosen["section"] = {} if section is None else read_section(section)
+    chosen["section"], chosen["places"] = ({}, {}) if section is None else read_section(section)
     chosen["unsaid"] = unsaid_options(chosen)
     arrays = None
     if weights is not None:

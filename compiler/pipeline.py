@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..catalog import FileCatalog, UnknownName, unknown
 from ..isa.program import Argument, Entry, Program
 from ..isa.target import Target, canonical, load_target
 from ..numerics.formats import encode, pack
-from ..source import NOWHERE, SourceError, TargetError
+from ..source import NOWHERE, Fault, Place, SourceError, TargetError, line_of
 from .cost.bound import bounds
 from .cost.predict import predict
 from .dataflows.dataflow import DATAFLOWS
@@ -33,6 +34,7 @@ from .passes.elements import Lowered, lower_elements
 from .passes.emit import Semaphores, emit_entry
 from .passes.layout import DramValue, place_symbols, roles, seen_as
 from .passes.pins import parse_pins
+from .passes.representable import check_representable
 from .passes.training_options import TrainingOptions, show_call
 from .passes.working_format import in_working_format
 
@@ -44,8 +46,8 @@ class Options:
     """What the user asked for beside the source; None leaves it to the file, then to the default.
 
     *settings* are those of the network, by name; *section* are settings of a ``train`` section in a file of its own,
-    *unsaid* is what files of other tools do not say; *train* overrides single settings of the ``train`` section;
-    *weights* are initial parameters by symbol name in their logical (framework's) shapes.
+    written at *places* there; *unsaid* is what files of other tools do not say; *train* overrides single settings of
+    the ``train`` section; *weights* are initial parameters by symbol name in their logical (framework's) shapes.
     """
 
     target: str = "quad"
@@ -60,6 +62,7 @@ class Options:
     weights: Mapping[str, Any] | None = None
     section: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     unsaid: Unsaid = field(default_factory=Unsaid)
+    places: Mapping[str, Place] = field(default_factory=dict[str, Place])
 
 
 def models() -> FileCatalog:
@@ -91,7 +94,7 @@ class Compilation:
     def imported(self) -> Imported:
         """The network, the parameters of its file, and notes of how it was read."""
         chosen = self.options
-        options = FrontendOptions(chosen.steps, chosen.settings, chosen.section, chosen.unsaid)
+        options = FrontendOptions(chosen.steps, chosen.settings, chosen.section, chosen.unsaid, chosen.places)
         return read_model(find_model(str(self.source)), options)
 
     @property
@@ -106,7 +109,8 @@ class Compilation:
         for key, value in (("batch", self.options.batch), ("rule", self.options.rule)):
             if value is not None:
                 given[key] = value
-        return TrainingOptions.resolve(self.network, given)
+        with lines_shown():
+            return TrainingOptions.resolve(self.network, given)
 
     @cached_property
     def training(self) -> Training:
@@ -114,7 +118,9 @@ class Compilation:
 
         It remembers the settings that the network was given.
         """
-        training = build_training(self.network, self.training_options)
+        with lines_shown():
+            training = build_training(self.network, self.training_options)
+            check_representable(self.network, self.training_options, self.target.working_format)
         if self.options.settings:
             given = ("settings", *sorted(self.options.settings.items()))
             training = replace(training, settings={**training.settings, "network": given})
@@ -180,6 +186,23 @@ class Compilation:
         options = MappingOptions(self.target, self.cores)
         weights = self.options.weights or self.imported.parameters
         return assemble(self.training, options, self.schedule, weights)
+
+
+@contextmanager
+def lines_shown() -> Iterator[None]:
+    """What a stage behind the frontend finds wrong shows the line of the user's file, as the frontend does."""
+    try:
+        yield
+    except SourceError as error:
+        raise SourceError(*map(_with_line, error.faults)) from error.__cause__
+
+
+def _with_line(fault: Fault) -> Fault:
+    """*fault* with the line that it points at, where its file still has one."""
+    place = fault.place
+    if fault.source_line is not None or not place.line or not Path(place.file).is_file():
+        return fault
+    return replace(fault, source_line=line_of(Path(place.file).read_text("utf-8-sig"), place))
 
 
 def compile(source: str | Path, **options: Any) -> Program:

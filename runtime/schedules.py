@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import cos, pi
+from math import cos, inf, pi
 from typing import Any, TypeAlias, cast
 
 from ..catalog import unknown
+from ..source import NOWHERE, DataError, Faults
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def called(written: object) -> tuple[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule with its options; UnknownName for one that does not exist."""
+    """A schedule with its options; UnknownName for one that does not exist, DataError for options that mean nothing."""
 
     name: str = "constant"
     warmup: int = 0
@@ -83,6 +84,14 @@ class Schedule:
         for option in self.options:
             if option not in OPTIONS[self.name]:
                 raise unknown(f"setting of {self.name}", option, (*OPTIONS[self.name], "warmup"))
+        every, factor = self.options.get("every", 30), self.options.get("factor", 0.1)
+        with Faults(DataError) as faults:
+            if self.warmup < 0:
+                faults.add(NOWHERE, f"warmup of {self.name} is at least 0, not {self.warmup}")
+            if not every >= 1:
+                faults.add(NOWHERE, f"every of {self.name} is at least 1, not {every}")
+            if not 0 < factor < inf:
+                faults.add(NOWHERE, f"factor of {self.name} is positive, not {factor}")
 
     @classmethod
     def of(cls, written: object) -> Schedule:

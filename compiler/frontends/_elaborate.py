@@ -103,7 +103,7 @@ class _Elaborator:
         self._warn(set(names))
         return Network(
             written.name.text, tuple(self.graph.ports.values()), steps, self.graph.nodes(), names, train,
-            written.name.place,
+            written.name.place, values.places_of(trains[0]) if trains else {},
         )  # fmt: skip
 
     def _settings(self, written: WrittenNetwork, scope: Scope) -> None:

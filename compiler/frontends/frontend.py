@@ -97,13 +97,15 @@ class Options:
     """What the user says beside the file.
 
     *steps* replaces the network's own; *settings* replace the defaults of the network's settings by name; *train*
-    replaces settings of its ``train`` section; *warn* gets what is suspicious but not wrong.
+    replaces settings of its ``train`` section, which are written at *places*; *warn* gets what is suspicious but not
+    wrong.
     """
 
     steps: int | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     unsaid: Unsaid = field(default_factory=Unsaid)
+    places: Mapping[str, Place] = field(default_factory=dict[str, Place])
     warn: Callable[[Fault], None] = _silent
 
 
@@ -142,7 +144,9 @@ def read_model(path: Path, options: Options | None = None) -> Imported:
     if not options.train:
         return imported
     network = imported.network
-    return replace(imported, network=replace(network, train={**network.train, **options.train}))
+    kept = {key: place for key, place in network.places.items() if key.partition(".")[0] not in options.train}
+    train, places = {**network.train, **options.train}, {**kept, **options.places}
+    return replace(imported, network=replace(network, train=train, places=places))
 
 
 def read_text(path: Path) -> str:

@@ -55,7 +55,8 @@ class Node:
 class Network:
     """A network with every type known and every parameter explicit; what `--emit graph` shows.
 
-    *train* holds the settings of the ``train { }`` section (loss, optimizer, schedule, rule, ...) as written.
+    *train* holds the settings of the ``train { }`` section (loss, optimizer, schedule, rule, ...) as written;
+    *places* tells where each of them stands (``schedule``), and each setting of a call (``schedule.every``).
     """
 
     name: str
@@ -65,6 +66,7 @@ class Network:
     results: tuple[str, ...]
     train: Settings = field(default_factory=dict[str, Setting])
     place: Place = field(default=NOWHERE, compare=False)
+    places: Mapping[str, Place] = field(default_factory=dict[str, Place], compare=False)
 
     @property
     def types(self) -> dict[str, Type]:

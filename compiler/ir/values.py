@@ -10,7 +10,7 @@ from ...catalog import unknown
 from ...numerics.formats import FORMATS
 from ...source import Place
 from .graph import Setting
-from .syntax import Argument, Arithmetic, Call, Items, Literal, Name, Negative, Value, WrittenType
+from .syntax import Argument, Arithmetic, Call, Items, Literal, Name, Negative, SettingList, Value, WrittenType
 from .types import Type
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_0-9]+)*")
@@ -54,6 +54,17 @@ def setting_of(value: Value, known: Mapping[str, Setting]) -> Setting:
             return -_number(inner, known)
         case Arithmetic():
             return _arithmetic(value, known)
+
+
+def places_of(section: SettingList) -> dict[str, Place]:
+    """Where each setting of *section* is written, and each setting of a call: ``schedule``, ``schedule.every``."""
+    found: dict[str, Place] = {}
+    for name, value in section.settings:
+        found[name.text] = name.place
+        for argument in value.arguments if isinstance(value, Call) else ():
+            if argument.name is not None:
+                found[f"{name.text}.{argument.name}"] = argument.place
+    return found
 
 
 def _argument(argument: Argument, known: Mapping[str, Setting]) -> Setting:

@@ -63,6 +63,10 @@ class Loss(Op):
         return tuple(kinds[name] for name in self.results)
 
     @abstractmethod
+    def largest_error(self, steps: int, classes: int) -> float:
+        """The largest |dL/dy| of a step, of one sample alone, for answers between 0 and 1: before scale and mean."""
+
+    @abstractmethod
     def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
         """After the last step; *y* is that step, *total* the sum over time, this step included."""
 
@@ -131,6 +135,10 @@ class CrossEntropy(Loss):
     reads: ClassVar = ("seed",)
     online: ClassVar = False
 
+    def largest_error(self, steps: int, classes: int) -> float:
+        """A class that is all wrong."""
+        return 1.0 / steps
+
     def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
         """logits = the mean over time."""
         mean = total / float(steps)
@@ -157,6 +165,10 @@ class CrossEntropyMSE(Loss):
 
     def __post_init__(self) -> None:
         self.require(0 <= self.lam <= 1, "lam", "between 0 and 1")
+
+    def largest_error(self, steps: int, classes: int) -> float:
+        """A class that is all wrong."""
+        return (1 - self.lam + self.lam * 2 / classes) / steps
 
     def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
         """logits = the mean over time."""
@@ -186,6 +198,10 @@ class MSERate(Loss):
     reads: ClassVar = ("seed",)
     online: ClassVar = False
 
+    def largest_error(self, steps: int, classes: int) -> float:
+        """A class that is all wrong."""
+        return 2.0 / (classes * steps)
+
     def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
         """logits = the firing rates."""
         rate = total / float(steps)
@@ -211,6 +227,10 @@ class WeightedSum(Loss):
     def inputs(self, y: Type) -> dict[str, Type]:
         """Labels and coefficients."""
         return super().inputs(y) | {"coefficient": Type("f32", y.axes, True, True)}
+
+    def largest_error(self, steps: int, classes: int) -> float:
+        """The host's coefficients, whatever they are."""
+        return 0.0
 
     def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
         """logits = the sum over time."""

@@ -85,6 +85,7 @@ class Neuron(Op):
     """
 
     operands: ClassVar = ("x",)
+    held: ClassVar = ("threshold", "v_reset", "rest", "initial")
     timed: ClassVar = True
     adjoints: ClassVar = (Adjoint("adjoint", "x", ("error",), "BP", sums=True),)
 

@@ -23,6 +23,9 @@ from .site import Site
 Pair: TypeAlias = tuple[int, int]
 """A setting for rows and columns; a single number stands for both."""
 
+LARGEST_NUMBER = (2.0 - 2.0**-23) * 2.0**127
+"""The largest f32: numbers of a program are no wider, so a setting beyond it would be infinite there."""
+
 Family = Literal["layer", "adjoint", "loss", "optimizer", "initialiser"]
 
 __all__ = [
@@ -94,6 +97,9 @@ class SettingField:
             case "int" if whole:
                 return value
             case "float" if whole or isinstance(value, float):
+                if not abs(cast(float, value)) <= LARGEST_NUMBER:
+                    wanted = "a finite number" if value != value else f"a number of at most {LARGEST_NUMBER:g}"
+                    raise SettingFault(f"{self.name} of {op} is {wanted}, not {_shown(value)}", self.name)
                 return float(cast(float, value))
             case "str" if isinstance(value, str):
                 if self.choices and value not in self.choices:
@@ -200,6 +206,9 @@ class Op:
 
     aliases: ClassVar[Mapping[str, int]] = {}
     """Facets that compute nothing: their result is operand number N under another type of the same layout."""
+
+    held: ClassVar[tuple[str, ...]] = ()
+    """Settings that become values in the working format, or are compared with such: it has to hold them."""
 
     timed: ClassVar[bool] = False
     """Whether results change with time even where no operand does."""

@@ -41,6 +41,10 @@ class Optimizer(Op):
     weight_decay: float
     decay_on: Decayed
 
+    def __post_init__(self) -> None:
+        self.require(self.lr >= 0, "lr", "at least 0")
+        self.require(self.weight_decay >= 0, "weight_decay", "at least 0")
+
     @classmethod
     def facets(cls) -> tuple[str, ...]:
         """With the gradient as it is, or clipped by value."""
@@ -95,8 +99,8 @@ class SGD(Optimizer):
     decay_on: Decayed = "all"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.require(0 <= self.momentum < 1, "momentum", "between 0 and 1")
-        self.require(self.weight_decay >= 0, "weight_decay", "at least 0")
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -124,10 +128,10 @@ class _Adam(Optimizer):
     decay_on: Decayed = "all"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("beta1", "beta2"):
             self.require(0 <= getattr(self, name) < 1, name, "between 0 and 1")
         self.require(self.eps > 0, "eps", "positive")
-        self.require(self.weight_decay >= 0, "weight_decay", "at least 0")
 
     @property
     def states(self) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class Spiking(Neuron):
         super().__post_init__()
         if self.every > 1 and any(part.op == "uniform" for part in derivative(self.surrogate, read("x")).walk()):
             raise SettingFault(f"{self.name} cannot compute steps again whose surrogate draws random numbers", "tape")
-        self.require(0 < self.amplitude < float("inf"), "amplitude", "positive")
+        self.require(self.amplitude > 0, "amplitude", "positive")
 
     @classmethod
     def format_of(cls, suffix: str) -> str:

@@ -70,17 +70,18 @@ class TrainingOptions:
         values: dict[str, Setting] = {}
         origins: dict[str, Origin] = dict.fromkeys(known, "default")
         layers: tuple[tuple[Origin, Mapping[str, Setting]], ...] = (("file", network.train), ("command line", spoken))
+        faults = Faults(SourceError)
         for origin, layer in layers:
             for name, value in layer.items():
-                if name not in known:
-                    place = NOWHERE if origin == "command line" else Place(network.place.file)
-                    raise SourceError.at(place, str(unknown("training setting", name, known)))
                 values[name], origins[name] = value, origin
+                if name not in known:
+                    place = NOWHERE if origin == "command line" else _place(network, name)
+                    faults.add(place, str(unknown("training setting", name, known)))
         if not values.get("steps"):
             values["steps"] = network.steps
             origins["steps"] = "file"
         checked: dict[str, Any] = {}
-        with Faults(SourceError) as faults:
+        with faults:
             for name in known:
                 try:
                     checked[name] = _CHECKS[name](values.get(name, cast(Setting, getattr(cls, name))))
@@ -88,7 +89,8 @@ class TrainingOptions:
                     if origins[name] == "command line":
                         faults.add(NOWHERE, f"--{name.replace('_', '-')}: {error}")
                     else:
-                        faults.add(Place(network.place.file), str(error))
+                        part = error.name if isinstance(error, SettingFault) else ""
+                        faults.add(_place(network, name, part), str(error))
         return cls(**checked, origins=origins)
 
     @property
@@ -133,6 +135,12 @@ class TrainingOptions:
         )
 
 
+def _place(network: Network, name: str, part: str = "") -> Place:
+    """Where setting *name* of ``train`` is written, or the setting *part* of its call."""
+    places = network.places
+    return places.get(f"{name}.{part}") or places.get(name) or Place(network.place.file)
+
+
 def _complete(value: Setting, make: Callable[[str, Mapping[str, Setting]], Any]) -> Setting:
     """The call *value* with every setting that it has."""
     name, given = called(value)
@@ -154,7 +162,13 @@ def _schedule(value: Setting) -> Setting:
     name, given = called(value)
     if name not in SCHEDULES:
         raise unknown("schedule", name, SCHEDULES)
-    return _filled(name, given, SCHEDULES[name])
+    filled = _filled(name, given, SCHEDULES[name])
+    found = cast(dict[str, float], called(filled)[1])
+    _require(found["warmup"] >= 0, f"warmup of {name} is at least 0", found["warmup"])
+    if name == "steps":
+        _require(found["every"] >= 1, "every of steps is at least 1", found["every"])
+        _require(found["factor"] > 0, "factor of steps is positive", found["factor"])
+    return filled
 
 
 def show_call(value: Setting) -> str:
@@ -186,13 +200,13 @@ def _loss_scale(value: Setting) -> Setting:
             raise SettingFault(f"loss_scale of train is a number or dynamic, not {name}", "loss_scale")
         filled = _filled(name, given, DYNAMIC)
         found = cast(dict[str, float], called(filled)[1])
-        _require(0 < found["initial"] < float("inf"), "initial of dynamic is positive", found["initial"])
-        _require(1 < found["growth"] < float("inf"), "growth of dynamic is above 1", found["growth"])
+        _require(found["initial"] > 0, "initial of dynamic is positive", found["initial"])
+        _require(found["growth"] > 1, "growth of dynamic is above 1", found["growth"])
         _require(0 < found["backoff"] < 1, "backoff of dynamic is between 0 and 1", found["backoff"])
         _require(found["interval"] >= 1, "interval of dynamic is at least 1", found["interval"])
         return filled
     scale = cast(float, SettingField("loss_scale", "float", None).check(value, "train"))
-    _require(0 < scale < float("inf"), "loss_scale of train is positive", scale)
+    _require(scale > 0, "loss_scale of train is positive", scale)
     return scale
 
 
@@ -216,13 +230,14 @@ def _clip(value: Setting) -> Setting:
         raise SettingFault(f"clip of train needs a limit, such as {name}(1.0)", "clip")
     filled = _filled(name, given, () if name == "none" else (SettingField("limit", "float", None),))
     limit = cast(float, called(filled)[1]["limit"])
-    _require(0 < limit < float("inf"), f"limit of {name} is positive", limit)
+    _require(limit > 0, f"limit of {name} is positive", limit)
     return filled
 
 
 def _require(holds: bool, wanted: str, value: float) -> None:
+    """SettingFault unless *holds*; *wanted* begins with the name of the setting."""
     if not holds:
-        raise SettingFault(f"{wanted}, not {value}", "")
+        raise SettingFault(f"{wanted}, not {value}", wanted.partition(" ")[0])
 
 
 _CHECKS: Mapping[str, Callable[[Setting], Setting]] = {
