@@ -23,8 +23,9 @@ from ..training.rule import Rule, reached
 from .errors import Errors, error_type, owner_of
 from .input_coding import code_inputs
 from .prune import prune
+from .reserved import RESULTS, SEED, check_names
 from .training_options import TrainingOptions
-from .update import Trained, update_arguments, update_names, update_results, updates
+from .update import Trained, update_arguments, update_results, updates
 
 ARGUMENTS = (
     ("valid", "u32"),
@@ -37,8 +38,6 @@ ARGUMENTS = (
 )
 """The host's scalars: samples that count, the optimizer's rate, the loss scale, the two numbers that key random
 numbers (`step` counts optimizer steps), and ``1 - beta**(step + 1)`` of Adam's two moments."""
-
-RESULTS = ("loss", "correct", "logits")
 
 
 def build_training(network: Network, options: TrainingOptions, rule: Rule | None = None) -> Training:
@@ -121,7 +120,7 @@ class _Builder:
             if node.op != "parameter"
         ]
         self.errors = Errors(self.types, self._readers())
-        self._check_names()
+        check_names(self.network, self.options, self.inputs, self.parameters)
 
     def training(self) -> Training:
         """All of it."""
@@ -167,15 +166,6 @@ class _Builder:
             raise SourceError.at(place, message)
         return inputs
 
-    def _check_names(self) -> None:
-        """SourceError where the network has a name that the training graph needs."""
-        taken = {*RESULTS, *self.inputs, "loss.seed"}
-        for name, place in [(port.name, port.place) for port in self.network.ports] + [
-            (name, node.place) for node in self.network.nodes for name in node.results
-        ]:
-            if name in taken or name.startswith("d.") or update_names(self.options, name):
-                raise SourceError.at(place, f"the name {name} belongs to the training graph; call it something else")
-
     def _variables(self) -> Iterator[Variable]:
         for port in self.network.ports:
             yield Variable(port.name, port.type, "input")
@@ -208,7 +198,7 @@ class _Builder:
         """What runs once, and the sweep upwards with the loss of *result*, which is of *type*."""
         static = tuple(node for node in nodes if not node.types[0].timed)
         moving = tuple(node for node in nodes if node.types[0].timed)
-        results = tuple("loss.seed" if name == "seed" else name for name in self.loss.results)
+        results = tuple(SEED if name == "seed" else name for name in self.loss.results)
         types = self.loss.loss_types(type)
         settings = self._settings(self.options.loss)
         loss = Node(results, self.loss.name, (result, *self.inputs), settings, types, "loss", "FP", self.place)
@@ -360,7 +350,7 @@ class _Builder:
 
     def _seed(self) -> None:
         """The error of the network's result."""
-        names = dict(zip(self.loss.operands, (self.result, *self.inputs), strict=True)) | {"seed": "loss.seed"}
+        names = dict(zip(self.loss.operands, (self.result, *self.inputs), strict=True)) | {"seed": SEED}
         reads = tuple(names[name] for name in self.loss.reads)
         settings = self._settings(self.options.loss)
         if self.result in self.errors.readers:

@@ -8,6 +8,7 @@ from ...source import SourceError
 from ..ir.graph import Network, Node
 from ..ops.coding import Poisson
 from ..ops.op import OPS, ShapeFault
+from .reserved import check_coded
 
 
 def code_inputs(network: Network, coding: str) -> Network:
@@ -15,6 +16,7 @@ def code_inputs(network: Network, coding: str) -> Network:
     if coding == "direct":
         return network
     coded = {port.name: f"{port.name}.spikes" for port in network.ports if not port.type.timed}
+    check_coded(network, coded, coding)
     known = network.types
     nodes: list[Node] = []
     for port in network.ports:

@@ -212,7 +212,7 @@ def test_prune_keeps_what_writes_a_variable() -> None:
         (network(MOVING, ("s", "lif", {}, ("image",))),
          "net.snn:1: cross_entropy reads one axis of classes, not spike[t, n, 2, 6, 6]"),
         (network(MOVING, ("f", "flatten", {}, ("image",)), ("loss", "linear", {"out": 2}, ("f",))),
-         "net.snn:1: the name loss belongs to the training graph; call it something else"),
+         "net.snn:1: a value may not be called loss: that is what training answers, the loss"),
     ],
 )  # fmt: skip
 def test_networks_that_cannot_be_trained_are_told_why(made: Network, message: str) -> None:

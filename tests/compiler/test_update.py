@@ -162,6 +162,7 @@ def test_names_that_the_update_needs_are_refused_only_then() -> None:
         network = snn.read(text)
         build_training(network, TrainingOptions.resolve(network))
         with pytest.raises(
-            SourceError, match=f"the name {name}.* belongs to the training graph; call it something else"
+            SourceError,
+            match=f"a value may not be called {name.partition('.')[0]}: with this loss_scale, or this clip, it belongs",
         ):
             build_training(network, TrainingOptions.resolve(network, {"loss_scale": ("dynamic",)}))
