@@ -60,11 +60,13 @@ class Execution:
         files = (dump.file for dump in self.wanted)
         check_writable([self.output.json_to, self.checkpoint, self.save_weights, self.trace, *files])
 
-    def run(self, program: Program) -> None:
-        """Train and test, then tell and write everything that was asked for."""
+    def run(self, program: Program, dataset: Dataset | None = None) -> None:
+        """Train and test, then tell and write everything that was asked for; *dataset* where it is read already."""
         from ..reports.json_report import run_report
+        from ._program import load_data
 
-        dataset = self._dataset(program)
+        dataset = dataset or load_data(self.data, program)
+        self._say(dataset)
         settings = self._settings(program)
         interpreter = self._interpreter(program)
         training, calls = self._train(interpreter, dataset, settings)
@@ -85,15 +87,12 @@ class Execution:
             left = f"; --resume {self.checkpoint} goes on" if self.checkpoint else ""
             raise DataError.at(NOWHERE, f"interrupted after {training.steps} training steps{left}")
 
-    def _dataset(self, program: Program) -> Dataset:
-        from ._program import load_data
-
-        dataset = load_data(self.data, program)
+    def _say(self, dataset: Dataset) -> None:
+        """What there is to train on."""
         shape = "x".join(map(str, dataset.sample_shape))
         self.output.say(
             f"data: {dataset.name}, {len(dataset.train)} samples of {shape} to train on, {len(dataset.test)} to test on"
         )
-        return dataset
 
     def _settings(self, program: Program) -> Settings:
         """The host's settings: command line over program over default."""

@@ -9,9 +9,10 @@ from ..source import NOWHERE, DataError, Place
 from ._output import Output
 
 if TYPE_CHECKING:
+    from ..compiler.ir.graph import Network
     from ..compiler.pipeline import Compilation
     from ..isa.program import Program
-    from ..models.data import Dataset
+    from ..models.data import Dataset, Port
     from ..reports.json_report import Resolved
 
 
@@ -53,17 +54,47 @@ def load_program(path: str) -> Program:
 
 def load_data(spec: str, program: Program) -> Dataset:
     """The data set that *spec* names, its samples in the shape of the program's input; DataError where they differ."""
-    from ..models.data import Port, check_classes, check_shape, load
+    from ..models.data import Port
 
-    inputs = [symbol for symbol in program.symbols if symbol.role == "input"]
-    if len(inputs) != 1:
-        names = ", ".join(symbol.name for symbol in inputs) or "none"
-        raise DataError.at(NOWHERE, f"{program.network} has the inputs {names}; data has one a sample")
-    symbol = inputs[0]
-    largest = symbol.kind.maximum if symbol.kind.kind in ("bit", "unsigned") else None
-    dataset = load(spec, Port(symbol.name, symbol.shape, program.steps, symbol.steps > 0, largest))
-    dataset = check_shape(dataset, symbol.shape, symbol.steps or None)
+    ports = [
+        Port(
+            symbol.name,
+            symbol.shape,
+            program.steps,
+            symbol.steps > 0,
+            symbol.kind.maximum if symbol.kind.kind in ("bit", "unsigned") else None,
+        )
+        for symbol in program.symbols
+        if symbol.role == "input"
+    ]
     logits = program.by_name.get("logits")
-    if logits is not None and logits.shape:
-        check_classes(dataset, logits.shape[-1])
+    return _load(spec, program.network, ports, logits.shape[-1] if logits is not None and logits.shape else None)
+
+
+def load_data_for(spec: str, network: Network) -> Dataset:
+    """The same for a network that is not compiled yet: what cannot be trained on is told before that."""
+    from ..models.data import Port
+    from ..numerics.formats import FORMATS
+
+    ports: list[Port] = []
+    for port in network.ports:
+        held = FORMATS[port.type.format]
+        largest = held.maximum if held.kind in ("bit", "unsigned") else None
+        ports.append(Port(port.name, port.type.shape, network.steps, port.type.timed, largest, port.sizes))
+    shape = network.types[network.results[0]].shape
+    return _load(spec, network.name, ports, shape[-1] if shape else None)
+
+
+def _load(spec: str, network: str, ports: list[Port], classes: int | None) -> Dataset:
+    """The data set *spec* for the one port of *ports*, with no more than so many *classes*."""
+    from ..models.data import check_classes, check_shape, load
+
+    if len(ports) != 1:
+        names = ", ".join(port.name for port in ports) or "none"
+        raise DataError.at(NOWHERE, f"{network} has the inputs {names}; data has one a sample")
+    (port,) = ports
+    dataset = load(spec, port)
+    dataset = check_shape(dataset, port.shape, port.steps if port.timed else None, port.sizes)
+    if classes is not None:
+        check_classes(dataset, classes)
     return dataset

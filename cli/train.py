@@ -29,7 +29,7 @@ def command(model: str, to: str | None, compare_oracle: bool, json_to: str | Non
         snnc train mlp --data idx:mnist --epochs 2 --target li2024_exact
     """
     from ..reports.tables import prediction_text, settings_text
-    from ._program import resolved, say_program
+    from ._program import load_data_for, resolved, say_program
 
     output = Output(json_to)
     running_names = set(Execution.__dataclass_fields__)
@@ -46,6 +46,9 @@ def command(model: str, to: str | None, compare_oracle: bool, json_to: str | Non
     given = [(name, chosen[name]) for name in ("epochs", "max_steps", "seed") if chosen[name] is not None]
     execution.resolved = host_settings(resolved(compilation), given)
     output.say(settings_text(execution.resolved))
+    # Mapping takes the time: what is wrong with the network, or does not fit it, is told before.
+    assert compilation.training
+    dataset = load_data_for(execution.data, compilation.network)
     program = compilation.program
     say_program(output, program)
     output.say(prediction_text(program))
@@ -53,7 +56,7 @@ def command(model: str, to: str | None, compare_oracle: bool, json_to: str | Non
         from ..isa.binary import save
 
         save(program, to)
-    execution.run(program)
+    execution.run(program, dataset)
 
 
 def host_settings(compiled: tuple[Any, ...], given: list[tuple[str, Any]]) -> tuple[Any, ...]:

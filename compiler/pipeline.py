@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -189,7 +189,7 @@ class Compilation:
 
 
 @contextmanager
-def lines_shown() -> Iterator[None]:
+def lines_shown() -> Generator[None]:
     """What a stage behind the frontend finds wrong shows the line of the user's file, as the frontend does."""
     try:
         yield

@@ -87,7 +87,11 @@ class _Elaborator:
                     raise Wrong(port.type.place, "an input is no weight")
                 scope.bind(port.name, Made(port.name.text))
                 self.graph.claim(port.name.text, port.name.place)
-                self.graph.ports[port.name.text] = Port(port.name.text, type, port.name.place)
+                sizes = tuple(
+                    axis[0].text if len(axis) == 1 and isinstance(axis[0], Name) else "" for axis in port.type.axes
+                )
+                sizes = sizes[len(sizes) - len(type.axes) :]
+                self.graph.ports[port.name.text] = Port(port.name.text, type, port.name.place, sizes)
             scope.names.setdefault(port.name.text, Lost())
         steps = 1
         with self.telling():

@@ -26,11 +26,15 @@ WORKING_FORMAT = "working_format"
 
 @dataclass(frozen=True)
 class Port:
-    """An input of the network: always batched; *timed* in its type where every step has its own."""
+    """An input of the network: always batched; *timed* in its type where every step has its own.
+
+    *sizes* names the setting of the network that an axis is as long as; "" for an axis that is a number.
+    """
 
     name: str
     type: Type
     place: Place = field(default=NOWHERE, compare=False)
+    sizes: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

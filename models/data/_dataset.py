@@ -106,6 +106,7 @@ class Port:
     steps: time steps of the network.
     timed: whether the input has its own content in every step.
     largest: the most that it holds where it takes whole numbers from 0 on; None for floating point.
+    sizes: for each axis of the shape the setting of the network that it is as long as; "" where that is a number.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Port:
     steps: int
     timed: bool
     largest: int | None
+    sizes: tuple[str, ...] = ()
 
 
 def batches(
@@ -130,12 +132,14 @@ def batches(
     return (order[first : first + size] for first in range(start * size, count, size))
 
 
-def check_shape(dataset: Dataset, expected: tuple[int, ...], steps: int | None = None) -> Dataset:
+def check_shape(
+    dataset: Dataset, expected: tuple[int, ...], steps: int | None = None, sizes: tuple[str, ...] = ()
+) -> Dataset:
     """`dataset` with samples of the shape that a network's input has, or a `DataError`.
 
     Adapted without a word, since no value changes its meaning: a channel axis of 1 that is missing or too many, and an
     image flattened to features in row-major order. Where `steps` is given, samples of `[steps, ...]` are accepted
-    too and stay so; their time axis is left alone.
+    too and stay so; their time axis is left alone. `sizes` names the settings that make the axes (see `Port`).
     """
     held = dataset.sample_shape
     if _is_harmless(held, expected):
@@ -144,7 +148,7 @@ def check_shape(dataset: Dataset, expected: tuple[int, ...], steps: int | None =
         target = (steps, *expected)
     else:
         message = f"samples of {dataset.name} have the shape {brackets(held)}; the network wants {brackets(expected)}"
-        raise DataError.at(NOWHERE, message, hints=_shape_hints(held, expected, steps))
+        raise DataError.at(NOWHERE, message, hints=_shape_hints(held, expected, steps, sizes))
     if target == held:
         return dataset
     return replace(dataset, train=dataset.train.reshaped(target), test=dataset.test.reshaped(target))
@@ -170,12 +174,29 @@ def _is_harmless(held: tuple[int, ...], expected: tuple[int, ...]) -> bool:
     return held == expected or (1, *held) == expected or held == (1, *expected) or flattened
 
 
-def _shape_hints(held: tuple[int, ...], expected: tuple[int, ...], steps: int | None) -> tuple[str, ...]:
+def _shape_hints(
+    held: tuple[int, ...], expected: tuple[int, ...], steps: int | None, sizes: tuple[str, ...]
+) -> tuple[str, ...]:
     channels_first = (held[-1], *held[:-1]) if held else held
     if len(held) == 3 and channels_first == expected:
         return ("the channels stand last; store the images as [sample, channel, row, column]",)
     if steps is not None and len(held) > 1 and held[0] != steps and _is_harmless(held[1:], expected):
         return (f"if the first axis is time, compile the network with --steps {held[0]}",)
+    if settings := _settings_for(held, expected, sizes):
+        return (" ".join(f"--set {name}={size}" for name, size in settings.items()),)
     if math.prod(held) == math.prod(expected):
         return (f"the number of values is the same; store the images as {brackets(expected)}",)
     return (f"give the network an input of {brackets(held)}, or choose other data",)
+
+
+def _settings_for(held: tuple[int, ...], expected: tuple[int, ...], sizes: tuple[str, ...]) -> dict[str, int]:
+    """The settings under which the network would want what is held; none where they cannot do that."""
+    if len(expected) == len(held) + 1 and expected[0] == 1:
+        held = (1, *held)
+    found: dict[str, int] = {}
+    if not len(held) == len(expected) == len(sizes):
+        return found
+    for name, size, wanted in zip(sizes, held, expected, strict=True):
+        if (not name and size != wanted) or (name and found.setdefault(name, size) != size):
+            return {}
+    return found

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from snnc.cli import main
+from snnc.compiler.pipeline import Compilation
 
 NETWORK = """
 network small(image: f16[1, 4, 4]) steps 2 {
@@ -131,3 +132,37 @@ def test_a_pin_that_no_stage_can_follow_is_refused(folder: Path) -> None:
     ):
         result = snnc("compile", "small.snn", "--pin", pin)
         assert result.exit_code == 1 and words in result.output, result.output
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("digitz", "no loader is called 'digitz'; did you mean digits?"),
+        ("npz:dat.npz", "dat.npz: No such file or directory"),
+        ("npz:data.npz,trian=4", "no option is called 'trian'; did you mean train?"),
+        ("digits", "samples of digits have the shape [8, 8]; the network wants [1, 4, 4]"),
+        ("npz:classes.npz", "npz:classes.npz has 4 classes; the network has 3 outputs"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_told_before_compiling(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, spec: str, message: str
+) -> None:
+    with np.load(folder / "data.npz") as held:
+        np.savez(folder / "classes.npz", **{**held, "y_train": np.arange(12) % 4})  # type: ignore[arg-type]
+    monkeypatch.setattr(Compilation, "schedule", property(lambda _: pytest.fail("the network was mapped")))
+    result = snnc("train", "small.snn", "--data", spec)
+    assert result.exit_code == 1 and message in result.output, result.output
+
+
+def test_the_setting_that_makes_samples_fit_is_named(folder: Path) -> None:
+    network = NETWORK.replace("f16[1, 4, 4]", "f16[1, size, size], size=6")
+    (folder / "sized.snn").write_text(network)
+    result = snnc("train", "sized.snn", "--data", "npz:data.npz", "--max-steps", "1")
+    assert result.exit_code == 1
+    assert result.output.endswith(
+        "samples of npz:data.npz have the shape [4, 4]; the network wants [1, 6, 6]\n  try: --set size=4\n"
+    )
+    assert snnc("train", "sized.snn", "--data", "npz:data.npz", "--max-steps", "1", "--set", "size=4").exit_code == 0
+    (folder / "other.snn").write_text(network.replace("f16[1, size, size], size=6", "f16[2, size, size], size=6"))
+    result = snnc("train", "other.snn", "--data", "npz:data.npz", "--max-steps", "1")
+    assert "try: give the network an input of [4, 4], or choose other data" in result.output
