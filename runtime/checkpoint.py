@@ -100,10 +100,18 @@ def restore(checkpoint: Checkpoint, program: Program, dram: Bytes, file: str = "
     if checkpoint.program != fingerprint(program):
         same = checkpoint.graph_hash == program.graph_hash
         message = "a checkpoint of the same network, compiled otherwise" if same else "a checkpoint of another program"
-        raise DataError.at(Place(file), message, hints=[f"--weights {file} takes over what fits by name and shape"])
+        raise DataError.at(Place(file), message, hints=weights_alone(checkpoint, program, file))
     for symbol in persistent(program):
         tensors.bytes_of(symbol, dram)[...] = np.frombuffer(checkpoint.contents[symbol.name], np.uint8)
     return checkpoint.progress
+
+
+def weights_alone(checkpoint: Checkpoint, program: Program, file: str) -> list[str]:
+    """The hint that the parameters alone can be taken over; none where they do not fit, since all of them have to."""
+    kinds = ("parameter", "statistic")
+    held = {symbol.name: (symbol.steps, symbol.shape) for symbol in checkpoint.symbols if symbol.role in kinds}
+    wanted = {symbol.name: (symbol.steps, symbol.shape) for symbol in program.symbols if symbol.role in kinds}
+    return [f"--weights {file}, which begins anew with its parameters"] if held == wanted else []
 
 
 def to_bytes(checkpoint: Checkpoint) -> bytes:

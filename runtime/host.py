@@ -21,7 +21,7 @@ from ..isa.traffic import Traffic
 from ..source import NOWHERE, DataError, Place
 from . import checkpoint as checkpoints
 from . import weights
-from .checkpoint import Progress
+from .checkpoint import Checkpoint, Progress
 from .feeding import Call, Dataset, Outcome, Samples, batch_count, batches
 from .finite import first_not_finite, lasting
 from .interpreter import Interpreter
@@ -165,6 +165,7 @@ class _Run:
         self._length = batch_count(len(data.train), self._program.batch)
         self._progress = Progress()
         self._losses: list[float] = []
+        self._saved = 0
         self._accuracy: float | None = None
         self._valid = 0
         self._first: tuple[Traffic, Traffic, Record | None] | None = None
@@ -209,7 +210,7 @@ class _Run:
         """Parameters: drawn, taken over, or as they were."""
         if resume is not None:
             held = checkpoints.load(resume)
-            self._check_settings(held.settings, str(resume))
+            self._check_settings(held, str(resume))
             self._progress = checkpoints.restore(held, self._program, self._interpreter.chip.dram, str(resume))
             self._losses = list(held.progress.losses)
             answers = self._program.entry(TRAIN).results
@@ -304,8 +305,26 @@ class _Run:
         at = f"in step {progress.step + 1} (epoch {progress.epoch + 1}, batch {progress.batch + 1})"
         found = first_not_finite(self._interpreter, self._program.entry(TRAIN))
         place, began = (NOWHERE, "") if found is None else (found.place, f"; it began in {found}")
-        hints = ["a lower learning rate", "another loss scale, or a dynamic one"]
+        hints = self._remedies(
+            forward=loss is not None and not isfinite(loss), phase="" if found is None else found.phase
+        )
         raise DataError.at(place, f"{what} {at}{began}", hints=hints)
+
+    def _remedies(self, forward: bool, phase: str) -> list[str]:
+        """What may keep numbers finite that are not on the way there (*forward*) or in *phase*, and is not done yet."""
+        settings, step = self._settings, self._progress.step
+        found: list[str] = []
+        if step or (phase == "UP" and not forward):
+            found.append("a lower learning rate")
+            if settings.clip is None:
+                found.append("clip = norm(1.0) in the train section, or --clip")
+        if not step and forward:
+            found.append("first values of the parameters, or samples, that are smaller")
+        if not forward and phase != "UP" and settings.scaling is None:
+            found.append("a lower loss scale, or loss_scale = dynamic")
+        if self._saved:
+            found.append(f"--weights {self._path}, the parameters after step {self._saved}, with what is changed")
+        return found
 
     def _first_step(self, call: Call, indices: NDArray[np.int64], facts: Mapping[str, float | int]) -> Outcome:
         """A step that is counted by itself."""
@@ -331,15 +350,18 @@ class _Run:
             progress = replace(self._progress, losses=tuple(self._losses))
             held = checkpoints.capture(self._program, self._interpreter.chip.dram, progress, written)
             checkpoints.save(held, self._path)
+            self._saved = progress.step
 
-    def _check_settings(self, held: Mapping[str, Any], file: str) -> None:
+    def _check_settings(self, checkpoint: Checkpoint, file: str) -> None:
         """DataError where going on would not be bit for bit; more epochs or steps are all right."""
+        held = checkpoint.settings
         now: dict[str, Any] = json.loads(json.dumps({**self._settings.to_json(), "samples": len(self._data.train)}))
         free = ("epochs", "max_steps")
         other = [name for name in now if name not in free and held.get(name) != now[name]]
         if other:
             told = ", ".join(f"{name} = {held.get(name)} (now {now[name]})" for name in other)
-            raise DataError.at(Place(file), f"the run that wrote it had other settings: {told}")
+            hints = checkpoints.weights_alone(checkpoint, self._program, file)
+            raise DataError.at(Place(file), f"the run that wrote it had other settings: {told}", hints=hints)
 
 
 def spike_rates(interpreter: Interpreter, valid: int) -> dict[str, float]:

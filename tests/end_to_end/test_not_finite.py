@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from snnc.compiler.ir.graph import Setting
 from snnc.compiler.ops.op import alias_of
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.models.data import Dataset, Split
@@ -28,7 +31,7 @@ train { optimizer = sgd(lr=0.1); batch = 4 }
 CORES = (1, 3)
 
 
-def compilation(folder: Path, cores: int = 1, init: str = "kaiming_uniform", **train: float) -> Compilation:
+def compilation(folder: Path, cores: int = 1, init: str = "kaiming_uniform", **train: Setting) -> Compilation:
     path = folder / "small.snn"
     path.write_text(NETWORK.replace("INIT", init))
     return Compilation(path, Options(target="quad", cores=cores, train=train))
@@ -105,3 +108,73 @@ def test_tensors_are_looked_at_in_the_order_of_the_graph(tmp_path: Path, cores: 
     expected = [name for node in graph.nodes if alias_of(node) is None for name in node.results if name]
     program = made.program
     assert [symbol.name for symbol, _ in written(program, program.entry("train_step"))] == expected
+
+
+class Spoiling(Interpreter):
+    """Leaves a NaN in c.w with the third training step."""
+
+    steps = 0
+
+    def run(self, entry_name: str, arguments: Mapping[str, float | int] | None = None) -> None:
+        super().run(entry_name, arguments)
+        self.steps += entry_name == "train_step"
+        if self.steps == 3:
+            self.write("c.w", np.full((16, 1, 3, 3), np.nan, np.float32))
+
+
+def remedies(caught: pytest.ExceptionInfo[DataError]) -> list[str]:
+    return list(caught.value.faults[0].hints)
+
+
+def test_what_is_advised_can_be_done_and_is_not_done_already(tmp_path: Path) -> None:
+    slower = "a lower learning rate"
+    clip = "clip = norm(1.0) in the train section, or --clip"
+
+    def advised(made: Compilation, samples: Dataset, **settings: float) -> list[str]:
+        with pytest.raises(DataError) as caught:
+            train(Interpreter(made.program), samples, Settings.of(made.program.settings, **settings))
+        return remedies(caught)
+
+    smaller = "first values of the parameters, or samples, that are smaller"
+    assert advised(compilation(tmp_path, init="constant(value=65000)"), data()) == [smaller]
+    scaled = compilation(tmp_path, init="normal(std=0.5)", loss_scale=2.0**17)
+    assert advised(scaled, data()) == ["a lower loss scale, or loss_scale = dynamic"]
+    assert advised(compilation(tmp_path), data(), learning_rate=1e30) == [slower, clip]
+    clipped = compilation(tmp_path, clip=("norm", ("limit", 1.0)))
+    assert advised(clipped, data(), learning_rate=1e30) == [slower]
+
+
+def test_after_a_checkpoint_its_parameters_are_advised(tmp_path: Path) -> None:
+    """Not to resume it: that would go on with the settings that it was made with, into the same NaN."""
+    made, path = compilation(tmp_path), tmp_path / "run.ckpt"
+    settings = Settings.of(made.program.settings, epochs=2)
+    with pytest.raises(DataError) as caught:
+        train(Spoiling(made.program), data(), settings, checkpoint=path)
+    wanted = f"--weights {path}, the parameters after step 2, with what is changed"
+    assert remedies(caught)[-1] == wanted
+    slower = replace(settings, learning_rate=0.01)
+    with pytest.raises(DataError) as caught:
+        train(Interpreter(made.program), data(), slower, resume=path)
+    assert str(caught.value) == (
+        f"{path}: the run that wrote it had other settings: learning_rate = 0.1 (now 0.01)\n"
+        f"  try: --weights {path}, which begins anew with its parameters"
+    )
+    assert train(Interpreter(made.program), data(), slower, initial=path).steps == 4
+
+
+def test_weights_are_advised_only_where_all_of_them_fit(tmp_path: Path) -> None:
+    path = tmp_path / "run.ckpt"
+    made = compilation(tmp_path)
+    train(Interpreter(made.program), data(), Settings.of(made.program.settings), checkpoint=path)
+    other = compilation(tmp_path, batch=2)
+    with pytest.raises(DataError) as caught:
+        train(Interpreter(other.program), data(), Settings.of(other.program.settings), resume=path)
+    assert str(caught.value) == (
+        f"{path}: a checkpoint of another program\n  try: --weights {path}, which begins anew with its parameters"
+    )
+    assert train(Interpreter(other.program), data(), Settings.of(other.program.settings), initial=path).steps == 4
+    (tmp_path / "small.snn").write_text(NETWORK.replace("INIT", "zeros").replace("out=16", "out=8"))
+    narrow = Compilation(tmp_path / "small.snn", Options(cores=1))
+    with pytest.raises(DataError) as caught:
+        train(Interpreter(narrow.program), data(), Settings.of(narrow.program.settings), resume=path)
+    assert str(caught.value) == f"{path}: a checkpoint of another program"
