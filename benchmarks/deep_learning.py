@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -130,7 +130,7 @@ class _Watch:
     def __init__(self) -> None:
         self.began = self.trained = perf_counter()
 
-    def step(self, epoch: int, epochs: int, batch: int, batches: int, loss: float | None) -> None:
+    def step(self, epoch: int, epochs: int, batch: int, batches: int, losses: Sequence[float]) -> None:
         """A step is done."""
         self.trained = perf_counter()
 

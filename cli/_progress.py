@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
@@ -29,7 +29,6 @@ class ProgressBar:
         self._bar: Progress | None = None
         self._training: TaskID | None = None
         self._testing: TaskID | None = None
-        self._losses: list[float] = []
         self.done = 0
         """Training steps of this run."""
 
@@ -52,22 +51,18 @@ class ProgressBar:
     ) -> None:
         self._stack.close()
 
-    def step(self, epoch: int, epochs: int, batch: int, batches: int, loss: float | None) -> None:
+    def step(self, epoch: int, epochs: int, batch: int, batches: int, losses: Sequence[float]) -> None:
         """A training step is done."""
         self.done += 1
         number = (epoch - 1) * batches + batch
-        if loss is not None:
-            self._losses.append(loss)
         if self._bar is not None:
             if self._training is None:
                 self._training = self._bar.add_task("training", total=self._total, note="")
-            note = f"epoch {epoch} of {epochs}" + ("" if loss is None else f", loss {loss:.4f}")
+            note = f"epoch {epoch} of {epochs}" + (f", loss {losses[-1]:.4f}" if losses else "")
             self._bar.update(self._training, completed=number, note=note)
         elif batch == batches:
-            mean = f": mean loss {sum(self._losses) / len(self._losses):.4f}" if self._losses else ""
+            mean = f": mean loss {sum(losses) / len(losses):.4f}" if losses else ""
             self._output.say(f"epoch {epoch} of {epochs}{mean}")
-        if batch == batches:
-            self._losses.clear()
         if self._steps is not None:
             self._steps(number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -39,8 +39,11 @@ TRAIN, INFER, INIT = "train_step", "infer", "init"
 class Watcher(Protocol):
     """Is shown how far a run has come; the command line draws it."""
 
-    def step(self, epoch: int, epochs: int, batch: int, batches: int, loss: float | None) -> None:
-        """A training step is done; *epoch* and *batch* count from 1."""
+    def step(self, epoch: int, epochs: int, batch: int, batches: int, losses: Sequence[float]) -> None:
+        """A training step is done; *epoch* and *batch* count from 1.
+
+        *losses* are those of the steps of this epoch, of which an earlier run may have done some.
+        """
         ...
 
     def evaluated(self, done: int, of: int) -> None:
@@ -233,10 +236,10 @@ class _Run:
             for indices in batches(len(data), size, settings.seed, epoch, settings.shuffle, self._progress.batch):
                 if interruption.asked or (settings.max_steps is not None and self._progress.step >= settings.max_steps):
                     return
-                outcome = self._step(call, indices)
+                self._step(call, indices)
                 if self._watcher is not None:
                     position = epoch + 1, settings.epochs, self._progress.batch, self._length
-                    interruption.guard(self._watcher.step, *position, outcome.loss)
+                    interruption.guard(self._watcher.step, *position, self._losses[-self._progress.batch :])
             self._progress = replace(self._progress, epoch=epoch + 1, batch=0)
             self._save()
 

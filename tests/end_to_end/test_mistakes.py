@@ -166,3 +166,13 @@ def test_the_setting_that_makes_samples_fit_is_named(folder: Path) -> None:
     (folder / "other.snn").write_text(network.replace("f16[1, size, size], size=6", "f16[2, size, size], size=6"))
     result = snnc("train", "other.snn", "--data", "npz:data.npz", "--max-steps", "1")
     assert "try: give the network an input of [4, 4], or choose other data" in result.output
+
+
+def test_the_mean_loss_of_a_resumed_epoch_is_that_of_all_its_steps(folder: Path) -> None:
+    words = ["train", "small.snn", "--data", "npz:data.npz"]
+    whole = snnc(*words).output
+    told = re.findall("epoch 1 of 1: mean loss .*", whole)
+    assert len(told) == 1
+    stopped = snnc(*words, "--max-steps", "2", "--checkpoint", "x.ckpt").output
+    assert "mean loss" not in stopped
+    assert re.findall("epoch 1 of 1: mean loss .*", snnc(*words, "--resume", "x.ckpt").output) == told

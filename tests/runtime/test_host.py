@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,7 +100,7 @@ class Interrupts:
     by_signal: bool = True
     steps: int = 0
 
-    def step(self, epoch: int, epochs: int, batch: int, batches: int, loss: float | None) -> None:
+    def step(self, epoch: int, epochs: int, batch: int, batches: int, losses: Sequence[float]) -> None:
         self.steps += 1
         if self.steps == self.at and self.by_signal:
             signal.raise_signal(signal.SIGINT)
