@@ -96,6 +96,7 @@ class Call:
         self._classes: int | None = None
         if "logits" in self._entry.results and (shape := interpreter.program.symbol("logits").shape):
             self._classes = shape[-1]
+        self._drawn = interpreter.program.settings.get("coding") == "poisson"
         if self._input is not None:
             _check_shape(self._input, samples.sample_shape)
 
@@ -127,6 +128,8 @@ class Call:
                 _check_whole(images / np.float32(symbol.scale), symbol, indices)
             else:
                 _check_range(images, symbol, indices)
+                if self._drawn and not symbol.steps:
+                    _check_probabilities(images, symbol, indices)
             lead = lead_of(symbol)
             whole = np.zeros(lead + symbol.shape, np.float32)
             if symbol.steps:
@@ -184,6 +187,19 @@ def _check_range(images: NDArray[np.float32], symbol: Symbol, indices: NDArray[n
             NOWHERE,
             f"sample {bad} has values beyond {largest:g}, the most that the {symbol.format} input {symbol.name} holds",
             hints=["values scaled to 0..1 (npz: maximum=N)"],
+        )
+
+
+def _check_probabilities(images: NDArray[np.float32], symbol: Symbol, indices: NDArray[np.int64]) -> None:
+    """DataError where Poisson coding would have to fire with a probability that is none."""
+    wrong = (images < 0) | (images > 1)
+    if wrong.any():
+        first = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        raise DataError.at(
+            NOWHERE,
+            f"sample {int(indices[first[0]])} has the value {float(images[first]):g}; with coding = poisson the values "
+            f"of {symbol.name} are probabilities, from 0 to 1",
+            hints=["values scaled to 0..1, not normalised (npz: maximum=N)", "coding = direct"],
         )
 
 

@@ -176,3 +176,20 @@ def test_the_mean_loss_of_a_resumed_epoch_is_that_of_all_its_steps(folder: Path)
     stopped = snnc(*words, "--max-steps", "2", "--checkpoint", "x.ckpt").output
     assert "mean loss" not in stopped
     assert re.findall("epoch 1 of 1: mean loss .*", snnc(*words, "--resume", "x.ckpt").output) == told
+
+
+@pytest.mark.parametrize("value", [-0.5, 1.25])
+def test_poisson_coding_takes_probabilities(folder: Path, value: float) -> None:
+    """Whoever normalises samples hands over what can be no probability."""
+    (folder / "coded.snn").write_text(NETWORK.replace("epochs = 1", "coding = poisson"))
+    words = ["train", "coded.snn", "--max-steps", "1", "--data"]
+    assert snnc(*words, "npz:data.npz").exit_code == 0
+    with np.load(folder / "data.npz") as held:
+        images = held["x_train"].copy()
+        images[7, 2, 1] = value
+        np.savez(folder / "wrong.npz", **{**held, "x_train": images})  # type: ignore[arg-type]
+    result = snnc(*words[:2], "--data", "npz:wrong.npz")
+    assert result.exit_code == 1 and result.output.endswith(
+        f"sample 7 has the value {value:g}; with coding = poisson the values of image are probabilities, from 0 to 1\n"
+        "  try: values scaled to 0..1, not normalised (npz: maximum=N)\n  try: coding = direct\n"
+    )
