@@ -1,8 +1,10 @@
-"""List targets, models, rules, ops, surrogates, data ..."""
+"""List targets, models, rules, ops, losses, surrogates, data ..."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +19,11 @@ Rows = Iterator[tuple[str, str]]
 """Names, each with what it is in a line."""
 
 
-def first_line(docstring: str | None) -> str:
-    """The first line of a docstring, without its markup."""
-    return (docstring or "").strip().partition("\n")[0].replace("``", "").replace("`", "")
+def first_sentence(text: str | None) -> str:
+    """The first sentence of *text*, whole over the ends of lines and without markup; a capital begins the next one."""
+    paragraph = (text or "").strip().partition("\n\n")[0]
+    line = " ".join(paragraph.replace("``", "").replace("`", "").split())
+    return re.split(r"(?<=\.) (?=[A-Z*])", line, maxsplit=1)[0]
 
 
 def _targets() -> Rows:
@@ -32,7 +36,12 @@ def _models() -> Rows:
     from ..models import MODELS
 
     for name, path in MODELS.items():
-        yield name, path.read_text("utf-8").partition("\n")[0].lstrip("# ")
+        lines = path.read_text("utf-8").splitlines()
+        yield name, first_sentence("\n".join(line.lstrip("# ") for line in takewhile(_is_comment, lines)))
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("#")
 
 
 def _rules() -> Rows:
@@ -48,11 +57,43 @@ def _dataflows() -> Rows:
 
 
 def _ops() -> Rows:
+    """What a network may call."""
+    return _family("layer")
+
+
+def _losses() -> Rows:
+    return _family("loss")
+
+
+def _optimizers() -> Rows:
+    return _family("optimizer")
+
+
+def _initialisers() -> Rows:
+    return _family("initialiser")
+
+
+def _family(family: str) -> Rows:
+    """The operators of a family; those of the way back are nobody's to name."""
     from ..compiler.ops.op import OPS
 
     for name, op in OPS.items():
-        settings = [_setting(field) for field in op.settings().values()]
-        yield name, first_line(op.__doc__) + (f"  [{', '.join(settings)}]" if settings else "")
+        if op.family == family:
+            yield name, first_sentence(op.__doc__) + _settings(op.settings().values())
+
+
+def _schedules() -> Rows:
+    from ..compiler.passes.training_options import SCHEDULES
+    from ..runtime import schedules
+
+    for name, fields in SCHEDULES.items():
+        yield name, first_sentence(schedules.SCHEDULES[name].__doc__) + _settings(fields)
+
+
+def _settings(fields: Iterable[SettingField]) -> str:
+    """Behind the meaning, in brackets."""
+    shown = ", ".join(map(_setting, fields))
+    return f"  [{shown}]" if shown else ""
 
 
 def _setting(field: SettingField) -> str:
@@ -77,7 +118,7 @@ def _instructions() -> Rows:
     from ..isa.instruction import Instruction
 
     assert instructions.__all__, "imported, so that every mnemonic is known"
-    return ((name, first_line(kind.__doc__)) for name, kind in sorted(Instruction.by_mnemonic.items()))
+    return ((name, first_sentence(kind.__doc__)) for name, kind in sorted(Instruction.by_mnemonic.items()))
 
 
 def _data() -> Rows:
@@ -92,6 +133,10 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "rules": _rules,
     "dataflows": _dataflows,
     "ops": _ops,
+    "losses": _losses,
+    "optimizers": _optimizers,
+    "schedules": _schedules,
+    "initialisers": _initialisers,
     "surrogates": _surrogates,
     "instructions": _instructions,
     "data": _data,
@@ -107,6 +152,7 @@ def command(kind: str, json_to: str | None) -> None:
     \b
     Example:
         snnc list targets
+        snnc list ops
     """
     output = Output(json_to)
     rows = list(KINDS[kind]())

@@ -32,19 +32,19 @@ Factor: TypeAlias = Callable[[Moment, Mapping[str, Any]], float]
 
 
 def constant(moment: Moment, options: Mapping[str, Any]) -> float:
-    """1."""
+    """The base rate in every step."""
     return 1.0
 
 
 def cosine(moment: Moment, options: Mapping[str, Any]) -> float:
-    """(1 + cos(pi * e / E)) / 2, by epoch unless ``per = "step"``."""
+    """Down to 0 along a cosine, (1 + cos(pi * e / E)) / 2 in epoch e of E, or by step."""
     if options.get("per", "epoch") == "step":
         return 0.5 * (1 + cos(pi * moment.step / max(moment.epochs * moment.steps_per_epoch, 1)))
     return 0.5 * (1 + cos(pi * moment.epoch / moment.epochs))
 
 
 def steps(moment: Moment, options: Mapping[str, Any]) -> float:
-    """factor (0.1) to the power of ``epoch // every`` (30)."""
+    """Times *factor* after *every* epochs, factor ** (e // every) in epoch e."""
     return float(options.get("factor", 0.1)) ** (moment.epoch // int(options.get("every", 30)))
 
 

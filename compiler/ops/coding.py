@@ -14,7 +14,7 @@ from .site import Site
 
 @dataclass(frozen=True, kw_only=True)
 class Poisson(Op):
-    """``s[t] = 1 where uniform < x``: Bernoulli spikes of rate x in [0, 1] (rate coding, algorithms.md 4.1).
+    """``s[t] = 1 where uniform < x``: Bernoulli spikes of rate x in [0, 1] (rate coding).
 
     Random numbers belong to the step, the sample and the element.  No gradient passes.
     """

@@ -6,7 +6,7 @@ from .rule import Rule
 
 rule = Rule(
     title="back-propagation through time",
-    source="Wu et al. 2018 (STBP); algorithms.md 4.1",
+    source="Wu et al. 2018 (STBP)",
     carry="full",
     template="up_down",
 )

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from snnc.cli import commands, main
 from snnc.cli._manual import PAGE, page
-from snnc.cli.list import KINDS
+from snnc.cli.list import KINDS, first_sentence
+from snnc.compiler.ops.op import OPS
 from snnc.isa import assembly, binary
 from snnc.isa.program import Argument, Entry, Program, Stream, Symbol
 from snnc.isa.target import canonical, load_target, parse
@@ -118,6 +119,31 @@ def test_lists_know_what_comes_with_snnc() -> None:
     assert {"digits", "mlp", "lenet", "csnn"} <= names("models")
     assert {"weight_stationary", "output_stationary"} <= names("dataflows")
     assert {"linear", "conv2d", "lif", "li"} <= names("ops")
+    assert {"cross_entropy", "mse_rate"} <= names("losses")
+    assert names("optimizers") == {"sgd", "adam", "adamw"}
+    assert names("schedules") == {"constant", "cosine", "steps"}
+    assert {"kaiming_uniform", "zeros"} <= names("initialisers")
+
+
+def test_the_list_of_operators_has_what_a_network_may_name_and_nothing_else() -> None:
+    for part in json.loads(invoke("list", "ops", "--json", "-").stdout)["parts"]:
+        assert OPS[part["name"]].family == "layer"
+    assert not {"block_sum", "row", "adam", "zeros", "mse_rate"} & {
+        part["name"] for part in json.loads(invoke("list", "ops", "--json", "-").stdout)["parts"]
+    }
+
+
+@pytest.mark.parametrize("kind", ["models", "ops", "losses", "optimizers", "schedules", "initialisers", "instructions"])
+def test_a_description_is_a_whole_sentence(kind: str) -> None:
+    for part in json.loads(invoke("list", kind, "--json", "-").stdout)["parts"]:
+        meaning = part["meaning"].partition("  [")[0]
+        assert meaning.endswith("."), part
+
+
+def test_a_sentence_goes_over_the_end_of_a_line() -> None:
+    text = "The mean of ``x`` (Ioffe et\nal. 2015), as PyTorch.  The *rest* is more.\n\nAnd more."
+    assert first_sentence(text) == "The mean of x (Ioffe et al. 2015), as PyTorch."
+    assert first_sentence(None) == ""
 
 
 @pytest.mark.parametrize(
