@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from ...source import Faults, Place, SourceError
 from ..ir.graph import Network, Node
@@ -22,18 +22,26 @@ def check_names(network: Network, options: TrainingOptions, inputs: Iterable[str
     *inputs* are what the host hands in beside the ports, *parameters* the nodes of those that are trained.
     """
     taken = dict(_taken(network, options, inputs, parameters))
+    values = {name for name, _ in _named(network)}
     with Faults(SourceError) as faults:
         told: set[str] = set()
         for name, place in _named(network):
             first = name.partition(".")[0]
             called, why = name, taken.get(name, "")
-            if first == "d":
-                called, why = first, "d.NAME is the gradient of NAME"
+            if (of := _gradient_of(name, values)) is not None:
+                called, why = first, f"with {of} in the network, {name} belongs to the gradient of {of}"
             elif update_names(options, name):
                 called, why = first, "with this loss_scale, or this clip, it belongs to all gradients together"
             if why and called not in told:
                 told.add(called)
                 faults.add(place, f"a value may not be called {called}: {why}")
+
+
+def _gradient_of(name: str, values: Collection[str]) -> str | None:
+    """The one of *values* whose gradient is called *name*, or makes something on its way that may be."""
+    first, *parts = name.split(".")
+    begins = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return next((begin for begin in begins if begin in values), None) if first == "d" else None
 
 
 def _named(network: Network) -> Iterator[tuple[str, Place]]:
