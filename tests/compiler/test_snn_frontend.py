@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,11 @@ from snnc.compiler.frontends.snn import read
 from snnc.compiler.ir.graph import Network
 from snnc.compiler.ir.text import parse_network, parse_training, print_network, print_training
 from snnc.compiler.ir.types import Type
+from snnc.compiler.ops.losses import LOSSES
+from snnc.compiler.ops.optimizers import OPTIMIZERS
+from snnc.compiler.passes.training_options import CLIPS, CODINGS, DYNAMIC, SCHEDULES, TrainingOptions
+from snnc.compiler.training.rule import RULES
+from snnc.models import MODELS
 from snnc.source import Fault, SourceError
 
 LANGUAGE = Path(__file__).parents[2] / "docs" / "language.md"
@@ -376,3 +382,27 @@ def test_a_delay_reads_what_is_made_further_on_in_its_own_body() -> None:
     delays = {node.results[0]: node.operands[0] for node in net.nodes if node.op == "delay"}
     assert delays == {"first": "c", "c.back": "c", "old": "r.h", "old.1": "r.1.h"}
     assert read(print_network(net)) == net
+
+
+def test_the_tables_of_training_have_every_setting_with_its_default() -> None:
+    """Rows of the page begin with the name; each setting of a call stands there as one writes it."""
+    tables = LANGUAGE.read_text("utf-8").split("| loss, optimizer or schedule |")
+    rows, words = (dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE)) for table in tables)
+    known = {entry.name: entry.default for entry in dataclasses.fields(TrainingOptions) if entry.name != "origins"}
+    for name, default in known.items():
+        assert rows[name].endswith("the network's" if name == "steps" else f"`{default}`"), name
+    calls = {name: tuple(kind.settings().values()) for kinds in (LOSSES, OPTIMIZERS) for name, kind in kinds.items()}
+    for name, entries in {**calls, **SCHEDULES}.items():
+        for entry in entries:
+            assert f"`{entry.name}={entry.default}`" in words[name], (name, entry.name)
+            assert all(choice in words[name] for choice in entry.choices), (name, entry.name)
+    assert f"`dynamic({', '.join(f'{entry.name}={entry.default}' for entry in DYNAMIC)})`" in rows["loss_scale"]
+    assert all(f"`{word}`" in rows["coding"] for word in CODINGS) and all(f"`{rule}`" in rows["rule"] for rule in RULES)
+    assert all(f"`{word}(LIMIT)`" in rows["clip"] for word in CLIPS)
+
+
+def test_the_header_of_vgg11_dvs_says_which_sizes_fit() -> None:
+    for size in (32, 34, 48):
+        assert read_model(MODELS["vgg11_dvs"], Options(settings={"size": size})).network.nodes
+    with pytest.raises(SourceError, match=r"a window of 2 does not fit into 1 rows .*\n +p8 = "):
+        read_model(MODELS["vgg11_dvs"], Options(settings={"size": 31}))
