@@ -274,9 +274,13 @@ def train_overrides(chosen: dict[str, Any]) -> dict[str, Setting]:
 
 
 def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
-    """The compilation of *model* under *chosen*, the values of `compiling`, `rate` and `--weights` by name."""
+    """The compilation of *model* under *chosen*, the values of `compiling`, `rate` and `--weights` by name.
+
+    What its file means most likely otherwise is told on standard error.
+    """
     from ..compiler.ops.op import called
-    from ..compiler.pipeline import Compilation, Options
+    from ..compiler.pipeline import Compilation, Options, with_line
+    from ..source import Fault
 
     chosen = dict(chosen)
     weights, rate = chosen.pop("weights", None), chosen.pop("lr", None)
@@ -292,6 +296,8 @@ def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
         arrays = load(weights)
     options = Options(train=overrides, weights=arrays, settings=settings, **chosen)
     compilation = Compilation(model, options)
+    for note in compilation.imported.notes:
+        click.echo(str(with_line(Fault(note.place, f"{note.kind}: {note.message}"))), err=True)
     if rate is None:
         return compilation
     # The rate is a setting of the optimizer, which may stand in the file or nowhere.

@@ -155,7 +155,8 @@ class Compilation:
         if flow != "auto" and flow not in DATAFLOWS:
             raise unknown("dataflow", flow, ["auto", *DATAFLOWS])
         pins = parse_pins(self.options.pins)
-        return build_schedule(self.training, MappingOptions(self.target, self.cores, flow, pins))
+        with lines_shown():
+            return build_schedule(self.training, MappingOptions(self.target, self.cores, flow, pins))
 
     @property
     def resolved(self) -> list[tuple[str, str, str]]:
@@ -193,11 +194,11 @@ def lines_shown() -> Generator[None]:
     """What a stage behind the frontend finds wrong shows the line of the user's file, as the frontend does."""
     try:
         yield
-    except SourceError as error:
-        raise SourceError(*map(_with_line, error.faults)) from error.__cause__
+    except (SourceError, TargetError) as error:
+        raise type(error)(*map(with_line, error.faults)) from error.__cause__
 
 
-def _with_line(fault: Fault) -> Fault:
+def with_line(fault: Fault) -> Fault:
     """*fault* with the line that it points at, where its file still has one."""
     place = fault.place
     if fault.source_line is not None or not place.line or not Path(place.file).is_file():

@@ -270,6 +270,7 @@ class _Elaborator:
         if isinstance(value, Call):
             return self.call(value, scope, [target if claimed else self.graph.claim(target, value.place)], None)[0]
         if not isinstance(value, Name):
+            scope.settings(value)
             raise Wrong(value.place, "a value is expected here: a name, or a call")
         match self.find(value, scope):
             case Made(name=name):

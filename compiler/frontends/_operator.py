@@ -92,9 +92,9 @@ class Operators:
     ) -> str:
         """A delay of a value that is made further on; its type is the one that is written."""
         if line is None or len(line.types) != 1 or len(targets) != 1:
-            wanted = f"`back = delay({later.text}) : spike[128]`"
+            wanted = f"for example `back = delay({later.text}) : spike[128]` where it is 128 spikes"
             raise Wrong(
-                call.place, f"{later.text} is made further on, and its type is not known here; write it: {wanted}"
+                call.place, f"{later.text} is made further on, and its type is not known here; write it, {wanted}"
             )
         type = values.type_of(line.types[0], scope.settings(call)).with_(timed=True, batched=True)
         kind = self.ops["delay"]

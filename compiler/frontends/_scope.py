@@ -9,7 +9,7 @@ from ...catalog import unknown
 from ...source import Place
 from ..ir import syntax
 from ..ir.graph import Node, Port, Setting
-from ..ir.syntax import Name
+from ..ir.syntax import Arithmetic, Name, Negative
 from ..ir.types import Type
 from ..ir.values import Wrong, is_name, text_of_type
 
@@ -118,6 +118,8 @@ class Scope:
 
     def settings(self, value: syntax.Value) -> Mapping[str, Setting]:
         """The settings that *value* may mention; `Wrong` where it mentions a value as one."""
+        for part in syntax.arithmetic(value):
+            self._check_arithmetic(part)
         for word in syntax.words(value):
             match self.names.get(word.text):
                 case Made(name=full, handed=True):
@@ -127,6 +129,16 @@ class Scope:
                 case _:
                     pass
         return _Settings(self.names)
+
+    def _check_arithmetic(self, part: Arithmetic | Negative) -> None:
+        """`Wrong` where arithmetic, which is for numbers, mentions a value of the network."""
+        for word in syntax.words(part):
+            if isinstance(self.names.get(word.text), Made):
+                told = f"{word.text} is a value, and arithmetic is for settings"
+                if isinstance(part, Arithmetic) and part.operator == "+":
+                    terms = [term.text if isinstance(term, Name) else "..." for term in (part.left, part.right)]
+                    told += f"; values are added by add({', '.join(terms)})"
+                raise Wrong(word.place, told)
 
     def unknown(self, name: Name) -> Wrong:
         """The fault that no value is called *name* here, with the likeliest reason."""

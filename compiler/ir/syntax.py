@@ -247,6 +247,21 @@ def words(value: Value) -> Iterator[Name]:
             pass
 
 
+def arithmetic(value: Value) -> Iterator[Arithmetic | Negative]:
+    """The outermost of all that is computed in *value*, from left to right."""
+    match value:
+        case Arithmetic() | Negative():
+            yield value
+        case Items(items=items):
+            for item in items:
+                yield from arithmetic(item)
+        case Call(arguments=arguments):
+            for argument in arguments:
+                yield from arithmetic(argument.value)
+        case Name() | Literal():
+            pass
+
+
 def targets(body: Body) -> Iterator[tuple[Name, bool]]:
     """Every name that *body* makes, and whether inside of a repetition."""
     for statement in body:

@@ -222,7 +222,8 @@ def test_a_fault_of_shapes_shows_both_shapes_both_places_and_the_line() -> None:
         (
             "b = delay(s)\ns = lif(add(image, b))\nreturn s",
             [
-                "2:5: s is made further on, and its type is not known here; write it: `back = delay(s) : spike[128]`",
+                "2:5: s is made further on, and its type is not known here; write it, for example "
+                "`back = delay(s) : spike[128]` where it is 128 spikes",
             ],
         ),
         (
@@ -406,3 +407,29 @@ def test_the_header_of_vgg11_dvs_says_which_sizes_fit() -> None:
         assert read_model(MODELS["vgg11_dvs"], Options(settings={"size": size})).network.nodes
     with pytest.raises(SourceError, match=r"a window of 2 does not fit into 1 rows .*\n +p8 = "):
         read_model(MODELS["vgg11_dvs"], Options(settings={"size": 31}))
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "message"),
+    [
+        ("z = s + c", 9, "s is a value, and arithmetic is for settings; values are added by add(s, c)"),
+        ("z = lif(s + c)", 13, "s is a value, and arithmetic is for settings; values are added by add(s, c)"),
+        ("z = linear(s, out=2 * c)", 27, "c is a value, and arithmetic is for settings"),
+        ("z = -s", 10, "s is a value, and arithmetic is for settings"),
+        ("z = s + 1", 9, "s is a value, and arithmetic is for settings; values are added by add(s, ...)"),
+        ("z = size + 1; y = lif(s, threshold=z + widht)", 44, "no setting is called 'widht'; there are: size, z"),
+    ],
+)
+def test_arithmetic_of_values_is_told_as_such(line: str, column: int, message: str) -> None:
+    source = (
+        "network a(x: f16[8], size=3) steps 2 {\n    c = linear(x, out=8)\n    s = lif(c)\n"
+        f"    {line}\n    return linear(s, out=10)\n}}\n"
+    )
+    with pytest.raises(SourceError) as caught:
+        read(source)
+    assert str(caught.value) == f"<text>:4:{column}: {message}\n      {line}\n  {' ' * (column - 1)}^"
+
+
+def test_a_word_may_be_called_as_a_value_is() -> None:
+    network = read("network a(x: f16[8]) steps 2 { batch = lif(x); return linear(dropout(batch, mask=batch), out=4) }")
+    assert network.nodes[1].settings["mask"] == "batch"

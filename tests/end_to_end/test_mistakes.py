@@ -193,3 +193,39 @@ def test_poisson_coding_takes_probabilities(folder: Path, value: float) -> None:
         f"sample 7 has the value {value:g}; with coding = poisson the values of image are probabilities, from 0 to 1\n"
         "  try: values scaled to 0..1, not normalised (npz: maximum=N)\n  try: coding = direct\n"
     )
+
+
+@pytest.mark.parametrize("command", [("compile", "dead.snn"), ("inspect", "dead.snn", "--tape")])
+def test_a_layer_that_nothing_reads_is_told(folder: Path, command: tuple[str, ...]) -> None:
+    (folder / "dead.snn").write_text(NETWORK.replace("    z = ", "    unread = linear(s, out=5)\n    z = "))
+    result = snnc(*command)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "dead.snn:5:14: warning: unread is never used\n      unread = linear(s, out=5)\n               ^\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "z = linear(s,",
+            "z = linear(s.h,",
+            "small.snn:5:9: bptt cannot train small: z: no error passes back into s.h",
+        ),
+        (
+            "y = linear",
+            "loss = linear",
+            "small.snn:3:12: a value may not be called loss: that is what training answers",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_shown_in_its_line(folder: Path, old: str, new: str, message: str) -> None:
+    text = NETWORK.replace(old, new).replace("lif(y", "lif(loss" if "loss" in new else "lif(y")
+    (folder / "small.snn").write_text(text)
+    result = snnc("compile", "small.snn")
+    place = re.match(r"small.snn:(\d+):(\d+)", message)
+    assert place is not None
+    line, column = text.splitlines()[int(place[1]) - 1], int(place[2])
+    assert result.exit_code == 1 and message in result.stderr
+    assert f"\n  {line}\n  {' ' * (column - 1)}^\n" in result.stderr
