@@ -279,8 +279,7 @@ def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
     What its file means most likely otherwise is told on standard error.
     """
     from ..compiler.ops.op import called
-    from ..compiler.pipeline import Compilation, Options, with_line
-    from ..source import Fault
+    from ..compiler.pipeline import Compilation, Options
 
     chosen = dict(chosen)
     weights, rate = chosen.pop("weights", None), chosen.pop("lr", None)
@@ -296,15 +295,22 @@ def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
         arrays = load(weights)
     options = Options(train=overrides, weights=arrays, settings=settings, **chosen)
     compilation = Compilation(model, options)
-    for note in compilation.imported.notes:
-        click.echo(str(with_line(Fault(note.place, f"{note.kind}: {note.message}"))), err=True)
     if rate is None:
-        return compilation
+        return _told(compilation)
     # The rate is a setting of the optimizer, which may stand in the file or nowhere.
     optimizer = overrides.get("optimizer") or compilation.training_options.optimizer
     name, given = called(optimizer)
     changed = (name, *{**given, "lr": rate}.items())
-    return Compilation(model, replace(options, train={**overrides, "optimizer": changed}))
+    return _told(Compilation(model, replace(options, train={**overrides, "optimizer": changed})))
+
+
+def _told(compilation: Compilation) -> Compilation:
+    """*compilation*, whose notes are told."""
+    from ..compiler.pipeline import with_line
+
+    for note in compilation.notes:
+        click.echo(str(with_line(note.fault)), err=True)
+    return compilation
 
 
 def one_standard_output(*paths: str | None) -> None:

@@ -22,7 +22,7 @@ from ..source import NOWHERE, Fault, Place, SourceError, TargetError, line_of
 from .cost.bound import bounds
 from .cost.predict import predict
 from .dataflows.dataflow import DATAFLOWS
-from .frontends.frontend import Imported, Unsaid, read_model
+from .frontends.frontend import Imported, Note, Unsaid, read_model
 from .frontends.frontend import Options as FrontendOptions
 from .ir.graph import Network, Setting, Settings, Training
 from .ir.schedule import Schedule, Stage
@@ -34,7 +34,7 @@ from .passes.elements import Lowered, lower_elements
 from .passes.emit import Semaphores, emit_entry
 from .passes.layout import DramValue, place_symbols, roles, seen_as
 from .passes.pins import parse_pins
-from .passes.representable import check_representable
+from .passes.representable import check_representable, steps_in_vain
 from .passes.training_options import TrainingOptions, show_call
 from .passes.working_format import in_working_format
 
@@ -101,6 +101,12 @@ class Compilation:
     def network(self) -> Network:
         """The network with all types and parameters explicit."""
         return self.imported.network
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Those of the file, and what else will most likely not go as its author wants."""
+        told = steps_in_vain(self.network, self.training_options, self.target.working_format)
+        return self.imported.notes + (() if told is None else (Note("warning", told.place, told.message),))
 
     @cached_property
     def training_options(self) -> TrainingOptions:

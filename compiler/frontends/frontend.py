@@ -37,7 +37,12 @@ class Note:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.kind}: {self.message}"
+        return str(self.fault)
+
+    @property
+    def fault(self) -> Fault:
+        """As errors are shown."""
+        return Fault(self.place, f"{self.kind}: {self.message}")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ before anything runs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import ceil, log
 from typing import cast
 
-from ...source import NOWHERE, Faults, Place, SourceError
+from ...source import NOWHERE, Fault, Faults, Place, SourceError
 from ..ir.graph import Network
-from ..ops.op import LARGEST_NUMBER, OPS
+from ..ops.op import LARGEST_NUMBER, OPS, called
 from .training_options import TrainingOptions
 
 LARGEST = {"f16": 65504.0, "bf16": (2.0 - 2.0**-7) * 2.0**127, "f32": LARGEST_NUMBER}
@@ -20,8 +22,7 @@ LARGEST = {"f16": 65504.0, "bf16": (2.0 - 2.0**-7) * 2.0**127, "f32": LARGEST_NU
 def check_representable(network: Network, options: TrainingOptions, working: str) -> None:
     """SourceError for what values in the format *working* are set to, or compared with, that it cannot hold.
 
-    A static loss scale is too large where the largest error of a full batch is: then no step could go on.  (A dynamic
-    one is lowered until it fits.)
+    A static loss scale is too large where the largest error of a full batch is: then no step could go on.
     """
     largest = LARGEST[working]
     with Faults(SourceError) as faults:
@@ -32,12 +33,37 @@ def check_representable(network: Network, options: TrainingOptions, working: str
                 if abs(value) > largest:
                     told = f"{name} of {node.results[0]} is {value:g}, and {working}, the format that this machine "
                     faults.add(node.place, f"{told}works in, ends at {largest:g}")
-        classes = network.types[network.results[0]].elements
-        error = options.the_loss.largest_error(options.steps, classes) / options.batch
-        if isinstance(options.loss_scale, float) and options.loss_scale * error > largest:
-            told = f"loss_scale {options.loss_scale:g} makes errors of {options.loss_scale * error:.3g} (a batch of "
-            told += f"{options.batch}, {options.steps} steps), and {working}, the format that this machine works in, "
-            place = network.places.get("loss_scale") or Place(network.place.file)
-            if options.origins.get("loss_scale") == "command line":
-                place, told = NOWHERE, f"--loss-scale: {told}"
-            faults.add(place, f"{told}ends at {largest:g}", hints=("loss_scale = dynamic",))
+        if isinstance(options.loss_scale, float):
+            error = options.loss_scale * _largest_error(network, options)
+            if error > largest:
+                told = f"loss_scale {options.loss_scale:g} makes errors of {error:.3g} (a batch of {options.batch}, "
+                told += f"{options.steps} steps), and {working}, the format that this machine works in, ends at "
+                place, before = _loss_scale(network, options)
+                faults.add(place, f"{before}{told}{largest:g}", hints=("loss_scale = dynamic",))
+
+
+def steps_in_vain(network: Network, options: TrainingOptions, working: str) -> Fault | None:
+    """What to tell of a dynamic loss scale that begins where a static one is refused: it skips steps until it fits."""
+    if isinstance(options.loss_scale, float):
+        return None
+    given = cast(Mapping[str, float], called(options.loss_scale)[1])
+    beyond = given["initial"] * _largest_error(network, options) / LARGEST[working]
+    if beyond <= 1:
+        return None
+    steps = ceil(-log(beyond) / log(given["backoff"]))
+    place, before = _loss_scale(network, options)
+    many = "the first step is" if steps == 1 else f"the first {steps} steps are"
+    return Fault(place, f"{before}{many} skipped, since errors of a scale of {given['initial']:g} overflow {working}")
+
+
+def _largest_error(network: Network, options: TrainingOptions) -> float:
+    """The largest error of a step that an answer which is all wrong has in a full batch, without loss scale."""
+    classes = network.types[network.results[0]].elements
+    return options.the_loss.largest_error(options.steps, classes) / options.batch
+
+
+def _loss_scale(network: Network, options: TrainingOptions) -> tuple[Place, str]:
+    """Where the loss scale is written, and what a message of it begins with."""
+    if options.origins.get("loss_scale") == "command line":
+        return NOWHERE, "--loss-scale: "
+    return network.places.get("loss_scale") or Place(network.place.file), ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,17 @@ def test_what_a_machine_can_hold_it_takes(folder: Path) -> None:
     assert Compilation("small.snn", Options(settings={"threshold": 65504.0})).training
     wide = Options(settings={"threshold": 1e6}, target="quad_bf16", train={"loss_scale": 1e9})
     assert Compilation("small.snn", wide).training.working == "bf16"
+
+
+def test_a_dynamic_loss_scale_that_begins_too_high_is_told_to_skip_steps(folder: Path) -> None:
+    """Errors of 1e9 / (8 * 2) are 62.5 million: 10 halvings until 65504 holds them, and the machine then goes on."""
+    words = ["train", "small.snn", "--data", "digits,train=96", "--json", "run.json"]
+    result = snnc(*words, "--loss-scale", "dynamic(initial=1e9)")
+    told = "warning: --loss-scale: the first 10 steps are skipped, since errors of a scale of 1e+09 overflow f16\n"
+    assert result.exit_code == 0 and told in result.stderr
+    assert json.loads((folder / "run.json").read_text())["skipped_steps"] >= 10
+    fitting = snnc("compile", "small.snn", "--loss-scale", "dynamic(initial=65536)")
+    assert fitting.exit_code == 0 and not fitting.stderr
 
 
 def test_a_loss_scale_under_which_no_step_could_go_on_is_refused(folder: Path) -> None:
