@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ import click
 from ._output import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
-    from ..compiler.frontends.frontend import Unsaid
+    from ..compiler.frontends.frontend import Note, Unsaid
     from ..compiler.ir.graph import Setting
     from ..compiler.pipeline import Compilation
     from ..source import Place
@@ -305,12 +305,17 @@ def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
 
 
 def _told(compilation: Compilation) -> Compilation:
-    """*compilation*, whose notes are told."""
+    """*compilation*, the notes of whose file are told."""
+    tell(compilation.imported.notes)
+    return compilation
+
+
+def tell(notes: Iterable[Note]) -> None:
+    """Show notes on standard error, with the lines that they speak of."""
     from ..compiler.pipeline import with_line
 
-    for note in compilation.notes:
+    for note in notes:
         click.echo(str(with_line(note.fault)), err=True)
-    return compilation
 
 
 def one_standard_output(*paths: str | None) -> None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import compiled, compiling, json_option, model_argument, one_standard_output, rate, weights_option
+from ._options import (
+    compiled,
+    compiling,
+    json_option,
+    model_argument,
+    one_standard_output,
+    rate,
+    tell,
+    weights_option,
+)
 from ._output import STANDARD_OUTPUT, Output, check_writable, write_text
 
 if TYPE_CHECKING:
@@ -52,6 +61,7 @@ def command(model: str, emit: str, to: str | None, json_to: str | None, **chosen
 
         settings = resolved(compilation)
         output.say(settings_text(settings))
+        tell(compilation.doubts)
         program = compilation.program
         save(program, path)
         say_program(output, program, path)

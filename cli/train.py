@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ._execution import Execution
-from ._options import compiled, compiling, json_option, model_argument, running
+from ._options import compiled, compiling, json_option, model_argument, running, tell
 from ._output import Output, check_writable
 
 
@@ -46,6 +46,7 @@ def command(model: str, to: str | None, compare_oracle: bool, json_to: str | Non
     given = [(name, chosen[name]) for name in ("epochs", "max_steps", "seed") if chosen[name] is not None]
     execution.resolved = host_settings(resolved(compilation), given)
     output.say(settings_text(execution.resolved))
+    tell(compilation.doubts)
     # Mapping takes the time: what is wrong with the network, or does not fit it, is told before.
     assert compilation.training
     dataset = load_data_for(execution.data, compilation.network)

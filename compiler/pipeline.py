@@ -103,10 +103,10 @@ class Compilation:
         return self.imported.network
 
     @property
-    def notes(self) -> tuple[Note, ...]:
-        """Those of the file, and what else will most likely not go as its author wants."""
+    def doubts(self) -> tuple[Note, ...]:
+        """What will most likely not go as the user wants, beside the notes of the file."""
         told = steps_in_vain(self.network, self.training_options, self.target.working_format)
-        return self.imported.notes + (() if told is None else (Note("warning", told.place, told.message),))
+        return () if told is None else (Note("warning", told.place, told.message),)
 
     @cached_property
     def training_options(self) -> TrainingOptions:
