@@ -274,10 +274,7 @@ def train_overrides(chosen: dict[str, Any]) -> dict[str, Setting]:
 
 
 def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
-    """The compilation of *model* under *chosen*, the values of `compiling`, `rate` and `--weights` by name.
-
-    What its file means most likely otherwise is told on standard error.
-    """
+    """The compilation of *model* under *chosen*, the values of `compiling`, `rate` and `--weights` by name."""
     from ..compiler.ops.op import called
     from ..compiler.pipeline import Compilation, Options
 
@@ -296,18 +293,12 @@ def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
     options = Options(train=overrides, weights=arrays, settings=settings, **chosen)
     compilation = Compilation(model, options)
     if rate is None:
-        return _told(compilation)
+        return compilation
     # The rate is a setting of the optimizer, which may stand in the file or nowhere.
     optimizer = overrides.get("optimizer") or compilation.training_options.optimizer
     name, given = called(optimizer)
     changed = (name, *{**given, "lr": rate}.items())
-    return _told(Compilation(model, replace(options, train={**overrides, "optimizer": changed})))
-
-
-def _told(compilation: Compilation) -> Compilation:
-    """*compilation*, the notes of whose file are told."""
-    tell(compilation.imported.notes)
-    return compilation
+    return Compilation(model, replace(options, train={**overrides, "optimizer": changed}))
 
 
 def tell(notes: Iterable[Note]) -> None:

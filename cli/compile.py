@@ -52,6 +52,7 @@ def command(model: str, emit: str, to: str | None, json_to: str | None, **chosen
         one_standard_output(to, json_to)
     check_writable([path, json_to])
     compilation = compiled(model, chosen)
+    tell(compilation.imported.notes)
     output = Output(json_to, standard=path)
     facts: dict[str, Any] = {"model": model, "emit": emit, "output": path}
     if emit == "binary":

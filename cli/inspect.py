@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import compiled, compiling, json_option, rate
+from ._options import compiled, compiling, json_option, rate, tell
 from ._output import STANDARD_OUTPUT, Output, check_writable
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def command(file: str, emit: str | None, tape: bool, json_to: str | None, **chos
         from .compile import stage_text
 
         compilation = compiled(file, chosen)
+        tell(compilation.imported.notes)
         if tape:
             from ..compiler.cost.tape import tape_of
             from ..reports.tape_text import tape_json, tape_text

@@ -43,6 +43,7 @@ def command(model: str, to: str | None, compare_oracle: bool, json_to: str | Non
     both = ("lr", "schedule")
     options = {name: value for name, value in chosen.items() if name not in running_names or name in both}
     compilation = compiled(model, options)
+    tell(compilation.imported.notes)
     given = [(name, chosen[name]) for name in ("epochs", "max_steps", "seed") if chosen[name] is not None]
     execution.resolved = host_settings(resolved(compilation), given)
     output.say(settings_text(execution.resolved))
