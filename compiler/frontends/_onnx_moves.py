@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import onnx
 
 from ...source import Place
 from ._onnx_file import array_of
-from ._onnx_reference import Entry, Unreadable, axes_of, constant, integer
+from ._onnx_reference import Entry, Unreadable, axes_of, bounded, constant, integer
 from ._onnx_terms import Term, Terms
 from .frontend import Array
 
@@ -93,7 +94,10 @@ def _gather(move: Move) -> Sequence[Entry]:
         return [move.terms.constant(np.take(data.value, at, axis), move.node.name)]
     if axis != 0:
         raise Unreadable("takes elements along another axis than the first")
-    numbers = [int(number) % data.shape[0] for number in at.reshape(-1)]
+    count = data.shape[0]
+    numbers = [int(number) + (count if number < 0 else 0) for number in at.reshape(-1)]
+    if any(not 0 <= number < count for number in numbers):
+        raise Unreadable(f"takes row {next(n for n in numbers if not 0 <= n < count)} of {count}")
     if at.ndim == 0:
         return [move.terms.row(data, numbers[0])]
     return [move.terms.stack([move.terms.row(data, number) for number in numbers], move.node.name)]
@@ -145,6 +149,7 @@ def _expand(move: Move) -> Sequence[Entry]:
     data, wanted = move.tensor(0), tuple(_numbers(move.entries[1]))
     shape = np.broadcast_shapes(data.shape, wanted)
     if data.value is not None:
+        bounded(math.prod(shape))
         return [move.terms.constant(np.broadcast_to(data.value, shape).copy(), move.node.name)]
     if shape == data.shape:
         return [data]
@@ -158,6 +163,7 @@ def _expand(move: Move) -> Sequence[Entry]:
 def _tile(move: Move) -> Sequence[Entry]:
     data, repeats = move.tensor(0), _numbers(move.entries[1])
     if data.value is not None:
+        bounded(data.value.size * math.prod(max(count, 0) for count in repeats))
         return [move.terms.constant(np.tile(data.value, repeats), move.node.name)]
     if any(count != 1 for count in repeats[1:]):
         raise Unreadable("repeats along another axis than the first")
@@ -247,8 +253,14 @@ def _numbers(entry: Entry) -> list[int]:
     return [int(number) for number in np.atleast_1d(constant(entry))]
 
 
+def _constant_of_shape(move: Move) -> Sequence[Entry]:
+    bounded(math.prod(_numbers(move.entries[0])))
+    return move.fold(move.values())
+
+
 MOVES: dict[str, Callable[[Move], Sequence[Entry]]] = {
     "Constant": _constants,
+    "ConstantOfShape": _constant_of_shape,
     "Reshape": _reshape,
     "Unsqueeze": _unsqueeze,
     "Squeeze": _squeeze,

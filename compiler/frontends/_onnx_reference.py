@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, cast
@@ -11,6 +12,7 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from ._onnx_file import LARGEST_TENSOR
 from ._onnx_terms import Attributes, Term
 from .frontend import Array
 
@@ -24,6 +26,12 @@ class Unreadable(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = f"{hint} instead" if hint else ""
+
+
+def bounded(count: int) -> None:
+    """`Unreadable` for a constant of more elements than are read."""
+    if count * 8 > LARGEST_TENSOR:
+        raise Unreadable(f"makes {count:,} elements, more than are read")
 
 
 def computed(op: str, values: Sequence[Array], settings: Mapping[str, Any], opset: int) -> Array:
@@ -118,4 +126,6 @@ def axes_of(entries: list[Entry], attributes: Mapping[str, Any]) -> list[int]:
 
 
 def first_line(error: Any) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """What went wrong in a single line, without the names of ONNX's own errors."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"\[\w+\] |Inference error\(s\): |\(op_type:\w+\):? ?", "", line)[:200]

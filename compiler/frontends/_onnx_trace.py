@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import onnx
 from onnx import helper
+from onnx.defs import get_schema, has
 
 from ...source import Faults, Place, SourceError
 from ._onnx_file import LARGEST_TENSOR, array_of
@@ -130,6 +131,7 @@ class Trace:
             return []
         attributes = {each.name: each for each in node.attribute}
         try:
+            self._check_operands(node)
             if node.domain not in ("", "ai.onnx"):
                 return self._custom(node, cast(list[Term], entries), attributes)
             if node.op_type in ("Loop", "Scan", "If"):
@@ -146,6 +148,14 @@ class Trace:
         except Exception as error:  # a damaged node breaks wherever it likes
             self.faults.add(place, f"{node.op_type} cannot be read: {first_line(error)}")
         return []
+
+    def _check_operands(self, node: onnx.NodeProto) -> None:
+        """`Unreadable` for an operator of ONNX's own that has too few or too many operands."""
+        if node.domain in ("", "ai.onnx") and has(node.op_type, max_inclusive_version=self._opset):
+            schema = get_schema(node.op_type, self._opset)
+            count = len(node.input)
+            if not schema.min_input <= count <= schema.max_input:
+                raise Unreadable(f"has {count} operands; it takes {schema.min_input} to {schema.max_input}")
 
     def _plain(self, node: onnx.NodeProto, entries: list[Entry], attributes: Mapping[str, Any]) -> Sequence[Entry]:
         args = [entry for entry in entries if isinstance(entry, Term)]
