@@ -30,8 +30,9 @@ from .ir.statement import Elementwise, Moments
 from .ops.op import called
 from .passes.build_schedule import MappingOptions, aliases_of, build_schedule
 from .passes.differentiate import build_training
-from .passes.elements import Lowered, lower_elements
+from .passes.elements import Lowered, TooLong, lower_elements
 from .passes.emit import Semaphores, emit_entry
+from .passes.instructions import FEWER
 from .passes.layout import DramValue, place_symbols, roles, seen_as
 from .passes.pins import parse_pins
 from .passes.representable import check_representable, steps_in_vain
@@ -250,7 +251,10 @@ def assemble(
     def element(stage: Stage) -> tuple[int, tuple[str, ...]]:
         if id(stage) not in programs:
             assert isinstance(stage.statement, Elementwise)
-            lowered = lower_elements(stage.statement, stage.op, numbers, unsigned)
+            try:
+                lowered = lower_elements(stage.statement, stage.op, numbers, unsigned)
+            except TooLong as reason:
+                raise TargetError.at(stage.place, f"{stage.node} {reason}", hints=(FEWER,)) from None
             key = lowered.program.content_hash + repr(lowered.program.operands)
             if key not in elements:
                 elements[key] = len(code)

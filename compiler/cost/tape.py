@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ...source import NOWHERE, Place
+from ..ir.cycles import clusters
 from ..ir.graph import Node, Training
 from ..ir.types import Type
 from ..ir.working import type_in
@@ -60,6 +61,10 @@ def tape_of(training: Training) -> tuple[Kept, ...]:
             homes[node.results[0]] = homes.get(node.operands[source], node.operands[source])
         elif node.phase == "FP":
             made.update((result, node) for result in node.results if result and result not in variables)
+    forward = [node for region in procedure.regions if region.sweep == "up" for node in region.nodes]
+    waiting = {node.results[0] for cluster in clusters(forward) if len(cluster) > 1 for node in cluster}
+    if all(region.sweep != "down" for region in procedure.regions):
+        waiting = set(made)
     found: list[Kept] = []
     for value, node in made.items():
         if value in readers:
@@ -73,7 +78,7 @@ def tape_of(training: Training) -> tuple[Kept, ...]:
                     type.bytes(training.steps, training.batch),
                     tuple(dict.fromkeys(f"{reader.phase} of {reader.layer}" for reader, _ in reads)),
                     "; ".join(dict.fromkeys(_reasons(reads))),
-                    tuple(_alternatives(value, node, types, training)),
+                    tuple(_alternatives(value, node, types, training, node.results[0] in waiting)),
                     node.place,
                 )
             )
@@ -90,12 +95,16 @@ def _reasons(reads: list[tuple[Node, int]]) -> Iterator[str]:
         yield op.keeping(found[0]) if found else f"{name} reads it on the way back"
 
 
-def _alternatives(value: str, node: Node, types: Mapping[str, Type], training: Training) -> Iterator[Alternative]:
-    """What the maker of the value knows in its place."""
+def _alternatives(
+    value: str, node: Node, types: Mapping[str, Type], training: Training, waits: bool
+) -> Iterator[Alternative]:
+    """What the maker of the value knows in its place; a node that *waits* takes one step at a time."""
     op = OPS[node.op.partition(".")[0]].make(node.settings)
     suffix = dict(zip(node.results, op.suffixes, strict=False)).get(value, "")
     steps, batch = training.steps, training.batch
     for other in op.otherwise(suffix, steps):
+        if other.every > 1 and waits:
+            continue
         kinds = [types[value].with_(format=format, every=other.every) for format in other.formats or ()]
         kinds = [type_in(kind, training.working) for kind in kinds]
         size = None if other.formats is None else sum(kind.bytes(steps, batch) for kind in kinds)

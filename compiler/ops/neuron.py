@@ -32,6 +32,11 @@ class Carried:
     format: str = WORKING
     differentiable: bool = True
 
+    @property
+    def first(self) -> Expression:
+        """The initial value as the first step finds it."""
+        return self.held(lift(self.initial)) if self.initial else lift(0.0)
+
     def held(self, value: Expression) -> Expression:
         """*value* as the next step finds it."""
         return value if self.format == "spike" else edge(value, self.format)
@@ -316,7 +321,7 @@ class Neuron(Op):
         self.fire(before, {name: read(f"{name}{_BEFORE}") for name in self.charge(Step(x, parameters, unknown))})
         beginning = index("t").equals(float(first))
         held = self._held(before.next)
-        states = {name: where(beginning, of.initial, held[name]) for name, of in self.carried().items()}
+        states = {name: where(beginning, of.first, held[name]) for name, of in self.carried().items()}
         return self._pulled_back(x, states, carries, tensor, bits)
 
     def _known(self, bits: bool, when: str = "") -> Values:

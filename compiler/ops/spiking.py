@@ -61,7 +61,7 @@ class Spiking(Neuron):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.every > 1 and any(part.op == "uniform" for part in derivative(self.surrogate, read("x")).walk()):
+        if self.every > 1 and self._draws:
             raise SettingFault(f"{self.name} cannot compute steps again whose surrogate draws random numbers", "tape")
         self.require(self.amplitude > 0, "amplitude", "positive")
 
@@ -83,6 +83,11 @@ class Spiking(Neuron):
     def membrane_on_tape(self) -> bool:
         """Where it is asked for."""
         return self.tape == "membrane"
+
+    @property
+    def _draws(self) -> bool:
+        """Whether the surrogate draws random numbers."""
+        return any(part.op == "uniform" for part in derivative(self.surrogate, read("x")).walk())
 
     @property
     def every(self) -> int:
@@ -111,7 +116,7 @@ class Spiking(Neuron):
                 return (membrane, *self._recomputing(steps))
             case "h":
                 return (mask, *self._recomputing(steps))
-            case _ if suffix.endswith(".kept"):
+            case "v.kept":  # in the place of all states together
                 return (membrane, mask)
             case _:
                 return ()
@@ -119,7 +124,7 @@ class Spiking(Neuron):
     def _recomputing(self, steps: int) -> tuple[Otherwise, ...]:
         """States before every so many of *steps* steps, if any number divides them."""
         every = max((count for count in range(2, USUAL + 1) if steps % count == 0), default=0)
-        if not every:
+        if not every or self._draws:
             return ()
         formats = tuple(of.format for of in self.carried().values())
         why = f"tape=recompute(every={every}) keeps them, and reads x again; {_SAME}"

@@ -8,11 +8,12 @@ from ...catalog import unknown
 from ..ir.graph import Setting
 from .op import SettingFault, called
 
-MOST = 16
-"""Steps that may be computed again at once: each has operands and registers of its own in one element program."""
+MOST = 12
+"""Steps that may be computed again at once: each has operands and registers of its own in one element program, and
+of no neuron more than these fit into one."""
 
-USUAL = 8
-"""The most that is proposed."""
+USUAL = 6
+"""The most that is proposed: so many fit, of every neuron."""
 
 _WORDS = ("auto", "membrane", "recompute")
 

@@ -19,6 +19,7 @@ from ..ops.initialisers import INITIALISERS, Initialiser
 from ..ops.losses import Loss
 from ..ops.op import OPS, Adjoint, SettingFault, ShapeFault, alias_of, called
 from ..ops.optimizers import Optimizer
+from ..ops.tape import MOST
 from ..training.rule import Rule, reached
 from .errors import Errors, error_type, owner_of
 from .input_coding import code_inputs
@@ -66,8 +67,10 @@ def _check_time(network: Network, rule: Rule, options: TrainingOptions) -> None:
             every = max(type.every for type in node.types)
             if options.steps % every:
                 told = f"{node.results[0]} keeps states every {every} steps, which do not divide {options.steps} steps"
-                fits = [str(count) for count in range(2, every) if options.steps % count == 0]
-                faults.add(node.place, told + (f": {' or '.join(fits)} would" if fits else ""))
+                fits = [str(count) for count in range(2, MOST + 1) if options.steps % count == 0]
+                faults.add(
+                    node.place, f"{told}: {' or '.join(fits)} would" if fits else f"{told}; tape=auto needs none"
+                )
             gathered = OPS[node.op].make(node.settings).gathers() if node.types[0].timed else None
             if gathered is None:
                 continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...isa.element import ElementProgram, Lane
+from ...isa.element import REGISTERS, ElementProgram, Lane
 from ...numerics.formats import FORMATS, round_to
 from ...numerics.random import stream_of
 from ..ir.expression import Expression
@@ -20,6 +20,10 @@ class Lowered:
 
     program: ElementProgram
     uses: tuple[str, ...]
+
+
+class TooLong(Exception):
+    """An expression for which there are not enough registers."""
 
 
 class _Registers:
@@ -40,6 +44,8 @@ class _Registers:
     def emit(self, op: str, a: int = 0, b: int = 0, c: int = 0, value: float = 0.0) -> int:
         key = (op, a, b, c, repr(value))
         if key not in self.known:
+            if len(self.known) == REGISTERS:
+                raise TooLong(f"takes more than the {REGISTERS} registers that an element program has")
             self.known[key] = len(self.known)
             self.lanes.append(Lane(op, self.known[key], a, b, c, value))
         return self.known[key]

@@ -11,6 +11,7 @@ from ...isa.instructions.move import Load, Store
 from ...isa.instructions.route import Receive, Send
 from ...isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
 from ...isa.program import Symbol
+from ...source import TargetError
 from ..ir.schedule import Buffer, For, OnCore, Stage, Step
 from ..ir.statement import Contraction, Elementwise, Moments, Window, loop
 from .views import (
@@ -21,6 +22,12 @@ from .views import (
     move_view,
     window_bound,
 )
+
+VIEWS = 64
+"""View registers of a unit."""
+
+FEWER = "fewer operands at once; where steps are computed again, a smaller every"
+"""The way out where registers are not enough."""
 
 ENGINES: dict[str, type[Gate] | type[Dense] | type[Outer]] = {"fp": Gate, "bp": Dense, "wg": Outer}
 
@@ -49,6 +56,9 @@ class StepWriter:
         """View registers of *step*, which *unit* sets up when the stage begins."""
         first = self.used.get(unit, 0)
         self.views[unit, id(step)] = first
+        if first + self._count(step) > VIEWS:
+            told = f"{self.on.stage.node} takes more than the {VIEWS} view registers that the {unit} unit has"
+            raise TargetError.at(self.on.stage.place, told, hints=(FEWER,))
         match step.kind:
             case "load":
                 groups = self._move(first, step.writes[0], step.value, writes=False)
@@ -68,8 +78,14 @@ class StepWriter:
             case _:
                 groups = self._window(first, step)
         self.used[unit] = first + len(groups)
-        assert self.used[unit] <= 64, f"{self.on.stage.node}: {unit} needs {self.used[unit]} view registers"
+        assert len(groups) <= self._count(step) or self.used[unit] <= VIEWS, f"{self.on.stage.node}: {unit}"
         return [word for group in groups for word in group]
+
+    def _count(self, step: Step) -> int:
+        """View registers of *step* where they may be many: of a move, and of all operands of an element program."""
+        if step.kind == "run":
+            return len(self.programs(self.on.stage)[1])
+        return 2 if step.kind in ("load", "store") else 1
 
     def instructions(self, step: Step) -> tuple[Instruction, ...]:
         """The instructions of *step*: one, but for a sum that cores gather."""

@@ -325,7 +325,7 @@ def test_steps_that_cannot_be_computed_again_at_once_are_refused() -> None:
     network = read(AGAIN)
     options = TrainingOptions.resolve(network)
     cycle = "steps again at once, and its own result comes back to it through back: tape=auto does not wait"
-    divide = "which do not divide 6 steps: 2 or 3 would"
+    divide = "which do not divide 6 steps: 2 or 3 or 6 would"
     told = [
         (4, f"r keeps states every 4 steps, {divide}"),
         (4, f"r computes 4 {cycle}"),

@@ -174,12 +174,12 @@ def test_a_neuron_says_why_it_keeps_what_and_what_else_it_could(
     made = OPS[op].make(settings)
     assert made.keeping(role) == kept
     what, format, why = otherwise
-    assert made.otherwise(role, 7 * 11) == (
+    assert made.otherwise(role, 35) == (
         Otherwise(what, None if format is None else (format,), why),
-        Otherwise("states every 7 steps", ("f16",), AGAIN.format(7), 7),
+        Otherwise("states every 5 steps", ("f16",), AGAIN.format(5), 5),
     )
     assert [other.every for other in made.otherwise(role, 60)] == [1, 6]
-    assert len(made.otherwise(role, 11)) == 1, "no number of steps up to 8 divides 11"
+    assert len(made.otherwise(role, 11)) == 1, "no number of steps up to 6 divides 11"
 
 
 AGAIN = "tape=recompute(every={}) keeps them, and reads x again; gradients have the same bits"
@@ -277,6 +277,50 @@ def test_steps_that_are_computed_again_give_the_gradients_of_the_membrane(
     assert np.any(again["d.c.w"])
     for name, value in again.items():
         assert np.array_equal(value, words[name]) and np.array_equal(np.signbit(value), np.signbit(words[name])), name
+
+
+DEEP = """network a(x: f16[t, 3]) steps 6 {{
+    c = linear(x, out=4)
+    s = {call}
+    k = linear(s, out=5)
+    r = lif(k, threshold=0.3, reset=soft, surrogate=atan)
+    return linear(r, out=3)
+}} train {{ batch = 2 }}"""
+"""Behind a second layer that spikes, errors differ from step to step."""
+
+
+@pytest.mark.parametrize("every", [2, 3, 6])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "lif(c, threshold=0.3, reset=soft, surrogate=atan)",
+        "lif(c, threshold=0.3, initial=0.07, v_reset=0.1, rest=0.1, surrogate=sigmoid)",
+        "plif(c, threshold=0.3, initial=0.07, each=channel, learn_threshold=layer)",
+        "cuba(c, threshold=0.3, initial=0.3, reset=soft, current_decay=0.7, surrogate=atan)",
+        "alif(c, threshold=0.3, jump=0.07, reset=soft, surrogate=atan)",
+        "adaptive_lif(c, threshold=0.3, coupling=0.3, reset=soft, surrogate=atan)",
+        "refractory_lif(c, threshold=0.3, period=1, reset=soft, surrogate=atan)",
+    ],
+)
+def test_numbers_that_f16_rounds_are_rounded_again_alike(call: str, every: int) -> None:
+    """Nothing here is exact in f16: thresholds, first potentials, what a reset leaves."""
+    words = exact(DEEP.format(call=call.replace("(c,", "(c, tape=membrane,")))
+    again = exact(DEEP.format(call=call.replace("(c,", f"(c, tape=recompute(every={every}),")))
+    assert len(np.unique(words["d.s"][:, 0, 0])) > 2, "errors that are alike would not show an error of another step"
+    for name, value in again.items():
+        assert np.array_equal(value, words[name]) and np.array_equal(np.signbit(value), np.signbit(words[name])), name
+
+
+def test_only_what_can_be_done_is_proposed() -> None:
+    recurrent = """network a(x: f16[t, 3]) steps 4 {
+        back = delay(s) : spike[4]
+        s = lif(add(linear(x, out=4), linear(back, out=4)))
+        return linear(s, out=3)
+    } train { batch = 2 }"""
+    sources = (recurrent, SOURCE.format(call="lif(c, surrogate=stochastic)"))
+    for source in sources:
+        (membrane,) = [kept for kept in tape_table(source) if kept.value == "s.h"]
+        assert [other.what for other in membrane.alternatives] == ["a mask"]
 
 
 @pytest.mark.parametrize("carry", ["full", "none"])
@@ -404,9 +448,9 @@ def test_learned_numbers_begin_where_the_settings_say() -> None:
         ("lif", {"tape": "recomputes"}, "no tape is called 'recomputes'; did you mean recompute?", "tape"),
         ("lif", {"tape": 4}, "no tape is called '4'; there are: auto, membrane, recompute", "tape"),
         ("lif", {"tape": "recompute"},
-         "recompute says how many steps are computed again at once, from 2 to 16: recompute(every=4)", "tape"),
+         "recompute says how many steps are computed again at once, from 2 to 12: recompute(every=4)", "tape"),
         ("lif", {"tape": ("recompute", ("every", 1))},
-         "recompute says how many steps are computed again at once, from 2 to 16: recompute(every=4)", "tape"),
+         "recompute says how many steps are computed again at once, from 2 to 12: recompute(every=4)", "tape"),
         ("lif", {"tape": ("recompute", ("evry", 2))}, "no parameter of recompute is called 'evry'; did you mean every?",
          "tape"),
         ("lif", {"tape": ("membrane", ("every", 2))},

@@ -193,6 +193,8 @@ def _layer(layer: Layer, operands: list[Any], weights: list[Any], carried: dict[
             return getattr(functional, layer.op)(x, *weights, **more)
         case "avg_pool1d" | "avg_pool2d" | "max_pool1d" | "max_pool2d":
             return getattr(functional, layer.op)(x, s["kernel"], s.get("stride", s["kernel"]), s.get("pad", 0))
+        case "vote":
+            return x.unflatten(-1, (-1, s["size"])).mean(-1)
         case "adaptive_avg_pool2d" | "adaptive_max_pool2d":
             return getattr(functional, layer.op)(x, s["out"])
         case "global_avg_pool2d":
@@ -457,6 +459,8 @@ def cases() -> dict[str, Case]:
     for name, settings in optimizers:
         label = " ".join((name, *(f"{key}={value}" for key, value in settings.items())))
         found[label] = dense({}, optimizer=(name, settings), updates=4)
+    voting = (linear("a", "x", 3, 12), lif("s", "a"), Layer("v", "vote", ("s",), {"size": 4}), linear("b", "v", 3, 6))
+    found["votes of spikes and of currents"] = Case((*voting, Layer("y", "vote", ("b",), {"size": 2})))
     for decay_input in (False, True):
         read_out = Layer("y", "li", ("b",), {"decay": 0.75, "initial": 0.25, "decay_input": decay_input})
         layers = (linear("a", "x", 3, 5), lif("s", "a"), linear("b", "s", 5, 3), read_out)
