@@ -59,7 +59,7 @@ class Builder:
     def claim(self, wanted: str) -> str:
         """A name of the language like *wanted*, which nothing else has."""
         name = _spelled(wanted) or "value"
-        if name == "d" or name.startswith("d."):  # what gradients are called
+        if name.startswith("d."):  # what gradients are called
             name = f"x{name}"
         free, number = name, 0
         while free in self._taken:
