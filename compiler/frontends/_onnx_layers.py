@@ -85,9 +85,11 @@ class Layers:
             current = "" if found.current_decay is None else f" behind a current of decay {found.current_decay:g}"
             builder.note("recovered", place, f"{found.op}({settings}){current}")
             self._neurons[id(cluster)] = found
-            (drive,) = cluster.drives
+            for name in found.varied:
+                told = f"its {_VARIED[name]} differs from channel to channel, and becomes a parameter that is trained"
+                builder.note("assumption", place, told)
             if found.bias is not None:
-                self._bias[id(drive)] = found.bias
+                self._bias[id(cluster.drives[0])] = found.bias
 
     def _unknown(self, cluster: Cluster, reason: str) -> Found | None:
         place = self._builder.place(cluster.origin)
@@ -125,13 +127,15 @@ class Layers:
         return made
 
     def _make_neuron(self, cluster: Cluster, found: Found) -> Value | None:
-        (drive,) = cluster.drives
-        x = self._of(drive)
         place = self._builder.place(cluster.origin)
+        x, *others = (self._of(drive) for drive in cluster.drives)
+        for other in others:
+            x = self._builder.add("add", [x, other], {}, f"{cluster.origin}.sum", place)
         if found.current_decay is not None:
             current: dict[str, Setting] = {"decay": found.current_decay}
             x = self._builder.add("li", [x], current, f"{cluster.origin}.current", place)
-        return self._builder.add(found.op, [x], self._completed(found.op, found.settings), cluster.origin, place)
+        settings = self._completed(found.op, found.settings)
+        return self._builder.add(found.op, [x], settings, cluster.origin, place, found.varied)
 
     def _completed(self, op: str, settings: Mapping[str, Setting]) -> dict[str, Setting]:
         """*settings* with what the file does not say."""
@@ -420,6 +424,7 @@ class Layers:
         return self._builder.add(op, [x], self._completed(op, settings), term.origin, self._place(term))
 
 
+_VARIED = {"w": "decay", "theta": "threshold"}
 _READOUTS = ("li", "integrator")
 _SPIKINGJELLY = {"lif": ("tau", "decay_input"), "if": (), "plif": ("w", "decay_input")}
 _SURROGATES = {0: "sigmoid", 1: "atan"}

@@ -156,8 +156,8 @@ def _cluster(members: set[int], order: Sequence[Term], body: Body) -> Cluster:
 
 def recognise(cluster: Cluster, body: Body) -> Found:
     """The neuron that *cluster* is; `Unknown` with the reason where it is none."""
-    if len(cluster.drives) != 1:
-        raise Unknown(f"it is driven by {len(cluster.drives)} values, and a neuron of this language by one")
+    if not cluster.drives:
+        raise Unknown("nothing drives it")
     probe = _Probe(cluster, body)
     spikes = [term for term in cluster.members if term.op in COMPARISONS]
     if not spikes:
@@ -213,15 +213,31 @@ class _Probe:
     def __init__(self, cluster: Cluster, body: Body) -> None:
         self.cluster = cluster
         self.body = body
-        (self.drive,) = cluster.drives
-        self.shape = self.drive.shape
+        self.shape = np.broadcast_shapes(*(drive.shape for drive in cluster.drives))
+        self._check_sum()
 
-    def run(self, inputs: Sequence[Array], start: float = 0.0) -> list[dict[int, Array]]:
-        """The values of all members in each step."""
+    def _check_sum(self) -> None:
+        """`Unknown` unless the neuron sees nothing of its drives but their sum."""
+        rng = np.random.default_rng(3)
+        inputs = [rng.uniform(-1, 1, self.shape) for _ in range(4)]
+        first, *others = (self.run(inputs, through=number) for number in range(len(self.cluster.drives)))
+        for other in others:
+            for one, another in zip(first, other, strict=True):
+                if not all(np.allclose(one[id(term)], another[id(term)], rtol=1e-9) for term in self._sums()):
+                    raise Unknown("it is driven by several values, and by more of them than their sum")
+
+    def _sums(self) -> list[Term]:
+        """What is compared, or carried."""
+        compared = [fired(term)[0] for term in self.cluster.members if term.op in COMPARISONS]
+        return compared or [self.body.previous[id(state)] for state in self.cluster.states]
+
+    def run(self, inputs: Sequence[Array], start: float = 0.0, through: int = 0) -> list[dict[int, Array]]:
+        """The values of all members in each step; all of the input comes *through* one of the drives."""
         states = {id(state): np.full(state.shape, self._first(state, start)) for state in self.cluster.states}
         found: list[dict[int, Array]] = []
         for each in inputs:
-            values = {**states, id(self.drive): each}
+            drives = enumerate(self.cluster.drives)
+            values = {**states, **{id(d): each if k == through else np.zeros(self.shape) for k, d in drives}}
             for term in self.cluster.members:
                 args = [values[id(arg)] if id(arg) in values else _number(arg) for arg in term.args]
                 values[id(term)] = np.asarray(_evaluated(term, args), float)
@@ -287,10 +303,8 @@ class _Probe:
         last = spikes[-1]
         h, threshold, strict = fired(last)
         for other in spikes:
-            if fired(other)[0] is not h or not np.array_equal(fired(other)[1], threshold):
-                of_before = self.body.previous.get(id(fired(other)[0]))
-                if of_before is not h:
-                    raise Unknown("it compares two values with thresholds")
+            if not _same_comparison(other, last, self.body):
+                raise Unknown("it compares two values with thresholds")
         threshold = np.broadcast_to(threshold, h.shape).astype(float)
         if self.cluster.stateless:
             raise Unknown("it carries nothing from step to step")
@@ -324,14 +338,34 @@ class _Probe:
         raise Unknown("its reset is none of hard, soft and none, at once or delayed")
 
     def _found(self, model: _Model, h: Term, spike: Term) -> Found:
-        settings = _leak(model, "if")
+        varied: dict[str, Array] = {}
+        if _differs(model.decay) and model.current_decay is None:
+            share = (
+                _uniform(np.where(model.decay == 1, model.share, model.share / (1 - model.decay)), "")
+                if _differs(model.share)
+                else 0.0
+            )
+            varied["w"] = _one_a_channel(model.decay, "decay")
+            settings: dict[str, Setting] = {"op": "plif", "form": "clamp", "each": "channel"}
+            settings["decay"] = float(varied["w"][0])
+            if share:
+                if abs(share - 1) > 1e-6:
+                    raise Unknown("its decay differs from element to element, and its input is scaled besides")
+                settings["decay_input"] = True
+            elif abs(_uniform(model.share, "factor of its input") - 1) > 1e-6:
+                raise Unknown("its decay differs from element to element, and its input is scaled besides")
+        else:
+            settings = _leak(model, "if")
         op = settings.pop("op")
         assert isinstance(op, str)
+        if _differs(model.threshold):
+            varied["theta"] = _one_a_channel(model.threshold, "threshold")
+            settings["learn_threshold"] = "channel"
         if model.current_decay is not None:
             op = "cuba"
             settings = {"decay": _uniform(model.decay, "decay"), **settings}
             settings["current_decay"] = _uniform(model.current_decay, "decay of its current")
-        settings["threshold"] = _uniform(model.threshold, "threshold")
+        settings["threshold"] = _rounded(float(model.threshold.flat[0]))
         settings["reset"] = model.reset
         settings["compare"] = "gt" if model.strict else "ge"
         if model.delayed:
@@ -339,7 +373,7 @@ class _Probe:
         if model.reset == "hard" and model.v_reset:
             settings["v_reset"] = model.v_reset
         bias = None if not model.bias.any() else _one_sample(model.bias)
-        return Found(op, settings, bias, self._roles(model, "h"))
+        return Found(op, settings, bias, self._roles(model, "h"), varied=varied)
 
     def _agrees(self, model: _Model, h: Term, spike: Term | None) -> bool:
         """Whether the cluster does what *model* does, on random inputs."""
@@ -402,6 +436,20 @@ def _uniform(values: Array, what: str) -> float:
     return _rounded(float(np.median(values)))
 
 
+def _differs(values: Array) -> bool:
+    """Whether not all are the same number."""
+    least, most = float(np.min(values)), float(np.max(values))
+    return most - least > 1e-6 * max(abs(least), abs(most))
+
+
+def _one_a_channel(values: Array, what: str) -> Array:
+    """One number a channel, or a feature; `Unknown` where a channel has several."""
+    channels = values[0].reshape(values.shape[1], -1)
+    if _differs(values - channels[:, :1].reshape(1, -1, *(1,) * (values.ndim - 2)) + 1.0):
+        raise Unknown(f"the {what} differs within a channel")
+    return np.asarray(channels[:, 0], np.float64)
+
+
 def _rounded(value: float) -> float:
     """The number of at most 7 digits that *value* was before it was rounded to f32, if there is one."""
     short = float(f"{value:.7g}")
@@ -441,18 +489,34 @@ def fired(term: Term) -> tuple[Term, Array, bool]:
         raise Unknown("its threshold changes with time")
     if right.value is None:
         raise Unknown("its threshold changes with time, or it fires below it")
-    threshold = np.asarray(right.value, float)
-    while left.op in ("Sub", "Add") and any(arg.value is not None for arg in left.args):
-        first, second = left.args
+    left, threshold = _peeled(left, np.asarray(right.value, float))
+    return left, threshold, strict
+
+
+def _peeled(term: Term, threshold: Array) -> tuple[Term, Array]:
+    """*term* without the constants that are taken away or added, and the threshold of what is left."""
+    while term.op in _SHIFTED and any(arg.value is not None for arg in term.args):
+        first, second = term.args
         if second.value is not None:
-            threshold = threshold + (second.value if left.op == "Sub" else -second.value)
-            left = first
-        elif left.op == "Add" and first.value is not None:
+            threshold = threshold + (second.value if term.op == "Sub" else -second.value)
+            term = first
+        elif term.op == "Add" and first.value is not None:
             threshold = threshold - first.value
-            left = second
+            term = second
         else:
             break
-    return left, threshold, strict
+    return term, threshold
+
+
+def _same_comparison(one: Term, other: Term, body: Body) -> bool:
+    """Whether both compare the same with the same threshold, be it in the step before."""
+    (first, low, _), (second, high, _) = fired(one), fired(other)
+    while id(first) in body.previous:
+        first = body.previous[id(first)]
+        if first.op in _SHIFTED and any(arg.value is not None for arg in first.args):
+            first, more = _peeled(first, np.zeros(()))
+            low = low + more
+    return first is second and np.allclose(low, high, rtol=1e-7)
 
 
 def _difference(left: Term, right: Term) -> bool:

@@ -96,11 +96,18 @@ def body_of(rows: Sequence[Term], place: Place) -> Body:
             if id(term) not in level:
                 level[id(term)] = number
                 stack.extend(term.args)
-    third = _Matching(level, 2, place)  # the first two may differ: they see what states begin with
-    third.pair(rows[2], rows[1])
-    for number in range(3, steps):
-        _Matching(level, number, place).pair(rows[number], rows[number - 1])
-    return Body(rows[2], third.previous(), steps)
+    # The first steps may differ: they see what states begin with, and resets of the first step reach into the second.
+    for first in (2, 3):
+        try:
+            found = _Matching(level, first, place)
+            found.pair(rows[first], rows[first - 1])
+            for number in range(first + 1, steps):
+                _Matching(level, number, place).pair(rows[number], rows[number - 1])
+            return Body(rows[first], found.previous(), steps)
+        except SourceError as error:
+            if first + 1 >= min(steps, 4):
+                raise error
+    raise AssertionError("one of the two was returned or raised")
 
 
 class _Matching:

@@ -54,15 +54,19 @@ class Writer:
 class Neuron:
     """A neuron and how it is spelled; *spelling* picks one of the ways to write the same."""
 
-    decay: float = 0.75
+    decay: Any = 0.75
+    """One number, or one a neuron."""
+
     decay_input: bool = False
-    threshold: float = 1.0
+    threshold: Any = 1.0
     v_reset: float = 0.0
     reset: str = "hard"
     delayed: bool = False
     strict: bool = True
     current_decay: float | None = None
     spelling: int = 0
+    recurrent: bool = False
+    """Whether its spikes come back to it through a sum of their own."""
 
 
 def step(write: Writer, neuron: Neuron, x: str, states: dict[str, str]) -> str:
@@ -77,7 +81,9 @@ def step(write: Writer, neuron: Neuron, x: str, states: dict[str, str]) -> str:
     else:
         drive = write("Mul", x, write.constant(1 - neuron.decay)) if neuron.decay_input else x
         h = write("Add", write("Mul", v, write.constant(neuron.decay)), drive)
-        if rest and neuron.decay_input:
+        if states.get("more"):
+            h = write("Add", h, states["more"])
+        if neuron.v_reset and neuron.decay_input:
             h = write("Add", h, write.constant(rest))
     theta = write.constant(neuron.threshold)
     if neuron.delayed and neuron.reset == "soft":
@@ -116,13 +122,14 @@ def weights(seed: int = 3) -> dict[str, NDArray[np.float32]]:
     """Both sums; the first ones are large enough to make neurons fire."""
     rng = np.random.default_rng(seed)
     shapes = {"w1": (NEURONS, INPUTS), "b1": (NEURONS,), "w2": (OUTPUTS, NEURONS), "b2": (OUTPUTS,)}
+    shapes["back"] = (NEURONS, NEURONS)
     return {name: rng.normal(0.25, 1.0, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def network(path: Path, neuron: Neuron, steps: int = 6, static: bool = False, readout: bool = False) -> Path:
     """An unrolled network; *static*: its input is one sample for all steps; *readout*: a leaky sum at the end."""
     write = Writer()
-    known = {name: write.constant(value) for name, value in weights().items()}
+    known = {name: write.constant(value) for name, value in weights().items() if name != "back" or neuron.recurrent}
     zeros = write.constant(np.zeros((BATCH, NEURONS)))
     states = {"s": zeros, "i": zeros, "v": write.constant(np.full((BATCH, NEURONS), neuron.v_reset))}
     sums = write.constant(np.zeros((BATCH, OUTPUTS)))
@@ -130,6 +137,10 @@ def network(path: Path, neuron: Neuron, steps: int = 6, static: bool = False, re
     for number in range(steps):
         x = "x" if static else write("Gather", "x", write.constant(number, np.int64), axis=0)
         current = write("Gemm", x, known["w1"], known["b1"], transB=1)
+        if neuron.recurrent:
+            back = write("MatMul", states["s"], known["back"])
+            current = write("Add", current, back) if neuron.spelling else current
+            states["more"] = "" if neuron.spelling else back
         fired = step(write, neuron, current, states)
         y = write("Gemm", fired, known["w2"], known["b2"], transB=1)
         if readout:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 from onnx_files import BATCH, INPUTS, Neuron, Writer, network
+from onnx_files import NEURONS as NEURON_COUNT
 
 from snnc.compiler.evaluate import Numerics, Oracle
 from snnc.compiler.frontends.frontend import Imported, Options, Unsaid, read_model
@@ -91,6 +92,30 @@ def test_a_neuron_is_recognised_by_what_it_does(neuron: Neuron, tmp_path: Path) 
     if neuron.current_decay is not None:
         expected["current_decay"] = neuron.current_decay
     assert {name: found.settings[name] for name in expected} == expected
+    x = np.random.default_rng(5).normal(0, 1, (6, BATCH, INPUTS))
+    np.testing.assert_allclose(outputs_of(imported, x.astype(np.float32)), as_onnx(path, x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("spelling", [0, 1])
+def test_spikes_that_come_back_are_delayed(spelling: int, tmp_path: Path) -> None:
+    """Through a sum that is added before the neuron, or inside of it."""
+    path = network(tmp_path / "net.onnx", Neuron(reset="soft", spelling=spelling, recurrent=True))
+    imported = read_model(path)
+    layers = [node.op for node in imported.network.nodes if node.op != "parameter"]
+    assert sorted(layers) == sorted(["linear", "delay", "linear", "add", "lif", "linear"])
+    x = np.random.default_rng(5).normal(0, 1, (6, BATCH, INPUTS))
+    np.testing.assert_allclose(outputs_of(imported, x.astype(np.float32)), as_onnx(path, x), rtol=1e-5, atol=1e-5)
+
+
+def test_constants_that_differ_from_neuron_to_neuron_become_parameters(tmp_path: Path) -> None:
+    decays, thresholds = np.linspace(0.25, 0.875, NEURON_COUNT), np.linspace(0.5, 1.375, NEURON_COUNT)
+    path = network(tmp_path / "net.onnx", Neuron(decay=decays, threshold=thresholds, reset="soft", spelling=1))
+    imported = read_model(path)
+    found = neuron_of(imported)
+    assert (found.op, found.settings["form"], found.settings["learn_threshold"]) == ("plif", "clamp", "channel")
+    _, w, theta = found.operands
+    np.testing.assert_allclose(imported.parameters[w], decays, rtol=1e-6)
+    np.testing.assert_allclose(imported.parameters[theta], thresholds, rtol=1e-6)
     x = np.random.default_rng(5).normal(0, 1, (6, BATCH, INPUTS))
     np.testing.assert_allclose(outputs_of(imported, x.astype(np.float32)), as_onnx(path, x), rtol=1e-5, atol=1e-5)
 
