@@ -65,6 +65,10 @@ OPERATORS: Mapping[str, tuple[Operator, set[str]]] = {
     "conv_transpose2d": (_conv_transpose, ALONG | {"output_pad"}),
     "avg_pool1d": (_pool("avg_pool1d"), WINDOW),
     "avg_pool2d": (_pool("avg_pool2d"), WINDOW),
+    "sum_pool2d": (
+        lambda x, given: _functional().avg_pool2d(x[0], **_sizes(given), divisor_override=1),
+        WINDOW,
+    ),
     "max_pool1d": (_pool("max_pool1d"), WINDOW),
     "max_pool2d": (_pool("max_pool2d"), WINDOW),
     "adaptive_avg_pool2d": (_fitted("adaptive_avg_pool2d"), {"out"}),

@@ -10,15 +10,15 @@ COUNTS = (SPIKE, U2, U4, U8)
 """The unsigned formats that engines gate sums with, one pass a bit; what needs more is a word of the working format."""
 
 
-def counted(type: Type, terms: int) -> Type:
-    """The type of a mean of *terms* elements of *type*: their sum with a scale, or rounded numbers.
+def counted(type: Type, terms: int, divisor: int | None = None) -> Type:
+    """The type of a sum of *terms* elements of *type* over *divisor*, or of their mean: counts with a scale, or floats.
 
     A sum that no format of `COUNTS` holds is divided and rounded at once, as that of numbers is.
     """
     if type.kind.kind in ("bit", "unsigned"):
         for form in COUNTS:
             if type.kind.maximum * terms <= form.maximum:
-                return type.with_(format=form.name, scale=type.scale / terms)
+                return type.with_(format=form.name, scale=type.scale / (divisor or terms))
     return type.with_(format=WORKING, scale=1.0)
 
 

@@ -118,11 +118,14 @@ def fitted(at: Site, kind: str, source: str, target: str, tap: str, fits: Sequen
     return tuple(found)
 
 
-def spread(at: Site, error: str, tap: str, target: str, fits: Sequence[Fit]) -> tuple[Statement, ...]:
+def spread(
+    at: Site, error: str, tap: str, target: str, fits: Sequence[Fit], mean: bool = True
+) -> tuple[Statement, ...]:
     """The errors of all windows that hold an element: one statement a run.
 
-    With *tap*, the errors of those windows that chose the element; without, each over the taps of its window.  Where
-    every window is one element, the errors of its copies are themselves a window.
+    With *tap*, the errors of those windows that chose the element; without, each over the taps of its window, if
+    windows have their *mean*, or as it is.  Where every window is one element, the errors of its copies are themselves
+    a window.
     """
     channels = at.type(target).factors[0]
     if all(fit.copies for fit in fits):
@@ -151,7 +154,8 @@ def spread(at: Site, error: str, tap: str, target: str, fits: Sequence[Fit]) -> 
                 chosen = read(f"tap{number}").equals(_number(runs, spans))
                 part = where(chosen, read(f"error{number}"), 0.0)
             else:
-                part = read(f"error{number}") * (1.0 / math.prod(span.taps for span in spans))
+                part = read(f"error{number}")
+                part = part * (1.0 / math.prod(span.taps for span in spans)) if mean else part
             total = part if total is None else total + part
         assert total is not None, "every element lies in a window"
         found.append(placed(at, axes, reads, target, element, total))

@@ -91,33 +91,48 @@ class Pool(Op, Generic[Size]):
             yield Window("sum", loops, TAPS[: len(parts)], at.access(target, element), reads), parts
 
 
-class AvgPool(Pool[Size]):
-    """Mean over windows, zeros of the padding counted, as PyTorch's default.
+class SumPool(Pool[Size]):
+    """Sum of windows over *divisor*, zeros of the padding counted.
 
-    Spikes and counts are summed as integers, whose scale gets the factor 1 / taps, folded into the next sum; where
-    the sum needs more than 8 bits it is divided, and rounded, at once.
+    Spikes and counts are summed as integers, and what they are divided by joins their scale; where the sum needs more
+    than 8 bits it is divided, and rounded, at once.
     """
 
     adjoints: ClassVar = (Adjoint("d_x", "x", ("error",), "BP"),)
 
+    @property
+    def divisor(self) -> int:
+        """What the sum is divided by."""
+        return 1
+
     def result_types(self, *operands: Type) -> tuple[Type, ...]:
         """Counts for spikes and counts, f16 for floats."""
         (x,) = operands
-        return (counted(self.pooled(x), self.taps),)
+        return (counted(self.pooled(x), self.taps, self.divisor),)
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
-        """``y = sum of the window`` or, of floats, ``scale / taps`` times that."""
+        """``y = sum of the window`` or, of floats, ``scale / divisor`` times that."""
         source, target = at.operand(0), at.result()
-        scale = at.type(source).scale / self.taps / at.type(target).scale
+        scale = at.type(source).scale / self.divisor / at.type(target).scale
         return self.over(at, "sum", source, target, "", scale)
 
     def d_x(self, at: Site) -> tuple[Statement, ...]:
-        """``d.x = sum of d.y over the windows that hold x, over taps``, with respect to the values."""
+        """``d.x = sum of d.y over the windows that hold x, over divisor``, with respect to the values."""
         error, target = at.operand(0), at.result()
         if fits := self.tiled(at, target):
-            return spread(at, error, "", target, fits)
+            return spread(at, error, "", target, fits, mean=self.divisor > 1)
         parts = (part for part, _ in self.back(at, error, target))
-        return tuple(replace(part, scale=1.0 / self.taps) if isinstance(part, Window) else part for part in parts)
+        scale = 1.0 / self.divisor
+        return tuple(replace(part, scale=scale) if isinstance(part, Window) else part for part in parts)
+
+
+class AvgPool(SumPool[Size]):
+    """Mean over windows, zeros of the padding counted, as PyTorch's default: the sum over 1 / taps."""
+
+    @property
+    def divisor(self) -> int:
+        """The taps of a window."""
+        return self.taps
 
 
 class MaxPool(Pool[Size]):
@@ -189,6 +204,17 @@ class AvgPool2d(AvgPool[Pair]):
     """
 
     name: ClassVar = "avg_pool2d"
+
+    kernel: Pair
+    stride: Pair = (0, 0)
+    pad: Pair = (0, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumPool2d(SumPool[Pair]):
+    """Sum over windows of rows and columns (NIR's SumPool2d).  Sums of spikes and counts stay integers up to 8 bits."""
+
+    name: ClassVar = "sum_pool2d"
 
     kernel: Pair
     stride: Pair = (0, 0)

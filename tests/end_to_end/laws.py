@@ -185,6 +185,8 @@ CORNERS = {
     "spikes of 10 channels before others": "concat(s, max_pool2d(s, kernel=3, stride=1, pad=1))",
     "spikes beside their counts": "concat(s, avg_pool2d(s, kernel=3, stride=1, pad=1))",
     "what is static beside what moves": "concat(concat(image, s), image)",
+    "sums that tile": "sum_pool2d(c, kernel=[2, 5])",
+    "sums of spikes": "sum_pool2d(s, kernel=[2, 1], stride=1)",
     "counts that are many": "global_avg_pool2d(upsample(s, factor=3))",
     "windows that differ": "adaptive_avg_pool2d(s, out=[3, 2])",
     "more windows than elements": "adaptive_max_pool2d(c, out=[2, 7])",

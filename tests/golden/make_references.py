@@ -195,6 +195,9 @@ def _layer(layer: Layer, operands: list[Any], weights: list[Any], carried: dict[
             return getattr(functional, layer.op)(x, s["kernel"], s.get("stride", s["kernel"]), s.get("pad", 0))
         case "vote":
             return x.unflatten(-1, (-1, s["size"])).mean(-1)
+        case "sum_pool2d":
+            more = {"divisor_override": 1}
+            return functional.avg_pool2d(x, s["kernel"], s.get("stride", s["kernel"]), s.get("pad", 0), **more)
         case "adaptive_avg_pool2d" | "adaptive_max_pool2d":
             return getattr(functional, layer.op)(x, s["out"])
         case "global_avg_pool2d":
@@ -510,7 +513,7 @@ def cases() -> dict[str, Case]:
             lif("u", "k"), Layer("z", "add", ("s", "u")), features=60,
         ),
     }  # fmt: skip
-    return found | _shortcuts() | _convolutions() | _pools() | _joins() | _activations()
+    return found | _shortcuts() | _convolutions() | _pools() | _joins() | _activations() | _sums()
 
 
 def _shortcuts() -> dict[str, Case]:
@@ -688,6 +691,24 @@ def _activations() -> dict[str, Case]:
     zero = (linear("a", "x", 2, 2, False), Layer("e", "relu", ("a",)), linear("y", "e", 2, 2, False))
     found["relu at 0"] = Case(zero, (2,), steps=2, batch=1, valid=1, fixed={**flat, "label": [1]})
     return found
+
+
+def _sums() -> dict[str, Case]:
+    """Sums of windows: of spikes, of currents, and of what is counted already."""
+    return {
+        "sum_pool2d": image(
+            conv("c", "x", 2, 3, (3, 2)), lif("s", "c"), Layer("p", "sum_pool2d", ("s",), {"kernel": 2}),
+            conv("k", "p", 3, 4, (2, 2)), lif("z", "k", threshold=0.3), features=4,
+        ),
+        "sum_pool2d of currents, overlapping": image(
+            conv("c", "x", 2, 2, (3, 2)), Layer("p", "sum_pool2d", ("c",), {"kernel": 3, "stride": (2, 1), "pad": 1}),
+            lif("z", "p", threshold=0.4), features=16,
+        ),
+        "sum_pool2d of counts": image(
+            conv("c", "x", 2, 2, (3, 2)), lif("s", "c"), Layer("p", "avg_pool2d", ("s",), {"kernel": 2, "stride": 1}),
+            Layer("z", "sum_pool2d", ("p",), {"kernel": (1, 2), "stride": 1}), features=12,
+        ),
+    }  # fmt: skip
 
 
 def main() -> None:
