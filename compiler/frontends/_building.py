@@ -126,11 +126,11 @@ class Builder:
         self._nodes.append(Node(results, op, (*(v.name for v in known), *names), explicit, types, place=place))
         return Value(name, types[0])
 
-    def later(self, type: Type, wanted: str, place: Place) -> Value:
-        """What a value that is made further on was in the step before; `close` says which."""
+    def later(self, type: Type, wanted: str, place: Place, steps: int = 1) -> Value:
+        """What a value that is made further on was in the step before, or some *steps* before; `close` says which."""
         name = self.claim(wanted)
         type = type.with_(timed=True, batched=True)
-        self._nodes.append(Node((name,), "delay", (), {"steps": 1}, (type,), place=place))
+        self._nodes.append(Node((name,), "delay", (), {"steps": steps}, (type,), place=place))
         return Value(name, type)
 
     def close(self, later: Value, value: Value | None) -> None:
