@@ -2,6 +2,9 @@
 
 ``node`` is a graph: ``nodes/NAME`` are groups with a ``type`` and fields, ``edges`` pairs of names.  A node of the type
 NIRGraph is a graph again.  Sizes are looked at before anything is read; links and data outside of the file are refused.
+
+The library of HDF5 trusts what it reads: a wrong byte can keep it busy for ever, or end the process.  So `_nir_apart`
+has this done by a process of its own, and this module imports little.
 """
 
 from __future__ import annotations
@@ -9,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ._building import Builder
-from .frontend import Array
+Array: TypeAlias = NDArray[Any]
 
 MOST_BYTES = 1 << 30
 """What all arrays of a file may take together, unpacked."""
@@ -53,32 +56,48 @@ class WrittenGraph:
     metadata: Mapping[str, float | str] = field(default_factory=dict[str, float | str])
 
 
-def read_file(path: Path, builder: Builder) -> WrittenGraph | None:
-    """The graph of the file *path*; faults and repairs go to *builder*, None where there is no graph to speak of."""
+@dataclass
+class Report:
+    """What is wrong with a file, and what was repaired: the full name of the node, "" for the file, and the words."""
+
+    faults: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    repairs: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def fault(self, node: str, message: str) -> None:
+        """Something that cannot be read."""
+        self.faults.append((node, message))
+
+    def repair(self, node: str, message: str) -> None:
+        """Something that has one meaning in spite of the file."""
+        self.repairs.append((node, message))
+
+
+def read_file(path: Path, report: Report) -> WrittenGraph | None:
+    """The graph of the file *path*; None where there is no graph to speak of."""
     import h5py
 
     h5: Any = h5py
     try:
         if not path.is_file():
-            builder.fault(builder.place(), "cannot be read: there is no such file")
+            report.fault("", "cannot be read: there is no such file")
             return None
         if not h5.is_hdf5(path):
-            builder.fault(builder.place(), "is no HDF5 file, which every NIR file is")
+            report.fault("", "is no HDF5 file, which every NIR file is")
             return None
         with h5.File(path, "r") as file:
-            return _File(builder, h5).graph_of(file)
+            return _File(report, h5).graph_of(file)
     except PermissionError:
-        builder.fault(builder.place(), "cannot be read: Permission denied")
+        report.fault("", "cannot be read: Permission denied")
     except DAMAGED as error:
-        builder.fault(builder.place(), f"is damaged: {_first_line(error)}")
+        report.fault("", f"is damaged: {_first_line(error)}")
     return None
 
 
 class _File:
     """One reading of a file: how much of it was read, and which groups are being read just now."""
 
-    def __init__(self, builder: Builder, h5: Any) -> None:
-        self.builder = builder
+    def __init__(self, report: Report, h5: Any) -> None:
+        self.report = report
         self.h5 = h5
         self.bytes = 0
         self.nodes = 0
@@ -86,22 +105,22 @@ class _File:
 
     def graph_of(self, file: Any) -> WrittenGraph | None:
         """What the whole file holds."""
-        here = self.builder.place()
+        here = ""
         if "version" not in file:
-            self.builder.note("repair", here, "says no version of NIR; it is read as 1.0")
+            self.report.repair(here, "says no version of NIR; it is read as 1.0")
         top = self._member(file, "node", "")
         if top is None and "nodes" in file:
-            self.builder.note("repair", here, "has its nodes at the top instead of in `node`")
+            self.report.repair(here, "has its nodes at the top instead of in `node`")
             top = file
         if top is None or not isinstance(top, self.h5.Group):
-            self.builder.fault(here, "has no group `node`, so it is no NIR file")
+            self.report.fault(here, "has no group `node`, so it is no NIR file")
             return None
         kind = GRAPH if "nodes" in top else self._kind(top, "")
         if kind == GRAPH:
             return self._graph(top, "")
         if kind is None:
             return None
-        self.builder.note("repair", here, f"holds a single {kind} without a graph; input and output are put around it")
+        self.report.repair(here, f"holds a single {kind} without a graph; input and output are put around it")
         node = self._node(top, "node", kind)
         ends = {"input": Written("input", "Input"), "output": Written("output", "Output")}
         return (
@@ -115,29 +134,28 @@ class _File:
 
     def _graph(self, group: Any, name: str) -> WrittenGraph | None:
         """The graph in *group*, which is node *name*; "" for that of the whole file."""
-        place = self.builder.place(name)
         if any(group == other for other in self.open):
-            self.builder.fault(place, "this graph contains itself")
+            self.report.fault(name, "this graph contains itself")
             return None
         if len(self.open) >= DEEPEST:
-            self.builder.fault(place, f"graphs lie more than {DEEPEST} deep in one another")
+            self.report.fault(name, f"graphs lie more than {DEEPEST} deep in one another")
             return None
         self.open.append(group)
         nodes: dict[str, Written] = {}
         written = self._member(group, "nodes", name)
         if not isinstance(written, self.h5.Group):
-            self.builder.fault(place, "this graph has no group `nodes`")
+            self.report.fault(name, "this graph has no group `nodes`")
             written = None
         for key in () if written is None else written:
             self.nodes += 1
             if self.nodes > MOST_NODES:
-                self.builder.fault(place, f"the file has more than {MOST_NODES} nodes")
+                self.report.fault(name, f"the file has more than {MOST_NODES} nodes")
                 break
             full = f"{name}/{key}" if name else key
             try:
                 node = self._written(written, key, full)
             except DAMAGED as error:
-                self.builder.fault(self.builder.place(full), f"is damaged: {_first_line(error)}")
+                self.report.fault(full, f"is damaged: {_first_line(error)}")
                 continue
             if node is not None:
                 nodes[key] = node
@@ -151,7 +169,7 @@ class _File:
         if member is None:
             return None
         if not isinstance(member, self.h5.Group):
-            self.builder.fault(self.builder.place(name), "is a number or a text where a node is expected")
+            self.report.fault(name, "is a number or a text where a node is expected")
             return None
         kind = self._kind(member, name)
         return None if kind is None else self._node(member, name, kind)
@@ -191,7 +209,7 @@ class _File:
         if data is None and "type" in group.attrs:
             return _decoded(group.attrs["type"])
         if not isinstance(data, self.h5.Dataset) or not self._is_text(data):
-            self.builder.fault(self.builder.place(name), "says no type")
+            self.report.fault(name, "says no type")
             return None
         return self._text(data)
 
@@ -200,13 +218,12 @@ class _File:
         link = group.get(key, getlink=True) if key in group or self._dangles(group, key) else None
         if link is None:
             return None
-        place = self.builder.place(name)
         if not isinstance(link, self.h5.HardLink):
-            self.builder.fault(place, f"{key} is a link to somewhere else, which is not followed")
+            self.report.fault(name, f"{key} is a link to somewhere else, which is not followed")
             return None
         member = group.get(key)
         if isinstance(member, self.h5.Dataset) and (member.is_virtual or member.external):
-            self.builder.fault(place, f"the data of {key} lie in another file, which is not read")
+            self.report.fault(name, f"the data of {key} lie in another file, which is not read")
             return None
         return member
 
@@ -216,18 +233,17 @@ class _File:
 
     def _edges(self, group: Any, name: str) -> tuple[Edge, ...]:
         """Pairs of names, each once."""
-        place = self.builder.place(name)
         data = self._member(group, "edges", name)
         if data is None or not isinstance(data, self.h5.Dataset):
-            self.builder.fault(place, "this graph has no edges")
+            self.report.fault(name, "this graph has no edges")
             return ()
         if not data.size:
             return ()
         if len(data.shape) != 2 or data.shape[1] != 2 or not self._is_text(data):
-            self.builder.fault(place, f"edges are pairs of names, not {list(data.shape)} of {data.dtype}")
+            self.report.fault(name, f"edges are pairs of names, not {list(data.shape)} of {data.dtype}")
             return ()
         if len(data) > MOST_EDGES:
-            self.builder.fault(place, f"there are {len(data)} edges, more than {MOST_EDGES}")
+            self.report.fault(name, f"there are {len(data)} edges, more than {MOST_EDGES}")
             return ()
         found: dict[Edge, None] = {}
         twice = 0
@@ -237,7 +253,7 @@ class _File:
                 twice += (source, target) in found
                 found[source, target] = None
         if twice:
-            self.builder.note("repair", place, f"{twice} of the edges stand here twice, and count once")
+            self.report.repair(name, f"{twice} of the edges stand here twice, and count once")
         return tuple(found)
 
     def _metadata(self, group: Any, name: str) -> dict[str, float | str]:
@@ -264,14 +280,13 @@ class _File:
         """An array, if it is one of numbers and small enough; None for one that says nothing."""
         if data.shape is None:  # HDF5's own nothing
             return None
-        place = self.builder.place(name)
         if data.dtype.kind not in "iufb":
-            self.builder.fault(place, f"{key} is of the type {data.dtype}, which is no number")
+            self.report.fault(name, f"{key} is of the type {data.dtype}, which is no number")
             return None
         self.bytes += int(data.size) * int(data.dtype.itemsize)
         if self.bytes > MOST_BYTES:
             told = f"{key} is {list(data.shape)} of {data.dtype}, and with it the arrays of the file take more than"
-            self.builder.fault(place, f"{told} {MOST_BYTES >> 20} MiB")
+            self.report.fault(name, f"{told} {MOST_BYTES >> 20} MiB")
             return None
         return np.asarray(data[()])
 

@@ -144,16 +144,16 @@ class _Inlining:
         kind = INPUT if number else OUTPUT
         ends = [inner.name for inner in node.inside.nodes.values() if inner.kind == kind]
         if len(ends) != 1:
-            self.builder.fault(
-                place, f"{told}: the graph {edge[number]} has {len(ends)} nodes {kind}, and one is meant"
-            )
+            told = f"{told}: the graph {edge[number]} has {len(ends)} nodes {kind}, and one is meant"
+            self.builder.fault(place, told)
+            self.excused.update(ends)
             return None
         return ends[0]
 
 
 def _open_ends(nodes: dict[str, Written], edges: list[Edge], builder: Builder) -> None:
     """An input before what has none, an output behind what leads nowhere, where the file has forgotten them all."""
-    for kind, end, told in ((INPUT, 1, "nothing leads into"), (OUTPUT, 0, "leads nowhere")):
+    for kind, end, told in ((INPUT, 1, "nothing leads into it"), (OUTPUT, 0, "it leads nowhere")):
         if any(node.kind == kind for node in nodes.values()):
             continue
         open_ones = [name for name in nodes if not any(edge[end] == name for edge in edges)]
@@ -166,7 +166,7 @@ def _open_ends(nodes: dict[str, Written], edges: list[Edge], builder: Builder) -
             name += "_"
         nodes[name] = Written(name, kind)
         edges.append((name, other) if kind == INPUT else (other, name))
-        builder.note("repair", builder.place(), f"has no {kind}; one is put at {other}, as {told} it")
+        builder.note("repair", builder.place(), f"has no {kind}; one is put at {other}, as {told}")
 
 
 def _without_outside(nodes: Mapping[str, Written], edges: list[Edge], builder: Builder) -> list[Edge]:

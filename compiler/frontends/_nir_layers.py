@@ -24,9 +24,7 @@ def _linear(reading: Reading, node: Written, x: Value) -> Value | None:
     bias = _bias(reading, node, "Affine", "Linear")
     count = x.type.elements
     if len(x.type.axes) > 1 and count in weight.shape:
-        reading.repair(
-            node, f"what comes in is {list(x.type.shape)}; it is flattened to the {count} that weights are for"
-        )
+        reading.repair(node, f"what comes in is {list(x.type.shape)}; it is flattened for weights of {count}")
         flat = reading.add(node, "flatten", (x,), {}, "flatten")
         assert flat is not None, "everything can be flattened"
         x = flat

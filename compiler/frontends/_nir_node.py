@@ -74,7 +74,7 @@ class Reading:
         if rank is not None and found.ndim != rank:
             self.fault(node, f"{name} of {node.kind} has {rank} axes, not {list(found.shape)}")
             return None
-        if not np.isfinite(found).all():
+        if not (np.abs(found.astype(np.float64)) <= np.finfo(np.float32).max).all():
             self.fault(node, f"{name} has elements that are not finite")
             return None
         return found

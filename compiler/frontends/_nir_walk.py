@@ -72,6 +72,9 @@ class Walk:
         return outputs
 
     def _made(self, node: Written, x: Value | None) -> Value | None:
+        """The node on *x*; where that has failed, on what the node wants, so that its own faults are told as well."""
+        if x is None and (shape := _wanted(node)) is not None:
+            x = Value("", _floats(shape))
         return None if x is None else self._apply(node, x)
 
     def _apply(self, node: Written, x: Value) -> Value | None:
@@ -155,6 +158,7 @@ class Walk:
     def _before(self, name: str, steps: int, wanted: str, node: Written) -> Value | None:
         """What node *name* made some steps before."""
         if name not in self.known:
+            self.reading.fault(node, f"what {name} was in the step before cannot be told")
             return None
         if (name, steps) not in self.later:
             if node.kind != DELAY:

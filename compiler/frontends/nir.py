@@ -18,7 +18,8 @@ from ..ir.graph import Setting
 from ..ir.values import text_of_setting
 from ..ops.op import OPS
 from ._building import Builder
-from ._nir_file import GRAPH, WrittenGraph, read_file
+from ._nir_apart import read_apart
+from ._nir_file import GRAPH, WrittenGraph
 from ._nir_graph import INPUT, OUTPUT, SPIKING, Wiring, wired
 from ._nir_layers import steps_of
 from ._nir_node import Reading
@@ -38,10 +39,14 @@ def read(source: Path | str, options: Options) -> Imported:
     builder = Builder(path.stem, str(path))
     if options.settings:
         builder.fault(builder.place(), f"a NIR file has no settings such as {next(iter(options.settings))}")
-    graph = read_file(path, builder)
+    graph, report = read_apart(path)
+    for node, message in report.faults:
+        builder.fault(builder.place(node), message)
+    for node, message in report.repairs:
+        builder.note("repair", builder.place(node), message)
     if graph is None:
         builder.faults.throw()
-    assert graph is not None
+    assert graph is not None, "a file without a graph has faults"
     dt = _dt(builder, graph, options)
     wiring = wired(graph, builder, lambda node: (steps_of(node, dt) or 0) >= 1)
     reading = Reading(builder, dt, _neuron(builder, wiring, options))
