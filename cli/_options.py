@@ -36,10 +36,7 @@ weights_option = click.option(
     "--weights", metavar="FILE", help="Begin with these parameters: .npz, .safetensors or a checkpoint, by name."
 )
 
-_COMPILING = (
-    click.option("--target", default="quad", show_default=True, metavar="NAME|FILE", help="See `snnc list targets`."),
-    click.option("--cores", type=COUNT, metavar="N", help="Cores to use; unless given, all of the target."),
-    click.option("--batch", type=COUNT, metavar="N", help="Samples in a training step; unless given, the model's."),
+_SIZES = (
     click.option("--steps", type=COUNT, metavar="T", help="Time steps; unless given, the model's."),
     click.option(
         "--set",
@@ -48,6 +45,14 @@ _COMPILING = (
         metavar="NAME=VALUE",
         help="A setting of the network, such as width=16; unless given, its own default.",
     ),
+)
+"""How long and how large a network is."""
+
+_COMPILING = (
+    click.option("--target", default="quad", show_default=True, metavar="NAME|FILE", help="See `snnc list targets`."),
+    click.option("--cores", type=COUNT, metavar="N", help="Cores to use; unless given, all of the target."),
+    click.option("--batch", type=COUNT, metavar="N", help="Samples in a training step; unless given, the model's."),
+    *_SIZES,
     click.option(
         "--train", "section", metavar="FILE", help="A .snn file whose train section stands in for the model's own."
     ),
@@ -133,6 +138,11 @@ def compiling(function: Function) -> Function:
 def running(function: Function) -> Function:
     """The options of everything that trains."""
     return _all(_RUNNING)(function)
+
+
+def importing(function: Function) -> Function:
+    """The options of everything that reads a model and compiles nothing; `compiled` takes what they hold."""
+    return _all((*_SIZES, *_UNSAID))(function)
 
 
 rate = _all(_RATE)

@@ -127,6 +127,12 @@ def _data() -> Rows:
     return ((usage(name), loader.summary) for name, loader in LOADERS.items())
 
 
+def _exports() -> Rows:
+    from ..compiler.exports.export import EXPORTS
+
+    return ((name, f"{export.summary} ({export.suffix})") for name, export in EXPORTS.items())
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "targets": _targets,
     "models": _models,
@@ -140,6 +146,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "surrogates": _surrogates,
     "instructions": _instructions,
     "data": _data,
+    "exports": _exports,
 }
 
 

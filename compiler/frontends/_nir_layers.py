@@ -130,7 +130,8 @@ def _pool(op: str, reading: Reading, node: Written, x: Value) -> Value | None:
     pad = _sizes(reading, node, "padding", 0, 2)
     if stride is None or pad is None:
         return None
-    return reading.add(node, op, (x,), {"kernel": kernel, "stride": stride, "pad": pad})
+    settings: dict[str, Setting] = {"kernel": kernel, "pad": pad}
+    return reading.add(node, op, (x,), settings if stride == kernel else {**settings, "stride": stride})
 
 
 def _flatten(reading: Reading, node: Written, x: Value) -> Value | None:

@@ -117,7 +117,7 @@ def _fire(
         else:
             known[name] = value
     theta = c["v_threshold"]
-    settings["threshold"] = initial(theta)
+    settings["threshold"] = initial(theta) if isinstance(theta, np.ndarray) else theta
     if isinstance(theta, np.ndarray):
         reading.assume(node, "v_threshold differs between elements: learned thresholds, which training changes")
         settings["learn_threshold"] = "channel"
@@ -133,7 +133,9 @@ def _fire(
     if settings.get("reset") != "none":
         settings["v_reset"] = known["v_reset"]
     settings |= {"decay": initial(decay), "rest": known["v_leak"]}
-    if isinstance(gain, np.ndarray):
+    if isinstance(decay, np.ndarray) and isinstance(gain, np.ndarray) and np.array_equal(gain, tidy(1.0 - decay)):
+        settings["decay_input"] = True
+    elif isinstance(gain, np.ndarray):
         x = reading.scaled(node, x, gain, "scale", "the gain of its input differs between elements")
     elif op == "plif":
         x = reading.scaled(node, x, gain, "scale", "its input has a gain")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..ir.types import Type
 from ._building import Value
@@ -120,38 +120,43 @@ class Walk:
     def _late(self, node: Written) -> Value | None:
         """A Delay that reads what is made further on."""
         steps = check_delay(self.reading, node)
-        sources = self.wiring.sources[node.name]
-        if steps is None or len(sources) != 1:
-            if steps is not None:
-                self.reading.fault(node, "a Delay in a cycle reads one node")
+        if steps is None:
             return None
-        return self._before(sources[0], steps, node.name, node)
+        values: list[Value | None] = []
+        for name in self.wiring.sources[node.name]:
+            if (name, node.name) in self.wiring.late:
+                alone = len(self.wiring.sources[node.name]) == 1
+                values.append(self._before(name, steps, node.name if alone else f"{name}.before", node))
+            else:
+                values.append(self.reading.add(node, "delay", (self.made.get(name),), {"steps": steps}, name))
+        return self._sum(values, node)
 
     def _operand(self, node: Written) -> Value | None:
         """The sum of what leads into a node."""
-        values: list[Value] = []
+        values: list[Value | None] = []
         for name in self.wiring.sources[node.name]:
             edge: Edge = (name, node.name)
             if edge in self.wiring.delayed:
                 value = self._before(name, 1, f"{name}.before", node)
             else:
                 value = self.made.get(name)
-            if value is None:
-                return None
             values.append(value)
-        if not values:
+        return self._sum(values, node)
+
+    def _sum(self, values: Sequence[Value | None], node: Written) -> Value | None:
+        """The sum of *values*, which *node* reads, or is; the same sum is made once."""
+        known = [value for value in values if value is not None]
+        if len(known) < len(values) or not known:
             return None
-        if (names := tuple(value.name for value in values)) in self.sums:
-            return self.sums[names]
-        total = values[0]
-        for number, value in enumerate(values[1:], 1):
-            depth = ".add" * (len(values) - number)
+        names = tuple(value.name for value in known)
+        total: Value | None = self.sums.get(names, known[0])
+        if names in self.sums:
+            return total
+        for number, value in enumerate(known[1:], 1):
+            depth = ".add" * (len(known) - number)
             wanted = depth[1:] if node.kind == OUTPUT else f"{node.name}{depth}"
-            added = self.builder.add("add", (total, value), {}, wanted, self.reading.place(node))
-            if added is None:
-                return None
-            total = added
-        if len(values) > 1:
+            total = self.builder.add("add", (total, value), {}, wanted, self.reading.place(node))
+        if total is not None:
             self.sums[names] = total
         return total
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-import h5py
 import numpy as np
 import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports by path
 
+
+h5py: Any = import_module("h5py")
 
 
 def put(group: Any, fields: Mapping[str, Any]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -20,17 +20,22 @@ from snnc.source import SourceError
 
 Array = NDArray[np.float64]
 WriteNir = Callable[..., Path]
+h5py: Any = import_module("h5py")
 
 DT, STEPS, BATCH = 1e-3, 12, 3
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(STEPS, BATCH, 4))
-IN = {"type": "Input", "shape": np.array([4])}
-OUT = {"type": "Output", "shape": np.array([4])}
+IN: dict[str, Any] = {"type": "Input", "shape": np.array([4])}
+OUT: dict[str, Any] = {"type": "Output", "shape": np.array([4])}
 
 
 def read(path: Path, **options: Any) -> Imported:
-    unsaid = Unsaid(**{"dt": DT, **{key: options.pop(key) for key in list(options) if hasattr(Unsaid(), key)}})
-    return read_model(path, Options(**{"steps": STEPS, "unsaid": unsaid, **options}))
+    said: dict[str, Any] = {"dt": DT}
+    said |= {
+        name: options.pop(name) for name in ("dt", "surrogate", "reset", "detach_reset", "spiking") if name in options
+    }
+    every: dict[str, Any] = {"steps": STEPS, **options}
+    return read_model(path, Options(unsaid=Unsaid(**said), **every))
 
 
 def run(imported: Imported, x: Array) -> Array:
@@ -227,8 +232,8 @@ def test_a_signal_is_convolved(padding: str | int, extent: int, write_nir: Write
         "output": {"type": "Output", "shape": np.array([3 * extent])},
     }  # fmt: skip
     x = RNG.normal(size=(STEPS, BATCH, 2, 6))
-    pad = {"same": 1, "valid": 0}.get(str(padding), padding)
-    padded = np.pad(x, ((0, 0),) * 3 + ((pad,) * 2,))
+    pad = {"same": 1, "valid": 0, "2": 2}[str(padding)]
+    padded = np.pad(x, ((0, 0), (0, 0), (0, 0), (pad, pad)))
     view = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=3)
     wanted = np.einsum("tncpr,ocr->tnop", view, w).reshape(STEPS, BATCH, -1)
     np.testing.assert_allclose(run(read(write_nir(nodes, "input c f y output")), x), wanted, rtol=1e-5, atol=1e-6)
@@ -236,9 +241,9 @@ def test_a_signal_is_convolved(padding: str | int, extent: int, write_nir: Write
 
 # Graphs
 
-A = {"type": "Affine", "weight": RNG.normal(size=(4, 4)), "bias": RNG.normal(size=4)}
-W = {"type": "Linear", "weight": RNG.normal(size=(4, 4))}
-N = {
+A: dict[str, Any] = {"type": "Affine", "weight": RNG.normal(size=(4, 4)), "bias": RNG.normal(size=4)}
+W: dict[str, Any] = {"type": "Linear", "weight": RNG.normal(size=(4, 4))}
+N: dict[str, Any] = {
     "type": "LIF",
     "tau": FOUR * 4e-3,
     "r": FOUR * 4,
