@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ._options import compiled, importing, json_option, model_argument, weights_option
+from ._options import compiled, importing, json_option, model_argument, tell, weights_option
 from ._output import Output, check_writable
 
 
@@ -48,11 +48,11 @@ def command(
     parameters = compilation.options.weights or compilation.imported.parameters
     if not parameters and any(node.op == "parameter" for node in compilation.network.nodes):
         raise click.UsageError("the model holds no parameters of its own; give --weights")
+    tell(compilation.imported.notes)
     written = export.write(compilation.network, parameters, Options(dt, named))
     write_whole(Path(path), written.content)
     output = Output(json_to)
-    for note in written.notes:
-        output.say(str(note))
+    tell(written.notes)
     output.say(f"{path}: {len(written.content):,} bytes")
     notes = [{"kind": note.kind, "place": str(note.place), "message": note.message} for note in written.notes]
     output.value({"model": model, "format": format, "output": path, "bytes": len(written.content), "notes": notes})

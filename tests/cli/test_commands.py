@@ -19,7 +19,20 @@ from snnc.isa.program import Argument, Entry, Program, Stream, Symbol
 from snnc.isa.target import canonical, load_target, parse
 
 COMMANDS = [name.replace("_", "-") for name in commands]
-ISSUE = ["asm", "check", "compile", "disasm", "eval", "init-target", "inspect", "list", "predict", "run", "train"]
+ISSUE = [
+    "asm",
+    "check",
+    "compile",
+    "disasm",
+    "eval",
+    "export",
+    "init-target",
+    "inspect",
+    "list",
+    "predict",
+    "run",
+    "train",
+]
 
 
 def invoke(*arguments: str) -> Result:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports by path
 
 
