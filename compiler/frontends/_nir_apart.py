@@ -6,7 +6,9 @@ number, and a text with everything else.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,9 @@ SECONDS = 20
 MEMORY = 3 * MOST_BYTES
 """Addresses that the process may use: the arrays, their copy in the result, and the libraries."""
 
+ALONE = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Threads of a linear algebra that is not needed would take addresses of their own."""
+
 TEXT = "text"
 
 
@@ -36,7 +41,7 @@ def read_apart(path: Path) -> tuple[WrittenGraph | None, Report]:
         result = Path(folder) / "result.npz"
         command = [sys.executable, "-P", "-m", __name__, str(path), str(result), str(seconds)]
         try:
-            ended = subprocess.run(command, timeout=10 * seconds, capture_output=True)
+            ended = subprocess.run(command, timeout=10 * seconds, capture_output=True, env={**os.environ, **ALONE})
         except subprocess.TimeoutExpired:
             ended = None
         if ended is None or ended.returncode != 0 or not result.is_file():
@@ -78,8 +83,9 @@ def _bound(seconds: int) -> None:
         import resource
     except ImportError:  # where there is no such thing, the time alone is bounded, by the caller
         return
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for limit, value in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, MEMORY)):
+        with contextlib.suppress(ValueError, OSError):  # a system that does not know it, or allows less already
+            resource.setrlimit(limit, (value, value))
 
 
 def main(path: str, result: str, seconds: str) -> None:
