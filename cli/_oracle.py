@@ -48,6 +48,7 @@ class ComparedInterpreter(Interpreter):
 
 def training_of(program: Program, model: str) -> Training:
     """The training graph of *model* under the settings of *program*; DataError unless it is the program's."""
+    from ..compiler.frontends.frontend import Unsaid
     from ..compiler.ir.graph import WORKING_FORMAT
     from ..compiler.ir.working import WORKING
     from ..compiler.passes.training_options import TrainingOptions
@@ -58,7 +59,9 @@ def training_of(program: Program, model: str) -> Training:
     settings = {name: _as_setting(value) for name, value in program.settings.items() if name in known}
     given = program.settings.get("network", {})
     network = {name: _as_setting(value) for name, value in given.items() if name != "name"}
-    options = Options(batch=program.batch, steps=program.steps, train=settings, settings=network)
+    said = program.settings.get("unsaid", {})
+    unsaid = Unsaid.of({name: _as_setting(value) for name, value in said.items() if name != "name"})
+    options = Options(batch=program.batch, steps=program.steps, train=settings, settings=network, unsaid=unsaid)
     working = str(program.settings.get(WORKING_FORMAT, WORKING))
     training = in_working_format(Compilation(model, options).training, working)
     if training.hash != program.graph_hash:

@@ -123,7 +123,7 @@ class Compilation:
     def training(self) -> Training:
         """The training graph under the learning rule, in the working format of the machine.
 
-        It remembers the settings that the network was given.
+        It remembers the settings that the network was given, and what was said in the place of its file.
         """
         with lines_shown():
             training = build_training(self.network, self.training_options)
@@ -131,6 +131,8 @@ class Compilation:
         if self.options.settings:
             given = ("settings", *sorted(self.options.settings.items()))
             training = replace(training, settings={**training.settings, "network": given})
+        if self.options.unsaid.said:
+            training = replace(training, settings={**training.settings, "unsaid": self.options.unsaid.call})
         return in_working_format(training, self.target.working_format)
 
     @cached_property

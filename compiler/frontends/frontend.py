@@ -96,6 +96,21 @@ class Unsaid:
         every |= {"--detach-reset": self.detach_reset, "--spiking": self.spiking or None}
         return tuple(option for option, value in every.items() if value is not None)
 
+    @property
+    def call(self) -> Setting:
+        """What is said as a setting, ``unsaid(dt=0.001)``, which `of` reads: so a program remembers it."""
+        every = {"dt": self.dt, "surrogate": self.surrogate, "reset": self.reset, "detach_reset": self.detach_reset}
+        given = [(name, value) for name, value in every.items() if value is not None]
+        neurons = [("spiking", ("neurons", *self.spiking.items()))] if self.spiking else []
+        return ("unsaid", *given, *neurons)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Unsaid:
+        """The inverse of `call`, from its parameters by name."""
+        _, *neurons = given.get("spiking", ("neurons",))
+        every: dict[str, Any] = {**given, "spiking": dict(neurons)}
+        return cls(**every)
+
 
 @dataclass(frozen=True)
 class Options:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from click.testing import CliRunner, Result
 
 from snnc.cli import main
 from snnc.compiler.exports.nir import LAYERS
+from snnc.compiler.frontends.frontend import Unsaid
 from snnc.compiler.frontends.nir import KINDS
+from snnc.compiler.ops.op import called
 
 PAGE = (Path(__file__).parents[2] / "docs" / "nir.md").read_text("utf-8")
 
@@ -36,7 +39,23 @@ def test_the_blocks_of_the_page_work(shell: Callable[[list[str], Path], str], tm
     ][-1]
     assert "node lif1: has no v_reset (0 is taken)" in printed
     assert "DRAM, predicted" in printed
+    said = ["--steps", "8", "--dt", "2e-4", "--surrogate", "atan(alpha=3)", "--detach-reset"]
+    more = ["--data", "npz:data.npz", "--batch", "16", "--max-steps", "1", "--compare-oracle"]
+    assert "equal, bit for bit" in shell(["snnc", "train", "net.nir", *said, *more], tmp_path)
     assert "network trained(input: f16[t, n, 20]) steps 8 {" in printed
+
+
+@pytest.mark.parametrize(
+    "unsaid",
+    [
+        Unsaid(),
+        Unsaid(0.5, "atan", "soft", False),
+        Unsaid(spiking={"relu": ("lif", ("decay", 0.5), ("surrogate", ("atan", ("alpha", 3.0)))), "tanh": "if"}),
+    ],
+)
+def test_what_is_said_beside_a_file_comes_back_from_a_program(unsaid: Unsaid) -> None:
+    name, given = called(unsaid.call)
+    assert (name, Unsaid.of(given)) == ("unsaid", unsaid)
 
 
 def test_the_page_names_every_primitive_and_every_operator_that_is_written() -> None:
