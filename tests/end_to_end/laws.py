@@ -328,6 +328,24 @@ class Model:
         return Compilation(self.name, Options(target_of(target), cores, batch=3, steps=2, settings=settings))
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A network in a file of another tool."""
+
+    path: str
+    machine: str
+
+    def __str__(self) -> str:
+        return f"{Path(self.path).stem}-{self.machine}"
+
+    def compilation(self) -> Compilation:
+        """Not yet made."""
+        target, cores = (MACHINES | OTHER_FORMATS)[self.machine]
+        return Compilation(self.path, Options(target_of(target), cores, batch=3))
+
+
+Compiled = Case | Model | Exported
+
 NARROW: dict[str, dict[str, int]] = {
     "scnn_mnist": {"size": 12, "width": 6, "hidden": 20},
     "vgg11": {"size": 16, "width": 4},
@@ -343,7 +361,7 @@ NARROW: dict[str, dict[str, int]] = {
 
 
 @lru_cache(maxsize=4)
-def compiled(case: Case | Model) -> Compilation:
+def compiled(case: Compiled) -> Compilation:
     """The latest few are kept."""
     return case.compilation()
 
@@ -365,7 +383,7 @@ def cases(whole: bool) -> list[Case]:
 class Bench:
     """A compiled network beside its oracle, fed with the same data; *machine* are options of the interpreter."""
 
-    def __init__(self, case: Case | Model, program: Program | None = None, oracle: bool = True, **machine: Any) -> None:
+    def __init__(self, case: Compiled, program: Program | None = None, oracle: bool = True, **machine: Any) -> None:
         compilation = compiled(case)
         self.training = compilation.training
         self.program = compilation.program if program is None else program
@@ -440,14 +458,14 @@ class Bench:
 class Outcome:
     """What came of a case: differences by what was run, and what one run of each entry moved."""
 
-    case: Case | Model
+    case: Compiled
     program: Program
     differences: Mapping[str, str]
     counted: Mapping[str, Traffic]
     losses: tuple[float, ...]
 
 
-def outcome_of(case: Case | Model) -> Outcome:
+def outcome_of(case: Compiled) -> Outcome:
     """`init`, three training steps (the second with a partial batch) and `infer`, on both sides."""
     bench = Bench(case)
     differences: dict[str, str] = {}
