@@ -118,7 +118,7 @@ NETWORKS = {
             wide = concat(s1, upsample(adaptive_avg_pool2d(s3, out=[2, 6]), factor=[3, 1]))
             c2 = conv2d(wide, out=16, kernel=[3, 4], stride=[3, 1])
             s4 = lif(concat(tanh(c2), conv2d(s2, out=3, kernel=1)), threshold=0.25, NEURON)
-            ends = concat(flatten(global_avg_pool2d(s1)), flatten(global_max_pool2d(s4)))
+            ends = concat(flatten(global_avg_pool2d(sum_pool2d(s1, kernel=2))), flatten(global_max_pool2d(s4)))
             return linear(sigmoid(ends), out=10)
         }""",
     "signals": """
