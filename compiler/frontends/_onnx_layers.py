@@ -88,8 +88,25 @@ class Layers:
             for name in found.varied:
                 told = f"its {_VARIED[name]} differs from channel to channel, and becomes a parameter that is trained"
                 builder.note("assumption", place, told)
+            if "initial" in found.settings:
+                told = "its potential is taken to begin at v_reset; snnc check compares with the file"
+                builder.note("assumption", place, told)
             if found.bias is not None:
-                self._bias[id(cluster.drives[0])] = found.bias
+                self._hand_back(cluster, found.bias)
+
+    def _hand_back(self, cluster: Cluster, bias: Array) -> None:
+        """Give a constant inside of a neuron to the sum of products before it; a fault where none can take it."""
+        drive = cluster.drives[0]
+        sum_of_products = drive.op in _LINEAR or (drive.op == "Add" and self._biased(drive) is not None)
+        inside = {id(member) for member in cluster.members}
+        elsewhere = any(any(arg is drive for arg in term.args) for term in self._order if id(term) not in inside)
+        if sum_of_products and not elsewhere and drive is not self._body.result:
+            self._bias[id(drive)] = bias
+            return
+        told = (
+            f"adds a constant to its input in every step, which {drive.op} ({drive.origin}) before it cannot take over"
+        )
+        self._builder.fault(self._builder.place(cluster.origin), told)
 
     def _unknown(self, cluster: Cluster, reason: str) -> Found | None:
         place = self._builder.place(cluster.origin)

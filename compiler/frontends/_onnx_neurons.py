@@ -372,7 +372,14 @@ class _Probe:
             settings["reset_time"] = "delayed"
         if model.reset == "hard" and model.v_reset:
             settings["v_reset"] = model.v_reset
+            settings["initial"] = model.v_reset
         bias = None if not model.bias.any() else _one_sample(model.bias)
+        if bias is not None and op == "lif" and not _differs(model.bias):
+            # A constant in every step is a potential to leak to, as a membrane that leaks to v_reset has it.
+            decay = _uniform(model.decay, "decay")
+            if decay < 1:
+                settings["rest"] = _rounded(float((model.bias * model.share).flat[0]) / (1 - decay))
+                bias = None
         return Found(op, settings, bias, self._roles(model, "h"), varied=varied)
 
     def _agrees(self, model: _Model, h: Term, spike: Term | None) -> bool:

@@ -148,11 +148,34 @@ def test_a_leaky_sum_at_the_end_is_a_readout(tmp_path: Path) -> None:
     np.testing.assert_allclose(outputs_of(imported, x.astype(np.float32)), as_onnx(path, x), rtol=1e-5, atol=1e-5)
 
 
-def test_a_reset_to_another_potential(tmp_path: Path) -> None:
-    neuron = Neuron(v_reset=-0.25, reset="hard", strict=False)
+@pytest.mark.parametrize("decay_input", [False, True])
+def test_a_reset_to_another_potential(decay_input: bool, tmp_path: Path) -> None:
+    """Where the input decays, the membrane leaks to that potential, too; it begins there."""
+    neuron = Neuron(v_reset=-0.25, reset="hard", strict=False, decay_input=decay_input)
     path = network(tmp_path / "net.onnx", neuron)
     imported = read_model(path)
-    assert neuron_of(imported).settings["v_reset"] == -0.25
+    settings = neuron_of(imported).settings
+    assert (settings["v_reset"], settings["initial"]) == (-0.25, -0.25)
+    assert settings["rest"] == pytest.approx(-0.25 if decay_input else 0.0)
+    assert any("begin at v_reset" in note.message for note in imported.notes)
+    x = np.random.default_rng(5).normal(0, 1, (6, BATCH, INPUTS))
+    np.testing.assert_allclose(outputs_of(imported, x.astype(np.float32)), as_onnx(path, x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_constant_that_no_sum_can_take_over_is_refused_and_not_lost(tmp_path: Path) -> None:
+    write = Writer()
+    weight, known = write.constant(np.eye(5)), write.constant(np.linspace(0.1, 0.5, 5))
+    v = write.constant(np.zeros((BATCH, 5)))
+    rows: list[str] = []
+    for number in range(4):
+        x = write("Gather", "x", write.constant(number, np.int64), axis=0)
+        drive = write("Tanh", write("MatMul", x, weight))
+        h = write("Add", write("Add", write("Mul", v, write.constant(0.5)), known), drive)
+        s = write("Cast", write("Greater", h, write.constant(1.0)), to=1)
+        v = write("Sub", h, s)
+        rows.append(write("Unsqueeze", s, write.constant([0], np.int64)))
+    path = write.save(tmp_path / "net.onnx", [4, BATCH, 5], [write("Concat", *rows, axis=0)])
+    assert "adds a constant to its input in every step, which Tanh" in told(path)
 
 
 def test_what_the_file_does_not_say_is_told(tmp_path: Path) -> None:
