@@ -110,7 +110,8 @@ def fitted(at: Site, kind: str, source: str, target: str, tap: str, fits: Sequen
             walk.append(fit.element(p, r, span.start))
             here.append(fit.output(p, span))
             sizes |= {p: fit.times, r: span.taps}
-        scale = types[0].scale / types[1].scale / math.prod(span.taps for span in spans) if kind == "sum" else 1.0
+        terms = math.prod(span.taps for span in spans)
+        scale = types[0].scale / terms / types[1].scale if kind == "sum" else 1.0  # in the order of `counted`
         best = at.access(tap, here) if tap else None
         loops = (*at.lead_loops(source), *sizes.items())
         taps = TAPS[: len(fits)]

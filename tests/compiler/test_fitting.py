@@ -85,3 +85,13 @@ def at(access: Access, where: dict[str, int]) -> tuple[int, ...]:
 def points(loops: tuple[tuple[str, int], ...]) -> list[dict[str, int]]:
     names = [name for name, _ in loops]
     return [dict(zip(names, turn, strict=True)) for turn in product(*(range(extent) for _, extent in loops))]
+
+
+@pytest.mark.parametrize("rows", range(1, 65))
+def test_counts_are_summed_as_they_are(rows: int) -> None:
+    """The scale of the sum and that of its type are the same number: 49 sums of 1/49 are no 0.999."""
+    x = Type.of("spike", 2, rows, 1, batched=True)
+    (y,) = OPS["global_avg_pool2d"].make({}).infer(x)
+    node = Node(("y",), "global_avg_pool2d", ("x",), {}, (y,))
+    (window,) = lower(node, {"x": x, "y": y}, 1, 1)
+    assert isinstance(window, Window) and window.scale == 1.0
