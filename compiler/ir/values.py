@@ -126,6 +126,8 @@ def type_of(written: WrittenType, known: Mapping[str, Setting]) -> Type:
             lead[letter] = True
             del axes[0]
     sizes = tuple(tuple(_extent(extent, known) for extent in axis) for axis in axes)
+    if any(extent < 1 for axis in sizes for extent in axis):
+        raise Wrong(written.place, "a size is a whole number above 0, not 0")
     if written.every < 1 or (written.every > 1 and not lead["t"]):
         raise Wrong(written.place, "only t has content in every so many steps: f16[t/4, n, 128]")
     return Type(written.format, sizes, lead["t"], lead["n"], written.scale, written.weight, written.every)
