@@ -13,7 +13,7 @@ from ._output import Output, check_writable
 
 @click.command()
 @model_argument
-@click.option("--to", "format", required=True, metavar="FORMAT", help="nir, or another of `snnc list exports`.")
+@click.option("--to", "format", required=True, metavar="FORMAT", help="nir or onnx; see `snnc list exports`.")
 @click.option("-o", "--output", "to", metavar="FILE", help="Unless given, MODEL with the suffix of the format, here.")
 @importing
 @weights_option
@@ -34,6 +34,7 @@ def command(
 
     \b
     Example:
+        snnc export net.snn --to onnx --weights trained.npz
         snnc export net.snn --to nir --weights trained.npz -o net.nir --lossy surrogate,compare
     """
     from ..compiler.exports.export import EXPORTS, Options

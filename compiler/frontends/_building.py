@@ -37,7 +37,7 @@ class Builder:
         self.faults = Faults(SourceError)
         self.notes: list[Note] = []
         self.parameters: dict[str, Array] = {}
-        self._name = _spelled(name) or "network"
+        self._name = spelled(name) or "network"
         self._ports: list[Port] = []
         self._nodes: list[Node] = []
         self._taken: set[str] = set()
@@ -58,7 +58,7 @@ class Builder:
 
     def claim(self, wanted: str) -> str:
         """A name of the language like *wanted*, which nothing else has."""
-        name = _spelled(wanted) or "value"
+        name = spelled(wanted) or "value"
         if name.startswith("d."):  # what gradients are called
             name = f"x{name}"
         free, number = name, 0
@@ -173,7 +173,7 @@ def _constant(init: Setting) -> float | None:
     return float(value) if name == "constant" and isinstance(value, int | float) else None
 
 
-def _spelled(wanted: str) -> str:
+def spelled(wanted: str) -> str:
     """*wanted* with what no name may have left out: ``/layer1/conv.0`` is ``layer1.conv.0``."""
     parts = [re.sub(r"\W+", "_", part, flags=re.ASCII).strip("_") for part in re.split(r"[/.:]+", wanted)]
     parts = [part for part in parts if part]

@@ -22,7 +22,7 @@ OPSETS = (9, 24)
 
 
 def load(path: Path) -> onnx.ModelProto:
-    """The model in the file, with external data in it and its functions inlined; SourceError where there is none."""
+    """The model in the file, with external data in it; SourceError where there is none."""
     place = Place(str(path))
     try:
         size = path.stat().st_size
@@ -36,15 +36,21 @@ def load(path: Path) -> onnx.ModelProto:
     if not model.graph.node:
         raise SourceError.at(place, "is no ONNX file, or holds no network")
     _check_versions(model, place)
-    if not all(isinstance(name, str) for name in _names(model.graph)):
+    told = [text for entry in model.metadata_props for text in (entry.key, entry.value)]
+    if not all(isinstance(name, str) for name in (*told, *_names(model.graph))):
         raise SourceError.at(place, "holds names that are no text")
     _embed(model, path)
-    if model.functions:
-        try:
-            model = inliner.inline_local_functions(model)
-        except Exception as error:  # the C++ side raises what it likes
-            raise SourceError.at(place, f"its functions cannot be inlined: {_first_line(error)}") from None
     return model
+
+
+def inlined(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """*model* with the nodes of its functions in the place of their calls; SourceError where that cannot be."""
+    if not model.functions:
+        return model
+    try:
+        return inliner.inline_local_functions(model)
+    except Exception as error:  # the C++ side raises what it likes
+        raise SourceError.at(Place(str(path)), f"its functions cannot be inlined: {_first_line(error)}") from None
 
 
 def array_of(tensor: onnx.TensorProto, place: Place) -> Array:
@@ -116,9 +122,10 @@ def _tensors(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
 
 
 def _names(graph: onnx.GraphProto) -> Iterator[object]:
-    """All names in a graph and in the graphs inside it; protobuf gives bytes for those that are no UTF-8."""
+    """All names and texts in a graph and the graphs inside it; protobuf gives bytes for those that are no UTF-8."""
+    yield graph.name
     for value in (*graph.input, *graph.output, *graph.initializer):
-        yield value.name
+        yield from (value.name, value.doc_string)
     for value in graph.input:
         yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
     for node in graph.node:

@@ -1,6 +1,7 @@
 """ONNX files: spiking networks whose neurons and time are spelled out, ordinary networks, and domains with neurons.
 
-The file is executed on shapes (`_onnx_trace`), the repetition over time is found (`_onnx_steps`), and what carries
+A file of the domain ``ai.snnc`` says everything and is read as it stands (`_onnx_domain`).  Any other
+is executed on shapes (`_onnx_trace`), the repetition over time is found (`_onnx_steps`), and what carries
 state from step to step is recognised by what it does (`_onnx_neurons`).  What remains are layers, one to one.
 """
 
@@ -16,7 +17,8 @@ from onnx.reference import ReferenceEvaluator
 
 from ...source import Faults, Place, SourceError
 from ._building import Builder
-from ._onnx_file import load
+from ._onnx_domain import is_ours, read_ours
+from ._onnx_file import inlined, load
 from ._onnx_layers import Layers
 from ._onnx_neurons import clusters_of
 from ._onnx_steps import Body, body_of, rows_of, single_step
@@ -32,7 +34,10 @@ def read(source: Path | str, options: Options) -> Imported:
     path = Path(source)
     if options.settings:
         raise SourceError.at(Place(str(path)), "an ONNX file has no settings: --set is for .snn files")
-    model = load(path)
+    whole = load(path)
+    if is_ours(whole):
+        return read_ours(whole, path, options)
+    model = inlined(whole, path)
     builder = Builder(path.stem, str(path))
     with Faults(SourceError) as faults:
         trace = Trace(model, str(path), options.steps, faults)

@@ -64,6 +64,11 @@ def print_training(training: Training, places: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
+def print_settings(word: str, settings: Settings) -> str:
+    """A section of settings, such as ``train``, as text."""
+    return "\n".join(_settings(word, settings, 0)) + "\n"
+
+
 def _node(node: Node, depth: int, places: bool) -> str:
     assert node.results, f"{node.op} makes nothing that could be named"
     arguments = [

@@ -19,6 +19,9 @@ from onnx_files import BATCH, INPUTS, Neuron, Writer, network
 from onnx_files import NEURONS as NEURON_COUNT
 
 from snnc.compiler.evaluate import Numerics, Oracle
+from snnc.compiler.exports.export import Options as ExportOptions
+from snnc.compiler.exports.onnx import write as write_onnx
+from snnc.compiler.frontends import snn
 from snnc.compiler.frontends.frontend import Imported, Options, Unsaid, read_model
 from snnc.compiler.ir.graph import Node
 from snnc.compiler.ir.text import print_network
@@ -367,12 +370,21 @@ def test_mutated_files_are_read_or_refused_and_never_break(tmp_path: Path) -> No
     """A bounded number of tries: bytes changed, removed and put in."""
     kinds = [Neuron(), Neuron(reset="soft", delayed=True, spelling=1), Neuron(spelling=2, current_decay=0.5)]
     good = [network(tmp_path / "net.onnx", kind, steps=4).read_bytes() for kind in kinds]
+    ours = snn.read(
+        """network ours(x: f16[t, 3, 2]) steps 3 {
+            back = delay(s) : spike[4]
+            s = lif(add(linear(flatten(x), out=4), back), decay=0.9)
+            return linear(s, out=2)
+        }"""
+    )
+    numbers = {node.results[0]: np.ones(node.types[0].shape) for node in ours.nodes if node.op == "parameter"}
+    good.append(write_onnx(ours, numbers, ExportOptions()).content)
     rng = random.Random(4)
     path = tmp_path / "mutated.onnx"
     refused = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numbers that overflow on the way to a refusal
-        for _ in range(400):
+        for _ in range(600):
             raw = bytearray(rng.choice(good))
             for _ in range(rng.choice([1, 1, 2, 5, 20])):
                 at = rng.randrange(len(raw))
@@ -390,7 +402,7 @@ def test_mutated_files_are_read_or_refused_and_never_break(tmp_path: Path) -> No
                 read_model(path)
             except SourceError:
                 refused += 1
-    assert 200 < refused < 400
+    assert 300 < refused < 600
 
 
 def test_loops_without_end_are_bounded(tmp_path: Path) -> None:
