@@ -20,11 +20,12 @@ from ..ops.losses import Loss
 from ..ops.op import OPS, Adjoint, SettingFault, ShapeFault, alias_of, called
 from ..ops.optimizers import Optimizer
 from ..ops.tape import MOST
+from ..ops.trace import Trace
 from ..training.rule import Rule, reached
 from .errors import Errors, error_type, owner_of
 from .input_coding import code_inputs
 from .prune import prune
-from .reserved import RESULTS, SEED, check_names
+from .reserved import RESULTS, SEED, check_names, trace_of
 from .training_options import TrainingOptions
 from .update import Trained, update_arguments, update_results, updates
 
@@ -122,8 +123,10 @@ class _Builder:
             for node in self.network.nodes
             if node.op != "parameter"
         ]
+        self.decays = self.rule.traces(self.network)
+        self.types |= {trace_of(value): Trace.type_of(self.types[value]) for value in self.decays}
         self.errors = Errors(self.types, self._readers())
-        check_names(self.network, self.options, self.inputs, self.parameters)
+        check_names(self.network, self.options, self.inputs, self.parameters, self.decays)
 
     def training(self) -> Training:
         """All of it."""
@@ -208,13 +211,25 @@ class _Builder:
         return Region("once", static), Region("up", (*moving, loss))
 
     def _train_step(self) -> tuple[Region, ...]:
-        static, up = self._forward(self.nodes, self.result, self.types[self.result])
+        static, up = self._forward(tuple(self._traced()), self.result, self.types[self.result])
         self._backward()
         steps = tuple(self.errors.steps)
         once = Region("once", (*self.errors.once, *self._updates()))
         if self.rule.template == "up":
             return static, Region("up", (*up.nodes, *steps)), once
         return static, up, Region("down", steps), once
+
+    def _traced(self) -> Iterator[Node]:
+        """The way there, with the traces that the rule keeps, each behind what it is of."""
+        for node in self.nodes:
+            yield node
+            for value in node.results:
+                if value in self.decays:
+                    name, settings = trace_of(value), {"decay": self.decays[value]}
+                    types = (self.types[name],)
+                    yield replace(
+                        node, results=(name,), op=Trace.name, operands=(value,), settings=settings, types=types
+                    )
 
     def _inferring(self) -> tuple[Region, ...]:
         """The regions of ``infer``: nodes that behave otherwise there under their facet for it.
@@ -327,9 +342,12 @@ class _Builder:
     def _adjoint(self, node: Node, adjoint: Adjoint, error: str) -> Node:
         """The node of an adjoint with its inner results; the gradients get their names from `Errors`."""
         operands = self._named(node, adjoint.reads, error)
+        of = _operand(node, adjoint.of)
+        if of is not None and self.types[of].weight:
+            operands = tuple(trace_of(name) if name in self.decays else name for name in operands)
         facet = adjoint.facet
-        if facet == "adjoint" and self.rule.carry == "none":
-            facet = "adjoint_local"
+        if self.rule.carry == "none" and f"{facet}_local" in OPS[node.op].facets():
+            facet = f"{facet}_local"
         inner: tuple[str, ...] = tuple(f"d.{node.results[0]}.{name}" for name in adjoint.inner)
         types: tuple[Type, ...] = ()
         if inner:

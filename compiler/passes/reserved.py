@@ -16,12 +16,25 @@ SEED = "loss.seed"
 """The error that is the same in every step of time."""
 
 
-def check_names(network: Network, options: TrainingOptions, inputs: Iterable[str], parameters: Iterable[Node]) -> None:
+def trace_of(value: str) -> str:
+    """What the trace of *value* is called."""
+    return f"{value}.trace"
+
+
+def check_names(
+    network: Network,
+    options: TrainingOptions,
+    inputs: Iterable[str],
+    parameters: Iterable[Node],
+    traced: Iterable[str] = (),
+) -> None:
     """SourceError for every value of *network* that is called as something else that training needs.
 
-    *inputs* are what the host hands in beside the ports, *parameters* the nodes of those that are trained.
+    *inputs* are what the host hands in beside the ports, *parameters* the nodes of those that are trained, *traced*
+    the values of which the rule keeps a trace.
     """
     taken = dict(_taken(network, options, inputs, parameters))
+    taken |= {trace_of(value): f"that is the trace of {value}" for value in traced}
     values = {name for name, _ in _named(network)}
     with Faults(SourceError) as faults:
         told: set[str] = set()

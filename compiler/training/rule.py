@@ -5,7 +5,7 @@ All rules share one builder, `passes.differentiate`; a rule is a file that holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,13 +52,19 @@ def differentiable(network: Network) -> Reasons:
     return tuple(found)
 
 
+def untraced(network: Network) -> Mapping[str, float]:
+    """No value has a trace."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Rule:
     """A learning rule by its answers.  A rule that needs another answer adds it here and to the builder.
 
     * *carry*: whether the gradient of a neuron's state travels to the step before (``full``) or is cut (``none``);
     * *error*: where a layer's error comes from: the transposed weights of the layers that read it;
-    * *left*: left operand of the weight gradient: the data that the layer read in that step;
+    * *traces*: left operand of the weight gradient: the data that the layer read in that step or, of the values that
+      this names with a decay, their trace ``a[t] = decay * a[t-1] + x[t]``;
     * *gate*: what the error of spikes is multiplied by: the surrogate derivative at the membrane;
     * *tape*: what the backward pass finds again: each operator's own choice (`Adjoint.reads`);
     * *template*: steps upwards and then downwards, or a single sweep in which errors follow at once;
@@ -66,15 +72,15 @@ class Rule:
     * *state*: what it keeps from entry to entry beside parameters and optimizer;
     * *admits*: why it cannot train a network (nothing: it can).
 
-    Today the builder tells apart the answers to *carry* and *template* and asks *admits*; the others have the one
-    answer that `bptt` gives, and stand here so that the next rule has a place to differ.
+    Today the builder tells apart the answers to *carry*, *traces* and *template* and asks *admits*; the others have the
+    one answer that `bptt` gives, and stand here so that the next rule has a place to differ.
     """
 
     title: str
     source: str
     carry: Literal["full", "none"] = "full"
     error: Literal["transposed_weights"] = "transposed_weights"
-    left: Literal["data"] = "data"
+    traces: Callable[[Network], Mapping[str, float]] = untraced
     gate: Literal["surrogate"] = "surrogate"
     tape: Literal["operator"] = "operator"
     template: Literal["up_down", "up"] = "up_down"

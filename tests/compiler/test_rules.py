@@ -1,0 +1,308 @@
+"""Learning rules: published numbers, identities between the rules that hold exactly, and what a rule refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from snnc.compiler.evaluate import Numerics, Oracle
+from snnc.compiler.frontends import snn
+from snnc.compiler.passes.differentiate import build_training
+from snnc.compiler.passes.training_options import TrainingOptions
+from snnc.compiler.training.rule import RULES
+from snnc.source import SourceError
+
+Array = NDArray[Any]
+GOLDEN = Path(__file__).parent.parent / "golden"
+ONLINE = [name for name, rule in RULES.items() if rule.template == "up"]
+ARGUMENTS: dict[str, float] = {
+    "valid": 2, "learning_rate": 0.1, "loss_scale": 1.0, "seed": 0, "step": 0, "correction1": 1.0, "correction2": 1.0,
+}  # fmt: skip
+
+
+def trained(source: str, given: Mapping[str, Any], rule: str, **more: Any) -> Oracle:
+    """The float64 oracle after one training step under *rule*."""
+    network = snn.read(source)
+    options = TrainingOptions.resolve(network, {"rule": rule, **more})
+    oracle = Oracle(build_training(network, options), Numerics("f64"))
+    variables = oracle.training.types
+    for name, value in given.items():
+        for each in {name, f"{name}.master"} & variables.keys():
+            oracle.write(each, np.asarray(value, np.float64))
+    oracle.run("train_step", ARGUMENTS | {"valid": options.batch})
+    return oracle
+
+
+def gradients(oracle: Oracle) -> dict[str, Array]:
+    """Those of all parameters."""
+    names = [variable.name for variable in oracle.training.variables if variable.role == "parameter"]
+    return {name: oracle.read(f"d.{name}") for name in names}
+
+
+def close(found: Any, expected: Any, what: str = "") -> None:
+    np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-9, atol=1e-12, err_msg=what)
+
+
+# Published numbers: section 8.2 of the reference of algorithms
+
+
+ONE = """network one(x: f16[t, 1]) steps 4 {
+    c = linear(x, out=1, bias=false)
+    return lif(c, decay=0.5, threshold=1.0, surrogate=triangle, NEURON)
+} train { loss = weighted_sum; batch = 1 }"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "neuron", "gradient"),
+    [
+        ("bptt", "reset=soft, detach_reset=true", 4.21875),
+        ("bptt", "reset=soft", 3.2404413223),
+        ("bptt", "reset=hard, detach_reset=true", 2.97265625),
+        ("bptt", "reset=hard", 2.1399224382),
+        ("sltt", "reset=soft", 3.171875),
+        ("sltt", "reset=soft, detach_reset=true", 3.171875),
+        ("ottt_a", "reset=soft", 3.171875),  # the input of the first layer has no trace
+    ],
+)
+def test_one_neuron_by_hand(rule: str, neuron: str, gradient: float) -> None:
+    x, c = [1.0, 0.0, 1.0, 1.0], [1.0, -1.0, 0.5, 2.0]
+    given = {"x": np.reshape(x, (4, 1, 1)), "c.w": [[0.875]], "coefficient": np.reshape(c, (4, 1, 1))}
+    oracle = trained(ONE.replace("NEURON", neuron), given, rule)
+    np.testing.assert_allclose(oracle.read("d.c.w"), [[gradient]], rtol=1e-9)
+    assert oracle.read("lif").ravel().tolist() == [0.0, 0.0, 1.0, 0.0]
+
+
+def test_one_neuron_behind_spikes_learns_from_their_trace() -> None:
+    """The same neuron, fed by one that fires as x says: OTTT is BPTT with a detached reset there."""
+    source = ONE.replace("c = linear(x", "s = lif(x, decay=0.5, threshold=0.75)\n    c = linear(s").replace(
+        "NEURON", "reset=soft, detach_reset=true"
+    )
+    x, c = [1.0, 0.0, 1.0, 1.0], [1.0, -1.0, 0.5, 2.0]
+    given = {"x": np.reshape(x, (4, 1, 1)), "c.w": [[0.875]], "coefficient": np.reshape(c, (4, 1, 1))}
+    oracle = trained(source, given, "ottt_a")
+    assert oracle.read("s").ravel().tolist() == x
+    assert oracle.read("s.trace").ravel().tolist() == [1.0, 0.5, 1.25, 1.625]
+    close(oracle.read("d.c.w"), [[4.21875]])
+
+
+NET = """network net(x: f16[t, 2]) steps 4 {
+    c = linear(x, out=3)
+    s = lif(c, decay=DECAY, threshold=1.0, reset=soft, SURROGATE)
+    k = linear(s, out=2)
+    return k
+} train { loss = cross_entropy_mse(lam=0.0); batch = 1 }"""
+CASES = {
+    "bptt k=.5 tri detach": ("bptt", 0.5, "surrogate=triangle, detach_reset=true"),
+    "bptt k=.5 tri nodetach": ("bptt", 0.5, "surrogate=triangle"),
+    "sltt k=.125 tri": ("sltt", 0.125, "surrogate=triangle"),
+    "sltt k=.5 tri": ("sltt", 0.5, "surrogate=triangle"),
+    "ottt_a k=.5 sigmoid4": ("ottt_a", 0.5, "surrogate=sigmoid(alpha=4)"),
+}
+"""Cases of the net 2-3-2 by the names that the reference gives them."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_small_net_has_the_gradients_of_the_reference(name: str, shared: Path) -> None:
+    golden = json.loads((shared / "reference" / "algorithms_golden.json").read_text("utf-8"))["B_net"]
+    expected = golden["cases"][name]
+    rule, decay, neuron = CASES[name]
+    given = {
+        "x": np.asarray(golden["X"]), "label": golden["y"],
+        "c.w": golden["W1"], "c.b": golden["b1"], "k.w": golden["W2"], "k.b": golden["b2"],
+    }  # fmt: skip
+    oracle = trained(NET.replace("DECAY", str(decay)).replace("SURROGATE", neuron), given, rule)
+    assert np.array_equal(oracle.read("s").reshape(-1), np.asarray(expected["s"]).reshape(-1))
+    for ours, theirs in (("c.w", "gW1"), ("c.b", "gb1"), ("k.w", "gW2"), ("k.b", "gb2")):
+        found, wanted = oracle.read(f"d.{ours}"), np.asarray(expected[theirs])
+        np.testing.assert_allclose(found.reshape(-1), wanted.reshape(-1), rtol=1e-9, atol=1e-9, err_msg=ours)
+
+
+# Identities that hold exactly
+
+
+DEEP = """network deep(image: f16[1, 6, 6]) steps STEPS {
+    c1 = conv2d(image, out=4, kernel=3, pad=1)
+    s1 = lif(c1, decay=DECAY, threshold=0.5, NEURON)
+    p1 = avg_pool2d(s1, kernel=2)
+    c2 = conv2d(p1, out=4, kernel=3, pad=1)
+    s2 = lif(batch_norm(c2), decay=DECAY, threshold=0.5, NEURON)
+    both = add(s2, p1)
+    s3 = lif(linear(flatten(both), out=8), decay=DECAY, threshold=0.5, NEURON)
+    return linear(s3, out=3)
+} train { loss = cross_entropy_mse(lam=0.25); batch = 2 }"""
+
+
+def deep(rule: str, steps: int = 5, decay: float = 0.5, neuron: str = "reset=soft") -> Oracle:
+    source = DEEP.replace("STEPS", str(steps)).replace("DECAY", str(decay)).replace("NEURON", neuron)
+    network = snn.read(source)
+    rng = np.random.default_rng(5)
+    given: dict[str, Any] = {"image": rng.random((2, 1, 6, 6)), "label": [0, 2]}
+    for node in network.nodes:
+        if node.op == "parameter":
+            given[node.results[0]] = rng.uniform(-0.5, 0.625, node.types[0].shape)
+    oracle = trained(source, given, rule)
+    assert 0.02 < oracle.read("s3").mean() < 0.98
+    return oracle
+
+
+def equal(one: Oracle, other: Oracle) -> None:
+    ours, theirs = gradients(one), gradients(other)
+    assert ours.keys() == theirs.keys() and any(np.any(value) for value in ours.values())
+    for name, value in ours.items():
+        close(value, theirs[name], name)
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+def test_all_rules_are_one_in_a_single_step(rule: str) -> None:
+    equal(deep(rule, steps=1), deep("bptt", steps=1))
+
+
+@pytest.mark.parametrize("rule", ["bptt", "ottt_a"])
+def test_without_memory_of_a_neuron_all_rules_are_sltt(rule: str) -> None:
+    equal(deep(rule, decay=0.0), deep("sltt", decay=0.0))
+
+
+@pytest.mark.parametrize("neuron", ["reset=soft, detach_reset=true", "reset=hard", "reset=none, compare=gt"])
+def test_reset_and_detaching_are_nothing_to_a_rule_without_carry(neuron: str) -> None:
+    """Only what the neuron computes: with the same forward pass the gradients are the same."""
+    plain = neuron.replace(", detach_reset=true", "")
+    equal(deep("sltt", neuron=neuron), deep("sltt", neuron=plain))
+    if "soft" in neuron:
+        with pytest.raises(AssertionError):
+            equal(deep("bptt", neuron=neuron), deep("bptt", neuron=plain))
+
+
+def test_the_readout_learns_the_same_with_and_without_carry() -> None:
+    online, full = gradients(deep("sltt")), gradients(deep("bptt"))
+    for name in ("linear.w", "linear.b"):
+        close(online[name], full[name], name)
+    assert not np.allclose(online["c1.w"], full["c1.w"], rtol=1e-3)
+
+
+def test_a_single_layer_of_spikes_learns_with_traces_what_the_whole_history_says() -> None:
+    """OTTT is BPTT with a detached soft reset: weights, but not the bias, of which there is no trace."""
+    source = """network single(x: f16[t, 4]) steps 6 {
+        s = lif(x, decay=0.75, threshold=0.5)
+        c = linear(s, out=5)
+        return lif(c, decay=0.75, threshold=0.5, reset=soft, detach_reset=true, surrogate=atan)
+    } train { loss = cross_entropy_mse(lam=0.25); batch = 2 }"""
+    rng = np.random.default_rng(6)
+    given = {"x": rng.random((6, 2, 4)), "label": [0, 3], "c.w": rng.normal(0, 0.6, (5, 4)), "c.b": np.full(5, 0.125)}
+    online, full = (gradients(trained(source, given, rule)) for rule in ("ottt_a", "bptt"))
+    close(online["c.w"], full["c.w"])
+    assert not np.allclose(online["c.b"], full["c.b"], rtol=1e-3)
+
+
+# What a rule refuses
+
+
+@pytest.mark.parametrize(
+    ("rule", "body", "told"),
+    [
+        (
+            "ottt_a", "s = plif(linear(x, out=3)); return linear(s, out=2)",
+            "linear reads s: the trace of spikes of plif is not defined, that of lif and if is",
+        ),
+        (
+            "ottt_a", "s = lif(linear(x, out=3)); c = linear(linear(s, out=3), out=2); return c",
+            "c reads c.linear: linear makes c.linear, and a trace is one of spikes, or of sums of them",
+        ),
+        (
+            "ottt_a", "s = lif(x, decay=0.5); r = lif(x, decay=0.75); return linear(add(s, r), out=2)",
+            "linear reads linear.add, whose parts have no trace in common: s (decay 0.5), r (decay 0.75)",
+        ),
+        (
+            "ottt_a", "s = lif(x); return linear(concat(s, x), out=2)",
+            "linear reads linear.concat, whose parts have no trace in common: s (decay 0.5), x (an input)",
+        ),
+        (
+            "sltt", "c = batch_norm(linear(x, out=3), scope=window); s = lif(c); return linear(s, out=2)",
+            "c takes statistics over all time steps, and sltt learns in each step: scope=step does not wait",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_rule_cannot_train_is_told(rule: str, body: str, told: str) -> None:
+    network = snn.read(f"network net(x: f16[t, 4]) steps 3 {{ {body} }} train {{ loss = cross_entropy_mse }}")
+    with pytest.raises(SourceError) as error:
+        build_training(network, TrainingOptions.resolve(network, {"rule": rule}))
+    (fault,) = error.value.faults
+    assert fault.message.removeprefix(f"{rule} cannot train net: ") == told
+    assert fault.place.line == 1
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+def test_a_loss_that_waits_for_the_last_step_is_refused(rule: str) -> None:
+    network = snn.read("network net(x: f16[t, 4]) steps 3 { return linear(lif(x), out=2) } train { loss = mse_rate }")
+    with pytest.raises(SourceError, match=f"{rule} needs the error of a step in that step, and mse_rate knows it"):
+        build_training(network, TrainingOptions.resolve(network, {"rule": rule}))
+
+
+# Independent constructions
+
+
+@cache
+def references() -> dict[str, Any]:
+    return json.loads((GOLDEN / "references" / "rules.json").read_text("utf-8"))
+
+
+def agree(source: str, rule: str, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Spikes are equal, gradients to 1e-9."""
+    oracle = trained(source, given, rule)
+    for name, value in expected.items():
+        if name.startswith("d."):
+            np.testing.assert_allclose(oracle.read(name), np.asarray(value), rtol=1e-9, atol=1e-9, err_msg=name)
+        else:
+            assert np.array_equal(oracle.read(name), np.asarray(value)), f"spikes of {name}"
+
+
+@pytest.mark.parametrize("name", references())
+def test_a_rule_is_what_its_construction_in_pytorch_says(name: str) -> None:
+    agree(**references()[name])
+
+
+@pytest.mark.parametrize("name", references())
+def test_a_rule_is_what_its_construction_in_pytorch_says_now(name: str) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch (pip install snnc[torch]); stored references are tested anyway")
+    spec = importlib.util.spec_from_file_location("make_rule_references", GOLDEN / "make_rule_references.py")
+    assert spec is not None and spec.loader is not None
+    maker: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    network, _, rule = name.partition(", ")
+    given = maker.draw(network, 991)
+    agree(maker.source(network), rule, given, maker.expected(network, rule, given))
+
+
+def test_every_rule_has_a_reference() -> None:
+    assert {record["rule"] for record in references().values()} == set(RULES)
+    gradients_of = [record["expected"]["d.c1.w"] for name, record in references().items() if name.startswith("mlp")]
+    assert len({str(each) for each in gradients_of}) == len(RULES)
+
+
+# The page about them
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
+
+
+def test_the_page_names_every_rule_in_each_of_its_tables() -> None:
+    tables = [table.splitlines() for table in re.findall(r"(?:^\|.*\n)+", PAGE, re.MULTILINE)]
+    words = [re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table[2:])) for table in tables[:2]]
+    assert [sorted(found) for found in words] == [sorted(RULES)] * 2
+    assert sorted(re.findall(r"`(\w+)`", tables[2][0])) == sorted(RULES)
+
+
+def test_the_network_of_the_page_is_trained_by_its_rule() -> None:
+    (text,) = re.findall(r"```snn\n(.*?)```", PAGE, re.DOTALL)
+    network = snn.read(text)
+    training = build_training(network, TrainingOptions.resolve(network))
+    operands = [node.operands[0] for node in training.procedure("train_step").nodes if node.op == "linear.d_w"]
+    assert operands == ["s.trace", "image"]
