@@ -265,19 +265,22 @@ class _Making:
 def first_difference(expected: Iterable[Record], found: Values) -> Difference | None:
     """The first element, in the order of the graph, in which *found* differs; a value that it lacks is passed over.
 
-    Signs of zeros count, all NaN are one.  ValueError for another shape.
+    Signs of zeros count, all NaN are one.  A value that is found for one step only is that of the last.  ValueError for
+    another shape.
     """
     for record in expected:
         if record.name not in found:
             continue
         ours, theirs = record.elements, found[record.name]
+        skipped = len(ours) - 1 if record.type.timed and theirs.shape == (1, *ours.shape[1:]) else 0
+        ours = ours[skipped:] if skipped else ours
         if ours.shape != theirs.shape:
             raise ValueError(f"{record.name} has shape {ours.shape} in the oracle and {theirs.shape} in the program")
         wide = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
         differing = np.argwhere(~same_bits(*wide))
         if len(differing):
             at: tuple[int, ...] = tuple(differing[0].tolist())
-            step, rest = (at[0] * record.type.every, at[1:]) if record.type.timed else (None, at)
+            step, rest = ((at[0] + skipped) * record.type.every, at[1:]) if record.type.timed else (None, at)
             sample, element = (rest[0], rest[1:]) if record.type.batched else (None, rest)
             return Difference(record.name, step, sample, element, float(wide[0][at]), float(wide[1][at]), record.place)
     return None

@@ -28,7 +28,7 @@ from .ir.graph import Network, Setting, Settings, Training
 from .ir.schedule import Schedule, Stage
 from .ir.statement import Elementwise, Moments
 from .ops.op import called
-from .passes.build_schedule import MappingOptions, aliases_of, build_schedule
+from .passes.build_schedule import CARRY, MappingOptions, aliases_of, build_schedule
 from .passes.differentiate import build_training
 from .passes.elements import Lowered, TooLong, lower_elements
 from .passes.emit import Semaphores, emit_entry
@@ -237,8 +237,12 @@ def assemble(
     layers |= {variable.name: variable.layer for variable in training.variables}
     names = [variable.name for variable in training.variables]
     names += [name for name in schedule.types if name not in set(names)]
+    layers |= {name: layers.get(name.partition(CARRY)[0], "") for name in names if CARRY in name}
     known = training.types | dict(schedule.types)
-    values = [DramValue(name, known[name], role.get(name, "value"), layers.get(name, "")) for name in names]
+    held = schedule.held
+    values = [
+        DramValue(name, known[name], role.get(name, "value"), layers.get(name, ""), name in held) for name in names
+    ]
     symbols, dram_bytes = place_symbols(training, values, target)
     by_name = {symbol.name: symbol for symbol in symbols}
     types = {name: type for procedure in training.procedures for name, type in training.values(procedure).items()}

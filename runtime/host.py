@@ -368,10 +368,14 @@ class _Run:
 
 
 def spike_rates(interpreter: Interpreter, valid: int) -> dict[str, float]:
-    """Fraction of ones by layer, over the first *valid* samples of the spikes that the last entry left in DRAM."""
+    """Fraction of ones by layer, over the first *valid* samples of the spikes that the last entry left in DRAM.
+
+    Spikes of which DRAM holds one step only are passed over: the last step does not stand for all.
+    """
     ones: dict[str, list[int]] = {}
     for symbol in interpreter.program.symbols:
-        if symbol.format == "spike" and symbol.role in ("tape", "value") and symbol.samples:
+        whole = symbol.steps in (0, interpreter.program.steps)
+        if symbol.format == "spike" and symbol.role in ("tape", "value") and symbol.samples and whole:
             spikes = interpreter.values(symbol.name)
             spikes = spikes[:, :valid] if symbol.steps else spikes[:valid]
             found = ones.setdefault(symbol.layer, [0, 0])

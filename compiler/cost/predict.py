@@ -18,7 +18,7 @@ from ...isa.program import Symbol
 from ...isa.target import Target
 from ...isa.traffic import Amounts, Key, Traffic
 from ...numerics.formats import FORMATS
-from ..ir.schedule import Buffer, OnCore, Stage, Step
+from ..ir.schedule import Buffer, OnCore, Stage, Step, dram_strides
 from ..ir.statement import Contraction, Moments
 
 Counts = NDArray[np.int64]
@@ -67,7 +67,8 @@ def _moved(on: OnCore, step: Step, buffer: Buffer, symbol: Symbol, granule: int)
     lengths: list[Counts] = []
     tile: list[Counts] = []
     address = np.full(count, symbol.address * 8, np.int64)
-    for axis, stride in zip(buffer.axes, symbol.strides, strict=True):
+    strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
+    for axis, stride in zip(buffer.axes, strides, strict=True):
         low = np.full(count, axis.offset, np.int64)
         length = np.ones(count, np.int64)
         for name, c in axis.terms:
@@ -94,7 +95,8 @@ def _moved(on: OnCore, step: Step, buffer: Buffer, symbol: Symbol, granule: int)
 
 def _bytes(buffer: Buffer, symbol: Symbol, address: Counts, lengths: Counts, granule: int) -> tuple[int, int]:
     """(useful bytes, bytes in bursts) of boxes at bit addresses; equal boxes are looked at once."""
-    steps = tuple(axis.step * stride for axis, stride in zip(buffer.axes, symbol.strides, strict=True))
+    strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
+    steps = tuple(axis.step * stride for axis, stride in zip(buffer.axes, strides, strict=True))
     keyed = np.column_stack([address // 8 % granule, lengths])
     kinds, times = np.unique(keyed, axis=0, return_counts=True)
     bits = FORMATS[buffer.format].bits

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .graph import Node
+from .graph import Node, Region
+
+
+def together(region: Region) -> tuple[tuple[Node, ...], ...]:
+    """The nodes of a region in an order of data, as they take time: those of one cluster step after step together.
+
+    In a stepwise region that is all of them.
+    """
+    return (region.nodes,) if region.stepwise else clusters(region.nodes)
 
 
 def clusters(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], ...]:

@@ -218,7 +218,8 @@ class _Builder(Transformer[Token, syntax.File]):
         return syntax.WrittenRegion("once", tuple(items))
 
     def sweep(self, items: Children) -> syntax.WrittenRegion:
-        return syntax.WrittenRegion(str(items[0]), tuple(items[1:]))
+        words, nodes = [str(item) for item in items if isinstance(item, Token)], _of(syntax.Assign, items)
+        return syntax.WrittenRegion(words[0], tuple(nodes), len(words) > 1)
 
     def results(self, items: Children) -> list[str]:
         return list(map(str, items[1:]))

@@ -90,11 +90,13 @@ class Region:
     """Nodes that run once, or in every time step from first to last (``up``) or last to first (``down``).
 
     Inside a sweep, carried state belongs to the node that carries it (a neuron's membrane), starts afresh with the
-    sweep and is gone after it.  A timed value made in one region and used in a later one is tape.
+    sweep and is gone after it.  A timed value made in one region and used in a later one is tape.  *stepwise* lets all
+    nodes take a step of time before any takes the next, so that what no other step reads needs room for one step.
     """
 
     sweep: Sweep
     nodes: tuple[Node, ...]
+    stepwise: bool = False
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,18 @@ class Buffer:
     address: int = -1
 
 
+def dram_strides(axes: Sequence[Axis], strides: Sequence[int], steps: int) -> list[int]:
+    """Bits between neighbours in DRAM along each axis of a tile, of a symbol with these *strides* over *steps* steps.
+
+    Along time it is 0 where there is room for one step only: each takes the place of the one before.
+    """
+    held = steps == 1
+    return [
+        0 if held and any(name == "t" for name, _ in axis.terms) else stride
+        for axis, stride in zip(axes, strides, strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class Step:
     """One instruction of *unit*.
@@ -234,6 +246,9 @@ class Schedule:
     entries: Mapping[str, tuple[Stage, ...]]
     types: Mapping[str, Type]
     """Type of each DRAM value that a stage touches."""
+
+    held: frozenset[str] = frozenset()
+    """Values that change with time and are gone with the step: there is room for one step of them."""
 
 
 def together(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:

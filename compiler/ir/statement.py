@@ -135,6 +135,12 @@ class Elementwise:
     over: int = 1
 
     @property
+    def targets(self) -> tuple[Access, ...]:
+        """Everything in memory that it writes, states with a home included."""
+        homes = (state.home for state in self.states if state.home is not None)
+        return (*(write.target for write in self.writes), *homes)
+
+    @property
     def reduced(self) -> tuple[str, ...]:
         """The loops that an expression reduces over, if one does."""
         roots = [write.expression for write in self.writes] + [state.next for state in self.states]

@@ -188,10 +188,11 @@ class WrittenVariable:
 
 @dataclass(frozen=True)
 class WrittenRegion:
-    """``once { }``, ``sweep t up { }``, ``sweep t down { }``."""
+    """``once { }``, ``sweep t up { }``, ``sweep t up stepwise { }``, ``sweep t down { }``."""
 
     sweep: str
     nodes: tuple[Assign, ...]
+    stepwise: bool = False
 
 
 @dataclass(frozen=True)

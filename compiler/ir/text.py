@@ -52,7 +52,8 @@ def print_training(training: Training, places: bool = False) -> str:
     for procedure in training.procedures:
         lines += ["", f"    entry {procedure.name}({', '.join(procedure.inputs)}) {{"]
         for region in procedure.regions:
-            lines.append(f"        {SWEEPS[region.sweep]} {{")
+            stepwise = " stepwise" if region.stepwise else ""
+            lines.append(f"        {SWEEPS[region.sweep]}{stepwise} {{")
             lines += [_node(node, 3, places) for node in region.nodes]
             lines.append("        }")
         if procedure.results:
@@ -161,7 +162,9 @@ def _training(tree: syntax.File, file: str) -> Training:
                 entry.inputs,
                 tuple(
                     Region(
-                        cast(Sweep, region.sweep), tuple(_read_node(node, entry.name.place) for node in region.nodes)
+                        cast(Sweep, region.sweep),
+                        tuple(_read_node(node, entry.name.place) for node in region.nodes),
+                        region.stepwise,
                     )
                     for region in entry.regions
                 ),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
-from ..ir.cycles import clusters
+from ..ir.cycles import together
 from ..ir.graph import Node, Procedure, Sweep, Training
 from ..ir.schedule import Schedule, Stage, accesses
 from ..ir.statement import Access, Elementwise, Index, State, Statement, loop
@@ -15,6 +16,9 @@ from ..ops.op import alias_of, lower
 from .build_stage import build_stage
 from .mapping import Request, pin_problem
 from .pins import Pin, combined
+
+CARRY = ".carry."
+"""What stands between a value and a state, in the name of the place where that state lies between two steps."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
             stages: list[Stage] = []
             cycles = 0
             for region in procedure.regions:
-                for cluster in clusters(region.nodes):
+                for cluster in together(region):
                     cycles += len(cluster) > 1
                     for node in cluster:
                         if alias_of(node) is not None:
@@ -70,7 +74,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                     name = aliases.get(access.value, access.value)
                     touched.setdefault(name, types[name])
     _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
-    return Schedule(training.name, entries, touched)
+    return Schedule(training.name, entries, touched, _held(training, entries, aliases, touched))
 
 
 def _stages(
@@ -119,7 +123,7 @@ def _stages(
 def with_homes(statement: Statement, name: str, types: dict[str, Type]) -> Statement:
     """*statement* with a value in DRAM for each state that it carries from step to step, ``NAME.carry.STATE``.
 
-    The types of these values are added to *types*.
+    The types of these values are added to *types*.  A sum over time that is a result lies where the result does.
     """
     if not isinstance(statement, Elementwise) or not statement.states:
         return statement
@@ -128,11 +132,35 @@ def with_homes(statement: Statement, name: str, types: dict[str, Type]) -> State
     axes = tuple((extent,) for _, extent in (*elements[-1:], *elements[:-1]))
     index = (*(loop(part) for part, _ in samples), *([loop(part) for part, _ in elements] or [Index()]))
     states: list[State] = []
+    writes = list(statement.writes)
     for state in statement.states:
-        home = f"{name}.carry.{state.name}"
+        result = next((write for write in writes if write.last and write.expression is state.next), None)
+        if result is not None and types[result.target.value].format == state.format:
+            writes.remove(result)
+            states.append(replace(state, home=result.target))
+            continue
+        home = f"{name}{CARRY}{state.name}"
         types[home] = Type(state.format, axes, batched=bool(samples))
         states.append(replace(state, home=Access(home, index)))
-    return replace(statement, states=tuple(states))
+    return replace(statement, states=tuple(states), writes=tuple(writes))
+
+
+def _held(
+    training: Training, entries: Mapping[str, tuple[Stage, ...]], aliases: Mapping[str, str], types: Mapping[str, Type]
+) -> frozenset[str]:
+    """Values that stages which take each step together make and read in that very step, and nobody else."""
+    kept = set(training.types) | {aliases.get(name, name) for entry in training.procedures for name in entry.results}
+    for stages in entries.values():
+        runs: dict[str, set[int]] = {}
+        for stage in stages:
+            for _, access in accesses(stage.statement):
+                name = aliases.get(access.value, access.value)
+                if types[name].timed:
+                    runs.setdefault(name, set()).add(stage.cycle)
+                    if stage.cycle == 0 or access.index[0] != loop("t"):
+                        kept.add(name)
+        kept |= {name for name, cycles in runs.items() if len(cycles) > 1}
+    return frozenset(name for name, type in types.items() if type.timed and name not in kept)
 
 
 def _check_pins(pins: tuple[Pin, ...], used: set[str], training: Training, refused: list[Fault]) -> None:

@@ -125,7 +125,7 @@ class _Builder:
         ]
         self.decays = self.rule.traces(self.network)
         self.types |= {trace_of(value): Trace.type_of(self.types[value]) for value in self.decays}
-        self.errors = Errors(self.types, self._readers())
+        self.errors = Errors(self.types, self._readers(), self.stepwise)
         check_names(self.network, self.options, self.inputs, self.parameters, self.decays)
 
     def training(self) -> Training:
@@ -148,6 +148,11 @@ class _Builder:
             tuple(prune(procedure, names) for procedure in (init, step, infer)),
             self.options.settings,
         )
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether errors follow in the step that they belong to, so that all nodes take each step together."""
+        return self.rule.template == "up"
 
     @property
     def place(self) -> Place:
@@ -208,7 +213,7 @@ class _Builder:
         types = self.loss.loss_types(type)
         settings = self._settings(self.options.loss)
         loss = Node(results, self.loss.name, (result, *self.inputs), settings, types, "loss", "FP", self.place)
-        return Region("once", static), Region("up", (*moving, loss))
+        return Region("once", static), Region("up", (*moving, loss), self.stepwise)
 
     def _train_step(self) -> tuple[Region, ...]:
         static, up = self._forward(tuple(self._traced()), self.result, self.types[self.result])
@@ -216,7 +221,7 @@ class _Builder:
         steps = tuple(self.errors.steps)
         once = Region("once", (*self.errors.once, *self._updates()))
         if self.rule.template == "up":
-            return static, Region("up", (*up.nodes, *steps)), once
+            return static, replace(up, nodes=(*up.nodes, *steps)), once
         return static, up, Region("down", steps), once
 
     def _traced(self) -> Iterator[Node]:

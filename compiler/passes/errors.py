@@ -12,10 +12,15 @@ from ..ops.op import WORKING
 
 @dataclass
 class Errors:
-    """Errors on their way: *readers* tells how many reach a value; nodes of every step, and of once."""
+    """Errors on their way: *readers* tells how many reach a value; nodes of every step, and of once.
+
+    Where steps follow one another (*stepwise*), what does not change with time gets an error from each of them, and
+    these are added in f32 as they come; else a node may sum over time by itself.
+    """
 
     types: Mapping[str, Type]
     readers: Mapping[str, int]
+    stepwise: bool = False
     steps: list[Node] = field(default_factory=list[Node])
     once: list[Node] = field(default_factory=list[Node])
     arrived: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -42,6 +47,7 @@ class Errors:
         names: list[str] = []
         types: list[Type] = []
         totals: list[Node] = []
+        later: list[Node] = []
         for value, name in served:
             if not value:
                 names.append("")
@@ -53,8 +59,8 @@ class Errors:
                 names.append(f"{name}.terms")
                 types.append(terms[value])
                 total = Node((name,), "term_sum", (names[-1],), {}, (error,), node.layer, "WG", node.place)
-                totals.append(total)
-            elif timed and type.batched and not type.timed and not sums:
+                (later if self.stepwise else totals).append(total)
+            elif timed and (type.batched or self.stepwise) and not type.timed and not sums:
                 names.append(f"{name}.steps")
                 types.append(error.with_(timed=True))
                 total = Node((name,), "time_sum", (names[-1],), {}, (error,), node.layer, node.phase, node.place)
@@ -64,6 +70,7 @@ class Errors:
                 types.append(error)
         node = replace(node, results=(*names, *node.results), types=(*types, *node.types))
         (self.steps if timed else self.once).extend((node, *totals))
+        self.once += later
 
     def total(self, value: str, node: Node) -> str:
         """The name of the whole error of *value*; several are added two by two, rounded each time."""

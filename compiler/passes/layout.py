@@ -23,6 +23,8 @@ class DramValue:
     type: Type
     role: str
     layer: str
+    held: bool = False
+    """Whether there is room for one step of time only."""
 
 
 def place_symbols(training: Training, values: Iterable[DramValue], target: Target) -> tuple[tuple[Symbol, ...], int]:
@@ -60,7 +62,7 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
         type.shape,
         type.factors,
         type.order,
-        lead.pop(0) if type.timed else 0,
+        min(lead.pop(0), 1 if value.held else steps) if type.timed else 0,
         lead.pop(0) if type.batched else 0,
         value.role,
         value.layer,

@@ -28,7 +28,7 @@ def prune(procedure: Procedure, variables: Collection[str]) -> Procedure:
                     replace(node, results=tuple(made or (name if name in inner else "") for made, name in both))
                 )
         if kept:
-            regions.append(Region(region.sweep, tuple(kept)))
+            regions.append(replace(region, nodes=tuple(kept)))
     return replace(procedure, regions=tuple(regions))
 
 

@@ -51,7 +51,7 @@ def splittable(statement: Statement, exact: bool) -> dict[str, int]:
         case Contraction():
             targets = [statement.target]
         case Elementwise():
-            targets = [write.target for write in statement.writes]
+            targets = list(statement.targets)
         case Window():
             targets = [statement.target]
         case Moments():
@@ -91,7 +91,7 @@ def named(statement: Statement, word: str) -> str | None:
     """The loop that a pin means by ``batch``, ``rows``, ``channels`` or the loop's own name; None where it has none."""
     match statement:
         case Elementwise():
-            target = statement.writes[0].target
+            target = statement.targets[0]
         case Moments():
             target = statement.comoment
         case _:

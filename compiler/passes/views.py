@@ -9,7 +9,7 @@ from ...isa.instructions.describe import Axis as AxisWord
 from ...isa.instructions.describe import Span, Turn, View
 from ...isa.program import Symbol
 from ...numerics.formats import FORMATS, U32
-from ..ir.schedule import Axis, Buffer, OnCore
+from ..ir.schedule import Axis, Buffer, OnCore, dram_strides
 from ..ir.statement import Contraction, Elementwise, Index, Moments, Statement
 
 DRAM = 0
@@ -20,7 +20,8 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
     """The box of *symbol* that a tile of *buffer* is."""
     base = symbol.address * 8
     words: list[Instruction] = []
-    for number, (axis, stride) in enumerate(zip(buffer.axes, symbol.strides, strict=True)):
+    strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
+    for number, (axis, stride) in enumerate(zip(buffer.axes, strides, strict=True)):
         offset = axis.offset + sum(c * on.lows.get(name, 0) for name, c in axis.terms)
         extent = 1
         for name, c in axis.terms:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ir.graph import WORKING_FORMAT, Procedure, Region, Training
+from ..ir.graph import WORKING_FORMAT, Procedure, Training
 from ..ir.working import WORKING, type_in
 
 
@@ -28,9 +28,11 @@ def in_working_format(training: Training, working: str) -> Training:
 def _procedure(procedure: Procedure, working: str) -> Procedure:
     """The same nodes in the same regions, with other types."""
     regions = (
-        Region(
-            region.sweep,
-            tuple(replace(node, types=tuple(type_in(type, working) for type in node.types)) for node in region.nodes),
+        replace(
+            region,
+            nodes=tuple(
+                replace(node, types=tuple(type_in(type, working) for type in node.types)) for node in region.nodes
+            ),
         )
         for region in procedure.regions
     )

@@ -160,7 +160,9 @@ def test_the_dump_of_a_training_graph_reads_like_this(golden: Callable[[str, str
         ),
     )
     gradient = Node(("d.y.w",), "linear.d_w", ("image", "d.y"), {"out": 2}, (weight.with_(format="f32"),), "y", "WG")
-    step = Procedure("train_step", ("image", "label"), (Region("up", nodes), Region("down", (gradient,))), ("loss",))
+    step = Procedure(
+        "train_step", ("image", "label"), (Region("up", nodes, True), Region("down", (gradient,))), ("loss",)
+    )
     training = Training(
         "tiny", 4, 64,
         (

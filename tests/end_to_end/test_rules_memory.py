@@ -1,0 +1,47 @@
+"""Memory of learning rules: what grows with the number of steps, and what does not."""
+
+from __future__ import annotations
+
+import pytest
+from laws import Case, compiled
+
+from snnc.compiler.training.rule import RULES
+from snnc.isa.program import Program, Symbol
+
+ONLINE = [name for name, rule in RULES.items() if rule.template == "up"]
+NETWORK = "csnn"
+
+
+def program(rule: str, steps: int) -> Program:
+    training = f"rule = {rule}; loss = cross_entropy_mse(lam=0.25); optimizer = sgd"
+    return compiled(Case(NETWORK, "exact7", training=training, steps=steps)).program
+
+
+def taken(made: Program, *roles: str) -> int:
+    return sum(symbol.bytes for symbol in made.symbols if symbol.role in roles)
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+def test_a_rule_that_learns_in_each_step_needs_no_more_memory_for_more_steps(rule: str) -> None:
+    few, many = program(rule, 4), program(rule, 16)
+    assert few.dram_bytes == many.dram_bytes
+    assert few.instruction_count == many.instruction_count
+    tape = [symbol for symbol in many.symbols if symbol.role == "tape"]
+    assert all(symbol.steps == 0 for symbol in tape), "tape is of what does not change with time"
+
+
+def test_what_bptt_keeps_grows_with_the_steps() -> None:
+    def moving(symbol: Symbol) -> int:
+        return symbol.bytes if symbol.role == "tape" and symbol.steps else 0
+
+    few, many = (sum(map(moving, program("bptt", steps).symbols)) for steps in (4, 16))
+    assert few and many == 4 * few
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+def test_values_that_another_step_or_the_host_reads_have_room_for_all_steps(rule: str) -> None:
+    training = f"rule = {rule}; loss = cross_entropy_mse(lam=0.25)"
+    made = compiled(Case("recurrent", "quad3", training=training, steps=4)).program
+    rooms = {symbol.name: symbol.steps for symbol in made.symbols}
+    assert {rooms["s1"], rooms["s2"]} == {4}, "delays read them in the steps that come"
+    assert rooms["c1"] == 0 and rooms["a1"] == rooms["l2"] == rooms["y"] == rooms["d.y"] == 1
