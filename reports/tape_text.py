@@ -15,7 +15,7 @@ def tape_text(tape: Sequence[Kept], network: str) -> str:
     total = sum(kept.bytes for kept in tape)
     rows = [("layer", "value", "stored", "bits", "bytes", "read by")]
     rows += [
-        (kept.layer, kept.value, str(kept.type), str(kept.bits), bytes_text(kept.bytes), ", ".join(kept.readers))
+        (kept.layer, kept.value, _stored(kept), str(kept.bits), bytes_text(kept.bytes), ", ".join(kept.readers))
         for kept in tape
     ]
     rows.append(("all", "", "", "", bytes_text(total), ""))
@@ -43,6 +43,7 @@ def tape_json(tape: Sequence[Kept]) -> dict[str, Any]:
                 "type": str(kept.type),
                 "bits": kept.bits,
                 "bytes": kept.bytes,
+                "one_step": kept.momentary,
                 "readers": list(kept.readers),
                 "reason": kept.reason,
                 "alternatives": [
@@ -53,6 +54,11 @@ def tape_json(tape: Sequence[Kept]) -> dict[str, Any]:
             for kept in tape
         ],
     }
+
+
+def _stored(kept: Kept) -> str:
+    """The type, and whether there is room for one step of it."""
+    return f"{kept.type}, one step" if kept.momentary else str(kept.type)
 
 
 def _reasons(kept: Kept) -> list[str]:

@@ -1,7 +1,8 @@
 """The tape: what the way back finds again of the way there, how large each part is, why it is kept, and what else
 could have been kept in its place.
 
-Bytes are those of one training step, rows padded to whole bytes as they lie in DRAM: what is written, once.
+Bytes are those of one training step, rows padded to whole bytes as they lie in DRAM: what is written, once.  Of a value
+that is gone with its step they are those of one step, the room that it needs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ..ir.graph import Node, Training
 from ..ir.types import Type
 from ..ir.working import type_in
 from ..ops.op import OPS, alias_of
+from .room import held
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Kept:
     reason: str
     alternatives: tuple[Alternative, ...]
     place: Place = NOWHERE
+    momentary: bool = False
+    """Whether it is gone with its step of time, so that *bytes* are those of one."""
 
     @property
     def bits(self) -> int:
@@ -66,20 +70,23 @@ def tape_of(training: Training) -> tuple[Kept, ...]:
     if all(region.sweep != "down" for region in procedure.regions):
         waiting = set(made)
     found: list[Kept] = []
+    momentary = held(training)
     for value, node in made.items():
         if value in readers:
             type = types[value]
+            steps = 1 if value in momentary else training.steps
             reads = readers[value]
             found.append(
                 Kept(
                     value,
                     node.layer,
                     type,
-                    type.bytes(training.steps, training.batch),
+                    type.bytes(steps, training.batch),
                     tuple(dict.fromkeys(f"{reader.phase} of {reader.layer}" for reader, _ in reads)),
                     "; ".join(dict.fromkeys(_reasons(reads))),
-                    tuple(_alternatives(value, node, types, training, node.results[0] in waiting)),
+                    tuple(_alternatives(value, node, types, training, steps, node.results[0] in waiting)),
                     node.place,
+                    value in momentary,
                 )
             )
     return tuple(found)
@@ -96,16 +103,15 @@ def _reasons(reads: list[tuple[Node, int]]) -> Iterator[str]:
 
 
 def _alternatives(
-    value: str, node: Node, types: Mapping[str, Type], training: Training, waits: bool
+    value: str, node: Node, types: Mapping[str, Type], training: Training, steps: int, waits: bool
 ) -> Iterator[Alternative]:
-    """What the maker of the value knows in its place; a node that *waits* takes one step at a time."""
+    """What the maker of the value knows in its place, over *steps* steps; a node that *waits* takes one at a time."""
     op = OPS[node.op.partition(".")[0]].make(node.settings)
     suffix = dict(zip(node.results, op.suffixes, strict=False)).get(value, "")
-    steps, batch = training.steps, training.batch
-    for other in op.otherwise(suffix, steps):
+    for other in op.otherwise(suffix, training.steps):
         if other.every > 1 and waits:
             continue
         kinds = [types[value].with_(format=format, every=other.every) for format in other.formats or ()]
         kinds = [type_in(kind, training.working) for kind in kinds]
-        size = None if other.formats is None else sum(kind.bytes(steps, batch) for kind in kinds)
+        size = None if other.formats is None else sum(kind.bytes(steps, training.batch) for kind in kinds)
         yield Alternative(other.what, size, other.why)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
+from ..cost.room import aliases_of, held
 from ..ir.cycles import together
 from ..ir.graph import Node, Procedure, Sweep, Training
 from ..ir.schedule import Schedule, Stage, accesses
@@ -29,18 +29,6 @@ class MappingOptions:
     cores: int
     dataflow: str = "auto"
     pins: tuple[Pin, ...] = ()
-
-
-def aliases_of(training: Training) -> dict[str, str]:
-    """Values that are other values under another type (a flattened image), by the name of what lies in memory."""
-    home: dict[str, str] = {}
-    for procedure in training.procedures:
-        for node in procedure.nodes:
-            operand = alias_of(node)
-            if operand is not None:
-                source = node.operands[operand]
-                home[node.results[0]] = home.get(source, source)
-    return home
 
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
@@ -74,7 +62,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                     name = aliases.get(access.value, access.value)
                     touched.setdefault(name, types[name])
     _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
-    return Schedule(training.name, entries, touched, _held(training, entries, aliases, touched))
+    return Schedule(training.name, entries, touched, held(training))
 
 
 def _stages(
@@ -143,24 +131,6 @@ def with_homes(statement: Statement, name: str, types: dict[str, Type]) -> State
         types[home] = Type(state.format, axes, batched=bool(samples))
         states.append(replace(state, home=Access(home, index)))
     return replace(statement, states=tuple(states), writes=tuple(writes))
-
-
-def _held(
-    training: Training, entries: Mapping[str, tuple[Stage, ...]], aliases: Mapping[str, str], types: Mapping[str, Type]
-) -> frozenset[str]:
-    """Values that stages which take each step together make and read in that very step, and nobody else."""
-    kept = set(training.types) | {aliases.get(name, name) for entry in training.procedures for name in entry.results}
-    for stages in entries.values():
-        runs: dict[str, set[int]] = {}
-        for stage in stages:
-            for _, access in accesses(stage.statement):
-                name = aliases.get(access.value, access.value)
-                if types[name].timed:
-                    runs.setdefault(name, set()).add(stage.cycle)
-                    if stage.cycle == 0 or access.index[0] != loop("t"):
-                        kept.add(name)
-        kept |= {name for name, cycles in runs.items() if len(cycles) > 1}
-    return frozenset(name for name, type in types.items() if type.timed and name not in kept)
 
 
 def _check_pins(pins: tuple[Pin, ...], used: set[str], training: Training, refused: list[Fault]) -> None:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pairwise import everything, pairwise
 
+from snnc.compiler.cost.room import aliases_of
 from snnc.compiler.evaluate import Accumulators, Numerics, Oracle, first_difference
 from snnc.compiler.ops.surrogates import SURROGATES as TABLE
-from snnc.compiler.passes.build_schedule import aliases_of
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.isa.program import Program
 from snnc.isa.target import TARGETS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from laws import Case, compiled
 
+from snnc.compiler.cost.tape import tape_of
 from snnc.compiler.training.rule import RULES
 from snnc.isa.program import Program, Symbol
 
@@ -28,6 +29,15 @@ def test_a_rule_that_learns_in_each_step_needs_no_more_memory_for_more_steps(rul
     assert few.instruction_count == many.instruction_count
     tape = [symbol for symbol in many.symbols if symbol.role == "tape"]
     assert all(symbol.steps == 0 for symbol in tape), "tape is of what does not change with time"
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+def test_the_table_of_the_tape_tells_the_room_of_one_step(rule: str) -> None:
+    case = Case(NETWORK, "exact7", training=f"rule = {rule}; loss = cross_entropy_mse(lam=0.25)", steps=4)
+    made, table = compiled(case).program, tape_of(compiled(case).training)
+    moving = [kept for kept in table if kept.type.timed]
+    assert moving and all(kept.momentary for kept in moving)
+    assert {kept.value: kept.bytes for kept in table} == {kept.value: made.symbol(kept.value).bytes for kept in table}
 
 
 def test_what_bptt_keeps_grows_with_the_steps() -> None:
