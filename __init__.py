@@ -14,7 +14,9 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Interpreter": ".runtime.interpreter",
     "compile": ".compiler.pipeline",
+    "from_torch": ".pytorch.bring",
     "load": ".isa.binary",
+    "to_torch": ".pytorch.give_back",
 }
 
 

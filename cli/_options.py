@@ -249,17 +249,12 @@ def unsaid_options(chosen: dict[str, Any]) -> Unsaid:
 
 def _read_setting(text: str, option: str) -> Setting:
     """*text* as the value of a setting; ValueError where it is none."""
-    from ..compiler.ir.grammar import parse
-    from ..compiler.ir.syntax import SettingList
-    from ..compiler.ir.values import Wrong, setting_of
+    from ..compiler.ir.text import parse_setting
     from ..source import SourceError
 
     try:
-        (item,) = parse(f"train {{ choice = {text} }}", option).items
-        assert isinstance(item, SettingList)
-        ((_, written),) = item.settings
-        return setting_of(written, {})
-    except (SourceError, Wrong, AssertionError) as error:
+        return parse_setting(text, option)
+    except SourceError as error:
         raise ValueError(str(error)) from None
 
 

@@ -23,7 +23,7 @@ from .cost.bound import bounds
 from .cost.predict import predict
 from .cost.room import aliases_of
 from .dataflows.dataflow import DATAFLOWS
-from .frontends.frontend import Imported, Note, Unsaid, read_model
+from .frontends.frontend import Imported, Note, Unsaid, read_before, read_model
 from .frontends.frontend import Options as FrontendOptions
 from .ir.graph import Network, Setting, Settings, Training
 from .ir.schedule import Schedule, Stage
@@ -86,9 +86,12 @@ def find_model(name: str) -> Path:
 
 
 class Compilation:
-    """One compilation; every stage is made when it is first asked for."""
+    """One compilation; every stage is made when it is first asked for.
 
-    def __init__(self, source: str | Path, options: Options | None = None) -> None:
+    *source* is a file, the name of a model that comes with snnc, or a network that was read before.
+    """
+
+    def __init__(self, source: str | Path | Imported, options: Options | None = None) -> None:
         self.source = source
         self.options = options or Options()
 
@@ -97,6 +100,8 @@ class Compilation:
         """The network, the parameters of its file, and notes of how it was read."""
         chosen = self.options
         options = FrontendOptions(chosen.steps, chosen.settings, chosen.section, chosen.unsaid, chosen.places)
+        if isinstance(self.source, Imported):
+            return read_before(self.source, options)
         return read_model(find_model(str(self.source)), options)
 
     @property
@@ -216,8 +221,11 @@ def with_line(fault: Fault) -> Fault:
     return replace(fault, source_line=line_of(Path(place.file).read_text("utf-8-sig"), place))
 
 
-def compile(source: str | Path, **options: Any) -> Program:
-    """Compile a model (a path, or the name of one that comes with snnc); the keywords are those of `Options`."""
+def compile(source: str | Path | Imported, **options: Any) -> Program:
+    """Compile a model; the keywords are those of `Options`.
+
+    *source* is a path, the name of a model that comes with snnc, or what `from_torch` gave.
+    """
     return Compilation(source, Options(**options)).program
 
 

@@ -90,17 +90,22 @@ def save(interpreter: Interpreter, path: str | Path) -> None:
     path = Path(path)
     arrays = exported(interpreter)
     if path.suffix == ".npz":
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, array in arrays.items():
-                content = io.BytesIO()
-                np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
-        write_whole(path, buffer.getvalue())
+        write_whole(path, archive(arrays))
     elif path.suffix == ".safetensors":
         write_whole(path, _safetensors(path).save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
     else:
         raise DataError.at(Place(str(path)), "weights are written as .npz or .safetensors")
+
+
+def archive(arrays: Arrays) -> bytes:
+    """The bytes of a `.npz`; equal arrays have equal bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.asarray(array, order="C"), allow_pickle=False)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
+    return buffer.getvalue()
 
 
 def load(path: str | Path) -> dict[str, NDArray[Any]]:
@@ -109,7 +114,7 @@ def load(path: str | Path) -> dict[str, NDArray[Any]]:
     content = read_whole(path)
     if content[: len(checkpoint.MAGIC)] == checkpoint.MAGIC:
         held = checkpoint.from_bytes(content, str(path))
-        return _of_checkpoint(held)
+        return of_checkpoint(held)
     if path.suffix == ".safetensors":
         reader = _safetensors(path)
         try:
@@ -123,7 +128,7 @@ def load(path: str | Path) -> dict[str, NDArray[Any]]:
         raise DataError.at(Place(str(path)), f"not a .npz of plain arrays: {error}") from None
 
 
-def _of_checkpoint(held: checkpoint.Checkpoint) -> dict[str, NDArray[Any]]:
+def of_checkpoint(held: checkpoint.Checkpoint) -> dict[str, NDArray[Any]]:
     """The parameters and statistics of a checkpoint, from their masters where there are any."""
     kept = [symbol for symbol in held.symbols if symbol.role in ("parameter", "statistic")]
     arrays = {symbol.name: held.tensor(symbol.name) for symbol in kept}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ["cli", "compiler", "isa", "models", "numerics", "reports", "runtime"]
+ROOMS = ["cli", "compiler", "isa", "models", "numerics", "pytorch", "reports", "runtime"]
 MODULES = ["__init__.py", "__main__.py", "catalog.py", "source.py"]
 HEAVY = ["h5py", "networkx", "numpy", "onnx", "rich", "sklearn", "torch"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ._building import Builder, Value
 from ._onnx_neurons import COMPARISONS, Cluster, Found, Unknown, fired, recognise
 from ._onnx_steps import Body
 from ._onnx_terms import ELEMENTWISE, Term
-from .frontend import Array, Unsaid
+from .frontend import Array, Known, Unsaid
 
 _ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 _LINEAR = ("Gemm", "MatMul", "Conv", "ConvTranspose")
@@ -27,11 +28,22 @@ class _Wrong(Exception):
 class Layers:
     """Terms of a step as values of the network; each is made once, when it is first asked for."""
 
-    def __init__(self, builder: Builder, body: Body, clusters: Sequence[Cluster], unsaid: Unsaid) -> None:
-        """A file that holds a single step with states, or no neuron at all, is given an input in every step."""
+    def __init__(
+        self,
+        builder: Builder,
+        body: Body,
+        clusters: Sequence[Cluster],
+        unsaid: Unsaid,
+        known: Mapping[str, Known] | None = None,
+    ) -> None:
+        """A file that holds a single step with states, or no neuron at all, is given an input in every step.
+
+        *known* tells of neurons by a node in them.
+        """
         self._builder = builder
         self._body = body
         self._unsaid = unsaid
+        self._known = known or {}
         self._made: dict[int, Value | None] = {}
         self._inside = {id(member): cluster for cluster in clusters for member in cluster.members}
         self._neurons: dict[int, Found | None] = {}
@@ -75,17 +87,18 @@ class Layers:
         """Tell what was found, what was not, and what is assumed of all of them."""
         builder = self._builder
         for cluster in clusters:
-            place = builder.place(cluster.origin)
+            place = builder.place(self._known_of(cluster)[0])
             try:
-                found = recognise(cluster, self._body)
+                found = known_as(recognise(cluster, self._body), self._known_of(cluster)[1])
             except Unknown as reason:
                 self._neurons[id(cluster)] = self._unknown(cluster, str(reason))
                 continue
-            settings = ", ".join(f"{key}={_shown(value)}" for key, value in found.settings.items())
+            said = self._known_of(cluster)[1].settings
+            settings = ", ".join(f"{key}={_shown(value)}" for key, value in found.settings.items() if key not in said)
             current = "" if found.current_decay is None else f" behind a current of decay {found.current_decay:g}"
             builder.note("recovered", place, f"{found.op}({settings}){current}")
             self._neurons[id(cluster)] = found
-            for name in found.varied:
+            for name in found.varied.keys() - self._known_of(cluster)[1].parameters.keys():
                 told = f"its {_VARIED[name]} differs from channel to channel, and becomes a parameter that is trained"
                 builder.note("assumption", place, told)
             if "initial" in found.settings:
@@ -144,15 +157,22 @@ class Layers:
         return made
 
     def _make_neuron(self, cluster: Cluster, found: Found) -> Value | None:
-        place = self._builder.place(cluster.origin)
+        origin, _ = self._known_of(cluster)
+        place = self._builder.place(origin)
         x, *others = (self._of(drive) for drive in cluster.drives)
         for other in others:
-            x = self._builder.add("add", [x, other], {}, f"{cluster.origin}.sum", place)
+            x = self._builder.add("add", [x, other], {}, f"{origin}.sum", place)
         if found.current_decay is not None:
             current: dict[str, Setting] = {"decay": found.current_decay}
-            x = self._builder.add("li", [x], current, f"{cluster.origin}.current", place)
+            x = self._builder.add("li", [x], current, f"{origin}.current", place)
         settings = self._completed(found.op, found.settings)
-        return self._builder.add(found.op, [x], settings, cluster.origin, place, found.varied)
+        return self._builder.add(found.op, [x], settings, origin, place, found.varied)
+
+    def _known_of(self, cluster: Cluster) -> tuple[str, Known]:
+        """The node that a neuron is called after, and what is known of it."""
+        origins = (member.origin for member in cluster.members if member.origin in self._known)
+        origin = next(origins, None)
+        return (cluster.origin, Known()) if origin is None else (origin, self._known[origin])
 
     def _completed(self, op: str, settings: Mapping[str, Setting]) -> dict[str, Setting]:
         """*settings* with what the file does not say."""
@@ -232,6 +252,10 @@ class Layers:
                 return self._add(term)
             case "Relu" | "Sigmoid" | "Tanh":
                 return self._activation(term)
+            case "Dropout":
+                self.faithful = False
+                known = self._known.get(term.origin, Known()).settings
+                return self._layer("dropout", term, {"p": _short(term.settings["p"]), "mask": "step", **known})
             case "BatchNormalization":
                 return self._batch_norm(term)
             case "MaxPool" | "AveragePool":
@@ -439,6 +463,33 @@ class Layers:
             parameters = {"w": np.asarray(weight)}
             return self._builder.add(op, [x], self._completed(op, settings), term.origin, self._place(term), parameters)
         return self._builder.add(op, [x], self._completed(op, settings), term.origin, self._place(term))
+
+
+def known_as(found: Found, known: Known) -> Found:
+    """*found* with the settings and the learned parameters that are *known*; `Unknown` where it has none of these."""
+    settings = {
+        **found.settings,
+        **{key: value for key, value in known.settings.items() if key not in ("form", "each")},
+    }
+    given = {role: np.asarray(value) for role, value in known.parameters.items()}
+    op = found.op
+    if "theta" in given:
+        settings["learn_threshold"] = _extent(given["theta"])
+    if "w" in given:
+        if op not in ("if", "lif", "plif") or "gain" in settings:
+            raise Unknown("its decay is learned, which only a membrane without a current has, whose input has no gain")
+        op = "plif"
+        settings = {"decay": 1.0, **settings, "form": known.settings.get("form", "clamp"), "each": _extent(given["w"])}
+    return replace(found, op=op, settings=settings, varied={**found.varied, **{k: _flat(v) for k, v in given.items()}})
+
+
+def _extent(parameter: Array) -> str:
+    """Whether there is one number a layer, or one a channel."""
+    return "layer" if parameter.size == 1 else "channel"
+
+
+def _flat(parameter: Array) -> Array:
+    return parameter.reshape(()) if parameter.size == 1 else parameter.reshape(-1)
 
 
 _VARIED = {"w": "decay", "theta": "threshold"}

@@ -65,7 +65,7 @@ class Found:
 def clusters_of(body: Body) -> list[Cluster]:
     """Every neuron that a step spells out."""
     order = [term for term in body.order() if term.value is None]
-    elements = {id(term): term for term in order if term.op in ELEMENTWISE and term.op != "Relu"}
+    elements = {id(term): term for term in order if term.op in ELEMENTWISE and term.op not in ("Relu", "Dropout")}
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(elements)
     for term in elements.values():

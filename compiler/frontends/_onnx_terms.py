@@ -17,8 +17,8 @@ import numpy as np
 from .frontend import Array
 
 ELEMENTWISE = frozenset(
-    "Abs Add And Cast Clip Div Equal Exp Greater GreaterOrEqual Less LessOrEqual Log Max Min Mul Neg Not Or Pow Relu "
-    "Sigmoid Sign Softplus Spike Sqrt Sub Tanh Where Xor".split()
+    "Abs Add And Cast Clip Div Dropout Equal Exp Greater GreaterOrEqual Less LessOrEqual Log Max Min Mul Neg Not Or "
+    "Pow Relu Sigmoid Sign Softplus Spike Sqrt Sub Tanh Where Xor".split()
 )
 """Operations on each element, which broadcast."""
 

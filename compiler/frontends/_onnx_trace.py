@@ -39,7 +39,7 @@ MOST_TERMS = 200_000
 BATCH = 2
 """Samples, where the file leaves their number open."""
 
-_AS_THEY_ARE = frozenset({"Identity", "Dropout", "CastLike"})
+_AS_THEY_ARE = frozenset({"Identity", "CastLike"})
 _PLAIN = ELEMENTWISE | BY_ROWS | {"Transpose", "Concat", "LogSoftmax", "Softmax"}
 _OF_SHAPES = frozenset({"Shape", "Size"})
 _INSTEAD = {
@@ -163,6 +163,12 @@ class Trace:
         kind = node.op_type
         if kind in _AS_THEY_ARE:
             return [args[0]]
+        if kind == "Dropout":
+            data, ratio, training = ([*entries, None, None])[:3]
+            drops = training is not None and bool(constant(training))
+            p = 0.5 if ratio is None else float(constant(ratio))
+            assert isinstance(data, Term), origin
+            return [self.terms.make("Dropout", [data], (("p", p),), origin) if drops and p else data]
         if kind in _OF_SHAPES:
             shape = args[0].shape
             start, end = integer(attributes, "start", 0), integer(attributes, "end", len(shape))

@@ -61,13 +61,15 @@ class Run:
 class Imported:
     """A network with the *parameters* that its file holds, by name and in the shapes of their types, and *notes*.
 
-    *run*, where it is there, executes the file itself, to be compared with.
+    *run*, where it is there, executes the file itself, to be compared with.  *spelled_out* is the number of time steps
+    that the file spells out, where it does.
     """
 
     network: Network
     parameters: Mapping[str, Array] = field(default_factory=dict[str, Array])
     notes: tuple[Note, ...] = ()
     run: Run | None = None
+    spelled_out: int | None = None
 
 
 def _silent(fault: Fault) -> None:
@@ -113,12 +115,20 @@ class Unsaid:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of a neuron beyond what its file spells out: *settings*, and *parameters* by their role."""
+
+    settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    parameters: Mapping[str, Array] = field(default_factory=dict[str, Array])
+
+
+@dataclass(frozen=True)
 class Options:
     """What the user says beside the file.
 
     *steps* replaces the network's own; *settings* replace the defaults of the network's settings by name; *train*
     replaces settings of its ``train`` section, which are written at *places*; *warn* gets what is suspicious but not
-    wrong.
+    wrong.  *known* tells of neurons by the node that they are called after.
     """
 
     steps: int | None = None
@@ -127,6 +137,7 @@ class Options:
     unsaid: Unsaid = field(default_factory=Unsaid)
     places: Mapping[str, Place] = field(default_factory=dict[str, Place])
     warn: Callable[[Fault], None] = _silent
+    known: Mapping[str, Known] = field(default_factory=dict[str, Known])
 
 
 @dataclass(frozen=True)
@@ -160,7 +171,23 @@ def read_model(path: Path, options: Options | None = None) -> Imported:
     if frontend.complete and options.unsaid.said:
         told = f"{path.suffix} files say themselves what {', '.join(options.unsaid.said)} would say"
         raise SourceError.at(Place(str(path)), told)
-    imported = frontend.read(path, options)
+    return trained_as(frontend.read(path, options), options)
+
+
+def read_before(imported: Imported, options: Options) -> Imported:
+    """*imported* under the *options* that a network which is read already may have."""
+    said = [*options.unsaid.said, *(["--set"] if options.settings else [])]
+    if said:
+        told = f"the network was read before, and {', '.join(said)} would have been said then"
+        raise SourceError.at(imported.network.place, told)
+    network = imported.network
+    if options.steps is not None:
+        network = replace(network, steps=options.steps)
+    return trained_as(replace(imported, network=network), options)
+
+
+def trained_as(imported: Imported, options: Options) -> Imported:
+    """*imported* with what *options* say of its ``train`` section."""
     if not options.train:
         return imported
     network = imported.network

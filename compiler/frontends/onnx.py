@@ -37,12 +37,16 @@ def read(source: Path | str, options: Options) -> Imported:
     whole = load(path)
     if is_ours(whole):
         return read_ours(whole, path, options)
-    model = inlined(whole, path)
-    builder = Builder(path.stem, str(path))
+    return read_graph(inlined(whole, path), path.stem, str(path), options)
+
+
+def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -> Imported:
+    """The network called *name* in *model*; errors and notes say that it lies in *file*."""
+    builder = Builder(name, file)
     with Faults(SourceError) as faults:
-        trace = Trace(model, str(path), options.steps, faults)
+        trace = Trace(model, file, options.steps, faults)
     if not trace.outputs:
-        raise SourceError.at(Place(str(path)), "has no output")
+        raise SourceError.at(Place(file), "has no output")
     outputs = list(trace.outputs.values())
     chosen, rows = 0, None
     for number, output in enumerate(outputs):
@@ -51,21 +55,21 @@ def read(source: Path | str, options: Options) -> Imported:
             chosen = number
             break
     body = body_of(rows, builder.place()) if rows else single_step(outputs, trace.inputs, builder.place())
-    name = list(trace.outputs)[chosen]
+    result_name = list(trace.outputs)[chosen]
     if len(outputs) - len(body.states) > 1:
-        others = ", ".join(other for other in trace.outputs if other != name)
-        builder.note("assumption", builder.place(), f"the result is {name}; {others} are left out")
+        others = ", ".join(other for other in trace.outputs if other != result_name)
+        builder.note("assumption", builder.place(), f"the result is {result_name}; {others} are left out")
     if body.steps:
         builder.note("recovered", builder.place(), f"one time step out of {body.steps} that the file spells out")
-    layers = Layers(builder, body, clusters_of(body), options.unsaid)
+    layers = Layers(builder, body, clusters_of(body), options.unsaid, options.known)
     steps = options.steps or body.steps
     if steps is None:
         steps = DEFAULT_STEPS if layers.spiking else 1
         builder.note("assumption", builder.place(), f"{steps} time steps (the file says no number; --steps)")
     result = layers.value(body.result)
-    imported = builder.finish([result], steps)
+    imported = replace(builder.finish([result], steps), spelled_out=body.steps)
     if layers.faithful and steps == (body.steps or steps):
-        return replace(imported, run=_run(model, trace, name, body, steps))
+        return replace(imported, run=_run(model, trace, result_name, body, steps))
     return imported
 
 

@@ -106,6 +106,18 @@ def _settings(word: str, settings: Settings, depth: int) -> Iterator[str]:
 # Reading dumps
 
 
+def parse_setting(text: str, file: str = "<setting>") -> Setting:
+    """The value of a setting as the language writes it, ``adam(lr=1e-3)``; raises `SourceError` where it is none."""
+    (item,) = parse(f"train {{ value = {text} }}", file).items
+    if not isinstance(item, SettingList) or len(item.settings) != 1:
+        raise SourceError.at(Place(file), f"{text!r} is no value of a setting")
+    ((_, written),) = item.settings
+    try:
+        return values.setting_of(written, {})
+    except values.Wrong as wrong:
+        raise SourceError.at(Place(file), wrong.message) from None
+
+
 def parse_network(text: str, file: str = "<dump>") -> Network:
     """Exactly the network that `print_network` wrote; nothing is inferred or checked against operators."""
     return _guard(text, lambda: _network(parse(text, file), file))

@@ -1,0 +1,1 @@
+"""Modules of PyTorch in, and what was trained back into them: the only room that knows torch."""

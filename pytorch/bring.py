@@ -1,0 +1,296 @@
+"""``from_torch``: a module of PyTorch as a network, with its parameters under the names that they have there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compiler.frontends.frontend import Imported, Known, Note, Options, Run, Unsaid
+from ..compiler.frontends.onnx import read_graph
+from ..compiler.ir.graph import Network, Setting
+from ..compiler.ir.text import parse_setting, print_network
+from ..compiler.ir.values import text_of_setting
+from ..runtime.files import write_whole
+from ..runtime.weights import archive
+from ..source import DataError, Faults, Place, SourceError
+from .drops import drops_otherwise, mask_of
+from .installed import torch
+from .labels import AGAIN, Labels, Source
+from .neurons import Neuron, neurons, step_modes
+from .shown import rounding
+from .tracing import Call, Recording, Unrolled, copied, recorded
+from .uses import labelled
+from .writing import written
+
+Array = NDArray[Any]
+
+SPELLED_OUT = 5
+"""Time steps that are run to see what they repeat: three tell it, and two before them begin."""
+_SAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Brought(Imported):
+    """A network that was a module; `compile` takes it."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to *path*, a `.snn` file, and its parameters beside it, to a `.npz` of the same name."""
+        path = Path(path)
+        if path.suffix != ".snn":
+            raise DataError.at(Place(str(path)), "a network is written as .snn, and its parameters beside it as .npz")
+        write_whole(path, print_network(self.network, places=False).encode())
+        write_whole(path.with_suffix(".npz"), archive(self.parameters))
+
+
+def from_torch(
+    module: Any,
+    example_input: Any,
+    steps: int,
+    *,
+    time_axis: Literal[0, 1] | None = None,
+    call: Call | None = None,
+    surrogate: Setting | None = None,
+    reset: Literal["hard", "soft", "none"] | None = None,
+    detach_reset: bool | None = None,
+    spiking: Mapping[str, Setting] | None = None,
+    train: Mapping[str, Setting] | None = None,
+) -> Brought:
+    """The network that *module* is, over so many time *steps*; SourceError with everything that is wrong.
+
+    *example_input* is what the module is given in training: ``[n, ...]`` where it stays the same in all time steps, or
+    with a *time_axis* where each step has its own.  *call* says what one call of the module does: a single ``step``,
+    with the states of its neurons carried on, or ``all`` of them (then the time axis is handed in, or the module
+    repeats a static input itself).  Unless said, it is what SpikingJelly's ``step_mode`` tells, else ``step``.
+
+    *surrogate* and *detach_reset* stand in the place of what the neurons of snnTorch, SpikingJelly and Norse say of
+    themselves; other neurons have them, and *reset*, from here only.  *spiking* makes neurons of activations
+    (``{"relu": "lif(decay=0.9)"}``); *train* holds settings of the ``train`` section.  All of them may be text of the
+    language.  The module stays as it was, down to its hidden states.
+    """
+    place = Place(type(module).__name__)
+    unsaid = Unsaid(None, _said(surrogate), reset, detach_reset, {k: _needed(v) for k, v in (spiking or {}).items()})
+    unrolled = _unrolled(module, steps, time_axis, call, place)
+    state = _state(unrolled.module)
+    x = _input(example_input, unrolled, steps, time_axis, place)
+    recording = _run(unrolled, state, x, place)
+    found = list(neurons(unrolled.module))
+    labels = Labels({entry: tuple(value.shape) for entry, value in state.items()})
+    learned = {entry for neuron in found for entry in neuron.learned.values() if entry in state}
+    numbered = labelled(recording) - learned
+    real = {entry: np.asarray(value.detach().numpy(), np.float32) for entry, value in state.items()}
+    values = {entry: labels.of(entry) if entry in numbered else real[entry] for entry in state}
+    known = {neuron.path: _known(neuron, unsaid, labels, real) for neuron in found if neuron.path}
+    known |= _masks(unrolled.module)
+    options = Options(steps, train=_train(train), unsaid=unsaid, known=known)
+    imported = read_graph(written(recording, values, place), place.file, str(place), options)
+    if not any(type.timed for type in imported.network.types.values()):  # no neuron: a single call tells as much
+        recording = _run(replace(unrolled, call="all"), state, x, place)
+        imported = read_graph(written(recording, values, place), place.file, str(place), options)
+    _check_steps(imported, unrolled, steps, place)
+    named = _named(imported, labels)
+    parameters = {
+        name: source.taken_out(real[source.entry], imported.parameters[old].shape)
+        for old, (name, source) in named.items()
+    }
+    computed = [old for old in imported.parameters if old not in named]
+    if computed:
+        again = read_graph(written(recording, real, place), place.file, str(place), options)
+        parameters |= {old: again.parameters[old] for old in computed}
+    network = replace(_renamed(imported.network, {old: name for old, (name, _) in named.items()}), train=options.train)
+    notes = [note for note in imported.notes if not (note.kind == "recovered" and note.place == place)]
+    taken = {source.entry for _, source in named.values()}
+    notes += _notes(unrolled.module, found, unsaid, place)
+    notes += _notes_on_parameters(named, computed, [e for e in state if e not in taken], unrolled.module, place)
+    notes += rounding(parameters, place)
+    ordered = {node.results[0]: parameters[node.results[0]] for node in network.nodes if node.op == "parameter"}
+    return Brought(
+        network, ordered, tuple(notes), _executed(replace(unrolled, timed=network.ports[0].type.timed, steps=steps))
+    )
+
+
+def _said(setting: Setting | None) -> Setting | None:
+    return None if setting is None else _needed(setting)
+
+
+def _needed(setting: Setting) -> Setting:
+    """A setting, which may be text of the language."""
+    return parse_setting(setting) if isinstance(setting, str) else setting
+
+
+def _train(given: Mapping[str, Setting] | None) -> dict[str, Setting]:
+    return {name: _needed(value) for name, value in (given or {}).items()}
+
+
+def _unrolled(module: Any, steps: int, time_axis: int | None, call: Call | None, place: Place) -> Unrolled:
+    """The module as it is run; SourceError where that is not clear."""
+    faults = Faults(SourceError)
+    if not isinstance(module, torch().nn.Module):
+        raise SourceError.at(place, "is no torch.nn.Module")
+    if steps < 1:
+        faults.add(place, f"steps is {steps}; a network runs for at least one")
+    if time_axis not in (None, 0, 1):
+        faults.add(place, f"time_axis is {time_axis}; time runs along axis 0 or axis 1, or the input is static (None)")
+    if call not in (None, "step", "all"):
+        faults.add(place, f"call is {call!r}; a call does a single 'step', or 'all' of them")
+    modes = step_modes(module)
+    if call is None and len(modes) > 1:
+        told = "has neurons of step_mode 's' and of step_mode 'm': a call may do one time step, or all of them"
+        faults.add(place, told, hints=("call='step' or call='all'",))
+    faults.throw()
+    chosen: Call = call or ("all" if "m" in modes else "step")
+    counted = steps if chosen == "all" and (steps >= 3 or time_axis is None) else SPELLED_OUT
+    inner = copied(module).to("cpu", torch().float32)
+    return Unrolled(inner, chosen, time_axis is not None, counted, time_axis == 1, place)
+
+
+def _state(module: Any) -> dict[str, Any]:
+    """The entries of the state that are trained, and the running statistics."""
+    statistics = {n: b for n, b in module.named_buffers() if n.rpartition(".")[2] in ("running_mean", "running_var")}
+    return {**dict(module.named_parameters()), **statistics}
+
+
+def _input(example: Any, unrolled: Unrolled, steps: int, time_axis: int | None, place: Place) -> Any:
+    """An input of the shape of the *example*, with time along the first axis, for a few samples."""
+    framework = torch()
+    if not isinstance(example, framework.Tensor) or not example.is_floating_point():
+        raise SourceError.at(place, "example_input is a tensor of floating point, as the module is given in training")
+    x = example.detach().to("cpu", framework.float32)
+    wanted = 1 if time_axis is None else 2
+    if x.ndim <= wanted:
+        axes = "[n, ...]" if time_axis is None else "[T, n, ...]" if time_axis == 0 else "[n, T, ...]"
+        raise SourceError.at(place, f"example_input is {list(x.shape)}, and {axes} is needed: samples have an axis")
+    if time_axis is not None:
+        x = x.movedim(time_axis, 0)
+        if x.shape[0] != steps:
+            told = f"axis {time_axis} of example_input has {x.shape[0]} time steps, and steps says {steps}"
+            raise SourceError.at(place, told)
+        x = x[framework.arange(unrolled.steps) % steps]
+    samples = wanted - 1
+    return x.index_select(samples, framework.arange(_SAMPLES) % x.shape[samples])
+
+
+def _run(unrolled: Unrolled, state: Mapping[str, Any], x: Any, place: Place) -> Recording:
+    """What happens in a run; SourceError where the module refuses it, or gives something else than it should."""
+    ways = ("time_axis, which says whether and where example_input has time steps",)
+    ways += ("call, which says whether a call of the module does a single 'step' or 'all' of them",)
+    given = list(x.shape[1:] if unrolled.timed and unrolled.call == "step" else x.shape)
+    try:
+        recording = recorded(unrolled, state, x)
+    except SourceError:
+        raise
+    except Exception as error:  # the user's code
+        told = f"fails on an input of {given}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        raise SourceError.at(place, told, hints=ways) from error
+    shape = recording.shape
+    good = shape[1:2] == (_SAMPLES,) if unrolled.call == "step" else _SAMPLES in shape[:2]
+    if not good:
+        told = f"gives {list(shape[1:] if unrolled.call == 'step' else shape)} for an input of {given}"
+        wanted = "one result a sample" if unrolled.call == "step" else "one result a step and a sample, or their mean"
+        raise SourceError.at(place, f"{told}; {wanted} was expected", hints=ways)
+    return recording
+
+
+def _check_steps(imported: Imported, unrolled: Unrolled, steps: int, place: Place) -> None:
+    """SourceError where a module that repeats its input itself does so for another number of steps."""
+    if unrolled.call == "all" and imported.spelled_out not in (None, unrolled.steps):
+        told = f"a call does {imported.spelled_out} time steps, and steps says {steps}"
+        raise SourceError.at(place, told)
+
+
+def _known(neuron: Neuron, unsaid: Unsaid, labels: Labels, real: Mapping[str, Array]) -> Known:
+    """What a neuron says of itself, as far as the user does not say otherwise."""
+    settings: dict[str, Setting] = {}
+    if neuron.surrogate is not None and unsaid.surrogate is None:
+        settings["surrogate"] = neuron.surrogate
+    if unsaid.detach_reset is None:
+        settings["detach_reset"] = neuron.detach_reset
+    if "w" in neuron.learned:
+        settings["form"] = neuron.form
+    parameters = {role: labels.of(e) if e in labels else real[e] for role, e in neuron.learned.items() if e in real}
+    return Known(settings, parameters)
+
+
+def _masks(module: Any) -> dict[str, Known]:
+    """How long the elements that a dropout leaves out stay out, by its path."""
+    found = {path: mask for path, inner in module.named_modules() if (mask := mask_of(inner)) is not None}
+    return {path: Known({"mask": mask}) for path, mask in found.items() if path}
+
+
+def _named(imported: Imported, labels: Labels) -> dict[str, tuple[str, Source]]:
+    """By the name of a parameter, what it will be called and where it came from, unless it was computed."""
+    found = {old: source for old, array in imported.parameters.items() if (source := labels.read(array)) is not None}
+    taken = imported.network.types.keys() - found.keys()
+    named: dict[str, tuple[str, Source]] = {}
+    for old, source in found.items():
+        name, number = source.name, 1
+        while name in taken:
+            name, number = f"{source.name}.{AGAIN}{number}", number + 1
+        taken.add(name)
+        named[old] = name, source
+    return named
+
+
+def _renamed(network: Network, names: Mapping[str, str]) -> Network:
+    """*network*, whose parameters have other *names*."""
+    nodes = [
+        replace(
+            node,
+            results=tuple(names.get(name, name) for name in node.results),
+            operands=tuple(names.get(name, name) for name in node.operands),
+        )
+        for node in network.nodes
+    ]
+    return replace(network, nodes=tuple(nodes))
+
+
+def _notes(module: Any, found: list[Neuron], unsaid: Unsaid, place: Place) -> Iterator[Note]:
+    """What the neurons said of themselves, and what of the module is left out."""
+    for neuron in found:
+        where = _node(place, neuron.path)
+        if neuron.surrogate is not None and unsaid.surrogate is None:
+            shown = f"surrogate={text_of_setting(neuron.surrogate)}, detach_reset={str(neuron.detach_reset).lower()}"
+            yield Note("recovered", where, f"{shown}, as {neuron.framework} computes it")
+        elif neuron.surrogate is None:
+            yield Note("warning", where, "its surrogate is none of those that there are (see docs/surrogates.md)")
+    for path, inner in module.named_modules():
+        if drops_otherwise(inner):
+            yield Note("warning", _node(place, path), f"{type(inner).__name__} is left out: nothing is dropped here")
+
+
+def _notes_on_parameters(
+    named: Mapping[str, tuple[str, Source]], computed: list[str], left: list[str], module: Any, place: Place
+) -> Iterator[Note]:
+    """What does not go in, or would not go back."""
+    own = dict(module.named_parameters())
+    for entry in left:
+        if entry in own and not computed:
+            told = f"{entry} is a parameter of the module and a constant here: it is not trained"
+            yield Note("assumption", place, told)
+    for name in computed:
+        told = f"{name} is computed from the state of the module: it is trained, and cannot go back"
+        yield Note("warning", place, told)
+    for name, source in named.values():
+        if name != source.name:
+            told = f"{source.entry} is used in several places, which are trained apart: it cannot go back"
+            yield Note("warning", place, told)
+
+
+def _node(place: Place, path: str) -> Place:
+    return Place(f"{place.file}, node {path}") if path else place
+
+
+def _executed(unrolled: Unrolled) -> Run:
+    """The module itself, to be compared with."""
+
+    def compute(x: Array) -> Array:
+        framework = torch()
+        with framework.no_grad():
+            made = unrolled(framework.from_numpy(np.ascontiguousarray(x, np.float32)))
+        return np.asarray(made.numpy())
+
+    return Run(_SAMPLES, compute)
