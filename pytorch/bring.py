@@ -15,6 +15,7 @@ from ..compiler.frontends.onnx import read_graph
 from ..compiler.ir.graph import Network, Setting
 from ..compiler.ir.text import parse_setting, print_network
 from ..compiler.ir.values import text_of_setting
+from ..compiler.proof import Proof, prove
 from ..runtime.files import write_whole
 from ..runtime.weights import archive
 from ..source import DataError, Faults, Place, SourceError
@@ -23,7 +24,7 @@ from .installed import torch
 from .labels import AGAIN, Labels, Source
 from .neurons import Neuron, neurons, step_modes
 from .shown import rounding
-from .tracing import Call, Recording, Unrolled, copied, recorded
+from .tracing import Call, Recording, Unrolled, copied, prepared, recorded
 from .uses import labelled
 from .writing import written
 
@@ -32,11 +33,17 @@ Array = NDArray[Any]
 SPELLED_OUT = 5
 """Time steps that are run to see what they repeat: three tell it, and two before them begin."""
 _SAMPLES = 2
+STATISTICS = ("running_mean", "running_var")
+"""What norms call the running statistics in their state."""
 
 
 @dataclass(frozen=True)
 class Brought(Imported):
     """A network that was a module; `compile` takes it."""
+
+    def prove(self) -> Proof | None:
+        """Whether both give the same result in all steps of a random input; None for what cannot be compared."""
+        return None if self.run is None else prove(self)
 
     def save(self, path: str | Path) -> None:
         """Write the network to *path*, a `.snn` file, and its parameters beside it, to a `.npz` of the same name."""
@@ -75,10 +82,10 @@ def from_torch(
     place = Place(type(module).__name__)
     unsaid = Unsaid(None, _said(surrogate), reset, detach_reset, {k: _needed(v) for k, v in (spiking or {}).items()})
     unrolled = _unrolled(module, steps, time_axis, call, place)
-    state = _state(unrolled.module)
+    found = list(neurons(unrolled.module))
+    state = _state(unrolled.module, found)
     x = _input(example_input, unrolled, steps, time_axis, place)
     recording = _run(unrolled, state, x, place)
-    found = list(neurons(unrolled.module))
     labels = Labels({entry: tuple(value.shape) for entry, value in state.items()})
     learned = {entry for neuron in found for entry in neuron.learned.values() if entry in state}
     numbered = labelled(recording) - learned
@@ -102,7 +109,7 @@ def from_torch(
         again = read_graph(written(recording, real, place), place.file, str(place), options)
         parameters |= {old: again.parameters[old] for old in computed}
     network = replace(_renamed(imported.network, {old: name for old, (name, _) in named.items()}), train=options.train)
-    notes = [note for note in imported.notes if not (note.kind == "recovered" and note.place == place)]
+    notes = [_in_python(note) for note in imported.notes if not (note.kind == "recovered" and note.place == place)]
     taken = {source.entry for _, source in named.values()}
     notes += _notes(unrolled.module, found, unsaid, place)
     notes += _notes_on_parameters(named, computed, [e for e in state if e not in taken], unrolled.module, place)
@@ -144,14 +151,14 @@ def _unrolled(module: Any, steps: int, time_axis: int | None, call: Call | None,
     faults.throw()
     chosen: Call = call or ("all" if "m" in modes else "step")
     counted = steps if chosen == "all" and (steps >= 3 or time_axis is None) else SPELLED_OUT
-    inner = copied(module).to("cpu", torch().float32)
-    return Unrolled(inner, chosen, time_axis is not None, counted, time_axis == 1, place)
+    return Unrolled(prepared(module), chosen, time_axis is not None, counted, time_axis == 1, place)
 
 
-def _state(module: Any) -> dict[str, Any]:
-    """The entries of the state that are trained, and the running statistics."""
-    statistics = {n: b for n, b in module.named_buffers() if n.rpartition(".")[2] in ("running_mean", "running_var")}
-    return {**dict(module.named_parameters()), **statistics}
+def _state(module: Any, found: list[Neuron]) -> dict[str, Any]:
+    """The entries of the state that are trained here, running statistics among them."""
+    learned = {entry for neuron in found for entry in neuron.learned.values()}
+    buffers = {n: b for n, b in module.named_buffers() if n in learned or n.rpartition(".")[2] in STATISTICS}
+    return {**dict(module.named_parameters()), **buffers}
 
 
 def _input(example: Any, unrolled: Unrolled, steps: int, time_axis: int | None, place: Place) -> Any:
@@ -248,6 +255,22 @@ def _renamed(network: Network, names: Mapping[str, str]) -> Network:
     return replace(network, nodes=tuple(nodes))
 
 
+_KEYWORDS = {
+    "(ONNX says none; --surrogate)": "(the module says none; surrogate=)",
+    "(ONNX does not say; --detach-reset)": "(the module does not say; detach_reset=)",
+    "--spiking 'relu=lif(decay=0.5)'": 'spiking={"relu": "lif(decay=0.5)"}',
+    "snnc check compares with the file": "prove() compares with the module",
+}
+"""What notes of the frontend call options of the command line are keywords here."""
+
+
+def _in_python(note: Note) -> Note:
+    message = note.message
+    for option, keyword in _KEYWORDS.items():
+        message = message.replace(option, keyword)
+    return replace(note, message=message)
+
+
 def _notes(module: Any, found: list[Neuron], unsaid: Unsaid, place: Place) -> Iterator[Note]:
     """What the neurons said of themselves, and what of the module is left out."""
     for neuron in found:
@@ -267,6 +290,10 @@ def _notes_on_parameters(
 ) -> Iterator[Note]:
     """What does not go in, or would not go back."""
     own = dict(module.named_parameters())
+    for _, source in named.values():
+        if source.entry not in own and source.entry.rpartition(".")[2] not in STATISTICS:
+            told = f"{source.entry} differs from element to element: it is trained here, and a constant of the module"
+            yield Note("assumption", place, told)
     for entry in left:
         if entry in own and not computed:
             told = f"{entry} is a parameter of the module and a constant here: it is not trained"
@@ -290,7 +317,9 @@ def _executed(unrolled: Unrolled) -> Run:
     def compute(x: Array) -> Array:
         framework = torch()
         with framework.no_grad():
-            made = unrolled(framework.from_numpy(np.ascontiguousarray(x, np.float32)))
+            made = replace(unrolled, module=copied(unrolled.module))(
+                framework.from_numpy(np.ascontiguousarray(x, np.float32))
+            )
         return np.asarray(made.numpy())
 
     return Run(_SAMPLES, compute)

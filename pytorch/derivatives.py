@@ -60,7 +60,7 @@ def numbers_in(thing: object) -> list[float]:
         values += getattr(thing, "__dict__", {}).values()
     found: list[float] = []
     for value in values:
-        single = value.item() if getattr(value, "numel", lambda: 0)() == 1 else value
+        single = value.item() if torch().is_tensor(value) and value.numel() == 1 else value
         if isinstance(single, int | float) and not isinstance(single, bool) and _short(float(single)) not in found:
             found.append(_short(float(single)))
     return found

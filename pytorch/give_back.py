@@ -34,7 +34,7 @@ def to_torch(trained: Trained, module: Any, *, strict: bool = True) -> Any:
     entries = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     state = {entry: value for entry, value in module.state_dict(keep_vars=True).items() if entry in entries}
     with Faults(DataError) as faults:
-        found = _placed(arrays, state, place, faults)
+        found = placed(arrays, state, place, faults)
         if strict:
             for entry in dict(module.named_parameters()):
                 if entry not in found:
@@ -52,7 +52,7 @@ def _arrays(trained: Trained) -> Mapping[str, Array]:
     return of_checkpoint(trained) if isinstance(trained, Checkpoint) else trained
 
 
-def _placed(arrays: Mapping[str, Array], state: Mapping[str, Any], place: Place, faults: Faults) -> dict[str, Array]:
+def placed(arrays: Mapping[str, Array], state: Mapping[str, Any], place: Place, faults: Faults) -> dict[str, Array]:
     """By entry of the state, what it becomes; everything that cannot be placed is a fault."""
     known = sources(state)
     found: dict[str, Array] = {}
@@ -70,7 +70,7 @@ def _placed(arrays: Mapping[str, Array], state: Mapping[str, Any], place: Place,
         elif not np.isfinite(single).all():
             faults.add(place, f"{name} has elements that are not finite")
         else:
-            made = np.ascontiguousarray(source.put_back(single, shape))
+            made = np.array(source.put_back(single, shape), order="C")
             if (once_more or source.entry in found) and not np.array_equal(found.get(source.entry, made), made):
                 faults.add(place, f"{source.entry} is used in several places, which were trained apart")
             found[source.entry] = made

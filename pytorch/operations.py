@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from .writing import Operation, Unwritable, Written
+from .model import Operation, Unwritable, Written
 
 Write = Callable[[Operation], Written | tuple[Written, ...]]
 
@@ -118,6 +118,17 @@ def _expanded(at: Operation) -> Written:
     if x.shape == at.shape:
         return x
     return at.writer.node("Expand", [x, at.writer.constant(np.array(at.shape, np.int64))], at.shape, x.kind)
+
+
+def _repeated(at: Operation) -> Written:
+    """Every axis so often behind itself; new axes stand in front."""
+    x, times = at.tensor(0), [int(count) for count in at.argument(1, "repeats")]
+    lead = len(times) - len(x.shape)
+    shape = (*[1] * lead, *x.shape)
+    x = at.writer.reshape(x, shape)
+    single = all(count == 1 or extent == 1 for count, extent in zip(times, shape, strict=True))
+    target = at.writer.constant(np.array(at.shape if single else times, np.int64))
+    return at.writer.node("Expand" if single else "Tile", [x, target], at.shape, x.kind)
 
 
 def _row(at: Operation, x: Written, axis: int, number: int) -> Written:
@@ -242,8 +253,8 @@ def _linear(at: Operation) -> Written:
 def _product_and_bias(at: Operation) -> Written:
     """``beta * bias + alpha * a @ b``."""
     bias, a, b = at.tensor(0), at.tensor(1), at.tensor(2)
-    factors = {name: float(at.kwargs.get(name, 1)) for name in ("alpha", "beta")}
-    return at.writer.node("Gemm", [a, b, bias], at.shape, **factors)
+    alpha, beta = (float(at.kwargs.get(name, 1)) for name in ("alpha", "beta"))
+    return at.writer.node("Gemm", [a, b, bias], at.shape, alpha=alpha, beta=beta)
 
 
 def _convolution(at: Operation) -> Written:
@@ -293,7 +304,7 @@ def _max_pool(at: Operation) -> tuple[Written, ...]:
         "dilations": _each(at.argument(4, "dilation", [1]), rank),
         "ceil_mode": int(at.argument(5, "ceil_mode", False)),
     }
-    return (at.writer.node("MaxPool", [at.tensor(0)], at.shape, **attributes),)
+    return (_pooled(at, "MaxPool", attributes),)
 
 
 def _average_pool(at: Operation) -> Written:
@@ -308,7 +319,20 @@ def _average_pool(at: Operation) -> Written:
         "ceil_mode": int(at.argument(4, "ceil_mode", False)),
         "count_include_pad": int(at.argument(5, "count_include_pad", True)),
     }
-    return at.writer.node("AveragePool", [at.tensor(0)], at.shape, **attributes)
+    return _pooled(at, "AveragePool", attributes)
+
+
+def _pooled(at: Operation, op: str, attributes: dict[str, Any]) -> Written:
+    """Windows over two axes, or over the last one alone, which PyTorch has as a second axis of one element."""
+    x = at.tensor(0)
+    alone = x.shape[-2] == 1 and attributes["kernel_shape"][0] == 1 and not attributes["pads"][0]
+    if len(x.shape) != 4 or not alone:
+        return at.writer.node(op, [x], at.shape, **attributes)
+    last = {key: [attributes[key][-1]] for key in ("kernel_shape", "strides", "dilations") if key in attributes}
+    one: dict[str, Any] = {**attributes, **last, "pads": [attributes["pads"][-1]] * 2}
+    line = at.writer.reshape(x, (*x.shape[:2], x.shape[3]))
+    made = at.writer.node(op, [line], (*at.shape[:2], at.shape[3]), **one)
+    return at.writer.reshape(made, at.shape)
 
 
 def _adaptive_pool(at: Operation) -> Written:
@@ -348,12 +372,6 @@ def _dropped(at: Operation) -> tuple[Written, ...]:
 
 _ELEMENTWISE: dict[str, Write] = {
     **{name: _unary(name.capitalize()) for name in "abs neg sign exp log sqrt sigmoid tanh relu".split()},
-    "gelu": _unary("Gelu"),
-    "leaky_relu": _unary("LeakyRelu"),
-    "elu": _unary("Elu"),
-    "softplus": _unary("Softplus"),
-    "hardsigmoid": _unary("HardSigmoid"),
-    "hardswish": _unary("HardSwish"),
     "add": _arithmetic("Add"),
     "sub": _arithmetic("Sub"),
     "rsub": _arithmetic("Sub", swapped=True),
@@ -362,6 +380,7 @@ _ELEMENTWISE: dict[str, Write] = {
     "maximum": _arithmetic("Max"),
     "minimum": _arithmetic("Min"),
     "pow": _power,
+    "reciprocal": lambda at: at.writer.node("Div", [at.writer.constant(1.0), at.tensor(0, np.float32)], at.shape),
     "gt": _comparison("Greater"),
     "ge": _comparison("GreaterOrEqual"),
     "lt": _comparison("Less"),
@@ -389,6 +408,7 @@ _PLACES: dict[str, Write] = {
     **dict.fromkeys("flatten reshape squeeze unsafe_view unsqueeze view".split(), _reshaped),
     **dict.fromkeys("permute t transpose".split(), _permuted),
     "expand": _expanded,
+    "repeat": _repeated,
     "select": _select,
     "unbind": _unbind,
     "slice": _slice,
@@ -424,3 +444,16 @@ _LAYERS: dict[str, Write] = {
 }
 OPERATIONS: dict[str, Write] = {**_ELEMENTWISE, **_PLACES, **_LAYERS}
 """By the name of the operation."""
+
+_NORM = "batch normalization"
+INSTEAD = {
+    "native_layer_norm": _NORM,
+    "native_group_norm": _NORM,
+    **dict.fromkeys("elu celu leaky_relu prelu relu6 silu hardswish mish".split(), "relu"),
+    "gelu": "relu, sigmoid or tanh",
+    "hardsigmoid": "sigmoid",
+    "softplus": "relu",
+    "lstm": "spiking layers",
+    "gru": "spiking layers",
+}
+"""The nearest thing that there is for what is not there."""

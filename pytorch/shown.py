@@ -22,17 +22,16 @@ def rounding(parameters: Mapping[str, NDArray[Any]], place: Place) -> Iterator[N
         single = np.asarray(array, np.float32)
         with np.errstate(over="ignore", under="ignore"):
             half = single.astype(np.float16).astype(np.float32)
-        there = single != 0
-        for told, wrong in (("beyond", ~np.isfinite(half)), ("too small for", there & (half == 0))):
-            if wrong.any():
-                yield Note(
-                    "warning", place, f"{name} has {int(wrong.sum()):,} elements {told} f16 (it ends at {LARGEST:g})"
-                )
-        differs = np.isfinite(half) & (half != single) & (half != 0)
+        beyond = ~np.isfinite(half)
+        if beyond.any():
+            yield Note(
+                "warning", place, f"{name} has {int(beyond.sum()):,} elements beyond f16, which ends at {LARGEST:g}"
+            )
+        differs = ~beyond & (half != single)
         count += single.size
         changed += int(differs.sum())
         if differs.any():
-            furthest = max(furthest, float(np.abs(half / single - 1)[differs].max()))
+            furthest = max(furthest, float(np.abs(half - single)[differs].max()))
     if changed:
         told = f"machines that work in f16 round {changed:,} of {count:,} elements of the parameters, by at most "
-        yield Note("assumption", place, f"{told}{100 * furthest:.2g} %; masters and what goes back keep float32")
+        yield Note("assumption", place, f"{told}{furthest:.2g}; masters, and what goes back, keep float32")

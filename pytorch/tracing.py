@@ -10,7 +10,7 @@ import inspect
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from ..source import Place, SourceError
@@ -44,7 +44,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Unrolled:
-    """A *module* that is called step by step, or once, on an input in which time runs along the first axis or not.
+    """A *module* that has not run yet, called step by step, or once; time runs along the first axis, or nowhere.
 
     *samples_first* says that a call which does all steps has time along the second axis.
     """
@@ -59,7 +59,6 @@ class Unrolled:
     def __call__(self, x: Any, state: Mapping[str, Any] | None = None) -> Any:
         """``[T, n, ...]``, or ``[n, ...]`` where a call for all steps gives their mean or sum."""
         framework = torch()
-        begin_anew(self.module)
         if self.call == "all":
             if not self.samples_first:
                 return _first(self._called(state, x))
@@ -102,13 +101,36 @@ def _first(made: Any) -> Any:
 
 
 def copied(module: Any) -> Any:
-    """A copy of *module* in the mode of inference; hidden states that hang on an old graph are copied without it."""
+    """A copy of *module*; hidden states that hang on an old graph are copied without it."""
     memo: dict[int, Any] = {}
     for inner in module.modules():
         for held in _tensors(vars(inner)):
             if held.grad_fn is not None:
                 memo[id(held)] = held.detach().clone()
-    return copy.deepcopy(module, memo).eval()
+    return copy.deepcopy(module, memo)
+
+
+def prepared(module: Any) -> Any:
+    """A copy that is run: in the mode of inference, in float32 on the host, its neurons without a past."""
+    made = copied(module).eval().to("cpu", torch().float32)
+    begin_anew(made)
+    return made
+
+
+def _constants_read(made: Any) -> set[int]:
+    """Where the tensors lie that a recorded run reads besides its inputs."""
+    nodes = [node for node in made.graph.nodes if node.op == "get_attr" and node.users]
+    return {getattr(made, node.target).data_ptr() for node in nodes}
+
+
+def _held(module: Any) -> dict[str, Any]:
+    """The tensors that inner modules hold beside their parameters, by their paths."""
+    found: dict[str, Any] = {}
+    for path, inner in module.named_modules():
+        every: dict[str, Any] = {**vars(inner), **dict(inner.named_buffers(recurse=False))}
+        for key, value in ((key, value) for key, value in every.items() if torch().is_tensor(value)):
+            found[f"{path}.{key}" if path else key] = value
+    return found
 
 
 def _tensors(thing: Any, depth: int = 3) -> Generator[Any]:
@@ -122,8 +144,13 @@ def _tensors(thing: Any, depth: int = 3) -> Generator[Any]:
 
 
 def recorded(unrolled: Unrolled, state: Mapping[str, Any], x: Any) -> Recording:
-    """The operations of one run with the entries *state* handed in from outside."""
+    """The operations of one run with the entries *state* handed in from outside.
+
+    SourceError where the module has a past: a hidden state of its own that an earlier run has left.
+    """
     framework = torch()
+    unrolled = replace(unrolled, module=copied(unrolled.module))
+    past = _held(unrolled.module)
     proxies = torch_part("torch.fx.experimental.proxy_tensor")
     events: list[tuple[int, str]] = [(0, "")]
 
@@ -136,11 +163,17 @@ def recorded(unrolled: Unrolled, state: Mapping[str, Any], x: Any) -> Recording:
 
     with (
         framework.no_grad(),
+        _filled_by_numbers(),
         marked(unrolled.module),
         _scoped(unrolled.module, lambda path: events.append((now(), path))),
         _alone(unrolled.module),
     ):
         made = proxies.make_fx(run)(*state.values(), x)
+    held, read = _held(unrolled.module), _constants_read(made)
+    for name, before in past.items():
+        if held.get(name, before) is not before and before.data_ptr() in read and bool(before.detach().any()):
+            told = f"{name} holds what an earlier run has left, and is carried on from step to step"
+            raise SourceError.at(unrolled.place, told, hints=("a module whose states were reset",))
     scopes = _by_node(made.graph, events)
     if any(_changes_something(node) for node in made.graph.nodes):
         made, scopes = _without_changes(made, scopes, [*state.values(), x])
@@ -216,6 +249,28 @@ def _scoped(module: Any, entered: Callable[[str], None]) -> Generator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _filled_by_numbers() -> Generator[None]:
+    """Within, ``torch.full`` takes a tensor for its number, as Norse has it, though what is recorded has no numbers."""
+    framework = torch()
+    proxies = torch_part("torch.fx.experimental.proxy_tensor")
+    fills = (framework.full, framework.full_like)
+
+    def called(_: Any, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = dict(kwargs or {})
+        if function in fills:
+            shape, value = args[0] if args else given.pop("size"), args[1] if len(args) > 1 else given.pop("fill_value")
+            if isinstance(value, framework.Tensor):
+                with proxies.disable_proxy_modes_tracing():
+                    value = value.item()
+            args = (shape, value, *args[2:])
+        return function(*args, **given)
+
+    base = torch_part("torch.overrides").TorchFunctionMode
+    with type("FilledByNumbers", (base,), {"__torch_function__": called})():
+        yield
 
 
 @contextmanager
