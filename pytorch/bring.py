@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,20 +10,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiler.frontends.frontend import Imported, Known, Note, Options, Run, Unsaid
+from ..compiler.frontends.frontend import Imported, Known, Options, Run, Unsaid
 from ..compiler.frontends.onnx import read_graph
 from ..compiler.ir.graph import Network, Setting
 from ..compiler.ir.text import parse_setting, print_network
-from ..compiler.ir.values import text_of_setting
 from ..compiler.proof import Proof, prove
 from ..runtime.files import write_whole
 from ..runtime.weights import archive
 from ..source import DataError, Faults, Place, SourceError
-from .drops import drops_otherwise, mask_of
+from .drops import mask_of
 from .installed import torch
 from .labels import AGAIN, Labels, Source
-from .neurons import Neuron, neurons, step_modes
-from .shown import rounding
+from .neurons import STATISTICS, Neuron, neurons, step_modes
+from .notes import in_python, of_modules, of_parameters, rounding
 from .tracing import Call, Recording, Unrolled, copied, prepared, recorded
 from .uses import labelled
 from .writing import written
@@ -33,8 +32,6 @@ Array = NDArray[Any]
 SPELLED_OUT = 5
 """Time steps that are run to see what they repeat: three tell it, and two before them begin."""
 _SAMPLES = 2
-STATISTICS = ("running_mean", "running_var")
-"""What norms call the running statistics in their state."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,6 @@ def from_torch(
     time_axis: Literal[0, 1] | None = None,
     call: Call | None = None,
     surrogate: Setting | None = None,
-    reset: Literal["hard", "soft", "none"] | None = None,
     detach_reset: bool | None = None,
     spiking: Mapping[str, Setting] | None = None,
     train: Mapping[str, Setting] | None = None,
@@ -75,49 +71,69 @@ def from_torch(
     repeats a static input itself).  Unless said, it is what SpikingJelly's ``step_mode`` tells, else ``step``.
 
     *surrogate* and *detach_reset* stand in the place of what the neurons of snnTorch, SpikingJelly and Norse say of
-    themselves; other neurons have them, and *reset*, from here only.  *spiking* makes neurons of activations
+    themselves; other neurons have them from here only.  *spiking* makes neurons of activations
     (``{"relu": "lif(decay=0.9)"}``); *train* holds settings of the ``train`` section.  All of them may be text of the
     language.  The module stays as it was, down to its hidden states.
     """
     place = Place(type(module).__name__)
-    unsaid = Unsaid(None, _said(surrogate), reset, detach_reset, {k: _needed(v) for k, v in (spiking or {}).items()})
+    unsaid = Unsaid(None, _said(surrogate), None, detach_reset, {k: _needed(v) for k, v in (spiking or {}).items()})
     unrolled = _unrolled(module, steps, time_axis, call, place)
     found = list(neurons(unrolled.module))
     state = _state(unrolled.module, found)
-    x = _input(example_input, unrolled, steps, time_axis, place)
-    recording = _run(unrolled, state, x, place)
-    labels = Labels({entry: tuple(value.shape) for entry, value in state.items()})
-    learned = {entry for neuron in found for entry in neuron.learned.values() if entry in state}
-    numbered = labelled(recording) - learned
     real = {entry: np.asarray(value.detach().numpy(), np.float32) for entry, value in state.items()}
-    values = {entry: labels.of(entry) if entry in numbered else real[entry] for entry in state}
-    known = {neuron.path: _known(neuron, unsaid, labels, real) for neuron in found if neuron.path}
-    known |= _masks(unrolled.module)
+    labels = Labels({entry: value.shape for entry, value in real.items()})
+    known = {neuron.called: _known(neuron, unsaid, labels) for neuron in found} | _masks(unrolled.module)
     options = Options(steps, train=_train(train), unsaid=unsaid, known=known)
-    imported = read_graph(written(recording, values, place), place.file, str(place), options)
+
+    def read(unrolled: Unrolled) -> tuple[Imported, Callable[[], Imported]]:
+        """The network with labels for weights, and a way to the one with their values."""
+        recording = _run(unrolled, state, x, place)
+        worn = labelled(recording) - {entry for neuron in found for entry in neuron.learned.values()}
+        values = {entry: labels.of(entry) if entry in worn else real[entry] for entry in state}
+        return _read(recording, values, options, place), lambda: _read(recording, real, options, place)
+
+    x = _input(example_input, unrolled, steps, time_axis, place)
+    imported, with_values = read(unrolled)
     if not any(type.timed for type in imported.network.types.values()):  # no neuron: a single call tells as much
-        recording = _run(replace(unrolled, call="all"), state, x, place)
-        imported = read_graph(written(recording, values, place), place.file, str(place), options)
+        imported, with_values = read(replace(unrolled, call="all"))
     _check_steps(imported, unrolled, steps, place)
     named = _named(imported, labels)
-    parameters = {
-        name: source.taken_out(real[source.entry], imported.parameters[old].shape)
-        for old, (name, source) in named.items()
-    }
-    computed = [old for old in imported.parameters if old not in named]
-    if computed:
-        again = read_graph(written(recording, real, place), place.file, str(place), options)
-        parameters |= {old: again.parameters[old] for old in computed}
+    parameters = _parameters(imported, named, real, with_values)
     network = replace(_renamed(imported.network, {old: name for old, (name, _) in named.items()}), train=options.train)
-    notes = [_in_python(note) for note in imported.notes if not (note.kind == "recovered" and note.place == place)]
-    taken = {source.entry for _, source in named.values()}
-    notes += _notes(unrolled.module, found, unsaid, place)
-    notes += _notes_on_parameters(named, computed, [e for e in state if e not in taken], unrolled.module, place)
+    notes = [in_python(note) for note in imported.notes if not (note.kind == "recovered" and note.place == place)]
+    notes += of_modules(unrolled.module, found, unsaid, place)
+    notes += of_parameters(named, imported.parameters, real, unrolled.module, place)
     notes += rounding(parameters, place)
-    ordered = {node.results[0]: parameters[node.results[0]] for node in network.nodes if node.op == "parameter"}
-    return Brought(
-        network, ordered, tuple(notes), _executed(replace(unrolled, timed=network.ports[0].type.timed, steps=steps))
-    )
+    run = _executed(replace(unrolled, timed=network.ports[0].type.timed, steps=steps))
+    return Brought(network, parameters, tuple(notes), run)
+
+
+def _read(recording: Recording, values: Mapping[str, Array], options: Options, place: Place) -> Imported:
+    """The network in a recording with these *values* of the state."""
+    return read_graph(written(recording, values, place), place.file, str(place), options)
+
+
+def _parameters(
+    imported: Imported,
+    named: Mapping[str, tuple[str, Source]],
+    real: Mapping[str, Array],
+    with_values: Callable[[], Imported],
+) -> dict[str, Array]:
+    """Every parameter by its new name; those that were computed from the state, from its values."""
+    computed = [old for old in imported.parameters if old not in named]
+    again: Mapping[str, Array] = with_values().parameters if computed else {}
+    lost = [old for old in computed if old not in again]
+    if lost:
+        told = f"{', '.join(lost)} are computed from weights in a way that depends on their values"
+        raise SourceError.at(imported.network.place, told)
+    found: dict[str, Array] = {}
+    for old, labelled_array in imported.parameters.items():
+        if old in named:
+            name, source = named[old]
+            found[name] = source.taken_out(real[source.entry], labelled_array.shape)
+        else:
+            found[old] = again[old]
+    return found
 
 
 def _said(setting: Setting | None) -> Setting | None:
@@ -209,7 +225,7 @@ def _check_steps(imported: Imported, unrolled: Unrolled, steps: int, place: Plac
         raise SourceError.at(place, told)
 
 
-def _known(neuron: Neuron, unsaid: Unsaid, labels: Labels, real: Mapping[str, Array]) -> Known:
+def _known(neuron: Neuron, unsaid: Unsaid, labels: Labels) -> Known:
     """What a neuron says of itself, as far as the user does not say otherwise."""
     settings: dict[str, Setting] = {}
     if neuron.surrogate is not None and unsaid.surrogate is None:
@@ -218,8 +234,7 @@ def _known(neuron: Neuron, unsaid: Unsaid, labels: Labels, real: Mapping[str, Ar
         settings["detach_reset"] = neuron.detach_reset
     if "w" in neuron.learned:
         settings["form"] = neuron.form
-    parameters = {role: labels.of(e) if e in labels else real[e] for role, e in neuron.learned.items() if e in real}
-    return Known(settings, parameters)
+    return Known(settings, {role: labels.of(entry) for role, entry in neuron.learned.items()})
 
 
 def _masks(module: Any) -> dict[str, Known]:
@@ -253,62 +268,6 @@ def _renamed(network: Network, names: Mapping[str, str]) -> Network:
         for node in network.nodes
     ]
     return replace(network, nodes=tuple(nodes))
-
-
-_KEYWORDS = {
-    "(ONNX says none; --surrogate)": "(the module says none; surrogate=)",
-    "(ONNX does not say; --detach-reset)": "(the module does not say; detach_reset=)",
-    "--spiking 'relu=lif(decay=0.5)'": 'spiking={"relu": "lif(decay=0.5)"}',
-    "snnc check compares with the file": "prove() compares with the module",
-}
-"""What notes of the frontend call options of the command line are keywords here."""
-
-
-def _in_python(note: Note) -> Note:
-    message = note.message
-    for option, keyword in _KEYWORDS.items():
-        message = message.replace(option, keyword)
-    return replace(note, message=message)
-
-
-def _notes(module: Any, found: list[Neuron], unsaid: Unsaid, place: Place) -> Iterator[Note]:
-    """What the neurons said of themselves, and what of the module is left out."""
-    for neuron in found:
-        where = _node(place, neuron.path)
-        if neuron.surrogate is not None and unsaid.surrogate is None:
-            shown = f"surrogate={text_of_setting(neuron.surrogate)}, detach_reset={str(neuron.detach_reset).lower()}"
-            yield Note("recovered", where, f"{shown}, as {neuron.framework} computes it")
-        elif neuron.surrogate is None:
-            yield Note("warning", where, "its surrogate is none of those that there are (see docs/surrogates.md)")
-    for path, inner in module.named_modules():
-        if drops_otherwise(inner):
-            yield Note("warning", _node(place, path), f"{type(inner).__name__} is left out: nothing is dropped here")
-
-
-def _notes_on_parameters(
-    named: Mapping[str, tuple[str, Source]], computed: list[str], left: list[str], module: Any, place: Place
-) -> Iterator[Note]:
-    """What does not go in, or would not go back."""
-    own = dict(module.named_parameters())
-    for _, source in named.values():
-        if source.entry not in own and source.entry.rpartition(".")[2] not in STATISTICS:
-            told = f"{source.entry} differs from element to element: it is trained here, and a constant of the module"
-            yield Note("assumption", place, told)
-    for entry in left:
-        if entry in own and not computed:
-            told = f"{entry} is a parameter of the module and a constant here: it is not trained"
-            yield Note("assumption", place, told)
-    for name in computed:
-        told = f"{name} is computed from the state of the module: it is trained, and cannot go back"
-        yield Note("warning", place, told)
-    for name, source in named.values():
-        if name != source.name:
-            told = f"{source.entry} is used in several places, which are trained apart: it cannot go back"
-            yield Note("warning", place, told)
-
-
-def _node(place: Place, path: str) -> Place:
-    return Place(f"{place.file}, node {path}") if path else place
 
 
 def _executed(unrolled: Unrolled) -> Run:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -165,3 +165,7 @@ def _kind_of(array: Array) -> Any:
             return np.int64
         case _:
             return np.float32
+
+
+Write: TypeAlias = Callable[[Operation], Written | tuple[Written, ...]]
+"""Writes one operation down; several results are a tuple."""

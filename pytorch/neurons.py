@@ -17,6 +17,12 @@ from .installed import torch_part
 
 Framework = Literal["snnTorch", "SpikingJelly", "Norse"]
 
+STATISTICS = ("running_mean", "running_var")
+"""What norms call the running statistics in their state."""
+
+ALONE = "neuron"
+"""What a neuron is called that is the whole module, and has no path."""
+
 _BASES: Mapping[tuple[str, str], Framework] = {
     ("snntorch", "SpikingNeuron"): "snnTorch",
     ("spikingjelly", "BaseNode"): "SpikingJelly",
@@ -38,6 +44,11 @@ class Neuron:
     detach_reset: bool
     learned: Mapping[str, str] = field(default_factory=dict[str, str])
     form: Literal["clamp", "sigmoid"] = "clamp"
+
+    @property
+    def called(self) -> str:
+        """What its operations are called after."""
+        return self.path or ALONE
 
 
 def framework_of(module: Any) -> Framework | None:

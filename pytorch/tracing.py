@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from ..source import Place, SourceError
 from .drops import marked
 from .installed import several, torch, torch_part
-from .neurons import begin_anew, framework_of, registry
+from .neurons import ALONE, begin_anew, framework_of, registry
 
 Call: TypeAlias = Literal["step", "all"]
 """What one call of a module does: one time step, or all of them."""
@@ -231,6 +231,7 @@ def _scoped(module: Any, entered: Callable[[str], None]) -> Generator[None]:
         if neurons:
             path = neurons[-1]
         if framework_of(inner) is not None:
+            path = path or ALONE
             neurons.append(path)
         inside.append(path)
         entered(path)
