@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -217,6 +218,21 @@ def test_numbers_beyond_f16_are_told() -> None:
         "machines that work in f16 round 1 of 10 elements of the parameters, by at most 2.4e-05; masters, and what "
         "goes back, keep float32"
     )
+
+
+@pytest.mark.parametrize("name", ["snntorch_hidden", "spikingjelly_all", "spikingjelly_soft"])
+def test_the_number_of_steps_changes_nothing_but_the_number_of_steps(name: str) -> None:
+    """Whether the run was shorter, as long, or longer than the network's time."""
+    case = CASES[name]
+    made = case.built()
+    found: list[Any] = []
+    for steps in (2, 4, 16):
+        x = torch().rand((steps, 2, *case.shape) if case.timed else (2, *case.shape))
+        found.append(from_torch(made, x, steps, **case.options))
+    assert [each.network.steps for each in found] == [2, 4, 16]
+    for each in found[1:]:
+        assert replace(each.network, steps=2) == found[0].network
+        assert all(np.array_equal(value, found[0].parameters[key]) for key, value in each.parameters.items())
 
 
 # What is refused
