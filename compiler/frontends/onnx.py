@@ -17,10 +17,10 @@ from onnx.reference import ReferenceEvaluator
 
 from ...source import Faults, Place, SourceError
 from ._building import Builder
+from ._onnx_clusters import clusters_of
 from ._onnx_domain import is_ours, read_ours
 from ._onnx_file import inlined, load
 from ._onnx_layers import Layers
-from ._onnx_neurons import clusters_of
 from ._onnx_steps import Body, body_of, rows_of, single_step
 from ._onnx_trace import Trace
 from .frontend import Array, Frontend, Imported, Options, Run

@@ -1,0 +1,127 @@
+"""The insides of neurons: element-wise terms that wait for one another through the step before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import networkx as nx
+
+from ._onnx_elements import COMPARISONS, SCALED, SHIFTED, is_bit
+from ._onnx_steps import Body
+from ._onnx_terms import ELEMENTWISE, Term
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The inside of a neuron: its *members* in order, the terms that drive it, and the terms of its state."""
+
+    members: tuple[Term, ...]
+    drives: tuple[Term, ...]
+    states: tuple[Term, ...]
+    stateless: bool = False
+
+    @property
+    def origin(self) -> str:
+        """The node of the file that it is called after: its last."""
+        return self.members[-1].origin
+
+
+def clusters_of(body: Body) -> list[Cluster]:
+    """Every neuron that a step spells out."""
+    order = [term for term in body.order() if term.value is None]
+    elements = {id(term): term for term in order if term.op in ELEMENTWISE and term.op not in ("Relu", "Dropout")}
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(elements)
+    for term in elements.values():
+        for arg in term.args:
+            maker = body.previous.get(id(arg), arg)
+            if id(maker) in elements:
+                graph.add_edge(id(maker), id(term))
+    cores = [
+        set(part)
+        for part in nx.strongly_connected_components(graph)
+        if len(part) > 1 or any(graph.has_edge(each, each) for each in part)
+    ]
+    taken: set[int] = set()
+    found: list[Cluster] = []
+    for core in _joined(cores, elements, body):
+        members = _grown(core, elements, body, order, SCALED)
+        taken |= members
+        found.append(_cluster(members, order, body))
+    for term in order:
+        if term.op in COMPARISONS and id(term) not in taken:
+            members = _grown({id(term)}, elements, body, order, (*SCALED, *SHIFTED))
+            taken |= members
+            found.append(replace(_cluster(members, order, body), stateless=True))
+    return found
+
+
+def _joined(cores: list[set[int]], elements: Mapping[int, Term], body: Body) -> list[set[int]]:
+    """Cores one of which drives only the other through elements: a current and its membrane."""
+    joined: nx.Graph[int] = nx.Graph()
+    joined.add_nodes_from(range(len(cores)))
+    for number, core in enumerate(cores):
+        for other, into in enumerate(cores):
+            if number != other and _leads(core, into, elements, body):
+                joined.add_edge(number, other)
+    parts: list[set[int]] = [set(part) for part in nx.connected_components(joined)]
+    return [{member for number in part for member in cores[number]} for part in parts]
+
+
+def _leads(core: set[int], into: set[int], elements: Mapping[int, Term], body: Body) -> bool:
+    """Whether a value of *core* that is no spike is read by *into*, through nothing but a scale."""
+    for member in into:
+        for arg in elements[member].args:
+            term = body.previous.get(id(arg), arg)
+            while term.op in SCALED and id(term) not in core and id(term) in elements:
+                term = next((each for each in term.args if each.value is None), term.args[0])
+                term = body.previous.get(id(term), term)
+            if id(term) in core and not is_bit(term):
+                return True
+    return False
+
+
+def _grown(
+    core: set[int], elements: Mapping[int, Term], body: Body, order: Sequence[Term], ahead: Sequence[str]
+) -> set[int]:
+    """*core* with what follows from it alone, and with operations of the kinds *ahead* that lead only to it."""
+    members = set(core)
+    for term in order:
+        if id(term) in elements and id(term) not in members:
+            own = [body.previous.get(id(arg), arg) for arg in term.args if arg.value is None]
+            if own and all(id(arg) in members for arg in own):
+                members.add(id(term))
+    for term in reversed(order):
+        alone = sum(arg.value is None for arg in term.args) == 1
+        if term.op in ahead and alone and id(term) in elements and id(term) not in members:
+            readers = [each for each in order if any(arg is term for arg in each.args)]
+            if readers and all(id(each) in members for each in readers):
+                members.add(id(term))
+    return members
+
+
+def _cluster(members: set[int], order: Sequence[Term], body: Body) -> Cluster:
+    inside = tuple(term for term in order if id(term) in members)
+    drives: dict[int, Term] = {}
+    states: dict[int, Term] = {}
+    for term in inside:
+        for arg in term.args:
+            maker = body.previous.get(id(arg))
+            if maker is not None and id(maker) in members:
+                states[id(arg)] = arg
+            elif arg.value is None and id(arg) not in members:
+                drives[id(arg)] = arg
+    return Cluster(inside, tuple(drives.values()), tuple(states.values()))
+
+
+def read_outside(term: Term, cluster: Cluster, body: Body) -> bool:
+    """Whether something beside the neuron reads *term*."""
+    inside = {id(member) for member in cluster.members}
+    if term is body.result:
+        return True
+    return any(
+        any(body.previous.get(id(arg), arg) is term for arg in other.args)
+        for other in body.order()
+        if id(other) not in inside
+    )

@@ -1,0 +1,168 @@
+"""Neurons that were recognised, as nodes of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from ..ir.graph import Setting
+from ..ops.op import OPS, called
+from ._building import Builder, Value
+from ._onnx_clusters import Cluster
+from ._onnx_elements import COMPARISONS, Unknown, fired
+from ._onnx_known import known_as
+from ._onnx_neurons import Found, recognise
+from ._onnx_steps import Body
+from ._onnx_terms import Term
+from .frontend import Array, Known, Unsaid
+
+_VARIED = {"w": "decay", "theta": "threshold"}
+_READOUTS = ("li", "integrator")
+
+
+class Firing:
+    """The neurons of a step; each is made once, when one of its results is first asked for."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        body: Body,
+        clusters: Sequence[Cluster],
+        unsaid: Unsaid,
+        known: Mapping[str, Known],
+        of: Callable[[Term], Value | None],
+    ) -> None:
+        """*known* tells of neurons by a node in them; *of* gives the values that drive neurons."""
+        self._builder = builder
+        self._body = body
+        self._unsaid = unsaid
+        self._known = known
+        self._of = of
+        self._inside = {id(member): cluster for cluster in clusters for member in cluster.members}
+        self._made: dict[int, Value | None] = {}
+        self._found: dict[int, Found | None] = {}
+        self.faithful = True
+        """Whether all neurons do what the file does."""
+
+        for cluster in clusters:
+            self._recognise(cluster)
+
+    def __contains__(self, term: Term) -> bool:
+        """Whether *term* is inside of a neuron."""
+        return id(term) in self._inside
+
+    def biases(self) -> list[tuple[Cluster, Array]]:
+        """Constants inside of neurons that their input lacks."""
+        clusters = {id(cluster): cluster for cluster in self._inside.values()}
+        found = [(clusters[key], each.bias) for key, each in self._found.items() if each is not None]
+        return [(cluster, bias) for cluster, bias in found if bias is not None]
+
+    def are_spikes(self, term: Term) -> bool:
+        """Whether *term* is what a neuron fires."""
+        cluster = self._inside.get(id(term))
+        found = self._found.get(id(cluster)) if cluster is not None else None
+        return found is not None and found.roles.get(id(term), ("h", 1.0))[0] == "" and found.op not in _READOUTS
+
+    def value(self, term: Term) -> Value | None:
+        """What *term* is of a neuron."""
+        cluster = self._inside[id(term)]
+        found = self._found[id(cluster)]
+        if found is None:
+            return None
+        if id(cluster) not in self._made:
+            self._made[id(cluster)] = self._make(cluster, found)
+        made = self._made[id(cluster)]
+        if made is None:
+            return None
+        if id(term) not in found.roles:
+            told = "reads a value inside of a neuron that is neither its spikes nor its membrane"
+            self._builder.fault(self._builder.place(term.origin), told)
+            return None
+        suffix, factor = found.roles[id(term)]
+        if suffix:
+            return Value(f"{made.name}.{suffix}", made.type.with_(format="f16", scale=1.0))
+        if factor != 1.0:
+            self._builder.fault(self._builder.place(term.origin), f"spikes are worth {factor:g} here and 1 elsewhere")
+            return None
+        return made
+
+    def _recognise(self, cluster: Cluster) -> None:
+        """Tell what was found, what was not, and what is assumed of it."""
+        builder = self._builder
+        origin, known = self._known_of(cluster)
+        place = builder.place(origin)
+        try:
+            found = known_as(recognise(cluster, self._body), known)
+        except Unknown as reason:
+            self._found[id(cluster)] = self._unknown(cluster, str(reason))
+            return
+        settings = ", ".join(
+            f"{key}={_shown(value)}" for key, value in found.settings.items() if key not in known.settings
+        )
+        current = "" if found.current_decay is None else f" behind a current of decay {found.current_decay:g}"
+        builder.note("recovered", place, f"{found.op}({settings}){current}")
+        self._found[id(cluster)] = found
+        for name in found.varied.keys() - known.parameters.keys():
+            told = f"its {_VARIED[name]} differs from channel to channel, and becomes a parameter that is trained"
+            builder.note("assumption", place, told)
+        if "initial" in found.settings:
+            told = "its potential is taken to begin at v_reset; snnc check compares with the file"
+            builder.note("assumption", place, told)
+
+    def _unknown(self, cluster: Cluster, reason: str) -> Found | None:
+        place = self._builder.place(cluster.origin)
+        if cluster.stateless and not self._body.previous:
+            told = "it fires, and nothing is carried to the next step: its state was lost when the file was made"
+            self._builder.note("warning", place, f"{told}; taken as if(reset=hard), which is not what was trained")
+            self.faithful = False
+            _, threshold, strict = fired(next(term for term in cluster.members if term.op in COMPARISONS))
+            settings: dict[str, Setting] = {"threshold": float(np.asarray(threshold).flat[0]), "reset": "hard"}
+            settings["compare"] = "gt" if strict else "ge"
+            return Found("if", settings, None, {id(term): ("", 1.0) for term in cluster.members})
+        self._builder.fault(place, f"carries state from step to step, and is no neuron that there is: {reason}")
+        return None
+
+    def _make(self, cluster: Cluster, found: Found) -> Value | None:
+        origin, _ = self._known_of(cluster)
+        place = self._builder.place(origin)
+        x, *others = (self._of(drive) for drive in cluster.drives)
+        for other in others:
+            x = self._builder.add("add", [x, other], {}, f"{origin}.sum", place)
+        if found.current_decay is not None:
+            current: dict[str, Setting] = {"decay": found.current_decay}
+            x = self._builder.add("li", [x], current, f"{origin}.current", place)
+        settings = self.completed(found.op, found.settings)
+        return self._builder.add(found.op, [x], settings, origin, place, found.varied)
+
+    def _known_of(self, cluster: Cluster) -> tuple[str, Known]:
+        """The node that a neuron is called after, and what is known of it."""
+        origins = (member.origin for member in cluster.members if member.origin in self._known)
+        origin = next(origins, None)
+        return (cluster.origin, Known()) if origin is None else (origin, self._known[origin])
+
+    def completed(self, op: str, settings: Mapping[str, Setting]) -> dict[str, Setting]:
+        """*settings* with what the file does not say."""
+        known = OPS[op].settings()
+        made = dict(settings)
+        if "surrogate" not in known:
+            return made
+        unsaid, place = self._unsaid, self._builder.place()
+        if "surrogate" not in made:
+            if unsaid.surrogate is not None:
+                made["surrogate"] = unsaid.surrogate
+            else:
+                default = known["surrogate"].default
+                name = called(default)[0] if default is not None else ""
+                self._builder.note("assumption", place, f"surrogate={name} (ONNX says none; --surrogate)")
+        if "detach_reset" not in made:
+            if unsaid.detach_reset is not None:
+                made["detach_reset"] = unsaid.detach_reset
+            else:
+                told = "gradients pass through the reset (ONNX does not say; --detach-reset)"
+                self._builder.note("assumption", place, told)
+        return made
+
+
+def _shown(value: Setting) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
