@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import networkx as nx
 
@@ -30,7 +31,7 @@ class Cluster:
 def clusters_of(body: Body) -> list[Cluster]:
     """Every neuron that a step spells out."""
     order = [term for term in body.order() if term.value is None]
-    elements = {id(term): term for term in order if term.op in ELEMENTWISE and term.op not in ("Relu", "Dropout")}
+    elements = {id(term): term for term in order if term.op in ELEMENTWISE and term.op != "Dropout"}
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(elements)
     for term in elements.values():
@@ -46,9 +47,11 @@ def clusters_of(body: Body) -> list[Cluster]:
     taken: set[int] = set()
     found: list[Cluster] = []
     for core in _joined(cores, elements, body):
-        members = _grown(core, elements, body, order, SCALED)
-        taken |= members
-        found.append(_cluster(members, order, body))
+        whole = _cluster(_grown(core, elements, body, order, SCALED), order, body)
+        if len(whole.drives) > 1:  # each may be scaled by a factor of its own
+            whole = _cluster(_grown(core, elements, body, order, ()), order, body)
+        taken |= {id(member) for member in whole.members}
+        found.append(whole)
     for term in order:
         if term.op in COMPARISONS and id(term) not in taken:
             members = _grown({id(term)}, elements, body, order, (*SCALED, *SHIFTED))
@@ -65,8 +68,30 @@ def _joined(cores: list[set[int]], elements: Mapping[int, Term], body: Body) -> 
         for other, into in enumerate(cores):
             if number != other and _leads(core, into, elements, body):
                 joined.add_edge(number, other)
+    for meeting in _compared_together(cores, elements, body):
+        joined.add_edges_from(pairwise(meeting))
     parts: list[set[int]] = [set(part) for part in nx.connected_components(joined)]
     return [{member for number in part for member in cores[number]} for part in parts]
+
+
+def _compared_together(cores: list[set[int]], elements: Mapping[int, Term], body: Body) -> list[list[int]]:
+    """Cores of which a sum is compared with one threshold: two currents that are a membrane."""
+    inside = {member: number for number, core in enumerate(cores) for member in core}
+    found: list[list[int]] = []
+    for term in elements.values():
+        if term.op not in COMPARISONS or id(term) in inside:
+            continue
+        met: set[int] = set()
+        stack = list(term.args)
+        while stack:
+            arg = stack.pop()
+            arg = body.previous.get(id(arg), arg)
+            if id(arg) in inside:
+                met.add(inside[id(arg)])
+            elif id(arg) in elements and not is_bit(arg):
+                stack.extend(arg.args)
+        found.append(sorted(met))
+    return [meeting for meeting in found if len(meeting) > 1]
 
 
 def _leads(core: set[int], into: set[int], elements: Mapping[int, Term], body: Body) -> bool:
@@ -88,7 +113,7 @@ def _grown(
     """*core* with what follows from it alone, and with operations of the kinds *ahead* that lead only to it."""
     members = set(core)
     for term in order:
-        if id(term) in elements and id(term) not in members:
+        if id(term) in elements and id(term) not in members and term.op != "Relu":
             own = [body.previous.get(id(arg), arg) for arg in term.args if arg.value is None]
             if own and all(id(arg) in members for arg in own):
                 members.add(id(term))

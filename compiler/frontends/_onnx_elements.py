@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ._onnx_steps import Body
 from ._onnx_terms import Term
 from .frontend import Array
 
@@ -21,53 +21,54 @@ class Unknown(Exception):
 
 
 def is_bit(term: Term) -> bool:
+    """Whether *term* is a comparison, as it is or as a number."""
     return term.op in COMPARISONS or (term.op == "Cast" and is_bit(term.args[0]))
 
 
-def fired(term: Term) -> tuple[Term, Array, bool]:
-    """(what is compared, with what threshold, whether it must be above it)."""
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison compares: *of* with *threshold*, or with ``moving + threshold`` where that changes.
+
+    *strict*: it must be above it.
+    """
+
+    of: Term
+    threshold: Array
+    strict: bool
+    moving: Term | None = None
+
+
+def compared(term: Term) -> list[Compared]:
+    """What a comparison compares, said in all ways: constants may belong to the threshold or to what is compared."""
     if term.op == "Spike":
-        return term.args[0], np.asarray(float(term.settings.get("threshold", 1.0))), False
+        return _shifted(Compared(term.args[0], np.asarray(float(term.settings.get("threshold", 1.0))), False))
     left, right = term.args
     strict = term.op in ("Greater", "Less")
     if term.op in ("Less", "LessOrEqual"):
         left, right = right, left
-    if right.value is None and left.value is None and _difference(left, right):
-        raise Unknown("its threshold changes with time")
-    if right.value is None:
-        raise Unknown("its threshold changes with time, or it fires below it")
-    left, threshold = _peeled(left, np.asarray(right.value, float))
-    return left, threshold, strict
+    if left.value is not None:  # below: the same comparison with its answers changed for one another
+        left, right, strict = right, left, not strict
+    if right.value is not None:
+        return _shifted(Compared(left, number(right), strict))
+    return [Compared(left, np.zeros(()), strict, right), Compared(right, np.zeros(()), not strict, left)]
 
 
-def _peeled(term: Term, threshold: Array) -> tuple[Term, Array]:
-    """*term* without the constants that are taken away or added, and the threshold of what is left."""
-    while term.op in SHIFTED and any(arg.value is not None for arg in term.args):
-        first, second = term.args
+def _shifted(whole: Compared) -> list[Compared]:
+    """*whole* with as many constants taken over by the threshold as there are, then with fewer and fewer."""
+    found = [whole]
+    while found[-1].of.op in SHIFTED:
+        last = found[-1]
+        first, second = last.of.args
         if second.value is not None:
-            threshold = threshold + (second.value if term.op == "Sub" else -second.value)
-            term = first
-        elif term.op == "Add" and first.value is not None:
-            threshold = threshold - first.value
-            term = second
+            more = number(second) if last.of.op == "Sub" else -number(second)
+            found.append(replace(last, of=first, threshold=last.threshold + more))
+        elif first.value is not None and last.of.op == "Add":
+            found.append(replace(last, of=second, threshold=last.threshold - number(first)))
         else:
+            if first.value is None and last.of.op == "Sub":
+                found.append(replace(last, of=first, moving=second))
             break
-    return term, threshold
-
-
-def same_comparison(one: Term, other: Term, body: Body) -> bool:
-    """Whether both compare the same with the same threshold, be it in the step before."""
-    (first, low, _), (second, high, _) = fired(one), fired(other)
-    while id(first) in body.previous:
-        first = body.previous[id(first)]
-        if first.op in SHIFTED and any(arg.value is not None for arg in first.args):
-            first, more = _peeled(first, np.zeros(()))
-            low = low + more
-    return first is second and np.allclose(low, high, rtol=1e-7)
-
-
-def _difference(left: Term, right: Term) -> bool:
-    return left.value is None and right.value is None
+    return found[::-1]
 
 
 def number(term: Term) -> Array:

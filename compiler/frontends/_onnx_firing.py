@@ -10,9 +10,10 @@ from ..ir.graph import Setting
 from ..ops.op import OPS, called
 from ._building import Builder, Value
 from ._onnx_clusters import Cluster
-from ._onnx_elements import COMPARISONS, Unknown, fired
+from ._onnx_elements import COMPARISONS, Unknown, compared
 from ._onnx_known import known_as
 from ._onnx_neurons import Found, recognise
+from ._onnx_settings import Said
 from ._onnx_steps import Body
 from ._onnx_terms import Term
 from .frontend import Array, Known, Unsaid
@@ -42,6 +43,7 @@ class Firing:
         self._inside = {id(member): cluster for cluster in clusters for member in cluster.members}
         self._made: dict[int, Value | None] = {}
         self._found: dict[int, Found | None] = {}
+        self._multiples: dict[tuple[str, float], Value | None] = {}
         self.faithful = True
         """Whether all neurons do what the file does."""
 
@@ -55,7 +57,7 @@ class Firing:
     def biases(self) -> list[tuple[Cluster, Array]]:
         """Constants inside of neurons that their input lacks."""
         clusters = {id(cluster): cluster for cluster in self._inside.values()}
-        found = [(clusters[key], each.bias) for key, each in self._found.items() if each is not None]
+        found = [(clusters[key], each.said.bias) for key, each in self._found.items() if each is not None]
         return [(cluster, bias) for cluster, bias in found if bias is not None]
 
     def are_spikes(self, term: Term) -> bool:
@@ -80,12 +82,18 @@ class Firing:
             self._builder.fault(self._builder.place(term.origin), told)
             return None
         suffix, factor = found.roles[id(term)]
-        if suffix:
-            return Value(f"{made.name}.{suffix}", made.type.with_(format="f16", scale=1.0))
-        if factor != 1.0:
-            self._builder.fault(self._builder.place(term.origin), f"spikes are worth {factor:g} here and 1 elsewhere")
-            return None
-        return made
+        result = Value(f"{made.name}.{suffix}", made.type.with_(format="f16", scale=1.0)) if suffix else made
+        return result if factor == 1.0 else self._scaled(cluster, result, factor)
+
+    def _scaled(self, cluster: Cluster, result: Value, factor: float) -> Value | None:
+        """*factor* times a result."""
+        key = (result.name, factor)
+        if key not in self._multiples:
+            place = self._builder.place(cluster.origin)
+            self._builder.note("assumption", place, f"the factor {factor:g} can be trained")
+            settings: dict[str, Setting] = {"each": "layer", "factor": factor}
+            self._multiples[key] = self._builder.add("scale", [result], settings, f"{result.name}.scaled", place)
+        return self._multiples[key]
 
     def _recognise(self, cluster: Cluster) -> None:
         """Tell what was found, what was not, and what is assumed of it."""
@@ -97,18 +105,23 @@ class Firing:
         except Unknown as reason:
             self._found[id(cluster)] = self._unknown(cluster, str(reason))
             return
-        settings = ", ".join(
-            f"{key}={_shown(value)}" for key, value in found.settings.items() if key not in known.settings
-        )
-        current = "" if found.current_decay is None else f" behind a current of decay {found.current_decay:g}"
-        builder.note("recovered", place, f"{found.op}({settings}){current}")
+        said = found.said
+        unsaid = {key: value for key, value in said.settings.items() if key not in known.settings}
+        settings = ", ".join(f"{key}={_shown(value)}" for key, value in unsaid.items())
+        current = "" if said.current_decay is None else f" behind a current of decay {said.current_decay:g}"
+        late = ", which reads its input a step late" if said.lag else ""
+        back = "" if said.echo is None else ", whose spikes come back to it one to one"
+        builder.note("recovered", place, f"{said.op}({settings}){current}{late}{back}")
         self._found[id(cluster)] = found
-        for name in found.varied.keys() - known.parameters.keys():
+        for name in said.varied.keys() - known.parameters.keys():
             told = f"its {_VARIED[name]} differs from channel to channel, and becomes a parameter that is trained"
             builder.note("assumption", place, told)
-        if "initial" in found.settings:
-            told = "its potential is taken to begin at v_reset; snnc check compares with the file"
+        if "initial" in said.settings and not said.begins:
+            word = "v_reset" if "v_reset" in said.settings else _shown(said.settings["initial"])
+            told = f"its potential is taken to begin at {word}; snnc check compares with the file"
             builder.note("assumption", place, told)
+        if found.warning:
+            builder.note("warning", place, found.warning)
 
     def _unknown(self, cluster: Cluster, reason: str) -> Found | None:
         place = self._builder.place(cluster.origin)
@@ -116,24 +129,61 @@ class Firing:
             told = "it fires, and nothing is carried to the next step: its state was lost when the file was made"
             self._builder.note("warning", place, f"{told}; taken as if(reset=hard), which is not what was trained")
             self.faithful = False
-            _, threshold, strict = fired(next(term for term in cluster.members if term.op in COMPARISONS))
-            settings: dict[str, Setting] = {"threshold": float(np.asarray(threshold).flat[0]), "reset": "hard"}
-            settings["compare"] = "gt" if strict else "ge"
-            return Found("if", settings, None, {id(term): ("", 1.0) for term in cluster.members})
-        self._builder.fault(place, f"carries state from step to step, and is no neuron that there is: {reason}")
+            what = compared(next(term for term in cluster.members if term.op in COMPARISONS))[0]
+            settings: dict[str, Setting] = {"threshold": float(what.threshold.flat[0]), "reset": "hard"}
+            settings["compare"] = "gt" if what.strict else "ge"
+            return Found(Said("if", settings), {id(term): ("", 1.0) for term in cluster.members})
+        told = f"carries state from step to step, and is no neuron that there is: {reason}"
+        self._builder.fault(place, told, "a neuron of docs/neurons.md in its place")
         return None
 
     def _make(self, cluster: Cluster, found: Found) -> Value | None:
         origin, _ = self._known_of(cluster)
-        place = self._builder.place(origin)
+        said, builder, place = found.said, self._builder, self._builder.place(origin)
         x, *others = (self._of(drive) for drive in cluster.drives)
         for other in others:
-            x = self._builder.add("add", [x, other], {}, f"{origin}.sum", place)
-        if found.current_decay is not None:
-            current: dict[str, Setting] = {"decay": found.current_decay}
-            x = self._builder.add("li", [x], current, f"{origin}.current", place)
-        settings = self.completed(found.op, found.settings)
-        return self._builder.add(found.op, [x], settings, origin, place, found.varied)
+            x = builder.add("add", [x, other], {}, f"{origin}.sum", place)
+        if said.echo is not None:
+            return self._echoing(origin, said, self._late(origin, said, x))
+        return self._fired(origin, said, self._late(origin, said, self._behind_a_current(origin, said, x)))
+
+    def _late(self, origin: str, said: Said, x: Value | None) -> Value | None:
+        """*x* of the step before, where the neuron reads that."""
+        if not said.lag or x is None:
+            return x
+        place = self._builder.place(origin)
+        if not x.type.timed:
+            told = "reads its input a step late, and that input is the same in every step, which no delay reads"
+            self._builder.fault(place, told, "an export whose input changes with time")
+            return None
+        return self._builder.add("delay", [x], {"steps": said.lag}, f"{origin}.late", place)
+
+    def _behind_a_current(self, origin: str, said: Said, x: Value | None) -> Value | None:
+        if said.current_decay is None:
+            return x
+        current: dict[str, Setting] = {"decay": said.current_decay}
+        return self._builder.add("li", [x], current, f"{origin}.current", self._builder.place(origin))
+
+    def _echoing(self, origin: str, said: Said, x: Value | None) -> Value | None:
+        """The neuron with its spikes of the step before among its input."""
+        if x is None or said.echo is None:
+            return None
+        builder, place = self._builder, self._builder.place(origin)
+        amplitude = said.settings.get("amplitude", 1.0)
+        assert isinstance(amplitude, float)
+        later = builder.later(x.type.with_(format="spike", scale=amplitude), f"{origin}.before", place)
+        each = "layer" if np.ptp(said.echo) == 0 else "channel"
+        weights = {"w": said.echo[0] if each == "layer" else said.echo}
+        back = builder.add("scale", [later], {"each": each}, f"{origin}.back", place, weights)
+        x = builder.add("add", [x, back], {}, f"{origin}.with_back", place)
+        made = self._fired(origin, said, self._behind_a_current(origin, said, x))
+        builder.close(later, made)
+        return made
+
+    def _fired(self, origin: str, said: Said, x: Value | None) -> Value | None:
+        settings = self.completed(said.op, said.settings)
+        place = self._builder.place(origin)
+        return self._builder.add(said.op, [x], settings, origin, place, said.varied)
 
     def _known_of(self, cluster: Cluster) -> tuple[str, Known]:
         """The node that a neuron is called after, and what is known of it."""

@@ -13,12 +13,13 @@ from .frontend import Array, Known
 
 def known_as(found: Found, known: Known) -> Found:
     """*found* with the settings and the learned parameters that are *known*; `Unknown` where it has none of these."""
+    said = found.said
     settings = {
-        **found.settings,
+        **said.settings,
         **{key: value for key, value in known.settings.items() if key not in ("form", "each")},
     }
     given = {role: np.asarray(value) for role, value in known.parameters.items()}
-    op = found.op
+    op = said.op
     if "theta" in given:
         settings["learn_threshold"] = _extent(given["theta"])
     if "w" in given:
@@ -26,7 +27,8 @@ def known_as(found: Found, known: Known) -> Found:
             raise Unknown("its decay is learned, which only a membrane without a current has, whose input has no gain")
         op = "plif"
         settings = {"decay": 1.0, **settings, "form": known.settings.get("form", "clamp"), "each": _extent(given["w"])}
-    return replace(found, op=op, settings=settings, varied={**found.varied, **{k: _flat(v) for k, v in given.items()}})
+    varied = {**said.varied, **{role: _flat(value) for role, value in given.items()}}
+    return replace(found, said=replace(said, op=op, settings=settings, varied=varied))
 
 
 def _extent(parameter: Array) -> str:

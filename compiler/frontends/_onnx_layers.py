@@ -14,6 +14,7 @@ from ._building import Builder, Value
 from ._onnx_clusters import Cluster
 from ._onnx_firing import Firing
 from ._onnx_named import Wrong, named, short
+from ._onnx_shapes import axes, per_channel, voters
 from ._onnx_steps import Body
 from ._onnx_terms import ELEMENTWISE, Term
 from .frontend import Array, Known, Unsaid
@@ -42,8 +43,10 @@ class Layers:
         self._unsaid = unsaid
         self._known = known or {}
         self._made: dict[int, Value | None] = {}
-        self._firing = Firing(builder, body, clusters, unsaid, self._known, self._of)
+        self._firing = Firing(builder, body, clusters, unsaid, self._known, self._on_time)
         self._ports: dict[int, Value] = {}
+        self._lateness: dict[int, int] = {}
+        self._delayed: dict[int, Value | None] = {}
         self._later: list[tuple[Value, Term]] = []
         self._bias: dict[int, Array] = {}
         self._order = body.order()
@@ -54,7 +57,7 @@ class Layers:
         self._with_their_readers = {
             id(part)
             for term in self._order
-            for part in (self._biased(term) if term.op == "Add" else None, _voters(term))
+            for part in (self._biased(term) if term.op == "Add" else None, voters(term))
             if part is not None
         }
         fires = bool(clusters) or any("::" in term.op for term in self._order)
@@ -74,9 +77,9 @@ class Layers:
             inner = term in self._firing or self._absorbed(term)
             if term.value is None and term.op != "input" and not inner:
                 self._of(term)
-        made = self._of(result)
+        made = self._on_time(result)
         for later, maker in self._later:
-            self._builder.close(later, self._of(maker))
+            self._builder.close(later, self._on_time(maker))
         return made
 
     def _hand_back(self, cluster: Cluster, bias: Array) -> None:
@@ -85,7 +88,7 @@ class Layers:
         sum_of_products = drive.op in _LINEAR or (drive.op == "Add" and self._biased(drive) is not None)
         inside = {id(member) for member in cluster.members}
         elsewhere = any(any(arg is drive for arg in term.args) for term in self._order if id(term) not in inside)
-        if sum_of_products and not elsewhere and drive is not self._body.result:
+        if sum_of_products and not elsewhere and drive is not self._body.result and not self._late(drive):
             self._bias[id(drive)] = bias
             return
         told = (
@@ -108,11 +111,44 @@ class Layers:
                 self._made[id(term)] = None
         return self._made[id(term)]
 
+    def _late(self, term: Term) -> int:
+        """How many steps late its value would be needed: 1 where the file makes *term* of the input one step before."""
+        known = term.value is not None or term.op == "input" or id(term) in self._body.previous
+        if self._body.steps is None or known or term in self._firing:
+            return 0
+        if id(term) not in self._lateness:
+            if term.op == "Row":
+                self._lateness[id(term)] = self._body.number - int(term.settings["number"])
+            else:
+                of_operands = {self._late(arg) for arg in term.args if arg.value is None}
+                self._lateness[id(term)] = of_operands.pop() if len(of_operands) == 1 else 0
+        return self._lateness[id(term)]
+
+    def _on_time(self, term: Term) -> Value | None:
+        """The value of *term* as this step reads it."""
+        made, late = self._of(term), self._late(term)
+        if late == 0 or made is None:
+            return made
+        if late < 0:
+            self._builder.fault(self._builder.place(term.origin), "is made of what the input becomes in a later step")
+            return None
+        if id(term) not in self._delayed:
+            place = self._builder.place(term.origin)
+            self._delayed[id(term)] = self._builder.add("delay", [made], {"steps": late}, f"{term.origin}.late", place)
+        return self._delayed[id(term)]
+
+    def _operand(self, arg: Term, reader: Term) -> Value | None:
+        """One of several operands, which all have to be of the same step."""
+        return self._of(arg) if self._late(arg) == self._late(reader) else self._on_time(arg)
+
     def _before(self, term: Term, maker: Term) -> Value | None:
         """What *maker* was in the step before, read by something that is no part of a neuron."""
         key = id(term)
         if key not in self._made:
-            type = Type.of("spike" if self._firing.are_spikes(maker) else "f16", *term.shape[1:])
+            made = maker
+            while id(made) in self._body.previous:
+                made = self._body.previous[id(made)]
+            type = Type.of("spike" if self._firing.are_spikes(made) else "f16", *term.shape[1:])
             later = self._builder.later(type, f"{maker.origin}.before", self._builder.place(maker.origin))
             self._made[key] = later
             self._later.append((later, maker))
@@ -160,9 +196,10 @@ class Layers:
             case "Reshape":
                 return self._reshape(term)
             case "Concat" if term.settings["axis"] == 1:
-                joined = self._of(term.args[0])
+                joined = self._operand(term.args[0], term)
                 for arg in term.args[1:]:
-                    joined = self._builder.add("concat", [joined, self._of(arg)], {}, term.origin, self._place(term))
+                    other = self._operand(arg, term)
+                    joined = self._builder.add("concat", [joined, other], {}, term.origin, self._place(term))
                 return joined
             case "Mul" | "Div" if any(arg.value is not None for arg in term.args):
                 return self._scaled(term)
@@ -230,24 +267,24 @@ class Layers:
         if given:
             if given[0].value is None:
                 raise Wrong("its bias changes with the data")
-            bias = given[0].value if bias is None else given[0].value + _per_channel(bias)
+            bias = given[0].value if bias is None else given[0].value + per_channel(bias)
         transposed = products.op == "ConvTranspose"
         groups = int(settings.get("group", 1))
         out = int(weight.shape[1] * groups if transposed else weight.shape[0])
         options: dict[str, Setting] = {
             "out": out,
-            "kernel": _axes(weight.shape[2:]),
-            "stride": _axes(settings.get("strides", (1,) * rank)),
-            "pad": _axes(pads[:rank]),
-            "dilation": _axes(settings.get("dilations", (1,) * rank)),
+            "kernel": axes(weight.shape[2:]),
+            "stride": axes(settings.get("strides", (1,) * rank)),
+            "pad": axes(pads[:rank]),
+            "dilation": axes(settings.get("dilations", (1,) * rank)),
             "groups": groups,
             "bias": bias is not None,
         }
         if transposed:
-            options["output_pad"] = _axes(settings.get("output_padding", (0,) * rank))
+            options["output_pad"] = axes(settings.get("output_padding", (0,) * rank))
         made: dict[str, Array] = {"w": weight.value}
         if bias is not None:
-            made["b"] = _per_channel(bias)
+            made["b"] = per_channel(bias)
         op = "conv_transpose2d" if transposed else f"conv{rank}d"
         return self._builder.add(op, [self._of(x)], options, term.origin, self._place(term), made)
 
@@ -261,10 +298,10 @@ class Layers:
                 vector = vector + self._bias[id(term)]
             if products.op in ("Gemm", "MatMul"):
                 return self._linear(term, products, vector)
-            return self._convolution(term, products, _per_channel(vector))
+            return self._convolution(term, products, per_channel(vector))
         if any(arg.value is not None for arg in term.args):
             raise Wrong("adds a constant to what is no sum of products")
-        one, other = (self._of(arg) for arg in term.args)
+        one, other = (self._operand(arg, term) for arg in term.args)
         return self._builder.add("add", [one, other], {}, term.origin, self._place(term))
 
     def _activation(self, term: Term) -> Value | None:
@@ -300,9 +337,9 @@ class Layers:
     def _pool(self, term: Term) -> Value | None:
         settings = term.settings
         kernel = settings["kernel_shape"]
-        voters = _voters(term)
-        if voters is not None:
-            x = self._of(voters.args[0])
+        vote = voters(term)
+        if vote is not None:
+            x = self._of(vote.args[0])
             return self._builder.add("vote", [x], {"size": int(kernel[0])}, term.origin, self._place(term))
         rank = len(kernel)
         pads = list(settings.get("pads", (0,) * (2 * rank)))
@@ -315,15 +352,15 @@ class Layers:
         if term.op == "AveragePool" and any(pads) and not settings.get("count_include_pad"):
             raise Wrong("divides windows at the edge by fewer elements")
         options: dict[str, Setting] = {
-            "kernel": _axes(kernel),
-            "stride": _axes(settings.get("strides", (1,) * rank)),
-            "pad": _axes(pads[:rank]),
+            "kernel": axes(kernel),
+            "stride": axes(settings.get("strides", (1,) * rank)),
+            "pad": axes(pads[:rank]),
         }
         return self._layer(f"{'max' if term.op == 'MaxPool' else 'avg'}_pool{rank}d", term, options)
 
     def _reshape(self, term: Term) -> Value | None:
         before, after = term.args[0].shape, term.shape
-        if before == after or _voters(term.args[0]) is not None:
+        if before == after or voters(term.args[0]) is not None:
             return self._of(term.args[0])
         if len(after) == 2 and after[0] == before[0]:
             return self._flattened(self._of(term.args[0]), term)
@@ -355,32 +392,3 @@ class Layers:
         completed = self._firing.completed(op, settings)
         x = self._of(term.args[0])
         return self._builder.add(op, [x], completed, term.origin, self._place(term), parameters)
-
-
-def _voters(term: Term) -> Term | None:
-    """The vector as a signal of one channel whose neighbours *term* averages, if it does."""
-    if term.op != "AveragePool":
-        return None
-    signal, kernel = term.args[0], term.settings["kernel_shape"]
-    plain = not any(term.settings.get("pads", ())) and not term.settings.get("ceil_mode")
-    apart = len(kernel) == 1 and tuple(term.settings.get("strides", (1,))) == tuple(kernel)
-    if signal.op != "Reshape" or not (plain and apart) or signal.shape[-1] % kernel[0]:
-        return None
-    vector = len(signal.args[0].shape) == 2 and len(signal.shape) == 3 and signal.shape[1] == 1
-    return signal if vector else None
-
-
-def _axes(extents: Sequence[int]) -> Setting:
-    """A number for one axis, a pair for two."""
-    numbers = tuple(int(extent) for extent in extents)
-    return numbers[0] if len(numbers) == 1 else numbers
-
-
-def _per_channel(bias: Array) -> Array:
-    """One number a channel; `Wrong` where a channel has several."""
-    if bias.ndim <= 1:
-        return bias
-    flat = bias.reshape(bias.shape[0], -1)
-    if np.ptp(flat, axis=1).max() > 1e-6 * max(float(np.abs(flat).max()), 1e-30):
-        raise Wrong("adds a constant that differs within a channel")
-    return flat[:, 0]

@@ -8,275 +8,286 @@ to within rounding is taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..ir.graph import Setting
 from ._onnx_clusters import Cluster, read_outside
-from ._onnx_constants import differs, one_a_channel, one_sample, rounded, two_poles, uniform
-from ._onnx_elements import COMPARISONS, Unknown, evaluated, fired, is_bit, number, same_comparison
-from ._onnx_model import Model
+from ._onnx_constants import rounded
+from ._onnx_elements import COMPARISONS, SHIFTED, Compared, Unknown, compared, is_bit
+from ._onnx_model import Model, Reset
+from ._onnx_probe import NO_SUM, Probe
+from ._onnx_settings import Said, said, said_of_a_readout
 from ._onnx_steps import Body
 from ._onnx_terms import Term
 from .frontend import Array
 
-_TOLERANCE = 1e-9
-_TRIALS, _STEPS = 2, 24
+LONGEST_PERIOD = 16
+"""Steps that a neuron may wait after a spike, if it is to be recognised."""
+
+_RESETS: tuple[tuple[Reset, bool], ...] = (
+    ("soft", False), ("hard", False), ("none", False), ("soft", True), ("hard", True),
+)  # fmt: skip
+_TWICE = (
+    "taken as reset=soft: it is that while no potential exceeds twice the threshold; beyond, the file takes the "
+    "threshold away once more in the next step"
+)
+_UNSEEN = (
+    "its spikes come back to it in the step whose input its reset discards: they change nothing, and the weight that "
+    "only gradients would see is left out"
+)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A neuron: *op* and settings, a *bias* that its input lacks, and which member is which of its results.
+    """A neuron: *said* is what the language says of it, *roles* which member is which of its results.
 
     *roles* gives, by identity, the suffix of the result that a member is ("" spikes, ``h`` the membrane), and the
-    factor by which it is more.  *current_decay* of a readout is that of a current in front of it.
+    factor by which it is more.  A *warning* tells where it is not what the file spells out.
     """
 
-    op: str
-    settings: Mapping[str, Setting]
-    bias: Array | None
+    said: Said
     roles: Mapping[int, tuple[str, float]]
-    current_decay: float | None = None
-    varied: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    warning: str = ""
+
+    @property
+    def op(self) -> str:
+        """The operator."""
+        return self.said.op
 
 
 def recognise(cluster: Cluster, body: Body) -> Found:
     """The neuron that *cluster* is; `Unknown` with the reason where it is none."""
     if not cluster.drives:
         raise Unknown("nothing drives it")
-    probe = _Probe(cluster, body)
-    spikes = [term for term in cluster.members if term.op in COMPARISONS]
-    if not spikes:
-        return probe.readout()
-    return probe.spiking(spikes)
+    probe = Probe(cluster, body)
+    if not any(term.op in COMPARISONS for term in cluster.members):
+        return _readout(probe)
+    if cluster.stateless:
+        raise Unknown("it carries nothing from step to step")
+    return _spiking(probe)
 
 
-class _Probe:
-    """Trials of one cluster."""
+def _readout(probe: Probe) -> Found:
+    """A neuron without spikes: its last value is what is read."""
+    cluster, body = probe.cluster, probe.body
+    made = {id(body.previous[id(state)]) for state in cluster.states}
+    outside = [term for term in cluster.members if read_outside(term, cluster, body)]
+    carried = [term for term in cluster.members if id(term) in made]
+    if not outside and not carried:
+        raise Unknown("nothing of it is read")
+    of = (outside or carried)[-1]
+    what = Compared(of, np.asarray(np.inf), True)
+    for model in probe.linear(what):
+        if probe.agrees(what, model):
+            return Found(_in_full(probe, said_of_a_readout(model)), probe.roles(model, {"h": ""}))
+    raise Unknown("it is linear, and carries more than a membrane and a current")
 
-    def __init__(self, cluster: Cluster, body: Body) -> None:
-        self.cluster = cluster
-        self.body = body
-        self.shape = np.broadcast_shapes(*(drive.shape for drive in cluster.drives))
-        self._check_sum()
 
-    def _check_sum(self) -> None:
-        """`Unknown` unless the neuron sees nothing of its drives but their sum."""
-        rng = np.random.default_rng(3)
-        inputs = [rng.uniform(-1, 1, self.shape) for _ in range(4)]
-        first, *others = (self.run(inputs, through=number) for number in range(len(self.cluster.drives)))
-        for other in others:
-            for one, another in zip(first, other, strict=True):
-                if not all(np.allclose(one[id(term)], another[id(term)], rtol=1e-9) for term in self._sums()):
-                    raise Unknown("it is driven by several values, and by more of them than their sum")
-
-    def _sums(self) -> list[Term]:
-        """What is compared, or carried."""
-        compared = [fired(term)[0] for term in self.cluster.members if term.op in COMPARISONS]
-        return compared or [self.body.previous[id(state)] for state in self.cluster.states]
-
-    def run(self, inputs: Sequence[Array], start: float = 0.0, through: int = 0) -> list[dict[int, Array]]:
-        """The values of all members in each step; all of the input comes *through* one of the drives."""
-        states = {id(state): np.full(state.shape, self._first(state, start)) for state in self.cluster.states}
-        found: list[dict[int, Array]] = []
-        for each in inputs:
-            drives = enumerate(self.cluster.drives)
-            values = {**states, **{id(d): each if k == through else np.zeros(self.shape) for k, d in drives}}
-            for term in self.cluster.members:
-                args = [values[id(arg)] if id(arg) in values else number(arg) for arg in term.args]
-                values[id(term)] = np.asarray(evaluated(term, args), float)
-            found.append(values)
-            states = {id(state): values[id(self.body.previous[id(state)])] for state in self.cluster.states}
-        return found
-
-    def _first(self, state: Term, start: float) -> float:
-        """Bits begin at 0; what is carried begins at *start*."""
-        return 0.0 if is_bit(self.body.previous[id(state)]) else start
-
-    def _response(self, of: Term, inputs: Sequence[float], start: float = 0.0) -> list[Array]:
-        filled = [np.full(self.shape, value) for value in inputs]
-        return [np.broadcast_to(values[id(of)], of.shape) for values in self.run(filled, start)]
-
-    def _linear(self, of: Term, low: Array) -> tuple[Array, Array, Array | None, Array]:
-        """(decay, share, decay of a current or None, what it is without an input) below the threshold.
-
-        *low* is an input so small that nothing fires.
-        """
-        quiet = [np.zeros(self.shape)] * 4
-        rest = [np.broadcast_to(values[id(of)], of.shape) for values in self.run(quiet)]
-        pushed = [np.broadcast_to(values[id(of)], of.shape) for values in self.run([low, *quiet[1:]])]
-        g = [(one - other) / low for one, other in zip(pushed, rest, strict=True)]
-        if (g[0] == 0).any():
-            raise Unknown("its membrane does not follow its input in the same step")
-        first = g[1] / g[0]
-        if np.allclose(g[2], first * g[1], rtol=1e-6, atol=1e-12 * np.abs(g[0]).max()):
-            return first, g[0], None, rest[0]
-        poles = two_poles(g)
-        return poles[0], g[0], poles[1], rest[0]
-
-    def readout(self) -> Found:
-        """A neuron without spikes: its last value is what is read."""
-        of = next(
-            (term for term in reversed(self.cluster.members) if self._is_state(term) and not self._fades(term)), None
-        )
-        outside = [term for term in self.cluster.members if read_outside(term, self.cluster, self.body)]
-        of = outside[-1] if outside else of
-        if of is None:
-            raise Unknown("nothing of it is read")
-        decay, share, current, offset = self._linear(of, np.ones(self.shape))
-        model = Model(decay, share, np.full(of.shape, np.inf), True, offset / share, current_decay=current)
-        models = [model] if current is None else [model, replace(model, decay=current, current_decay=decay)]
-        for model in models:
-            if self._agrees(model, of, None):
-                settings = _leak(model, "integrator")
-                bias = None if not model.bias.any() else one_sample(model.bias)
-                op = settings.pop("op")
-                assert isinstance(op, str)
-                decayed = None if model.current_decay is None else uniform(model.current_decay, "decay of its current")
-                return Found(op, settings, bias, self._roles(model, "v"), decayed)
-        raise Unknown("it is linear, and carries more than a membrane and a current")
-
-    def _is_state(self, term: Term) -> bool:
-        return any(self.body.previous[id(state)] is term for state in self.cluster.states)
-
-    def _fades(self, term: Term) -> bool:
-        return is_bit(term)
-
-    def spiking(self, spikes: Sequence[Term]) -> Found:
-        """A neuron that fires: constants from its answers, then the reset that explains them."""
-        last = spikes[-1]
-        h, threshold, strict = fired(last)
-        for other in spikes:
-            if not same_comparison(other, last, self.body):
-                raise Unknown("it compares two values with thresholds")
-        threshold = np.broadcast_to(threshold, h.shape).astype(float)
-        if self.cluster.stateless:
-            raise Unknown("it carries nothing from step to step")
-        quiet = self._response(h, [0.0])[0]
-        unit = self._response(h, [1.0])[0] - quiet
-        if (unit == 0).any():
-            raise Unknown("its membrane does not follow its input in the same step")
-        low = 0.25 * (threshold - quiet) / unit
-        if (low <= 0).any():
-            raise Unknown("it fires without an input")
-        decay, share, current, offset = self._linear(h, low)
-        base = Model(decay, share, threshold, strict, offset / share, current_decay=current)
-        bases = [base] if current is None else [base, replace(base, decay=current, current_decay=decay)]
-        high = 1.5 * (threshold - quiet) / unit
-        answers = [np.broadcast_to(each[id(h)], h.shape) for each in self.run([high, np.zeros(self.shape)])]
-        resets: list[tuple[Literal["hard", "soft", "none"], bool]] = [
-            ("soft", False), ("hard", False), ("none", False), ("soft", True), ("hard", True),
-        ]  # fmt: skip
-        for each in bases:
-            for reset, delayed in resets:
-                v_reset = 0.0
-                if reset == "hard":
-                    left = answers[1] - each.share * each.bias
-                    if each.current_decay is not None:
-                        left = left - each.share * each.current_decay * (high + each.bias)
-                    guess = answers[1] if delayed else left / np.where(each.decay == 0, 1, each.decay)
-                    v_reset = rounded(float(guess.flat[0]))
-                model = replace(each, reset=reset, delayed=delayed, v_reset=v_reset)
-                if self._agrees(model, h, last):
-                    return self._found(model, h, last)
+def _spiking(probe: Probe) -> Found:
+    """A neuron that fires: constants from its answers, then the reset that explains them."""
+    reasons: list[Unknown] = []
+    bases: list[tuple[Compared, Model]] = []
+    for term in reversed(probe.cluster.members):
+        for what in _compared_now(probe, term) if term.op in COMPARISONS else ():
+            try:
+                bases += [(what, base) for base in probe.linear(_at_rest(probe, what))]
+            except Unknown as reason:
+                reasons.append(reason)
+    bases.sort(key=lambda pair: pair[1].lag)
+    for explained in _EXPLANATIONS:
+        for what, base in bases:
+            for model in explained(probe, what, base):
+                if probe.agrees(what, model):
+                    found = _found(probe, what, model)
+                    if not model.period or any(suffix == "" for suffix, _ in found.roles.values()):
+                        return replace(found, warning=_UNSEEN) if _discards_spikes(probe, model) else found
+    for explained in (_plain, _echoing):
+        for what, base in bases:
+            for model in explained(probe, what, base):
+                # A comparison of the potential after the reset resets again only where that is still above it.
+                if model.reset == "soft" and not model.delayed and probe.agrees(what, model, most=1.9):
+                    return replace(_found(probe, what, model, 1.9), warning=_TWICE)
+    if not bases:
+        raise reasons[0] if reasons else Unknown("it compares nothing that it charges")
+    if any(probe.agrees(what, base, most=0.9) for what, base in bases):
         raise Unknown("its reset is none of hard, soft and none, at once or delayed")
-
-    def _found(self, model: Model, h: Term, spike: Term) -> Found:
-        varied: dict[str, Array] = {}
-        if differs(model.decay) and model.current_decay is None:
-            share = (
-                uniform(np.where(model.decay == 1, model.share, model.share / (1 - model.decay)), "")
-                if differs(model.share)
-                else 0.0
-            )
-            varied["w"] = one_a_channel(model.decay, "decay")
-            settings: dict[str, Setting] = {"op": "plif", "form": "clamp", "each": "channel"}
-            settings["decay"] = float(varied["w"][0])
-            if share:
-                if abs(share - 1) > 1e-6:
-                    raise Unknown("its decay differs from element to element, and its input is scaled besides")
-                settings["decay_input"] = True
-            elif abs(uniform(model.share, "factor of its input") - 1) > 1e-6:
-                raise Unknown("its decay differs from element to element, and its input is scaled besides")
-        else:
-            settings = _leak(model, "if")
-        op = settings.pop("op")
-        assert isinstance(op, str)
-        if differs(model.threshold):
-            varied["theta"] = one_a_channel(model.threshold, "threshold")
-            settings["learn_threshold"] = "channel"
-        if model.current_decay is not None:
-            op = "cuba"
-            settings = {"decay": uniform(model.decay, "decay"), **settings}
-            settings["current_decay"] = uniform(model.current_decay, "decay of its current")
-        settings["threshold"] = rounded(float(model.threshold.flat[0]))
-        settings["reset"] = model.reset
-        settings["compare"] = "gt" if model.strict else "ge"
-        if model.delayed:
-            settings["reset_time"] = "delayed"
-        if model.reset == "hard" and model.v_reset:
-            settings["v_reset"] = model.v_reset
-            settings["initial"] = model.v_reset
-        bias = None if not model.bias.any() else one_sample(model.bias)
-        if bias is not None and op == "lif" and not differs(model.bias):
-            # A constant in every step is a potential to leak to, as a membrane that leaks to v_reset has it.
-            decay = uniform(model.decay, "decay")
-            if decay < 1:
-                settings["rest"] = rounded(float((model.bias * model.share).flat[0]) / (1 - decay))
-                bias = None
-        return Found(op, settings, bias, self._roles(model, "h"), varied=varied)
-
-    def _agrees(self, model: Model, h: Term, spike: Term | None) -> bool:
-        """Whether the cluster does what *model* does, on random inputs."""
-        rng = np.random.default_rng(7)
-        scale = np.where(np.isfinite(model.threshold), model.threshold, 1.0) / model.share
-        for _ in range(_TRIALS):
-            inputs = [rng.uniform(-0.5, 1.75, self.shape) * scale for _ in range(_STEPS)]
-            values = self.run(inputs, model.start)
-            membranes, spikes = model.run(inputs)
-            for step, found in enumerate(values):
-                size = 1 + np.abs(membranes[step]).max()
-                if np.abs(found[id(h)] - membranes[step]).max() > _TOLERANCE * size:
-                    return False
-                if spike is not None and not np.array_equal(found[id(spike)] > 0, spikes[step] > 0):
-                    near = np.abs(membranes[step] - model.threshold) < _TOLERANCE * size
-                    if ((found[id(spike)] > 0) != (spikes[step] > 0))[~near].any():
-                        return False
-        return True
-
-    def _roles(self, model: Model, membrane: str) -> dict[int, tuple[str, float]]:
-        """Which member is a result, or a multiple of one."""
-        rng = np.random.default_rng(11)
-        scale = np.where(np.isfinite(model.threshold), model.threshold, 1.0) / model.share
-        inputs = [rng.uniform(-0.5, 1.75, self.shape) * scale for _ in range(_STEPS)]
-        values = self.run(inputs, model.start)
-        membranes, spikes = model.run(inputs)
-        found: dict[int, tuple[str, float]] = {}
-        results = [("", spikes), ("h", membranes)] if membrane == "h" else [("", membranes)]
-        for term in self.cluster.members:
-            made = np.stack([np.broadcast_to(each[id(term)], self.shape) for each in values])
-            for suffix, expected in results:
-                wanted = np.stack(expected)
-                factor = float((made * wanted).sum() / max((wanted * wanted).sum(), 1e-300))
-                if factor and np.allclose(made, factor * wanted, rtol=1e-7, atol=1e-9 * np.abs(made).max()):
-                    found.setdefault(id(term), (suffix, rounded(factor)))
-        return found
+    raise Unknown(NO_SUM)
 
 
-def _leak(model: Model, without: str) -> dict[str, Setting]:
-    """Operator and settings of how *model* leaks; *without* is the operator that does not."""
-    decay, share = uniform(model.decay, "decay"), uniform(model.share, "factor of its input")
-    spiking = "if" if without == "if" else "li"
-    if abs(decay - 1.0) < 1e-12 and abs(share - 1.0) < 1e-9:
-        return {"op": without}
-    settings: dict[str, Setting] = {"op": "lif" if spiking == "if" else "li", "decay": decay}
-    if not 0 <= decay <= 1:
-        raise Unknown(f"its membrane is multiplied by {decay:g} in each step, which is not between 0 and 1")
-    if abs(share - (1.0 - decay)) < 1e-7 * abs(share) and decay < 1:
-        settings["decay_input"] = True
-    elif abs(share - 1.0) > 1e-9:
-        settings["gain"] = rounded(share)
-    return settings
+def _discards_spikes(probe: Probe, model: Model) -> bool:
+    """Whether spikes come back with the input that a reset discards, so that none of it shows in a potential."""
+    return model.delayed and model.reset == "hard" and not np.any(model.echo) and _come_back(probe)
+
+
+def _compared_now(probe: Probe, term: Term) -> list[Compared]:
+    """What a comparison compares; a potential that is compared one step later is compared as it is made."""
+    made = probe.body.previous
+    found = [what for what in compared(term) if probe.knows(what)]
+    return [replace(what, of=made.get(id(what.of), what.of)) for what in found]
+
+
+def _at_rest(probe: Probe, what: Compared) -> Compared:
+    """*what* with the threshold that it has while nothing fires."""
+    if what.moving is None:
+        return what
+    probe.settle(what.moving)
+    level, *later = probe.answers(what.moving, [np.zeros(probe.shape)] * 3)
+    if not all(np.allclose(level, each, rtol=1e-9, atol=1e-12) for each in later):
+        raise Unknown("its threshold changes with its input")
+    return replace(what, threshold=level + what.threshold)
+
+
+# Explanations of what is left after a spike
+
+
+def _plain(probe: Probe, what: Compared, base: Model) -> Iterator[Model]:
+    """Resets, and a threshold that spikes raise."""
+    if what.moving is not None:
+        base = _rising(probe, what, base)
+    for reset, delayed in _RESETS:
+        model = replace(base, reset=reset, delayed=delayed)
+        if reset == "hard":
+            model = replace(model, v_reset=_solved(probe, what, model, "v_reset", 1))
+            if np.abs(model.v_reset).max() > 1e-9 and _come_back(probe):
+                continue  # spikes that come back do the same: see `_to_another_potential`
+        yield model
+
+
+def _to_another_potential(probe: Probe, what: Compared, base: Model) -> Iterator[Model]:
+    """A hard reset to a potential other than 0, of a neuron whose next step reads its spikes as well."""
+    for delayed in (False, True):
+        model = replace(base, reset="hard", delayed=delayed)
+        yield replace(model, v_reset=_solved(probe, what, model, "v_reset", 1))
+
+
+def _rising(probe: Probe, what: Compared, base: Model) -> Model:
+    assert what.moving is not None
+    inputs, _ = probe.after_a_spike(what, base, 3)
+    moved = probe.answers(what.moving, inputs)[base.lag :]
+    first, second = (each + what.threshold - base.threshold for each in moved[1:3])
+    if (first == 0).any() or (second == 0).any():
+        return base
+    return replace(base, rise=first**2 / second, fall=second / first)
+
+
+def _echoing(probe: Probe, what: Compared, base: Model) -> Iterator[Model]:
+    """Resets beside spikes that come back, each to its own neuron, as input of the next step."""
+    reads = _readings_of_spikes(probe)
+    if what.moving is not None or not _come_back(probe):
+        return
+    resets = [pair for pair in _RESETS if reads > 1 or pair == ("none", False)]
+    carried = {id(probe.body.previous[id(state)]) for state in probe.cluster.states}
+    if id(what.of) in carried:  # what it was compared with is carried on: no reset stands between
+        resets.sort(key=lambda pair: not pair[1])
+    for reset, delayed in resets:
+        model = replace(base, reset=reset, delayed=delayed)
+        for step in (1, 2):
+            echo = _solved(probe, what, model, "echo", step)
+            if echo.any():
+                yield replace(model, echo=echo)
+                break
+
+
+def _come_back(probe: Probe) -> bool:
+    """Whether spikes of the step before are added to what is driven, and not only to what is carried."""
+    cluster, body = probe.cluster, probe.body
+    fired = {id(state) for state in cluster.states if is_bit(body.previous[id(state)])}
+    driven = {id(drive) for drive in cluster.drives}
+    for term in cluster.members:
+        args = [arg for arg in term.args if arg.value is None]
+        from_spikes = [id(arg) in fired for arg in args]
+        if any(id(arg) in driven for arg in args):
+            if any(from_spikes) and term.op in SHIFTED:
+                return True
+            driven.add(id(term))
+        elif args and all(from_spikes):
+            fired.add(id(term))
+    return False
+
+
+def _readings_of_spikes(probe: Probe) -> int:
+    """How often the next step reads spikes, or compares what the step before left."""
+    cluster, body = probe.cluster, probe.body
+    bits = {id(state) for state in cluster.states if is_bit(body.previous[id(state)])}
+    comparisons = [term for term in cluster.members if term.op in COMPARISONS]
+    again = sum(any(what.of in cluster.states for what in compared(term)) for term in comparisons)
+    return again + sum(id(arg) in bits for term in cluster.members for arg in term.args)
+
+
+def _taking_another_amount(probe: Probe, what: Compared, base: Model) -> Iterator[Model]:
+    """A soft reset at once that takes away another amount than the threshold."""
+    model = replace(base, reset="soft", amount=np.asarray(base.threshold))
+    if what.moving is None:
+        yield replace(model, amount=_solved(probe, what, model, "amount", 1))
+
+
+def _against_itself(probe: Probe, what: Compared, base: Model) -> Iterator[Model]:
+    """Resets beside a current that spikes make grow."""
+    if what.moving is not None or base.current_decay is not None:
+        return
+    for reset, delayed in (("hard", False), ("soft", False), ("none", False), ("soft", True)):
+        model = replace(base, reset=reset, delayed=delayed)
+        model = replace(model, jump=_solved(probe, what, model, "jump", 1))
+        if not np.any(base.fading):
+            model = replace(model, fading=_solved(probe, what, model, "fading", 2))
+        yield model
+
+
+def _waiting(probe: Probe, what: Compared, base: Model) -> Iterator[Model]:
+    """Steps after a spike in which nothing is charged."""
+    for period in range(1, LONGEST_PERIOD + 1) if what.moving is None else ():
+        for reset in ("hard", "soft"):
+            model = replace(base, reset=reset, period=period)
+            if reset == "hard":
+                model = replace(model, v_reset=_solved(probe, what, model, "v_reset", period + 1))
+            yield model
+
+
+_EXPLANATIONS: tuple[Callable[[Probe, Compared, Model], Iterator[Model]], ...] = (
+    _plain,
+    _echoing,
+    _to_another_potential,
+    _taking_another_amount,
+    _against_itself,
+    _waiting,
+)
+
+
+def _solved(probe: Probe, what: Compared, model: Model, name: str, step: int) -> Array:
+    """What *name* must be for *model* to be right about a *step* after a spike; 0 where nothing depends on it."""
+    inputs, seen = probe.after_a_spike(what, replace(model, reset="none", delayed=False, period=0), step + 1)
+    none = np.zeros(probe.shape)
+    without, with_one = (replace(model, **{name: none + k}).run(inputs)[model.lag + step].h for k in (0, 1))
+    slope = with_one - without
+    return np.divide(seen[model.lag + step] - without, slope, out=none, where=np.abs(slope) > 1e-12)
+
+
+def _found(probe: Probe, what: Compared, model: Model, most: float = 3.0) -> Found:
+    names = {"s": ""}
+    if model.amount is None:
+        names["h"] = "h"
+    told = _in_full(probe, said(model, probe.beginning(what, model)))
+    if told.op == "cuba":
+        names["i"] = "i"
+    if told.op == "alif":
+        names["b"] = "b"
+    roles = probe.roles(model, names, most)
+    outside = {
+        roles[id(term)][1]
+        for term in probe.cluster.members
+        if id(term) in roles and roles[id(term)][0] == "" and read_outside(term, probe.cluster, probe.body)
+    }
+    if len(outside) == 1 and (worth := outside.pop()) > 0 and worth != 1.0:
+        told = told.with_amplitude(worth)
+        roles = {
+            key: (suffix, rounded(factor / worth) if suffix == "" else factor)
+            for key, (suffix, factor) in roles.items()
+        }
+    return Found(told, roles)
+
+
+def _in_full(probe: Probe, told: Said) -> Said:
+    """*told* with a constant for each element."""
+    return told if told.bias is None else replace(told, bias=np.broadcast_to(told.bias, probe.whole[1:]))

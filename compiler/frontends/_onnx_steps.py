@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from ...source import Place, SourceError
 from ._onnx_terms import ELEMENTWISE, Term, Terms
+
+_LATEST = 5
+"""The last step, counted from 0, that may be the first to repeat the one before it."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,12 @@ class Body:
     steps: int | None = None
     states: tuple[Term, ...] = ()
     """Inputs of the file that are states."""
+
+    number: int = 0
+    """Which of the steps of the file it is, counted from 0."""
+
+    first: Mapping[int, Term] = field(default_factory=dict[int, Term])
+    """By the identity of a term, what stands in its place in the first step, where that is known."""
 
     def order(self) -> list[Term]:
         """Every term of the step, arguments first; what the step before made is not followed."""
@@ -96,18 +106,40 @@ def body_of(rows: Sequence[Term], place: Place) -> Body:
             if id(term) not in level:
                 level[id(term)] = number
                 stack.extend(term.args)
-    # The first steps may differ: they see what states begin with, and resets of the first step reach into the second.
-    for first in (2, 3):
+    # The first steps may differ: they see what states begin with, and what a step leaves may be read two steps later.
+    last = min(steps - 1, _LATEST)
+    for first in range(2, last + 1):
         try:
             found = _Matching(level, first, place)
             found.pair(rows[first], rows[first - 1])
+            before = _Matching(level, first - 1, place)
+            before.pair(rows[first - 1], rows[first - 2], strictly=False)
             for number in range(first + 1, steps):
                 _Matching(level, number, place).pair(rows[number], rows[number - 1])
-            return Body(rows[first], found.previous(), steps)
+            return Body(
+                rows[first], found.previous(before), steps, number=first, first=_in_the_first(rows, first, level)
+            )
         except SourceError as error:
-            if first + 1 >= min(steps, 4):
+            if first == last:
                 raise error
-    raise AssertionError("one of the two was returned or raised")
+    raise AssertionError("one of them was returned or raised")
+
+
+def _in_the_first(rows: Sequence[Term], number: int, level: Mapping[int, int]) -> dict[int, Term]:
+    """What stands in the first step where a term of step *number* stands; constants that were folded end the search."""
+    found = {id(term): term for term in rows[number].walk()}
+    for step in range(number, 0, -1):
+        pairs: dict[int, Term] = {}
+        stack = [(rows[step], rows[step - 1])]
+        while stack:
+            one, other = stack.pop()
+            if id(one) in pairs:
+                continue
+            pairs[id(one)] = other
+            if one is not other and level[id(one)] == step and _alike(one, other):
+                stack.extend(zip(one.args, other.args, strict=True))
+        found = {key: pairs[id(term)] for key, term in found.items() if id(term) in pairs}
+    return found
 
 
 class _Matching:
@@ -121,8 +153,8 @@ class _Matching:
         self._later: dict[int, Term] = {}
         self._states: list[Term] = []
 
-    def pair(self, last: Term, before: Term) -> None:
-        """Both are the same in two steps; SourceError where they are not."""
+    def pair(self, last: Term, before: Term, strictly: bool = True) -> None:
+        """Both are the same in two steps; SourceError where they are not, if they are taken *strictly*."""
         stack = [(last, before)]
         while stack:
             one, other = stack.pop()
@@ -130,7 +162,7 @@ class _Matching:
                 continue
             known = self._pairs.get(id(one))
             if known is not None:
-                if known is not other:
+                if known is not other and strictly:
                     self._fail(one, other)
                 continue
             self._pairs[id(one)] = other
@@ -139,14 +171,22 @@ class _Matching:
                 continue
             self._later[id(other)] = one
             if not _alike(one, other):
-                self._fail(one, other)
+                if strictly:
+                    self._fail(one, other)
+                continue
             stack.extend(zip(one.args, other.args, strict=True))
 
-    def previous(self) -> dict[int, Term]:
-        """By the identity of what a step reads of the step before, what makes it."""
+    def previous(self, before: _Matching) -> dict[int, Term]:
+        """By the identity of what a step reads of the step before, what makes it.
+
+        What it reads of two steps before is made by what it would read of one step before; *before* has those pairs.
+        """
         found: dict[int, Term] = {}
         for state in self._states:
             maker = self._later.get(id(state))
+            if maker is None and id(state) in before._later and id(before._later[id(state)]) in self._later:
+                maker = before._later[id(state)]
+                found[id(maker)] = self._later[id(maker)]
             if maker is None:
                 told = f"{state.origin} is read in a later step, and no step makes it anew"
                 raise SourceError.at(self._place, told)
@@ -168,8 +208,35 @@ def _alike(one: Term, other: Term) -> bool:
     return one.value is None and other.value is None and one.attributes == other.attributes
 
 
-def single_step(outputs: Sequence[Term], inputs: Sequence[Term], place: Place) -> Body:
-    """A step whose states are inputs and outputs of the file, or a network without time."""
+def single_steps(outputs: Sequence[Term], inputs: Sequence[Term], place: Place) -> Iterator[Body]:
+    """A step whose states are inputs and outputs of the file, or a network without time.
+
+    Where more than one output may be what an input is in the next step, each way in which both stand in the same order
+    is a step; those that a network returns last come first.
+    """
+    result, *others = outputs
+    makers = {id(state): [k for k, other in enumerate(others) if _may_be(other, state)] for state in inputs}
+    if all(len(found) < 2 for found in makers.values()):
+        yield _single_step(outputs, inputs, place)
+        return
+    given = [state for state in inputs[1:] if makers[id(state)]]
+    found = False
+    for chosen in combinations(reversed(range(len(others))), len(given)):
+        pairs = list(zip(given, reversed(chosen), strict=True))
+        if all(k in makers[id(state)] for state, k in pairs):
+            found = True
+            yield Body(result, {id(state): others[k] for state, k in pairs}, None, tuple(given))
+    if not found:
+        yield _single_step(outputs, inputs, place)
+
+
+def _may_be(output: Term, state: Term) -> bool:
+    """Whether *output* may be what *state* is in the next step."""
+    return output.shape == state.shape and any(term is state for term in output.walk())
+
+
+def _single_step(outputs: Sequence[Term], inputs: Sequence[Term], place: Place) -> Body:
+    """The one step where each input has at most one output that it is carried on to."""
     result, *others = outputs
     previous: dict[int, Term] = {}
     states: list[Term] = []

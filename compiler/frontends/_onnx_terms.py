@@ -87,6 +87,9 @@ class Terms:
         same = _same(op, args)
         if same is not None:
             return same
+        if op == "Mul" and any(arg.value is not None and not arg.value.any() for arg in args):
+            shape = self._shape(op, args, attributes)
+            return self.constant(np.zeros(shape, np.float32), origin)
         values = [arg.value for arg in args if arg.value is not None]
         if len(values) == len(args) and op not in ("Stack", "Row", "Part"):
             return self.constant(self._fold(op, values, attributes), origin)

@@ -7,7 +7,9 @@ state from step to step is recognised by what it does (`_onnx_neurons`).  What r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,19 @@ from ...source import Faults, Place, SourceError
 from ._building import Builder
 from ._onnx_clusters import clusters_of
 from ._onnx_domain import is_ours, read_ours
+from ._onnx_elements import Unknown
 from ._onnx_file import inlined, load
 from ._onnx_layers import Layers
-from ._onnx_steps import Body, body_of, rows_of, single_step
+from ._onnx_neurons import recognise
+from ._onnx_steps import Body, body_of, rows_of, single_steps
 from ._onnx_trace import Trace
 from .frontend import Array, Frontend, Imported, Options, Run
 
 DEFAULT_STEPS = 8
 """Time steps of a network whose file says no number."""
+
+_MOST_READINGS = 24
+"""Ways to tell which output is which state that are tried."""
 
 
 def read(source: Path | str, options: Options) -> Imported:
@@ -54,7 +61,7 @@ def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -
         if rows is not None:
             chosen = number
             break
-    body = body_of(rows, builder.place()) if rows else single_step(outputs, trace.inputs, builder.place())
+    body = body_of(rows, builder.place()) if rows else _recognised(single_steps(outputs, trace.inputs, builder.place()))
     result_name = list(trace.outputs)[chosen]
     if len(outputs) - len(body.states) > 1:
         others = ", ".join(other for other in trace.outputs if other != result_name)
@@ -73,21 +80,39 @@ def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -
     return imported
 
 
+def _recognised(steps: Iterator[Body]) -> Body:
+    """The first of *steps* in which all that carries state is a neuron; the first of all where none is."""
+    bodies = list(islice(steps, _MOST_READINGS))
+    return next((body for body in bodies if len(bodies) > 1 and _all_neurons(body)), bodies[0])
+
+
+def _all_neurons(body: Body) -> bool:
+    try:
+        for cluster in clusters_of(body):
+            recognise(cluster, body)
+    except Unknown:
+        return False
+    return True
+
+
 def _run(model: onnx.ModelProto, trace: Trace, name: str, body: Body, steps: int) -> Run:
     """The file under ONNX's own reference, step after step where it holds a single one."""
     states = {state.settings["name"]: state for state in body.states}
-    (data,) = [term for term in trace.inputs if term.settings["name"] not in states]
+    free = [term for term in trace.inputs if term.settings["name"] not in states]
+    read = {id(arg) for term in body.order() for arg in (term, *term.args)}
+    data = next((term for term in free if id(term) in read), free[0])
+    unread = {term.settings["name"]: np.zeros(term.shape, np.float32) for term in free if term is not data}
     made = {id(term): output for output, term in trace.outputs.items()}
 
     def compute(x: Array) -> Array:
         evaluator: Any = ReferenceEvaluator(model)
         if body.steps is not None or x.ndim == len(data.shape):
-            return np.asarray(evaluator.run([name], {data.settings["name"]: x.astype(np.float32)})[0])
+            return np.asarray(evaluator.run([name], {data.settings["name"]: x.astype(np.float32), **unread})[0])
         carried = {each: np.zeros(term.shape, np.float32) for each, term in states.items()}
         nexts = {each: made[id(body.previous[id(term)])] for each, term in states.items()}
         rows: list[Array] = []
         for row in x[:steps]:
-            given = {data.settings["name"]: row.astype(np.float32), **carried}
+            given = {data.settings["name"]: row.astype(np.float32), **unread, **carried}
             row_out, *after = evaluator.run([name, *nexts.values()], given)
             carried = dict(zip(nexts, after, strict=True))
             rows.append(np.asarray(row_out))

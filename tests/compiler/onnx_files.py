@@ -38,10 +38,14 @@ class Writer:
 
     def save(self, path: Path, shape: list[Any], outputs: list[str], opset: int = 18) -> Path:
         """The file, whose input is ``x``."""
+        return self.save_with(path, {"x": shape}, outputs, opset)
+
+    def save_with(self, path: Path, inputs: dict[str, list[Any]], outputs: list[str], opset: int = 18) -> Path:
+        """The file with these inputs."""
         graph = helper.make_graph(
             self.nodes,
             "test",
-            [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in inputs.items()],
             [helper.make_empty_tensor_value_info(name) for name in outputs],
             self.tensors,
         )

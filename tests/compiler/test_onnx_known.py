@@ -59,7 +59,8 @@ def test_a_learned_decay_needs_a_neuron_that_has_one(tmp_path: Path) -> None:
         read_model(path, Options(known={origin: Known({}, {"w": np.array(0.5)})}))
     assert str(error.value) == (
         f"{path}, node {origin}: carries state from step to step, and is no neuron that there is: its decay is "
-        "learned, which only a membrane without a current has, whose input has no gain"
+        "learned, which only a membrane without a current has, whose input has no gain\n"
+        "  try: a neuron of docs/neurons.md in its place"
     )
 
 
