@@ -250,7 +250,7 @@ class _Writing:
             if attribute.name == RESULTS:
                 results = ", ".join(_text(text) for text in value)
                 continue
-            written = _setting(op, attribute.name, value)
+            written = setting_text(op, attribute.name, value)
             if written is None:
                 self._faults.add(place, f"the attribute {attribute.name} is no setting: a number, numbers or a text")
             else:
@@ -321,7 +321,7 @@ def _executed(model: onnx.ModelProto) -> Any:
     return compute
 
 
-def _setting(op: str, name: str, value: Any) -> str | None:
+def setting_text(op: str, name: str, value: Any) -> str | None:
     """An attribute as the language writes it; None where it is no setting."""
     known = OPS[op].settings().get(name)
     match value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,16 @@ def load(path: Path) -> onnx.ModelProto:
     return model
 
 
-def inlined(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """*model* with the nodes of its functions in the place of their calls; SourceError where that cannot be."""
+def inlined(model: onnx.ModelProto, path: Path, stays: Callable[[onnx.FunctionProto], bool]) -> onnx.ModelProto:
+    """*model* with the nodes of its functions in the place of their calls; SourceError where that cannot be.
+
+    Calls of a function that *stays* are left as they are: its name says more than its nodes.
+    """
     if not model.functions:
         return model
+    stay = [(each.domain, each.name) for each in model.functions if stays(each)]
     try:
-        return inliner.inline_local_functions(model)
+        return inliner.inline_selected_functions(model, stay, exclude=True)
     except Exception as error:  # the C++ side raises what it likes
         raise SourceError.at(Place(str(path)), f"its functions cannot be inlined: {_first_line(error)}") from None
 

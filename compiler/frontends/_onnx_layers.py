@@ -9,9 +9,10 @@ import numpy as np
 
 from ..ir.graph import Setting
 from ..ir.types import Type
-from ..ops.op import called
+from ..ops.op import OPS, SettingFault, called
 from ._building import Builder, Value
 from ._onnx_clusters import Cluster
+from ._onnx_domain import DOMAIN
 from ._onnx_firing import Firing
 from ._onnx_named import Wrong, named, short
 from ._onnx_shapes import axes, per_channel, voters
@@ -385,10 +386,17 @@ class Layers:
         """A neuron that the file calls by its name."""
         op, settings = named(term)
         parameters: dict[str, Array] = {}
-        if op == "plif":
-            weight = settings.pop("w")
-            assert isinstance(weight, float)
-            parameters["w"] = np.asarray(weight)
+        if "w" in settings:
+            parameters["w"] = np.asarray(settings.pop("w"))
         completed = self._firing.completed(op, settings)
         x = self._of(term.args[0])
+        if term.op.startswith(f"{DOMAIN}::") and x is not None:
+            try:
+                roles = OPS[op].make(completed).parameter_types(x.type)
+            except SettingFault as fault:
+                raise Wrong(fault.message) from None
+            for role, given in zip(roles, term.args[1:], strict=False):
+                if given.value is None:
+                    raise Wrong(f"its {role} changes with the data")
+                parameters[role] = given.value
         return self._builder.add(op, [x], completed, term.origin, self._place(term), parameters)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 
+from ...catalog import unknown
 from ..ir.graph import Setting
+from ..ir.text import parse_setting
+from ..ops.neuron import Neuron
+from ..ops.op import OPS
+from ._onnx_domain import DOMAIN, operator, setting_text
 from ._onnx_terms import Term
 
 
@@ -19,6 +25,8 @@ _SURROGATES = {0: "sigmoid", 1: "atan"}
 def named(term: Term) -> tuple[str, dict[str, Setting]]:
     """Operator and settings of a custom node; `Wrong` for one that is not known."""
     domain, _, name = term.op.partition("::")
+    if domain == DOMAIN:
+        return _ours(name, term)
     if domain.startswith("sj_") and domain[3:] in _SPIKINGJELLY and name == "forward":
         return _spikingjelly(domain[3:], term)
     if (domain, name) == ("snn", "LIF"):
@@ -34,6 +42,30 @@ def named(term: Term) -> tuple[str, dict[str, Setting]]:
             settings["surrogate"] = (str(given["surrogate"]), ("alpha", float(given.get("alpha", 2.0))))
         return "lif", settings
     raise Wrong("no neuron that is known has this name")
+
+
+def of_sequences(function: onnx.FunctionProto) -> bool:
+    """Whether *function* is a neuron of this language over the whole sequence: it hands on no state."""
+    op = operator(function.name)
+    neuron = op in OPS and issubclass(OPS[op], Neuron)
+    return function.domain == DOMAIN and neuron and len(function.output) == 1
+
+
+def _ours(name: str, term: Term) -> tuple[str, dict[str, Setting]]:
+    """A neuron of this language over the whole sequence: attributes are its settings."""
+    op = operator(name)
+    if op not in OPS or not issubclass(OPS[op], Neuron):
+        neurons = [name for name, kind in OPS.items() if issubclass(kind, Neuron)]
+        raise Wrong(str(unknown(f"neuron of {DOMAIN}", op, neurons)))
+    settings: dict[str, Setting] = {}
+    for key, value in term.attributes:
+        if key == "of":  # which sequence this is a step of
+            continue
+        text = setting_text(op, key, value)
+        if text is None:
+            raise Wrong(f"its attribute {key} is no setting: a number, numbers or a text")
+        settings[key] = parse_setting(text)
+    return op, settings
 
 
 def _spikingjelly(kind: str, term: Term) -> tuple[str, dict[str, Setting]]:

@@ -16,6 +16,7 @@ from onnx import helper
 from onnx.defs import get_schema, has
 
 from ...source import Faults, Place, SourceError
+from ._onnx_domain import DOMAIN
 from ._onnx_file import LARGEST_TENSOR, array_of
 from ._onnx_moves import MOVES, Move
 from ._onnx_reference import (
@@ -217,6 +218,9 @@ class Trace:
         origin = node.name or node.output[0]
         if node.domain not in KEPT_DOMAINS:
             raise Unreadable(f"of the domain {node.domain} is no operator that can be read")
+        if node.domain == DOMAIN and len(node.output) > 1:
+            told = "hands on its own states, and the file has no function that says how"
+            raise Unreadable(told, f"a file of nodes of {DOMAIN} alone, or the neuron over the whole sequence")
         kind = "Spike" if node.op_type == "Spike" else f"{node.domain}::{node.op_type}"
         settings = tuple(sorted(settings_of(node).items()))
         return [self.terms.make(kind, entries, settings, origin)]

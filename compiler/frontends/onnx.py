@@ -24,6 +24,7 @@ from ._onnx_domain import is_ours, read_ours
 from ._onnx_elements import Unknown
 from ._onnx_file import inlined, load
 from ._onnx_layers import Layers
+from ._onnx_named import of_sequences
 from ._onnx_neurons import recognise
 from ._onnx_steps import Body, body_of, rows_of, single_steps
 from ._onnx_trace import Trace
@@ -44,7 +45,7 @@ def read(source: Path | str, options: Options) -> Imported:
     whole = load(path)
     if is_ours(whole):
         return read_ours(whole, path, options)
-    return read_graph(inlined(whole, path), path.stem, str(path), options)
+    return read_graph(inlined(whole, path, of_sequences), path.stem, str(path), options)
 
 
 def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -> Imported:

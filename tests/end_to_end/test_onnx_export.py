@@ -408,3 +408,61 @@ def test_a_file_of_the_domain_that_is_damaged_is_refused_with_its_place(damage: 
     with pytest.raises(SourceError) as error:
         read_model(path)
     assert str(error.value).startswith(told), str(error.value)
+
+
+# Neurons of the domain among nodes of other domains
+
+
+def mixed(folder: Path, spell: str = "lif", outputs: int = 1, function: bool = False, **settings: Any) -> Path:
+    """Sums of ONNX's own, and a neuron of the domain over the whole sequence ``[T, N, 4]``."""
+    rng = np.random.default_rng(4)
+    first, second = (rng.normal(0, 0.6, shape).astype(np.float32) for shape in ((3, 4), (4, 2)))
+    theta = np.array([0.5, 0.75, 1.0, 0.25], np.float32)
+    names = ["s", "v"][:outputs]
+    lif = helper.make_node(spell, ["c", "theta"], names, "lif", domain="ai.snnc", **settings)
+    nodes = [helper.make_node("MatMul", ["x", "w1"], ["c"]), lif, helper.make_node("MatMul", ["s", "w2"], ["y"])]
+    value = helper.make_tensor_value_info
+    tensors = [numpy_helper.from_array(a, n) for a, n in ((first, "w1"), (second, "w2"), (theta, "theta"))]
+    graph = helper.make_graph(nodes, "mixed", [value("x", 1, [5, 2, 3])], [value("y", 1, None)], tensors)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.snnc", 1)]
+    body = [helper.make_node("Relu", ["x"], ["s"])]  # what a runtime would do, which no reader believes
+    functions = [helper.make_function("ai.snnc", "lif", ["x", "theta"], ["s"], body, opsets[:1])] if function else []
+    path = folder / "mixed.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, functions=functions).SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("function", [False, True])
+def test_a_neuron_of_the_domain_among_other_nodes_is_what_it_says(function: bool, tmp_path: Path) -> None:
+    chosen: dict[str, Any] = {
+        "decay": 0.75,
+        "reset": "soft",
+        "learn_threshold": "channel",
+        "surrogate": "atan(alpha=3.0)",
+    }
+    read = read_model(mixed(tmp_path, function=function, **chosen))
+    (neuron,) = [node for node in read.network.nodes if node.op == "lif"]
+    expected = chosen | {"surrogate": ("atan", ("alpha", 3.0))}
+    assert {name: neuron.settings[name] for name in chosen} == expected
+    (theta,) = neuron.operands[1:]
+    assert read.parameters[theta].tolist() == [0.5, 0.75, 1.0, 0.25]
+    assert [node.op for node in read.network.nodes if node.op != "parameter"] == ["linear", "lif", "linear"]
+    assert read.network.steps == 5
+
+
+def test_a_neuron_of_the_domain_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    def told(**changes: Any) -> str:
+        with pytest.raises(SourceError) as error:
+            read_model(mixed(tmp_path, **changes))
+        return str(error.value).replace(f"{tmp_path}/", "")
+
+    at = "mixed.onnx, node lif: "
+    assert told(spell="liff") == f"{at}ai.snnc::liff: no neuron of ai.snnc is called 'liff'; did you mean lif?"
+    assert told(outputs=2) == (
+        f"{at}lif: hands on its own states, and the file has no function that says how\n"
+        "  try: a file of nodes of ai.snnc alone, or the neuron over the whole sequence instead"
+    )
+    numbers = "its attribute decay is no setting: a number, numbers or a text"
+    assert told(decay=[0.5, 0.25]) == f"{at}ai.snnc::lif: {numbers}"
+    misspelled = "no setting of lif is called 'treshold'; did you mean threshold?"
+    assert told(treshold=1.0) == f"{at}ai.snnc::lif: {misspelled}"
