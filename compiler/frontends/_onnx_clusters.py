@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -44,17 +44,21 @@ def clusters_of(body: Body) -> list[Cluster]:
         for part in nx.strongly_connected_components(graph)
         if len(part) > 1 or any(graph.has_edge(each, each) for each in part)
     ]
+    readers: dict[int, list[Term]] = {}
+    for term in order:
+        for arg in term.args:
+            readers.setdefault(id(arg), []).append(term)
     taken: set[int] = set()
     found: list[Cluster] = []
     for core in _joined(cores, elements, body):
-        whole = _cluster(_grown(core, elements, body, order, SCALED), order, body)
+        whole = _cluster(_grown(core, elements, body, order, readers, SCALED), order, body)
         if len(whole.drives) > 1:  # each may be scaled by a factor of its own
-            whole = _cluster(_grown(core, elements, body, order, ()), order, body)
+            whole = _cluster(_grown(core, elements, body, order, readers, ()), order, body)
         taken |= {id(member) for member in whole.members}
         found.append(whole)
     for term in order:
         if term.op in COMPARISONS and id(term) not in taken:
-            members = _grown({id(term)}, elements, body, order, (*SCALED, *SHIFTED))
+            members = _grown({id(term)}, elements, body, order, readers, (*SCALED, *SHIFTED))
             taken |= members
             found.append(replace(_cluster(members, order, body), stateless=True))
     return found
@@ -64,51 +68,58 @@ def _joined(cores: list[set[int]], elements: Mapping[int, Term], body: Body) -> 
     """Cores one of which drives only the other through elements: a current and its membrane."""
     joined: nx.Graph[int] = nx.Graph()
     joined.add_nodes_from(range(len(cores)))
+    inside = {member: number for number, core in enumerate(cores) for member in core}
     for number, core in enumerate(cores):
-        for other, into in enumerate(cores):
-            if number != other and _leads(core, into, elements, body):
-                joined.add_edge(number, other)
-    for meeting in _compared_together(cores, elements, body):
+        joined.add_edges_from((other, number) for other in _leading(core, inside, elements, body))
+    for meeting in _compared_together(inside, elements, body):
         joined.add_edges_from(pairwise(meeting))
     parts: list[set[int]] = [set(part) for part in nx.connected_components(joined)]
     return [{member for number in part for member in cores[number]} for part in parts]
 
 
-def _compared_together(cores: list[set[int]], elements: Mapping[int, Term], body: Body) -> list[list[int]]:
-    """Cores of which a sum is compared with one threshold: two currents that are a membrane."""
-    inside = {member: number for number, core in enumerate(cores) for member in core}
+def _compared_together(inside: Mapping[int, int], elements: Mapping[int, Term], body: Body) -> list[list[int]]:
+    """Cores of which a sum is compared with one threshold: two currents that are a membrane.
+
+    *inside* are the numbers of cores by their members.
+    """
     found: list[list[int]] = []
     for term in elements.values():
         if term.op not in COMPARISONS or id(term) in inside:
             continue
         met: set[int] = set()
+        seen: set[int] = set()
         stack = list(term.args)
         while stack:
             arg = stack.pop()
             arg = body.previous.get(id(arg), arg)
             if id(arg) in inside:
                 met.add(inside[id(arg)])
-            elif id(arg) in elements and not is_bit(arg):
+            elif id(arg) in elements and id(arg) not in seen and not is_bit(arg):
+                seen.add(id(arg))
                 stack.extend(arg.args)
         found.append(sorted(met))
     return [meeting for meeting in found if len(meeting) > 1]
 
 
-def _leads(core: set[int], into: set[int], elements: Mapping[int, Term], body: Body) -> bool:
-    """Whether a value of *core* that is no spike is read by *into*, through nothing but a scale."""
-    for member in into:
+def _leading(core: set[int], inside: Mapping[int, int], elements: Mapping[int, Term], body: Body) -> Iterator[int]:
+    """The numbers of other cores a value of which, that is no spike, *core* reads through nothing but a scale."""
+    for member in core:
         for arg in elements[member].args:
             term = body.previous.get(id(arg), arg)
-            while term.op in SCALED and id(term) not in core and id(term) in elements:
+            while term.op in SCALED and id(term) not in inside and id(term) in elements:
                 term = next((each for each in term.args if each.value is None), term.args[0])
                 term = body.previous.get(id(term), term)
-            if id(term) in core and not is_bit(term):
-                return True
-    return False
+            if id(term) in inside and id(term) not in core and not is_bit(term):
+                yield inside[id(term)]
 
 
 def _grown(
-    core: set[int], elements: Mapping[int, Term], body: Body, order: Sequence[Term], ahead: Sequence[str]
+    core: set[int],
+    elements: Mapping[int, Term],
+    body: Body,
+    order: Sequence[Term],
+    readers: Mapping[int, list[Term]],
+    ahead: Sequence[str],
 ) -> set[int]:
     """*core* with what follows from it alone, and with operations of the kinds *ahead* that lead only to it."""
     members = set(core)
@@ -118,10 +129,9 @@ def _grown(
             if own and all(id(arg) in members for arg in own):
                 members.add(id(term))
     for term in reversed(order):
-        alone = sum(arg.value is None for arg in term.args) == 1
-        if term.op in ahead and alone and id(term) in elements and id(term) not in members:
-            readers = [each for each in order if any(arg is term for arg in each.args)]
-            if readers and all(id(each) in members for each in readers):
+        if term.op in ahead and id(term) in elements and id(term) not in members:
+            alone = sum(arg.value is None for arg in term.args) == 1
+            if alone and id(term) in readers and all(id(each) in members for each in readers[id(term)]):
                 members.add(id(term))
     return members
 

@@ -22,7 +22,9 @@ class Unknown(Exception):
 
 def is_bit(term: Term) -> bool:
     """Whether *term* is a comparison, as it is or as a number."""
-    return term.op in COMPARISONS or (term.op == "Cast" and is_bit(term.args[0]))
+    while term.op == "Cast":
+        (term,) = term.args
+    return term.op in COMPARISONS
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,8 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, inliner, numpy_helper
 
 from ...source import Place, SourceError
+from ._onnx_limits import LARGEST_FILE, LARGEST_TENSOR, MOST_ELEMENTS, MOST_ENDS
 from .frontend import Array
-
-LARGEST_FILE = 2 << 30
-LARGEST_TENSOR = 1 << 30
-"""Bytes of a file, and of one tensor in it: a network of this size fits no machine that there is."""
 
 OPSETS = (9, 24)
 """Versions of ONNX's own operators that are read, first and last."""
@@ -36,6 +33,7 @@ def load(path: Path) -> onnx.ModelProto:
     if not model.graph.node:
         raise SourceError.at(place, "is no ONNX file, or holds no network")
     _check_versions(model, place)
+    _check_ends(model.graph, place)
     told = [text for entry in model.metadata_props for text in (entry.key, entry.value)]
     if not all(isinstance(name, str) for name in (*told, *_names(model.graph))):
         raise SourceError.at(place, "holds names that are no text")
@@ -64,7 +62,7 @@ def array_of(tensor: onnx.TensorProto, place: Place) -> Array:
         if extent < 0:
             raise SourceError.at(place, f"the tensor {tensor.name} has a negative extent")
         count *= extent
-    if count * 8 > LARGEST_TENSOR:
+    if count > MOST_ELEMENTS:
         raise SourceError.at(place, f"the tensor {tensor.name} has {count:,} elements, more than are read")
     try:
         found: Array = numpy_helper.to_array(tensor)
@@ -82,6 +80,15 @@ def _check_versions(model: onnx.ModelProto, place: Place) -> None:
         raise SourceError.at(place, "does not say which version of ONNX's operators it uses")
     if not least <= versions[0] <= most:
         raise SourceError.at(place, f"uses ONNX's operators of version {versions[0]}; {least} to {most} are read")
+
+
+def _check_ends(graph: onnx.GraphProto, place: Place) -> None:
+    """SourceError for more inputs or outputs than a network has; old files list their initializers as inputs, too."""
+    known = {tensor.name for tensor in graph.initializer}
+    inputs = sum(value.name not in known for value in graph.input)
+    for what, count in (("inputs", inputs), ("outputs", len(graph.output))):
+        if count > MOST_ENDS:
+            raise SourceError.at(place, f"has {count:,} {what}; up to {MOST_ENDS} are read")
 
 
 def _embed(model: onnx.ModelProto, path: Path) -> None:

@@ -12,7 +12,8 @@ import onnx
 
 from ...source import Place
 from ._onnx_file import array_of
-from ._onnx_reference import Entry, Unreadable, axes_of, bounded, constant, integer
+from ._onnx_limits import Unreadable, bounded, checked
+from ._onnx_reference import Entry, axes_of, constant, integer
 from ._onnx_terms import Term, Terms
 from .frontend import Array
 
@@ -58,12 +59,14 @@ def _constants(move: Move) -> Sequence[Entry]:
 def _reshape(move: Move) -> Sequence[Entry]:
     data, wanted = move.tensor(0), _numbers(move.entries[1])
     if not integer(move.attributes, "allowzero", 0):
+        if 0 in wanted[len(data.shape) :]:
+            raise Unreadable(f"keeps axis {len(data.shape)} of {list(data.shape)}, and there is none")
         wanted = [data.shape[k] if extent == 0 else extent for k, extent in enumerate(wanted)]
-    total = int(np.prod(data.shape, dtype=np.int64))
+    total = math.prod(data.shape)
     if -1 in wanted:
-        known = int(np.prod([extent for extent in wanted if extent != -1], dtype=np.int64))
+        known = math.prod(extent for extent in wanted if extent != -1)
         wanted[wanted.index(-1)] = total // max(known, 1)
-    if int(np.prod(wanted, dtype=np.int64)) != total:
+    if math.prod(wanted) != total or min(wanted, default=1) < 0:
         raise Unreadable(f"cannot make {wanted} of {list(data.shape)}")
     return [move.terms.reshape(data, tuple(wanted), move.node.name or move.node.output[0])]
 
@@ -94,13 +97,10 @@ def _gather(move: Move) -> Sequence[Entry]:
         return [move.terms.constant(np.take(data.value, at, axis), move.node.name)]
     if axis != 0:
         raise Unreadable("takes elements along another axis than the first")
-    count = data.shape[0]
-    numbers = [int(number) + (count if number < 0 else 0) for number in at.reshape(-1)]
-    if any(not 0 <= number < count for number in numbers):
-        raise Unreadable(f"takes row {next(n for n in numbers if not 0 <= n < count)} of {count}")
     if at.ndim == 0:
-        return [move.terms.row(data, numbers[0])]
-    return [move.terms.stack([move.terms.row(data, number) for number in numbers], move.node.name)]
+        (number,) = checked([int(at)], data.shape[0])
+        return [move.terms.row(data, number)]
+    return [move.terms.rows(data, at.reshape(-1).tolist(), move.node.name)]
 
 
 def _slice(move: Move) -> Sequence[Entry]:
@@ -121,8 +121,7 @@ def _slice(move: Move) -> Sequence[Entry]:
         return [move.terms.constant(data.value[tuple(cut)], move.node.name)]
     if any(part.indices(extent) != (0, extent, 1) for part, extent in zip(cut[1:], data.shape[1:], strict=True)):
         raise Unreadable("cuts along another axis than the first")
-    numbers = range(data.shape[0])[cut[0]]
-    return [move.terms.stack([move.terms.row(data, number) for number in numbers], move.node.name)]
+    return [move.terms.rows(data, range(data.shape[0])[cut[0]], move.node.name)]
 
 
 def _split(move: Move) -> Sequence[Entry]:
@@ -139,8 +138,7 @@ def _split(move: Move) -> Sequence[Entry]:
     made: list[Term] = []
     begin = 0
     for size in sizes:
-        numbers = range(begin, min(begin + size, data.shape[0]))
-        made.append(move.terms.stack([move.terms.row(data, number) for number in numbers], move.node.name))
+        made.append(move.terms.rows(data, range(begin, min(begin + size, data.shape[0])), move.node.name))
         begin += size
     return made
 
@@ -149,26 +147,26 @@ def _expand(move: Move) -> Sequence[Entry]:
     data, wanted = move.tensor(0), tuple(_numbers(move.entries[1]))
     shape = np.broadcast_shapes(data.shape, wanted)
     if data.value is not None:
-        bounded(math.prod(shape))
+        bounded(shape)
         return [move.terms.constant(np.broadcast_to(data.value, shape).copy(), move.node.name)]
     if shape == data.shape:
         return [data]
     if shape[1:] == data.shape[1:] and data.shape[0] == 1:
-        return [move.terms.stack([move.terms.row(data, 0)] * shape[0], move.node.name)]
+        return [move.terms.repeated([move.terms.row(data, 0)], shape[0], move.node.name)]
     if shape[1:] == data.shape:
-        return [move.terms.stack([data] * shape[0], move.node.name)]
+        return [move.terms.repeated([data], shape[0], move.node.name)]
     raise Unreadable("repeats along another axis than the first")
 
 
 def _tile(move: Move) -> Sequence[Entry]:
     data, repeats = move.tensor(0), _numbers(move.entries[1])
     if data.value is not None:
-        bounded(data.value.size * math.prod(max(count, 0) for count in repeats))
+        bounded((data.value.size, *(max(count, 0) for count in repeats)))
         return [move.terms.constant(np.tile(data.value, repeats), move.node.name)]
     if any(count != 1 for count in repeats[1:]):
         raise Unreadable("repeats along another axis than the first")
     rows = [move.terms.row(data, number) for number in range(data.shape[0])]
-    return [move.terms.stack(rows * repeats[0], move.node.name)]
+    return [move.terms.repeated(rows, repeats[0], move.node.name)]
 
 
 def _scatternd(move: Move) -> Sequence[Entry]:
@@ -193,7 +191,7 @@ def _scatterelements(move: Move) -> Sequence[Entry]:
 def _replaced(move: Move, data: Term, rows: Mapping[int, Term]) -> list[Term]:
     """*data* with other rows."""
     count = data.shape[0]
-    rows = {number % count: row for number, row in rows.items()}
+    rows = dict(zip(checked(list(rows), count), rows.values(), strict=True))
     all_rows = [rows[k] if k in rows else move.terms.row(data, k) for k in range(count)]
     return [move.terms.stack(all_rows, move.node.name)]
 
@@ -254,7 +252,7 @@ def _numbers(entry: Entry) -> list[int]:
 
 
 def _constant_of_shape(move: Move) -> Sequence[Entry]:
-    bounded(math.prod(_numbers(move.entries[0])))
+    bounded(_numbers(move.entries[0]))
     return move.fold(move.values())
 
 

@@ -150,10 +150,10 @@ class Probe:
         known = [drive for drive in drives if drive is not None]
         if len(known) < len(drives) and any(self._carried(drive) for drive in self.cluster.drives):
             return None
-        charged = _charged(first, {id(drive) for drive in known if drive.value is None})
+        charged = _charged(first, {id(drive): np.zeros(()) for drive in known if drive.value is None})
         constant = sum((number(drive) for drive in known if drive.value is not None), np.zeros(self.shape))
         for drive, found in zip(self.cluster.drives, drives, strict=True):
-            constant = constant if found is not None else constant + _charged(drive, set())
+            constant = constant if found is not None else constant + _charged(drive, {})
         return (charged - model.step(model.begin(), constant).h) / model.decay
 
     def _carried(self, drive: Term) -> bool:
@@ -228,10 +228,20 @@ def _short(term: Term) -> Array:
     return value.reshape(-1)[:1].reshape(()) if value.size and np.ptp(value) == 0 else value
 
 
-def _charged(term: Term, leaves: set[int]) -> Array:
-    """The value of *term* where *leaves*, and whatever comes from further away, are 0."""
-    if term.value is not None:
-        return number(term)
-    if id(term) in leaves or term.op not in ELEMENTWISE or term.op == "Dropout" or is_bit(term):
-        return np.zeros(())
-    return np.asarray(evaluated(term, [_charged(arg, leaves) for arg in term.args]), float)
+def _charged(whole: Term, values: Values) -> Array:
+    """The value of *whole* where some *values* are given, and whatever comes from further away is 0."""
+    waiting = [whole]
+    while waiting:
+        term = waiting[-1]
+        before = [arg for arg in term.args if id(arg) not in values]
+        if term.value is not None:
+            values[id(term)] = number(term)
+        elif id(term) not in values and (term.op not in ELEMENTWISE or term.op == "Dropout" or is_bit(term)):
+            values[id(term)] = np.zeros(())
+        elif id(term) not in values and before:
+            waiting += before
+            continue
+        elif id(term) not in values:
+            values[id(term)] = np.asarray(evaluated(term, [values[id(arg)] for arg in term.args]), float)
+        waiting.pop()
+    return values[id(whole)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -12,29 +13,32 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from ._onnx_file import LARGEST_TENSOR
-from ._onnx_terms import Attributes, Term
+from ._onnx_limits import Budget, Unreadable, bounded
+from ._onnx_terms import ELEMENTWISE, Attributes, Term
 from .frontend import Array
+
+FOLDED = ELEMENTWISE | frozenset(
+    "Acos Asin Atan ArgMax ArgMin AveragePool BatchNormalization Ceil Compress Concat Constant ConstantOfShape Conv "
+    "ConvTranspose Cos CumSum DequantizeLinear Elu Erf EyeLike Flatten Floor Gather GatherElements GatherND Gemm "
+    "GlobalAveragePool GlobalMaxPool HardSigmoid Identity IsInf IsNaN LeakyRelu LogSoftmax MatMul MaxPool Mean Mod "
+    "NonZero OneHot Pad QuantizeLinear Range Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "
+    "ReduceSumSquare Reshape Round Selu Shape Sin Size Slice Softmax Split Squeeze Sum Tan Tile TopK Transpose Trilu "
+    "Unique Unsqueeze".split()
+)
+"""What is computed where it depends on no input: the time and memory that these take are known beforehand."""
+
+_RANDOM = frozenset("Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split())
+_AT_MOST_EACH_AXIS = frozenset({"NonZero", "Unique", "Compress"})
+"""Operators whose results depend on the values, and have no more elements than a number an axis for each."""
+
+_SHORT = 1024
+"""Elements of an operand that may say a shape."""
 
 Entry = Term | list[Term] | None
 """A tensor, a sequence of tensors, or None for what could not be read and was told."""
 
 
-class Unreadable(Exception):
-    """A node that cannot be read, and the nearest way out."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = f"{hint} instead" if hint else ""
-
-
-def bounded(count: int) -> None:
-    """`Unreadable` for a constant of more elements than are read."""
-    if count * 8 > LARGEST_TENSOR:
-        raise Unreadable(f"makes {count:,} elements, more than are read")
-
-
-def computed(op: str, values: Sequence[Array], settings: Mapping[str, Any], opset: int) -> Array:
+def computed(op: str, values: Sequence[Array], settings: Mapping[str, Any], opset: int, budget: Budget) -> Array:
     """``op`` of arrays, as ONNX defines it."""
     match op:
         case "Cast":
@@ -47,22 +51,72 @@ def computed(op: str, values: Sequence[Array], settings: Mapping[str, Any], opse
         case _:
             known = {key: value for key, value in settings.items() if key != "scope"}
             node = helper.make_node(op, [f"x{k}" for k in range(len(values))], ["y"], **known)
-            return np.asarray(evaluate(node, {f"x{k}": value for k, value in enumerate(values)}, opset)[0])
+            return np.asarray(evaluate(node, {f"x{k}": value for k, value in enumerate(values)}, opset, budget)[0])
 
 
-def evaluate(node: onnx.NodeProto, given: Mapping[str, Array], opset: int) -> list[Any]:
-    """Results of a single node, by ONNX's own reference."""
-    inputs = [
-        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in given.items()
-    ]
-    outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
-    graph = helper.make_graph([node], "fold", inputs, outputs)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    evaluator: Any = ReferenceEvaluator(model)
+def evaluate(node: onnx.NodeProto, given: Mapping[str, Array], opset: int, budget: Budget) -> list[Any]:
+    """Results of a single node on constants, by ONNX's own reference; what they take is looked at before."""
+    if node.op_type not in FOLDED:
+        raise Unreadable("is not computed on constants", "an initializer" if node.op_type in _RANDOM else "")
+    shapes = _result_shapes(node, given, opset)
+    for shape in shapes:
+        bounded(shape)
+    budget.compute(_work(node, given, shapes))
+    inputs = [_info(name, value) for name, value in given.items()]
+    evaluator: Any = ReferenceEvaluator(_alone(node, inputs, [], opset))
     return cast(list[Any], evaluator.run(None, dict(given)))
 
 
-@cache
+def _result_shapes(node: onnx.NodeProto, given: Mapping[str, Array], opset: int) -> list[tuple[int, ...]]:
+    """The shapes that the results on constants will have at most; `Unreadable` where nothing tells them."""
+    shapes = [value.shape for value in given.values()]
+    if node.op_type in ELEMENTWISE:
+        return [np.broadcast_shapes(*shapes)]
+    if node.op_type in _AT_MOST_EACH_AXIS:
+        return [(len(shape) + 1, math.prod(shape)) for shape in shapes]
+    short = {name: value for name, value in given.items() if value.size <= _SHORT}
+    known = [numpy_helper.from_array(value, name) for name, value in short.items()]
+    model = _alone(node, [_info(name, value) for name, value in given.items()], known, opset)
+    found: list[tuple[int, ...]] = []
+    for output in shape_inference.infer_shapes(model).graph.output:
+        dims = output.type.tensor_type.shape.dim
+        if not output.type.tensor_type.HasField("shape") or not all(dim.HasField("dim_value") for dim in dims):
+            raise Unreadable("makes a constant whose size is not known before it is computed")
+        found.append(tuple(dim.dim_value for dim in dims))
+    return found
+
+
+def _work(node: onnx.NodeProto, given: Mapping[str, Array], shapes: Sequence[tuple[int, ...]]) -> int:
+    """Products, and elements read and made; pools run slowly in the reference."""
+    sizes = [value.size for value in given.values()]
+    made = sum(map(math.prod, shapes))
+    settings = settings_of(node)
+    match node.op_type:
+        case "MatMul" | "Gemm":
+            made *= max(next(iter(given.values())).shape, default=1)
+        case "Conv" | "ConvTranspose":
+            made *= sizes[1]
+        case "MaxPool" | "AveragePool":
+            made *= 64 * math.prod(settings.get("kernel_shape", ()))
+        case _:
+            pass
+    return made + sum(sizes)
+
+
+def _info(name: str, value: Array) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+
+
+def _alone(
+    node: onnx.NodeProto, inputs: Sequence[onnx.ValueInfoProto], known: Sequence[onnx.TensorProto], opset: int
+) -> onnx.ModelProto:
+    """A model of one node."""
+    outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
+    graph = helper.make_graph([node], "alone", inputs, outputs, known)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+
+
+@lru_cache(maxsize=4096)
 def inferred_shape(op: str, shapes: tuple[tuple[int, ...], ...], settings: Attributes, opset: int) -> tuple[int, ...]:
     """The shape that ONNX's schema gives; ValueError where it gives none."""
     known = {key: value for key, value in settings if key != "scope"}
@@ -70,10 +124,8 @@ def inferred_shape(op: str, shapes: tuple[tuple[int, ...], ...], settings: Attri
     outputs = ["y", *(["m", "v"] if known.get("training_mode") else [])]
     node = helper.make_node(op, names, outputs, **known)
     inputs = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in zip(names, shapes, strict=True)]
-    graph = helper.make_graph([node], "shape", inputs, [helper.make_empty_tensor_value_info("y")])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
-        found = shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+        found = shape_inference.infer_shapes(_alone(node, inputs, [], opset), check_type=True, strict_mode=True)
     except Exception as error:  # the C++ side
         raise ValueError(first_line(error)) from None
     dims = found.graph.output[0].type.tensor_type.shape.dim

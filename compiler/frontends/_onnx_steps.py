@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 
 from ...source import Place, SourceError
 from ._onnx_terms import ELEMENTWISE, Term, Terms
@@ -208,6 +208,10 @@ def _alike(one: Term, other: Term) -> bool:
     return one.value is None and other.value is None and one.attributes == other.attributes
 
 
+_MOST_ORDERS = 10_000
+"""Ways of giving outputs to states that are looked at: twenty outputs and three states have as many as 1140."""
+
+
 def single_steps(outputs: Sequence[Term], inputs: Sequence[Term], place: Place) -> Iterator[Body]:
     """A step whose states are inputs and outputs of the file, or a network without time.
 
@@ -215,13 +219,18 @@ def single_steps(outputs: Sequence[Term], inputs: Sequence[Term], place: Place) 
     is a step; those that a network returns last come first.
     """
     result, *others = outputs
-    makers = {id(state): [k for k, other in enumerate(others) if _may_be(other, state)] for state in inputs}
+    known = {id(state) for state in inputs}
+    reached = [known.intersection(map(id, other.walk())) for other in others]
+    makers = {
+        id(state): [k for k, other in enumerate(others) if other.shape == state.shape and id(state) in reached[k]]
+        for state in inputs
+    }
     if all(len(found) < 2 for found in makers.values()):
         yield _single_step(outputs, inputs, place)
         return
     given = [state for state in inputs[1:] if makers[id(state)]]
     found = False
-    for chosen in combinations(reversed(range(len(others))), len(given)):
+    for chosen in islice(combinations(reversed(range(len(others))), len(given)), _MOST_ORDERS):
         pairs = list(zip(given, reversed(chosen), strict=True))
         if all(k in makers[id(state)] for state, k in pairs):
             found = True
@@ -230,21 +239,20 @@ def single_steps(outputs: Sequence[Term], inputs: Sequence[Term], place: Place) 
         yield _single_step(outputs, inputs, place)
 
 
-def _may_be(output: Term, state: Term) -> bool:
-    """Whether *output* may be what *state* is in the next step."""
-    return output.shape == state.shape and any(term is state for term in output.walk())
-
-
 def _single_step(outputs: Sequence[Term], inputs: Sequence[Term], place: Place) -> Body:
     """The one step where each input has at most one output that it is carried on to."""
     result, *others = outputs
+    readers: dict[int, set[str]] = {}
+    for term in {id(term): term for output in outputs for term in output.walk()}.values():
+        for arg in term.args:
+            readers.setdefault(id(arg), set()).add(term.op)
+    carried = [(other, _carried(other)) for other in others]
     previous: dict[int, Term] = {}
     states: list[Term] = []
     for state in inputs:
-        readers = [term for output in outputs for term in output.walk() if any(arg is state for arg in term.args)]
-        if not readers or any(reader.op not in ELEMENTWISE for reader in readers):
+        if id(state) not in readers or readers[id(state)] - ELEMENTWISE:
             continue
-        makers = [other for other in others if other.shape == state.shape and _made_of(other, state)]
+        makers = [other for other, inside in carried if other.shape == state.shape and id(state) in inside]
         if len(makers) == 1:
             previous[id(state)] = makers[0]
             states.append(state)
@@ -254,15 +262,14 @@ def _single_step(outputs: Sequence[Term], inputs: Sequence[Term], place: Place) 
     return Body(result, previous, None, tuple(states))
 
 
-def _made_of(output: Term, state: Term) -> bool:
-    """Whether *output* is *state*, carried on element by element."""
+def _carried(output: Term) -> set[int]:
+    """The identities of *output* and of all that is carried on to it element by element."""
     stack = [output]
     seen: set[int] = set()
     while stack:
         term = stack.pop()
-        if term is state:
-            return True
-        if id(term) not in seen and term.op in ELEMENTWISE:
+        if id(term) not in seen:
             seen.add(id(term))
-            stack.extend(term.args)
-    return False
+            if term.op in ELEMENTWISE:
+                stack.extend(term.args)
+    return seen

@@ -8,12 +8,14 @@ for all of its rows, so that step t of a whole sequence becomes the operation on
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ._onnx_limits import Budget, Unreadable, bounded, checked
 from .frontend import Array
 
 ELEMENTWISE = frozenset(
@@ -66,17 +68,25 @@ class Term:
 class Terms:
     """The terms of one file; equal ones are the same object."""
 
-    def __init__(self, fold: Callable[[str, Sequence[Array], Attributes], Array], shape: Shapes) -> None:
+    def __init__(
+        self, fold: Callable[[str, Sequence[Array], Attributes], Array], shape: Shapes, budget: Budget
+    ) -> None:
         """*fold* computes an operation on constants, *shape* tells the shape of one on terms."""
         self._fold = fold
         self._shape = shape
+        self._budget = budget
         self._known: dict[tuple[Any, ...], Term] = {}
+        self._rows: dict[tuple[int, ...], Term] = {}
 
-    def constant(self, value: Array, origin: str = "") -> Term:
-        """A constant; equal ones are one."""
+    def constant(self, value: Array, origin: str = "", given: bool = False) -> Term:
+        """A constant; equal ones are one.  *given* says that it stands in the file."""
         value = np.asarray(value, order="C")
-        key = ("constant", value.dtype.str, value.shape, value.tobytes())
-        return self._known.setdefault(key, Term("constant", (), (), value.shape, origin, value))
+        key = ("constant", value.dtype.str, value.shape, hashlib.blake2b(value.tobytes()).digest())
+        if key not in self._known:
+            if not given:
+                self._budget.hold(value.nbytes)
+            self._known[key] = Term("constant", (), (), value.shape, origin, value)
+        return self._known[key]
 
     def input(self, name: str, shape: tuple[int, ...]) -> Term:
         """An input of the graph."""
@@ -95,11 +105,17 @@ class Terms:
             return self.constant(self._fold(op, values, attributes), origin)
         key = (op, tuple(map(id, args)), repr(attributes))
         if key not in self._known:
-            self._known[key] = Term(op, tuple(args), attributes, self._shape(op, args, attributes), origin)
+            shape = self._shape(op, args, attributes)
+            bounded(shape)
+            self._known[key] = Term(op, tuple(args), attributes, shape, origin)
         return self._known[key]
 
     def stack(self, rows: Sequence[Term], origin: str = "") -> Term:
-        """The tensor with these rows along a new first axis."""
+        """The tensor with these rows along a new first axis; `Unreadable` where there are none."""
+        if not rows:
+            raise Unreadable("leaves no row")
+        self._budget.move(len(rows))
+        bounded((len(rows), *rows[0].shape))
         if all(row.value is not None for row in rows):
             return self.constant(np.stack([row.value for row in rows if row.value is not None]), origin)
         key = ("Stack", tuple(map(id, rows)))
@@ -117,8 +133,25 @@ class Terms:
         key = ("Reshape", id(term), shape)
         return self._known.setdefault(key, Term("Reshape", (term,), (("shape", shape),), shape, origin))
 
+    def repeated(self, rows: Sequence[Term], times: int, origin: str = "") -> Term:
+        """*rows*, again and again."""
+        self._budget.move(len(rows) * max(times, 0))
+        return self.stack([*rows] * times, origin)
+
+    def rows(self, term: Term, numbers: Sequence[int], origin: str = "") -> Term:
+        """The tensor of some rows of *term*; those below 0 count from the end."""
+        self._budget.move(len(numbers))
+        return self.stack([self.row(term, number) for number in checked(numbers, term.shape[0])], origin)
+
     def row(self, term: Term, number: int) -> Term:
         """Row *number* along the first axis, which is then gone."""
+        key = (id(term), number)
+        if key not in self._rows:
+            self._budget.move(1)
+            self._rows[key] = self._taken_row(term, number)
+        return self._rows[key]
+
+    def _taken_row(self, term: Term, number: int) -> Term:
         count, *rest = term.shape
         if term.value is not None:
             return self.constant(term.value[number], term.origin)
@@ -151,6 +184,13 @@ class Terms:
 
     def part(self, term: Term, number: int, count: int) -> Term:
         """Part *number* of *count* equal parts along the first axis."""
+        key = (id(term), number, count)
+        if key not in self._rows:
+            self._budget.move(1)
+            self._rows[key] = self._taken_part(term, number, count)
+        return self._rows[key]
+
+    def _taken_part(self, term: Term, number: int, count: int) -> Term:
         size = term.shape[0] // count
         if count == 1:
             return term

@@ -6,6 +6,8 @@ one together (Gather, Slice, Split, Concat, Scatter, sequences, Loop, Scan), mov
 
 from __future__ import annotations
 
+import math
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
@@ -17,11 +19,11 @@ from onnx.defs import get_schema, has
 
 from ...source import Faults, Place, SourceError
 from ._onnx_domain import DOMAIN
-from ._onnx_file import LARGEST_TENSOR, array_of
+from ._onnx_file import array_of
+from ._onnx_limits import MOST_ELEMENTS, MOST_OPERATIONS, Budget, Unreadable
 from ._onnx_moves import MOVES, Move
 from ._onnx_reference import (
     Entry,
-    Unreadable,
     computed,
     constant,
     evaluate,
@@ -33,9 +35,6 @@ from ._onnx_reference import (
 )
 from ._onnx_terms import BY_ROWS, ELEMENTWISE, Attributes, Term, Terms
 from .frontend import Array
-
-MOST_TERMS = 200_000
-"""Operations that a graph may execute, repetitions counted: 64 steps of a network of a thousand layers fit."""
 
 BATCH = 2
 """Samples, where the file leaves their number open."""
@@ -58,6 +57,9 @@ _INSTEAD = {
 }
 """The nearest thing that there is."""
 
+Scope = ChainMap[str, Entry]
+"""Names of a graph, in front of those of the graphs around it."""
+
 KEPT_DOMAINS = ("", "ai.onnx", "ai.snnc", "snn", "sj_lif", "sj_if", "sj_plif")
 
 
@@ -68,13 +70,11 @@ class Trace:
         self.file = file
         self.steps = steps
         self.faults = faults
-        self.terms = Terms(self._fold, self._shape)
+        self._budget = Budget(self.place())
+        self.terms = Terms(self._fold, self._shape, self._budget)
         self._opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
-        self._executed = 0
         graph = model.graph
-        scope: dict[str, Entry] = {}
-        for tensor in graph.initializer:
-            scope[tensor.name] = self.terms.constant(array_of(tensor, self.place(tensor.name)), tensor.name)
+        scope: Scope = ChainMap(self._initializers(graph))
         self.inputs = [self._input(value) for value in graph.input if value.name not in scope]
         scope.update({term.settings["name"]: term for term in self.inputs})
         self._run(graph, scope)
@@ -103,17 +103,15 @@ class Trace:
                 dims.append(self.steps)
             else:
                 dims.append(BATCH)
-        if not dims or np.prod(dims, dtype=float) * 8 > LARGEST_TENSOR:
+        if not dims or math.prod(dims) > MOST_ELEMENTS:
             raise SourceError.at(self.place(value.name), f"an input of shape {dims} cannot be read")
         return self.terms.input(value.name, tuple(dims))
 
     # Execution
 
-    def _run(self, graph: onnx.GraphProto, scope: dict[str, Entry]) -> None:
+    def _run(self, graph: onnx.GraphProto, scope: Scope) -> None:
         for node in graph.node:
-            self._executed += 1
-            if self._executed > MOST_TERMS:
-                raise SourceError.at(self.place(), f"executes more than {MOST_TERMS:,} operations")
+            self._budget.execute()
             place = self.place(node.name or (node.output[0] if node.output else node.op_type))
             missing = [name for name in node.input if name and name not in scope]
             if missing:
@@ -125,7 +123,7 @@ class Trace:
                 if name:
                     scope[name] = entry
 
-    def _execute(self, node: onnx.NodeProto, scope: dict[str, Entry], place: Place) -> Sequence[Entry]:
+    def _execute(self, node: onnx.NodeProto, scope: Scope, place: Place) -> Sequence[Entry]:
         """The results of *node*; None for what was lost or told."""
         entries = [scope[name] if name else None for name in node.input]
         if any(entry is None for name, entry in zip(node.input, entries, strict=True) if name):
@@ -146,6 +144,8 @@ class Trace:
         except Unreadable as reason:
             hints = (reason.hint,) if reason.hint else ()
             self.faults.add(place, f"{node.op_type}: {reason}", hints=hints)
+        except RecursionError:
+            self.faults.add(place, f"{node.op_type}: too many operations on whole sequences lie before it")
         except Exception as error:  # a damaged node breaks wherever it likes
             self.faults.add(place, f"{node.op_type} cannot be read: {first_line(error)}")
         return []
@@ -227,16 +227,17 @@ class Trace:
 
     # Control flow
 
-    def _loop(self, entries: list[Entry], attributes: Mapping[str, Any], scope: dict[str, Entry], place: Place) -> Any:
+    def _loop(self, entries: list[Entry], attributes: Mapping[str, Any], scope: Scope, place: Place) -> Any:
         body = attributes["body"].g
         trips, condition, *carried = entries
-        count = MOST_TERMS if trips is None else int(constant(trips))
+        count = MOST_OPERATIONS + 1 if trips is None else int(constant(trips))
         going = condition is None or bool(constant(condition))
         scanned: list[list[Term]] = [[] for _ in body.output[1 + len(carried) :]]
+        outside = scope.new_child(self._initializers(body))
         number = 0
         while going and number < count:
-            inner = dict(scope)
-            self._initialise(body, inner)
+            self._budget.execute()
+            inner = outside.new_child()
             first: list[Entry] = [self.terms.constant(np.array(number, np.int64)), self.terms.constant(np.array(True))]
             inner.update(zip((value.name for value in body.input), [*first, *carried], strict=True))
             self._run(body, inner)
@@ -250,7 +251,7 @@ class Trace:
             number += 1
         return [*carried, *(self.terms.stack(rows, str(place)) if rows else None for rows in scanned)]
 
-    def _scan(self, entries: list[Entry], attributes: Mapping[str, Any], scope: dict[str, Entry], place: Place) -> Any:
+    def _scan(self, entries: list[Entry], attributes: Mapping[str, Any], scope: Scope, place: Place) -> Any:
         body = attributes["body"].g
         count = integer(attributes, "num_scan_inputs", 0)
         carried, sequences = entries[: len(entries) - count], entries[len(entries) - count :]
@@ -261,9 +262,10 @@ class Trace:
             raise Unreadable("walks over what could not be read")
         walked = cast(list[Term], sequences)
         scanned: list[list[Term]] = [[] for _ in body.output[len(carried) :]]
+        outside = scope.new_child(self._initializers(body))
         for number in range(walked[0].shape[0]):
-            inner = dict(scope)
-            self._initialise(body, inner)
+            self._budget.execute()
+            inner = outside.new_child()
             rows = [self.terms.row(sequence, number) for sequence in walked]
             inner.update(zip((value.name for value in body.input), [*carried, *rows], strict=True))
             self._run(body, inner)
@@ -275,16 +277,18 @@ class Trace:
                 made.append(entry)
         return [*carried, *(self.terms.stack(rows, str(place)) for rows in scanned)]
 
-    def _if(self, entries: list[Entry], attributes: Mapping[str, Any], scope: dict[str, Entry], place: Place) -> Any:
+    def _if(self, entries: list[Entry], attributes: Mapping[str, Any], scope: Scope, place: Place) -> Any:
         branch = attributes["then_branch" if bool(constant(entries[0])) else "else_branch"].g
-        inner = dict(scope)
-        self._initialise(branch, inner)
+        inner = scope.new_child(self._initializers(branch))
         self._run(branch, inner)
         return [inner.get(value.name) for value in branch.output]
 
-    def _initialise(self, graph: onnx.GraphProto, scope: dict[str, Entry]) -> None:
-        for tensor in graph.initializer:
-            scope[tensor.name] = self.terms.constant(array_of(tensor, self.place(tensor.name)), tensor.name)
+    def _initializers(self, graph: onnx.GraphProto) -> dict[str, Entry]:
+        """The tensors that stand in a graph."""
+        return {
+            tensor.name: self.terms.constant(array_of(tensor, self.place(tensor.name)), tensor.name, given=True)
+            for tensor in graph.initializer
+        }
 
     # Constants and shapes
 
@@ -299,11 +303,11 @@ class Trace:
         copy.input.extend(names)
         copy.output.extend(made)
         given = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-        results = evaluate(copy, given, self._opset)
+        results = evaluate(copy, given, self._opset, self._budget)
         return [self.terms.constant(np.asarray(result), node.output[k]) for k, result in enumerate(results)]
 
     def _fold(self, op: str, values: Sequence[Array], attributes: Attributes) -> Array:
-        return computed(op, values, dict(attributes), self._opset)
+        return computed(op, values, dict(attributes), self._opset, self._budget)
 
     def _shape(self, op: str, args: Sequence[Term], attributes: Attributes) -> tuple[int, ...]:
         """The shape of ``op(args)``."""

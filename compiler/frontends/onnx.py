@@ -24,6 +24,7 @@ from ._onnx_domain import is_ours, read_ours
 from ._onnx_elements import Unknown
 from ._onnx_file import inlined, load
 from ._onnx_layers import Layers
+from ._onnx_limits import MOST_IN_A_STEP
 from ._onnx_named import of_sequences
 from ._onnx_neurons import recognise
 from ._onnx_steps import Body, body_of, rows_of, single_steps
@@ -69,6 +70,8 @@ def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -
         builder.note("assumption", builder.place(), f"the result is {result_name}; {others} are left out")
     if body.steps:
         builder.note("recovered", builder.place(), f"one time step out of {body.steps} that the file spells out")
+    if len(body.order()) > MOST_IN_A_STEP:
+        raise SourceError.at(builder.place(), f"has more than {MOST_IN_A_STEP:,} operations in a time step")
     layers = Layers(builder, body, clusters_of(body), options.unsaid, options.known)
     steps = options.steps or body.steps
     if steps is None:
