@@ -17,6 +17,9 @@ from ..ir.values import is_name
 from ..ops.op import OPS, SettingFault, ShapeFault, called
 from .frontend import Array, Imported, Kind, Note
 
+MOST_ELEMENTS = 1 << 24
+"""Elements of a value in one step of one sample: no layer that there is has as many."""
+
 
 @dataclass(frozen=True)
 class Value:
@@ -70,6 +73,7 @@ class Builder:
 
     def port(self, wanted: str, type: Type, place: Place) -> Value:
         """An input of the network."""
+        self._check_size(type, place)
         name = self.claim(wanted)
         self._ports.append(Port(name, type.with_(batched=True), place))
         return Value(name, self._ports[-1].type)
@@ -96,6 +100,8 @@ class Builder:
             made = kind.make(settings)
             roles = made.parameter_types(*(value.type for value in known))
             types = made.infer(*(value.type for value in known))
+            if not all(self._check_size(type, place) for type in types):
+                return None
         except (SettingFault, ShapeFault) as fault:
             self.fault(place, fault.message)
             return None
@@ -156,6 +162,12 @@ class Builder:
             self._name, tuple(self._ports), steps, tuple(self._nodes), names, dict(train or {}), self.place()
         )
         return Imported(network, self.parameters, tuple(self.notes))
+
+    def _check_size(self, type: Type, place: Place) -> bool:
+        """Whether *type* is none of a value that is too large, which is a fault."""
+        if type.elements > MOST_ELEMENTS:
+            self.fault(place, f"makes a value of {type.elements:,} elements; up to {MOST_ELEMENTS:,} are read")
+        return type.elements <= MOST_ELEMENTS
 
     def _parameter(self, name: str, role: str, type: Type, init: Setting, array: Array, place: Place) -> str:
         full = self.claim(f"{name}.{role}")

@@ -22,8 +22,11 @@ Array: TypeAlias = NDArray[Any]
 MOST_BYTES = 1 << 30
 """What all arrays of a file may take together, unpacked."""
 
-MOST_NODES = 100_000
-MOST_EDGES = 1_000_000
+MOST_NODES = 2_000
+MOST_EDGES = 20_000
+MOST_FIELDS = 100
+"""Of a node, of its metadata, and of a group inside it."""
+
 MOST_LETTERS = 4096
 DEEPEST = 32
 ROWS = 4096
@@ -191,17 +194,24 @@ class _File:
 
     def _fields(self, group: Any, name: str) -> Iterator[tuple[str, Any]]:
         """Data of a node; that of a group inside it is called after the data (``input_type/input``)."""
-        for key in group:
+        for key in self._keys(group, name):
             if key == "metadata":
                 continue
             member = self._member(group, key, name)
             if isinstance(member, self.h5.Dataset):
                 yield key, member
             elif isinstance(member, self.h5.Group):
-                for inner in member:
+                for inner in self._keys(member, name):
                     data = self._member(member, inner, name)
                     if isinstance(data, self.h5.Dataset):
                         yield f"{key}/{inner}", data
+
+    def _keys(self, group: Any, name: str) -> Iterator[str]:
+        """The names in a group, if they are not too many."""
+        if len(group) > MOST_FIELDS:
+            self.report.fault(name, f"{group.name} has {len(group)} fields, more than {MOST_FIELDS}")
+            return iter(())
+        return iter(group)
 
     def _kind(self, group: Any, name: str) -> str | None:
         """The type of a node."""
@@ -260,7 +270,7 @@ class _File:
         """Plain numbers and words of the group ``metadata``; all else in it is passed over."""
         found: dict[str, float | str] = {}
         members = self._member(group, "metadata", name)
-        for key in members if isinstance(members, self.h5.Group) else ():
+        for key in self._keys(members, name) if isinstance(members, self.h5.Group) else ():
             data = self._member(members, key, name)
             if isinstance(data, self.h5.Dataset) and data.shape == ():
                 if self._is_text(data):

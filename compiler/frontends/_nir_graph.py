@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,11 +44,12 @@ def wired(graph: WrittenGraph, builder: Builder, remembers: Remembers) -> Wiring
     needed = _reaching([name for name, node in nodes.items() if node.kind == OUTPUT], edges)
     if inlining.excused:  # what is wrong elsewhere is told, too
         needed = set(nodes)
+    targets = {target for _, target in edges}
     for name, node in nodes.items():
         place = builder.place(name)
         if name not in needed and node.kind != PASS:
             builder.note("warning", place, f"no output depends on this {node.kind}; it is left out")
-        elif not any(target == name for _, target in edges) and node.kind != INPUT and name not in inlining.excused:
+        elif name not in targets and node.kind != INPUT and name not in inlining.excused:
             builder.fault(place, f"nothing leads into this {node.kind or 'end of a subgraph'}")
     nodes = {name: node for name, node in nodes.items() if name in needed}
     edges = [edge for edge in edges if set(edge) <= needed]
@@ -55,7 +57,8 @@ def wired(graph: WrittenGraph, builder: Builder, remembers: Remembers) -> Wiring
     sources: dict[str, list[str]] = {name: [] for name in nodes}
     for source, target in edges:
         sources[target].append(source)
-    order = _ordered(nodes, [edge for edge in edges if edge not in delayed | late])
+    cut = delayed | late
+    order = _ordered(nodes, [edge for edge in edges if edge not in cut])
     return Wiring({name: nodes[name] for name in order}, {n: tuple(s) for n, s in sources.items()}, delayed, late)
 
 
@@ -72,30 +75,41 @@ def cuts(
     cycle_of = _cycles(nodes, edges)
     late = {edge for edge in edges if edge[1] in closing and cycle_of.get(edge[1]) == cycle_of.get(edge[0], -1)}
     far = _distances(nodes, edges)
+    shared = {name for name, count in Counter(source for source, _ in edges).items() if count > 1}
     order = {name: (far[name], node.kind not in SPIKING, k) for k, (name, node) in enumerate(nodes.items())}
     delayed: set[Edge] = set()
-    while cycle_of := _cycles(nodes, left := [edge for edge in edges if edge not in delayed | late]):
+    left = [edge for edge in edges if edge not in late]
+    while cycle_of := _cycles(nodes, left):
         fed = {target for source, target in left if cycle_of.get(source) != cycle_of.get(target)}
-        for number in dict.fromkeys(cycle_of.values()):
-            cycle = [name for name, of in cycle_of.items() if of == number]
+        members: dict[int, list[str]] = {}
+        for name, number in cycle_of.items():
+            members.setdefault(number, []).append(name)
+        within: dict[int, list[Edge]] = {}
+        for edge in left:
+            if edge[0] in cycle_of and cycle_of[edge[0]] == cycle_of.get(edge[1]):
+                within.setdefault(cycle_of[edge[0]], []).append(edge)
+        for number, cycle in members.items():
             first = min(fed & set(cycle) or cycle, key=order.__getitem__)
-            inside = [edge for edge in left if {cycle_of.get(end) for end in edge} == {number}]
-            delayed |= _behind_neurons(first, nodes, edges, inside)
+            delayed |= _behind_neurons(first, nodes, shared, within[number])
+        left = [edge for edge in left if edge not in delayed]
     return frozenset(delayed), frozenset(late)
 
 
-def _behind_neurons(
-    first: str, nodes: Mapping[str, Written], edges: Sequence[Edge], inside: Sequence[Edge]
-) -> set[Edge]:
-    """Edges of a cycle, *inside*, over which it comes back to *first*, as early as a delay of them may stand."""
+def _behind_neurons(first: str, nodes: Mapping[str, Written], shared: Set[str], inside: Sequence[Edge]) -> set[Edge]:
+    """Edges of a cycle, *inside*, over which it comes back to *first*, as early as a delay of them may stand.
+
+    *shared* are the nodes that several others read.
+    """
     found: set[Edge] = set()
-    waiting = [edge for edge in inside if edge[1] == first]
+    into: dict[str, list[Edge]] = {}
+    for edge in inside:
+        into.setdefault(edge[1], []).append(edge)
+    waiting = list(into.get(first, ()))
     seen = set(waiting)
     while waiting:
         edge = waiting.pop()
-        readers = [target for source, target in edges if source == edge[0]]
-        before = [other for other in inside if other[1] == edge[0]]
-        if nodes[edge[0]].kind in STATEFUL or edge[0] == first or len(readers) > 1 or seen & set(before):
+        before = into.get(edge[0], [])
+        if nodes[edge[0]].kind in STATEFUL or edge[0] == first or edge[0] in shared or seen & set(before):
             found.add(edge)
         else:
             waiting += before

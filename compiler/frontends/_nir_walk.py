@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from ..ir.types import Type
-from ._building import Value
+from ._building import MOST_ELEMENTS, Value
 from ._nir_file import Edge, Written
 from ._nir_graph import DELAY, INPUT, OUTPUT, Wiring
 from ._nir_layers import KINDS as LAYERS
@@ -87,7 +88,7 @@ class Walk:
         """The type of what a node reads, as far as it is known."""
         if node.kind == INPUT:
             shape = self._input_shape(node)
-            return None if shape is None else _floats(shape)
+            return None if shape is None or math.prod(shape) > MOST_ELEMENTS else _floats(shape)
         sources = self.wiring.sources[node.name]
         known = [found[name] for name in sources if name in found]
         if not known:
@@ -110,7 +111,8 @@ class Walk:
             return None
         if not any(key.startswith("shape") for key in node.numbers):
             self.reading.repair(node, f"has no shape; {list(shape)} is taken, as what reads it wants")
-        return self.builder.port(node.name, _floats(shape), self.reading.place(node))
+        port = self.builder.port(node.name, _floats(shape), self.reading.place(node))
+        return port if port.type.elements <= MOST_ELEMENTS else None
 
     def _check_output(self, node: Written, value: Value) -> None:
         said = numbers(node, next((key for key in node.numbers if key.startswith("shape")), "shape"), 0)
