@@ -86,6 +86,7 @@ _UNSAID = (
         metavar="ACTIVATION=NEURON",
         help="Neurons in the place of an activation: 'relu=lif(decay=0.9)'.",
     ),
+    click.option("--result", metavar="NAME", help="Which of the results of an ONNX file is trained."),
 )
 """What files of other tools do not say."""
 
@@ -244,6 +245,7 @@ def unsaid_options(chosen: dict[str, Any]) -> Unsaid:
         chosen.pop("reset", None),
         chosen.pop("detach_reset", None),
         spiking,
+        chosen.pop("result", None),
     )
 
 

@@ -18,7 +18,7 @@ from ..catalog import FileCatalog, UnknownName, unknown
 from ..isa.program import Argument, Entry, Program
 from ..isa.target import Target, canonical, load_target
 from ..numerics.formats import encode, pack
-from ..source import NOWHERE, Fault, Place, SourceError, TargetError, line_of
+from ..source import NOWHERE, Fault, Faults, Place, SourceError, TargetError, line_of
 from .cost.bound import bounds
 from .cost.predict import predict
 from .cost.room import aliases_of
@@ -131,9 +131,9 @@ class Compilation:
 
         It remembers the settings that the network was given, and what was said in the place of its file.
         """
-        with lines_shown():
+        with lines_shown(), Faults(SourceError) as faults:
+            check_representable(self.network, self.training_options, self.target.working_format, faults)
             training = build_training(self.network, self.training_options)
-            check_representable(self.network, self.training_options, self.target.working_format)
         if self.options.settings:
             given = ("settings", *sorted(self.options.settings.items()))
             training = replace(training, settings={**training.settings, "network": given})

@@ -61,7 +61,7 @@ def _graph_of(told: Mapping[str, Any], archive: Mapping[str, Array]) -> WrittenG
         arrays = {field: archive[number] for field, number in numbers.items()}
         nodes[key] = Written(name, kind, arrays, words, None if inside is None else _graph_of(inside, archive))
     edges = tuple((str(source), str(target)) for source, target in told["edges"])
-    return WrittenGraph(nodes, edges, told["metadata"])
+    return WrittenGraph(nodes, edges, told["metadata"], frozenset(told["lost"]))
 
 
 def _told(graph: WrittenGraph, arrays: dict[str, Array], numbers: Iterator[int]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _told(graph: WrittenGraph, arrays: dict[str, Array], numbers: Iterator[int])
             arrays[named[field]] = array
         inside = None if node.inside is None else _told(node.inside, arrays, numbers)
         nodes.append((key, (node.name, node.kind, named, node.words, inside)))
-    return {"nodes": nodes, "edges": graph.edges, "metadata": graph.metadata}
+    return {"nodes": nodes, "edges": graph.edges, "metadata": graph.metadata, "lost": sorted(graph.lost)}
 
 
 def _bound(seconds: int) -> None:

@@ -52,11 +52,15 @@ class Written:
 
 @dataclass(frozen=True)
 class WrittenGraph:
-    """Nodes by the names that edges give them, in the order of the file; *metadata* are its plain entries."""
+    """Nodes by the names that edges give them, in the order of the file; *metadata* are its plain entries.
+
+    *lost* are the names of nodes that are there and could not be read, which was told.
+    """
 
     nodes: Mapping[str, Written]
     edges: tuple[Edge, ...]
     metadata: Mapping[str, float | str] = field(default_factory=dict[str, float | str])
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -89,11 +93,17 @@ def read_file(path: Path, report: Report) -> WrittenGraph | None:
             return None
         with h5.File(path, "r") as file:
             return _File(report, h5).graph_of(file)
+    except _TooMuch as reason:
+        report.fault("", str(reason))
     except PermissionError:
         report.fault("", "cannot be read: Permission denied")
     except DAMAGED as error:
         report.fault("", f"is damaged: {_first_line(error)}")
     return None
+
+
+class _TooMuch(Exception):
+    """A file of which nothing more is read."""
 
 
 class _File:
@@ -148,12 +158,12 @@ class _File:
         written = self._member(group, "nodes", name)
         if not isinstance(written, self.h5.Group):
             self.report.fault(name, "this graph has no group `nodes`")
-            written = None
-        for key in () if written is None else written:
+            self.open.pop()
+            return None
+        for key in written:
             self.nodes += 1
             if self.nodes > MOST_NODES:
-                self.report.fault(name, f"the file has more than {MOST_NODES} nodes")
-                break
+                raise _TooMuch(f"has more than {MOST_NODES} nodes")
             full = f"{name}/{key}" if name else key
             try:
                 node = self._written(written, key, full)
@@ -164,7 +174,8 @@ class _File:
                 nodes[key] = node
         edges = self._edges(group, name)
         self.open.pop()
-        return WrittenGraph(nodes, edges, self._metadata(group, name))
+        lost = frozenset(written) - nodes.keys()
+        return WrittenGraph(nodes, edges, self._metadata(group, name), lost)
 
     def _written(self, group: Any, key: str, name: str) -> Written | None:
         """The node *key* of *group*, whose full name is *name*."""

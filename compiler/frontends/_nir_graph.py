@@ -146,6 +146,8 @@ class _Inlining:
         place = self.builder.place(name)
         told = f"edge {edge[0]} -> {edge[1]}"
         node = graph.nodes.get(edge[number])
+        if edge[number] in graph.lost:
+            return None
         if node is None:
             parts = [known for known in graph.nodes if known.startswith(f"{edge[number]}.")]
             missing = str(unknown("node", edge[number], graph.nodes))

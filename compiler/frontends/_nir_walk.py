@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ..ir.types import Type
 from ._building import MOST_ELEMENTS, Value
 from ._nir_file import Edge, Written
@@ -105,6 +107,10 @@ class Walk:
         return wanted[0] if wanted else None
 
     def _port(self, node: Written) -> Value | None:
+        said = [(key, array) for key, array in node.numbers.items() if key.startswith("shape")]
+        if said and (said[0][1].size == 0 or (said[0][1] < 1).any()):
+            self.reading.fault(node, f"{said[0][0]} is {np.ravel(said[0][1]).tolist()}, which no value has")
+            return None
         shape = self._input_shape(node)
         if shape is None:
             self.reading.fault(node, "this Input says no shape, and what reads it does not tell")

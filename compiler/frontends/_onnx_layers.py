@@ -62,7 +62,7 @@ class Layers:
             if part is not None
         }
         fires = bool(clusters) or any("::" in term.op for term in self._order)
-        activations = {_ACTIVATIONS[term.op] for term in self._order if term.op in _ACTIVATIONS}
+        self.activations = activations = {_ACTIVATIONS[term.op] for term in self._order if term.op in _ACTIVATIONS}
         self.spiking = fires or bool(activations & set(unsaid.spiking))
         called_by_name = any("::" in term.op for term in self._order)
         self.faithful = self._firing.faithful and not called_by_name and not (activations & set(unsaid.spiking))

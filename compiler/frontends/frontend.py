@@ -82,7 +82,7 @@ class Unsaid:
 
     *dt* is the length of a time step in the unit of the file's time constants.  *surrogate*, *reset* and *detach_reset*
     are settings of every neuron that the file does not tell them of; *spiking* gives a neuron for each activation by
-    its name (``relu=lif(decay=0.9)``).
+    its name (``relu=lif(decay=0.9)``).  *result* is the name of the one output, of several in the file, that is wanted.
     """
 
     dt: float | None = None
@@ -90,18 +90,21 @@ class Unsaid:
     reset: Literal["hard", "soft", "none"] | None = None
     detach_reset: bool | None = None
     spiking: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    result: str | None = None
 
     @property
     def said(self) -> tuple[str, ...]:
         """The options of the command line that say something here."""
         every = {"--dt": self.dt, "--surrogate": self.surrogate, "--reset": self.reset}
         every |= {"--detach-reset": self.detach_reset, "--spiking": self.spiking or None}
+        every |= {"--result": self.result}
         return tuple(option for option, value in every.items() if value is not None)
 
     @property
     def call(self) -> Setting:
         """What is said as a setting, ``unsaid(dt=0.001)``, which `of` reads: so a program remembers it."""
         every = {"dt": self.dt, "surrogate": self.surrogate, "reset": self.reset, "detach_reset": self.detach_reset}
+        every["result"] = self.result
         given = [(name, value) for name, value in every.items() if value is not None]
         neurons = [("spiking", ("neurons", *self.spiking.items()))] if self.spiking else []
         return ("unsaid", *given, *neurons)

@@ -125,6 +125,11 @@ def _neuron(builder: Builder, wiring: Wiring, options: Options) -> dict[str, Set
         builder.note("assumption", place, told)
     elif unsaid.detach_reset is not None:
         settings["detach_reset"] = unsaid.detach_reset
+    if unsaid.result is not None:
+        builder.fault(place, "every Output of a NIR file is a result: --result is for ONNX files")
+    said = [option for option in unsaid.said if option in ("--surrogate", "--reset", "--detach-reset")]
+    if said and not fires:
+        builder.note("warning", place, f"has no neuron that fires, of which {' and '.join(said)} could speak")
     if unsaid.spiking:
         builder.fault(place, "a NIR file has no activations that --spiking could replace")
     return settings

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from ...catalog import unknown
 from ...source import Faults, Place, SourceError
 from ._building import Builder
 from ._onnx_clusters import clusters_of
@@ -28,6 +29,7 @@ from ._onnx_limits import MOST_IN_A_STEP
 from ._onnx_named import of_sequences
 from ._onnx_neurons import recognise
 from ._onnx_steps import Body, body_of, rows_of, single_steps
+from ._onnx_terms import Term
 from ._onnx_trace import Trace
 from .frontend import Array, Frontend, Imported, Options, Run
 
@@ -41,10 +43,10 @@ _MOST_READINGS = 24
 def read(source: Path | str, options: Options) -> Imported:
     """The network in the file; SourceError with everything that is wrong."""
     path = Path(source)
-    if options.settings:
-        raise SourceError.at(Place(str(path)), "an ONNX file has no settings: --set is for .snn files")
     whole = load(path)
-    if is_ours(whole):
+    ours = is_ours(whole)
+    _check_options(options, ours, Place(str(path)))
+    if ours:
         return read_ours(whole, path, options)
     return read_graph(inlined(whole, path, of_sequences), path.stem, str(path), options)
 
@@ -56,23 +58,19 @@ def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -
         trace = Trace(model, file, options.steps, faults)
     if not trace.outputs:
         raise SourceError.at(Place(file), "has no output")
-    outputs = list(trace.outputs.values())
-    chosen, rows = 0, None
-    for number, output in enumerate(outputs):
-        rows = rows_of(output, trace.terms)
-        if rows is not None:
-            chosen = number
-            break
+    result_name, rows = _chosen(trace, options.unsaid.result, builder.place())
+    outputs = [trace.outputs[result_name], *(term for other, term in trace.outputs.items() if other != result_name)]
     body = body_of(rows, builder.place()) if rows else _recognised(single_steps(outputs, trace.inputs, builder.place()))
-    result_name = list(trace.outputs)[chosen]
-    if len(outputs) - len(body.states) > 1:
+    if len(outputs) - len(body.states) > 1 and options.unsaid.result is None:
         others = ", ".join(other for other in trace.outputs if other != result_name)
-        builder.note("assumption", builder.place(), f"the result is {result_name}; {others} are left out")
+        left = "is left out" if len(outputs) == 2 else "are left out"
+        builder.note("assumption", builder.place(), f"the result is {result_name}; {others} {left} (--result)")
     if body.steps:
         builder.note("recovered", builder.place(), f"one time step out of {body.steps} that the file spells out")
     if len(body.order()) > MOST_IN_A_STEP:
         raise SourceError.at(builder.place(), f"has more than {MOST_IN_A_STEP:,} operations in a time step")
     layers = Layers(builder, body, clusters_of(body), options.unsaid, options.known)
+    _check_neurons(layers, options, builder)
     steps = options.steps or body.steps
     if steps is None:
         steps = DEFAULT_STEPS if layers.spiking else 1
@@ -84,10 +82,52 @@ def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -
     return imported
 
 
+def _check_options(options: Options, ours: bool, place: Place) -> None:
+    """SourceError for options that an ONNX file has no place for; *ours* says more, and refuses more itself."""
+    unsaid = options.unsaid
+    with Faults(SourceError) as faults:
+        if options.settings:
+            faults.add(place, "an ONNX file has no settings: --set is for .snn files")
+        if unsaid.dt is not None and not ours:
+            faults.add(
+                place, "an ONNX file spells out its time steps, and has no time constants: --dt is for NIR files"
+            )
+        if unsaid.reset is not None and not ours:
+            faults.add(place, "an ONNX file spells out how its neurons reset: --reset is for NIR files")
+
+
+def _check_neurons(layers: Layers, options: Options, builder: Builder) -> None:
+    """Faults for activations that the file does not have, a warning for what speaks of neurons where there are none."""
+    unsaid, place = options.unsaid, builder.place()
+    known = sorted(layers.activations)
+    there = f"there are: {', '.join(known)}" if known else "there is none"
+    for word in unsaid.spiking:
+        if word not in layers.activations:
+            builder.fault(place, f"--spiking {word}: the file has no such activation; {there}")
+    said = [option for option in unsaid.said if option in ("--surrogate", "--detach-reset")]
+    if said and not layers.spiking:
+        builder.note("warning", place, f"has no neuron of which {' and '.join(said)} could speak")
+
+
+def _chosen(trace: Trace, wanted: str | None, place: Place) -> tuple[str, list[Term] | None]:
+    """The name of the result and its rows along time: the one that is wanted, else the first that has time."""
+    if wanted is not None:
+        if wanted not in trace.outputs:
+            raise SourceError.at(place, f"--result: {unknown('result', wanted, trace.outputs)}")
+        return wanted, rows_of(trace.outputs[wanted], trace.terms)
+    for name, output in trace.outputs.items():
+        rows = rows_of(output, trace.terms)
+        if rows is not None:
+            return name, rows
+    return next(iter(trace.outputs)), None
+
+
 def _recognised(steps: Iterator[Body]) -> Body:
     """The first of *steps* in which all that carries state is a neuron; the first of all where none is."""
     bodies = list(islice(steps, _MOST_READINGS))
-    return next((body for body in bodies if len(bodies) > 1 and _all_neurons(body)), bodies[0])
+    if len(bodies) == 1 or len(bodies[0].order()) > MOST_IN_A_STEP:
+        return bodies[0]
+    return next((body for body in bodies if _all_neurons(body)), bodies[0])
 
 
 def _all_neurons(body: Body) -> bool:

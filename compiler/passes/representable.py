@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import ceil, log
 from typing import cast
 
-from ...source import NOWHERE, Fault, Faults, Place, SourceError
+from ...source import NOWHERE, Fault, Faults, Place
 from ..ir.graph import Network
 from ..ops.op import LARGEST_NUMBER, OPS, called
 from .training_options import TrainingOptions
@@ -19,27 +19,26 @@ LARGEST = {"f16": 65504.0, "bf16": (2.0 - 2.0**-7) * 2.0**127, "f32": LARGEST_NU
 """The largest number of each working format."""
 
 
-def check_representable(network: Network, options: TrainingOptions, working: str) -> None:
-    """SourceError for what values in the format *working* are set to, or compared with, that it cannot hold.
+def check_representable(network: Network, options: TrainingOptions, working: str, faults: Faults) -> None:
+    """Faults for what values in the format *working* are set to, or compared with, that it cannot hold.
 
     A static loss scale is too large where the largest error of a full batch is: then no step could go on.
     """
     largest = LARGEST[working]
-    with Faults(SourceError) as faults:
-        for node in network.nodes:
-            op = None if node.op == "parameter" else OPS[node.op].make(node.settings)
-            for name in () if op is None else op.held:
-                value = cast(float, getattr(op, name, 0.0))
-                if abs(value) > largest:
-                    told = f"{name} of {node.results[0]} is {value:g}, and {working}, the format that this machine "
-                    faults.add(node.place, f"{told}works in, ends at {largest:g}")
-        if isinstance(options.loss_scale, float):
-            error = options.loss_scale * _largest_error(network, options)
-            if error > largest:
-                told = f"loss_scale {options.loss_scale:g} makes errors of {error:.3g} (a batch of {options.batch}, "
-                told += f"{options.steps} steps), and {working}, the format that this machine works in, ends at "
-                place, before = _loss_scale(network, options)
-                faults.add(place, f"{before}{told}{largest:g}", hints=("loss_scale = dynamic",))
+    for node in network.nodes:
+        op = None if node.op == "parameter" else OPS[node.op].make(node.settings)
+        for name in () if op is None else op.held:
+            value = cast(float, getattr(op, name, 0.0))
+            if abs(value) > largest:
+                told = f"{name} of {node.results[0]} is {value:g}, and {working}, the format that this machine "
+                faults.add(node.place, f"{told}works in, ends at {largest:g}")
+    if isinstance(options.loss_scale, float):
+        error = options.loss_scale * _largest_error(network, options)
+        if error > largest:
+            told = f"loss_scale {options.loss_scale:g} makes errors of {error:.3g} (a batch of {options.batch}, "
+            told += f"{options.steps} steps), and {working}, the format that this machine works in, ends at "
+            place, before = _loss_scale(network, options)
+            faults.add(place, f"{before}{told}{largest:g}", hints=("loss_scale = dynamic",))
 
 
 def steps_in_vain(network: Network, options: TrainingOptions, working: str) -> Fault | None:

@@ -109,3 +109,68 @@ def test_wrong_usage_is_neither(file: Path) -> None:
     assert check(str(file), "--reset", "sometimes").exit_code == 2
     assert check("digits", "--surrogate", "atan").exit_code == 1
     assert check("digits", "--dt", "-1").exit_code == 2
+
+
+def test_what_the_compiler_would_say_is_told_too(tmp_path: Path) -> None:
+    """A scale that skips steps is a warning; what the format cannot hold and what cannot be trained is told at once."""
+    result = check("digits", "--loss-scale", "dynamic(initial=1e9)")
+    assert result.exit_code == 3
+    told = "  --loss-scale: the first 6 steps are skipped, since errors of a scale of 1e+09 overflow f16\n"
+    assert result.output.endswith(f"\nwarnings:\n{told}")
+    path = tmp_path / "bad.snn"
+    path.write_text(
+        "network bad(x: f16[4]) steps 2 {\n"
+        "    s, membrane, mask = lif(linear(x, out=4), threshold=1e6)\n"
+        "    return linear(membrane, out=2)\n"
+        "}\n"
+    )
+    result = check(str(path))
+    assert (result.exit_code, result.output.replace(str(path), "bad.snn")) == (
+        1,
+        "bad.snn:2:25: threshold of s is 1e+06, and f16, the format that this machine works in, ends at 65504\n"
+        "      s, membrane, mask = lif(linear(x, out=4), threshold=1e6)\n"
+        "                          ^\n"
+        "bad.snn:3:12: bptt cannot train bad: linear: no error passes back into membrane\n"
+        "      return linear(membrane, out=2)\n"
+        "             ^\n",
+    )
+    result = check(str(path), "--target", "nowhere")
+    assert result.exit_code == 1 and result.output.startswith("no target is called 'nowhere'; there are: ")
+
+
+def test_options_that_a_file_has_no_place_for_are_refused(file: Path) -> None:
+    result = check(str(file), "--dt", "0.1", "--reset", "soft", "--set", "width=3")
+    assert (result.exit_code, result.output.replace(str(file), "net.onnx")) == (
+        1,
+        "net.onnx: an ONNX file has no settings: --set is for .snn files\n"
+        "net.onnx: an ONNX file spells out its time steps, and has no time constants: --dt is for NIR files\n"
+        "net.onnx: an ONNX file spells out how its neurons reset: --reset is for NIR files\n",
+    )
+    result = check(str(file), "--spiking", "relu=lif")
+    assert (result.exit_code, result.output.replace(str(file), "net.onnx")) == (
+        1,
+        "net.onnx: --spiking relu: the file has no such activation; there is none\n",
+    )
+    assert check("digits", "--result", "y").output.endswith("files say themselves what --result would say\n")
+
+
+def test_one_of_several_results_is_chosen_by_its_name(file: Path) -> None:
+    model = onnx.load_model_from_string(file.read_bytes())
+    model.graph.node.append(helper.make_node("Concat", [f"i{t}" for t in range(6)], ["drive"], axis=0))
+    model.graph.output.append(helper.make_empty_tensor_value_info("drive"))
+    file.write_bytes(model.SerializeToString())
+    notes = check(str(file)).output.replace(str(file), "net.onnx")
+    assert "  net.onnx: the result is y; drive is left out (--result)\n" in notes
+    assert "left out" not in check(str(file), "--result", "y").output
+    result = check(str(file), "--result", "z")
+    assert (result.exit_code, result.output.replace(str(file), "net.onnx")) == (
+        1,
+        "net.onnx: --result: no result is called 'z'; there are: drive, y\n",
+    )
+
+
+def test_whether_all_layers_fit_is_told_where_it_is_asked_for() -> None:
+    assert check("vgg11_dvs", "--target", "tiny").exit_code == 0
+    result = check("vgg11_dvs", "--target", "tiny", "--fit")
+    assert result.exit_code == 1
+    assert "s2.c (WG) sums 737280 terms of u4; an exact accumulator of `tiny` takes 559240\n" in result.output

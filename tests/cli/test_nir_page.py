@@ -50,6 +50,7 @@ def test_the_blocks_of_the_page_work(shell: Callable[[list[str], Path], str], tm
     [
         Unsaid(),
         Unsaid(0.5, "atan", "soft", False),
+        Unsaid(result="spikes"),
         Unsaid(spiking={"relu": ("lif", ("decay", 0.5), ("surrogate", ("atan", ("alpha", 3.0)))), "tanh": "if"}),
     ],
 )

@@ -32,7 +32,9 @@ OUT: dict[str, Any] = {"type": "Output", "shape": np.array([4])}
 def read(path: Path, **options: Any) -> Imported:
     said: dict[str, Any] = {"dt": DT}
     said |= {
-        name: options.pop(name) for name in ("dt", "surrogate", "reset", "detach_reset", "spiking") if name in options
+        name: options.pop(name)
+        for name in ("dt", "surrogate", "reset", "detach_reset", "spiking", "result")
+        if name in options
     }
     every: dict[str, Any] = {"steps": STEPS, **options}
     return read_model(path, Options(unsaid=Unsaid(**said), **every))
@@ -593,10 +595,17 @@ def test_what_is_wrong_is_told_all_together(name: str, write_nir: WriteNir) -> N
 
 def test_options_that_a_nir_file_has_no_place_for(write_nir: WriteNir) -> None:
     path = write_nir({"input": IN, "n": N, "output": OUT}, "input n output")
-    assert faults(path, settings={"width": 3}, spiking={"relu": "lif"}) == [
+    assert faults(path, settings={"width": 3}, spiking={"relu": "lif"}, result="output") == [
         "a NIR file has no settings such as width",
+        "every Output of a NIR file is a result: --result is for ONNX files",
         "a NIR file has no activations that --spiking could replace",
     ]
+
+
+def test_what_speaks_of_neurons_where_none_fires_is_told(write_nir: WriteNir) -> None:
+    path = write_nir({"input": IN, "a": A, "output": OUT}, "input a output")
+    warned = [note.message for note in read(path, reset="soft", detach_reset=False).notes if note.kind == "warning"]
+    assert warned == ["has no neuron that fires, of which --reset and --detach-reset could speak"]
 
 
 # Files that are not what they say
