@@ -64,11 +64,15 @@ def array_of(tensor: onnx.TensorProto, place: Place) -> Array:
         count *= extent
     if count > MOST_ELEMENTS:
         raise SourceError.at(place, f"the tensor {tensor.name} has {count:,} elements, more than are read")
+    named = f"the tensor {tensor.name or 'of a constant'}"
+    if tensor.data_type not in onnx.TensorProto.DataType.values():
+        raise SourceError.at(place, f"{named} has elements of the type {tensor.data_type}, which ONNX does not have")
+    if tensor.data_type in (onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED):
+        raise SourceError.at(place, f"{named} holds no numbers")
     try:
         found: Array = numpy_helper.to_array(tensor)
     except Exception as error:  # wrong lengths and types surface in many ways
-        told = f"the tensor {tensor.name or 'of a constant'} cannot be read: {_first_line(error)}"
-        raise SourceError.at(place, told) from None
+        raise SourceError.at(place, f"{named} cannot be read: {_first_line(error)}") from None
     return found
 
 

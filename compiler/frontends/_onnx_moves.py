@@ -13,7 +13,7 @@ import onnx
 from ...source import Place
 from ._onnx_file import array_of
 from ._onnx_limits import Unreadable, bounded, checked
-from ._onnx_reference import Entry, axes_of, constant, integer
+from ._onnx_reference import Entry, axes_of, constant, integer, scalar
 from ._onnx_terms import Term, Terms
 from .frontend import Array
 
@@ -224,12 +224,12 @@ def _sequenceconstruct(move: Move) -> Sequence[Entry]:
 
 def _sequenceinsert(move: Move) -> Sequence[Entry]:
     made = list(move.sequence())
-    made.insert(len(made) if len(move.entries) < 3 else int(constant(move.entries[2])), move.tensor(1))
+    made.insert(len(made) if len(move.entries) < 3 else int(scalar(move.entries[2])), move.tensor(1))
     return [made]
 
 
 def _sequenceat(move: Move) -> Sequence[Entry]:
-    return [move.sequence()[int(constant(move.entries[1]))]]
+    return [move.sequence()[int(scalar(move.entries[1]))]]
 
 
 def _sequencelength(move: Move) -> Sequence[Entry]:

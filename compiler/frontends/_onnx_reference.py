@@ -165,6 +165,14 @@ def constant(entry: Entry) -> Array:
     return entry.value
 
 
+def scalar(entry: Entry) -> Any:
+    """The one number of what must not depend on an input."""
+    value = constant(entry)
+    if value.size != 1:
+        raise Unreadable(f"takes one number where {list(value.shape)} are")
+    return value.item()
+
+
 def integer(attributes: Mapping[str, Any], name: str, default: int) -> int:
     return int(attributes[name].i) if name in attributes else default
 

@@ -25,12 +25,12 @@ from ._onnx_moves import MOVES, Move
 from ._onnx_reference import (
     Entry,
     computed,
-    constant,
     evaluate,
     first_line,
     frozen,
     inferred_shape,
     integer,
+    scalar,
     settings_of,
 )
 from ._onnx_terms import BY_ROWS, ELEMENTWISE, Attributes, Term, Terms
@@ -120,6 +120,8 @@ class Trace:
             else:
                 made = self._execute(node, scope, place)
             for name, entry in zip(node.output, [*made, *[None] * len(node.output)], strict=False):
+                if name in scope.maps[0]:
+                    self.faults.add(place, f"makes {name}, which is there already")
                 if name:
                     scope[name] = entry
 
@@ -151,12 +153,16 @@ class Trace:
         return []
 
     def _check_operands(self, node: onnx.NodeProto) -> None:
-        """`Unreadable` for an operator of ONNX's own that has too few or too many operands."""
+        """`Unreadable` for an operator of ONNX's own with the wrong number of operands, or a wrong attribute."""
         if node.domain in ("", "ai.onnx") and has(node.op_type, max_inclusive_version=self._opset):
             schema = get_schema(node.op_type, self._opset)
             count = len(node.input)
             if not schema.min_input <= count <= schema.max_input:
                 raise Unreadable(f"has {count} operands; it takes {schema.min_input} to {schema.max_input}")
+            for attribute in node.attribute:
+                known = schema.attributes.get(attribute.name)
+                if known is not None and known.type.value != attribute.type:
+                    raise Unreadable(f"its attribute {attribute.name} is of another type than {known.type.name}")
 
     def _plain(self, node: onnx.NodeProto, entries: list[Entry], attributes: Mapping[str, Any]) -> Sequence[Entry]:
         args = [entry for entry in entries if isinstance(entry, Term)]
@@ -185,7 +191,7 @@ class Trace:
         if kind == "Clip":
             low, high = ([*entries, None, None])[1:3]
             bounds = tuple(
-                (key, None if bound is None else float(constant(bound))) for key, bound in (("min", low), ("max", high))
+                (key, None if bound is None else float(scalar(bound))) for key, bound in (("min", low), ("max", high))
             )
             if "min" in attributes or "max" in attributes:
                 bounds = tuple((key, settings.get(key)) for key in ("min", "max"))
@@ -230,8 +236,8 @@ class Trace:
     def _loop(self, entries: list[Entry], attributes: Mapping[str, Any], scope: Scope, place: Place) -> Any:
         body = attributes["body"].g
         trips, condition, *carried = entries
-        count = MOST_OPERATIONS + 1 if trips is None else int(constant(trips))
-        going = condition is None or bool(constant(condition))
+        count = MOST_OPERATIONS + 1 if trips is None else int(scalar(trips))
+        going = condition is None or bool(scalar(condition))
         scanned: list[list[Term]] = [[] for _ in body.output[1 + len(carried) :]]
         outside = scope.new_child(self._initializers(body))
         number = 0
@@ -247,7 +253,7 @@ class Trace:
                 if not isinstance(entry, Term):
                     raise Unreadable("collects what could not be read")
                 rows.append(entry)
-            going = bool(constant(results[0]))
+            going = bool(scalar(results[0]))
             number += 1
         return [*carried, *(self.terms.stack(rows, str(place)) if rows else None for rows in scanned)]
 
@@ -278,7 +284,7 @@ class Trace:
         return [*carried, *(self.terms.stack(rows, str(place)) for rows in scanned)]
 
     def _if(self, entries: list[Entry], attributes: Mapping[str, Any], scope: Scope, place: Place) -> Any:
-        branch = attributes["then_branch" if bool(constant(entries[0])) else "else_branch"].g
+        branch = attributes["then_branch" if bool(scalar(entries[0])) else "else_branch"].g
         inner = scope.new_child(self._initializers(branch))
         self._run(branch, inner)
         return [inner.get(value.name) for value in branch.output]
