@@ -179,8 +179,11 @@ class _File:
 
     def _written(self, group: Any, key: str, name: str) -> Written | None:
         """The node *key* of *group*, whose full name is *name*."""
+        told = len(self.report.faults)
         member = self._member(group, key, name)
         if member is None:
+            if len(self.report.faults) == told:
+                self.report.fault(name, "is damaged: it is listed, and cannot be found")
             return None
         if not isinstance(member, self.h5.Group):
             self.report.fault(name, "is a number or a text where a node is expected")

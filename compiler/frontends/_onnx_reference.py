@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 
 from ._onnx_limits import Budget, Unreadable, bounded
 from ._onnx_terms import ELEMENTWISE, Attributes, Term
@@ -54,6 +55,21 @@ def computed(op: str, values: Sequence[Array], settings: Mapping[str, Any], opse
             return np.asarray(evaluate(node, {f"x{k}": value for k, value in enumerate(values)}, opset, budget)[0])
 
 
+class BatchNormalization(OpRun):
+    """As versions 9 to 13 have it, into which ONNX's reference mixes statistics of the batch and ONNX does not."""
+
+    def _run(self, x: Array, scale: Array, bias: Array, mean: Array, var: Array, **settings: Any) -> tuple[Array]:
+        channels = (-1, *(1,) * (x.ndim - 2))
+        factor = scale / np.sqrt(var + settings["epsilon"])
+        return (((x - mean.reshape(channels)) * factor.reshape(channels) + bias.reshape(channels)).astype(x.dtype),)
+
+
+def evaluator_of(model: onnx.ModelProto) -> Any:
+    """ONNX's own reference for *model*."""
+    version = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+    return ReferenceEvaluator(model, new_ops=[BatchNormalization] if version < 14 else None)
+
+
 def evaluate(node: onnx.NodeProto, given: Mapping[str, Array], opset: int, budget: Budget) -> list[Any]:
     """Results of a single node on constants, by ONNX's own reference; what they take is looked at before."""
     if node.op_type not in FOLDED:
@@ -63,8 +79,7 @@ def evaluate(node: onnx.NodeProto, given: Mapping[str, Array], opset: int, budge
         bounded(shape)
     budget.compute(_work(node, given, shapes))
     inputs = [_info(name, value) for name, value in given.items()]
-    evaluator: Any = ReferenceEvaluator(_alone(node, inputs, [], opset))
-    return cast(list[Any], evaluator.run(None, dict(given)))
+    return cast(list[Any], evaluator_of(_alone(node, inputs, [], opset)).run(None, dict(given)))
 
 
 def _result_shapes(node: onnx.NodeProto, given: Mapping[str, Array], opset: int) -> list[tuple[int, ...]]:

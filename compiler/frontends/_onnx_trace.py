@@ -160,7 +160,7 @@ class Trace:
             if not schema.min_input <= count <= schema.max_input:
                 raise Unreadable(f"has {count} operands; it takes {schema.min_input} to {schema.max_input}")
             for attribute in node.attribute:
-                known = schema.attributes.get(attribute.name)
+                known = cast(Any, schema.attributes.get(attribute.name))
                 if known is not None and known.type.value != attribute.type:
                     raise Unreadable(f"its attribute {attribute.name} is of another type than {known.type.name}")
 

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
 
 from ...catalog import unknown
 from ...source import Faults, Place, SourceError
@@ -28,6 +26,7 @@ from ._onnx_layers import Layers
 from ._onnx_limits import MOST_IN_A_STEP
 from ._onnx_named import of_sequences
 from ._onnx_neurons import recognise
+from ._onnx_reference import evaluator_of
 from ._onnx_steps import Body, body_of, rows_of, single_steps
 from ._onnx_terms import Term
 from ._onnx_trace import Trace
@@ -149,7 +148,7 @@ def _run(model: onnx.ModelProto, trace: Trace, name: str, body: Body, steps: int
     made = {id(term): output for output, term in trace.outputs.items()}
 
     def compute(x: Array) -> Array:
-        evaluator: Any = ReferenceEvaluator(model)
+        evaluator = evaluator_of(model)
         if body.steps is not None or x.ndim == len(data.shape):
             return np.asarray(evaluator.run([name], {data.settings["name"]: x.astype(np.float32), **unread})[0])
         carried = {each: np.zeros(term.shape, np.float32) for each, term in states.items()}

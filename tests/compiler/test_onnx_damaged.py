@@ -325,11 +325,7 @@ def loop(depth: int) -> onnx.GraphProto:
         made = write("Loop", whole(write, 1000), write.constant(True, np.bool_), f"s{depth}", body=loop(depth - 1))
     else:
         made = f"s{depth}" if depth < 0 else write("Identity", f"s{depth}")
-    inputs = [
-        ("i", onnx.TensorProto.INT64, []),
-        ("c", onnx.TensorProto.BOOL, []),
-        ("s", onnx.TensorProto.FLOAT, [2, 5]),
-    ]
+    inputs: list[tuple[str, int, list[int]]] = [("i", 7, []), ("c", 9, []), ("s", 1, [2, 5])]
     return helper.make_graph(
         write.nodes,
         "body",
