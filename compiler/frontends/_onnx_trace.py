@@ -172,8 +172,8 @@ class Trace:
             return [args[0]]
         if kind == "Dropout":
             data, ratio, training = ([*entries, None, None])[:3]
-            drops = training is not None and bool(constant(training))
-            p = 0.5 if ratio is None else float(constant(ratio))
+            drops = training is not None and bool(scalar(training))
+            p = 0.5 if ratio is None else float(scalar(ratio))
             assert isinstance(data, Term), origin
             return [self.terms.make("Dropout", [data], (("p", p),), origin) if drops and p else data]
         if kind in _OF_SHAPES:
