@@ -175,7 +175,8 @@ class Execution:
             write_whole(Path(dump.file), content.getvalue())
             return
         symbol = interpreter.program.symbol(dump.tensor)
-        self.output.say(f"{dump.tensor} after step {dump.step}: {symbol.format}{list(values.shape)}")
+        last = ", its last time step" if symbol.steps == 1 < interpreter.program.steps else ""
+        self.output.say(f"{dump.tensor} after step {dump.step}{last}: {symbol.format}{list(values.shape)}")
         self.output.say(np.array2string(values, precision=5, threshold=200))
 
     def _write_trace(self, training: Training) -> None:

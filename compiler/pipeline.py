@@ -30,7 +30,7 @@ from .ir.schedule import Schedule, Stage
 from .ir.statement import Elementwise, Moments
 from .ops.op import called
 from .passes.build_schedule import CARRY, MappingOptions, build_schedule
-from .passes.differentiate import build_training
+from .passes.differentiate import build_training, untaught
 from .passes.elements import Lowered, TooLong, lower_elements
 from .passes.emit import Semaphores, emit_entry
 from .passes.instructions import FEWER
@@ -113,7 +113,11 @@ class Compilation:
     def doubts(self) -> tuple[Note, ...]:
         """What will most likely not go as the user wants, beside the notes of the file."""
         told = steps_in_vain(self.network, self.training_options, self.target.working_format)
-        return () if told is None else (Note("warning", told.place, told.message),)
+        vain = () if told is None else (Note("warning", told.place, told.message),)
+        return (
+            *vain,
+            *(Note("warning", fault.place, fault.message) for fault in untaught(self.network, self.training)),
+        )
 
     @cached_property
     def training_options(self) -> TrainingOptions:

@@ -33,10 +33,13 @@ class NotFinite:
     wrong: int
     size: int
     place: Place
+    late: bool = False
+    """Whether something before it lies in DRAM for the last step of time only, and may have been first."""
 
     def __str__(self) -> str:
         of = " of ".join(part for part in (MEANING.get(self.phase, self.phase), self.layer) if part)
-        return f"{self.name}{f' ({of})' if of else ''}: {self.wrong} of {self.size} elements are not finite"
+        told = f"{self.name}{f' ({of})' if of else ''}: {self.wrong} of {self.size} elements are not finite"
+        return f"{told} (or in an earlier step of what is before it, of which DRAM has the last)" if self.late else told
 
 
 def lasting(interpreter: Interpreter) -> Symbol | None:
@@ -51,11 +54,13 @@ def first_not_finite(interpreter: Interpreter, entry: Entry) -> NotFinite | None
     """The first tensor that is not finite after a run of *entry*: inputs, then what it wrote, in order."""
     program = interpreter.program
     given = ((program.symbol(name), Debug()) for name in entry.inputs)
+    late = False
     for symbol, debug in (*given, *written(program, entry)):
         wrong = _wrong(interpreter, symbol)
         if wrong:
             size = int(np.prod(symbol.extents, dtype=np.int64))
-            return NotFinite(symbol.name, symbol.layer, debug.phase, wrong, size, debug.place)
+            return NotFinite(symbol.name, symbol.layer, debug.phase, wrong, size, debug.place, late)
+        late |= symbol.steps == 1 < program.steps
     return None
 
 

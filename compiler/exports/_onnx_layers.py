@@ -58,8 +58,22 @@ def convolution(body: Body, op: Convolution[Any], at: Call) -> list[str]:
         "group": op.groups,
     }
     if isinstance(op, ConvTranspose2d):
-        return [body("ConvTranspose", "x", *at.parameters, output_padding=list(op.output_pad), **settings)]
+        if all(more < slide.stride for more, slide in zip(op.output_pad, slides, strict=True)):
+            return [body("ConvTranspose", "x", *at.parameters, output_padding=list(op.output_pad), **settings)]
+        return _transposed(body, op, at, settings)
     return [body("Conv", "x", *at.parameters, **settings)]
+
+
+def _transposed(body: Body, op: ConvTranspose2d, at: Call, settings: dict[str, Any]) -> list[str]:
+    """A result that reaches further behind the last window than runtimes allow: a part of all windows."""
+    weight, *bias = at.parameters
+    whole = body("ConvTranspose", "x", weight, **{**settings, "pads": [0] * 4})
+    behind = [max(0, more - slide.pad) for more, slide in zip(op.output_pad, op.along, strict=True)]
+    longer = body("Pad", whole, body.integers([0] * 4 + [0, 0] + behind))
+    begins = [slide.pad for slide in op.along]
+    ends = [begin + extent for begin, extent in zip(begins, at.result.shape[1:], strict=True)]
+    part = body("Slice", longer, *(body.integers(each) for each in (begins, ends, [2, 3])))
+    return [body("Add", part, body("Unsqueeze", bias[0], body.integers([1, 2])))] if bias else [part]
 
 
 def pool(body: Body, op: Pool[Any], at: Call) -> list[str]:

@@ -42,6 +42,9 @@ def write(network: Network, parameters: Mapping[str, Array], options: Options) -
     if options.lossy:
         raise SourceError.at(network.place, "nothing is lost in ONNX, and --lossy has no place here")
     writer = _Writer(network, parameters)
+    if network.train.get("coding", "direct") != "direct":
+        told = f"coding = {network.train['coding']} stands in the train section alone: runtimes see samples as they are"
+        writer.notes.append(Note("warning", network.places.get("coding", network.place), told))
     return Written(writer.content(), tuple(writer.notes))
 
 
@@ -187,7 +190,8 @@ class _Writer:
             outer.append(":steps")
         port = network.ports[0]
         axis = int(port.type.timed)
-        made.append(helper.make_node("Shape", [port.name], [":samples"], ":samples", start=axis, end=axis + 1))
+        if self._states:
+            made.append(helper.make_node("Shape", [port.name], [":samples"], ":samples", start=axis, end=axis + 1))
         beginnings = {(state.type.shape, state.initial): "" for state in self._states}
         for number, (shape, initial) in enumerate(beginnings):
             made += self._beginning(number, shape, initial)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -20,6 +20,8 @@ from onnx.reference import ReferenceEvaluator
 from ...catalog import unknown
 from ...source import Fault, Faults, Place, SourceError
 from ..ir.graph import Network
+from ..ops.delay import Delay
+from ..ops.neuron import Neuron
 from ..ops.op import OPS
 from . import snn
 from ._building import spelled
@@ -40,8 +42,8 @@ STEP = "@t"
 SAMPLES = 2
 """Samples on which such a file, which leaves their number open, is compared."""
 
-_PARAMETER = re.compile(r"parameter\([^\n;{}]*\) : [^\n;{}]*")
-_TYPE = re.compile(r"[a-z0-9]+\[[^\n;{}]*\][^\n;{}]*")
+_PARAMETER = re.compile(r"parameter\([^\n;{}#]*\) : [^\n;{}#]*")
+_TYPE = re.compile(r"[a-z0-9]+\[[^\n;{}#]*\][^\n;{}#]*")
 
 
 def variant(op: str, number: int) -> str:
@@ -99,6 +101,8 @@ def read_ours(model: onnx.ModelProto, path: Path, options: Options) -> Imported:
         raise SourceError(*told) from None
     if len(network.nodes) != len(writing.lines):
         raise SourceError.at(Place(file), "the texts of its tensors and attributes hold more than they name")
+    if len(network.ports) != len(writing.ports):
+        raise SourceError.at(Place(file), "the texts beside its inputs hold more than they name")
     network = replace(
         network,
         nodes=tuple(replace(node, place=writing.place(node.place)) for node in network.nodes),
@@ -107,8 +111,9 @@ def read_ours(model: onnx.ModelProto, path: Path, options: Options) -> Imported:
         places={key: writing.place(place) for key, place in network.places.items()},
     )
     with Faults(SourceError) as faults:
+        _check_beginnings(network, writing.carries, faults)
         parameters = dict(_parameters(network, writing.arrays, faults))
-    run = Run(SAMPLES, _executed(model)) if network.steps == writing.steps else None
+    run = Run(SAMPLES, _executed(model)) if network.steps == writing.steps and _runs(model) else None
     return Imported(network, parameters, (*writing.notes, *warnings), run)
 
 
@@ -140,6 +145,10 @@ class _Writing:
         self.lines: list[_Line] = []
         self.notes: list[Note] = []
         self.arrays: dict[str, Array] = {}
+        self.carries: dict[str, list[float | None]] = {}
+        """What the states of a node begin with, by the first value that it makes; None for what is no number."""
+
+        self._begins: dict[str, float | None] = {}
         self._faults = faults
         self._told = {entry.key: entry.value for entry in model.metadata_props}
         self._name = spelled(graph.name) or "network"
@@ -148,12 +157,13 @@ class _Writing:
         self._lost: set[str] = set()
         tensors = {tensor.name: tensor for tensor in graph.initializer}
         scan = next((node for node in graph.node if _is(node, "Scan")), None)
-        self._time = _Time() if scan is None else self._over_time(scan)
+        self._time = _Time() if scan is None else self._over_time(graph, scan)
         ports = [value for value in graph.input if value.name not in tensors]
         rows = set(self._time.rows.values())
-        self._ports = [(self._claim(port.name), _port_type(port, port.name in rows)) for port in ports]
+        self.ports = [(self._claim(port.name), _port_type(port, port.name in rows)) for port in ports]
         nodes = [*(node for node in graph.node if node.domain == DOMAIN), *self._time.nodes]
         read = {self._time.rows.get(name, name) for node in nodes for name in node.input}
+        read |= {value.name for value in graph.output} | set(self._told.get(ORDER, "").split())
         for name in tensors:
             if name in read:
                 self._parameter(tensors[name])
@@ -170,7 +180,7 @@ class _Writing:
 
     def text(self) -> str:
         """The file in the language: a line a node, behind that of the ports."""
-        ports = ", ".join(f"{name}: {type}" for name, type in self._ports)
+        ports = ", ".join(f"{name}: {type}" for name, type in self.ports)
         head = f"network {self._name}({ports}) steps {self.steps} {{"
         lines = [head, *(line.text for line in self.lines), f"return {', '.join(self._results)} }}"]
         return "\n".join([*lines, self._told.get(TRAIN, "")])
@@ -186,12 +196,16 @@ class _Writing:
 
     # What there is
 
-    def _over_time(self, scan: onnx.NodeProto) -> _Time:
+    def _over_time(self, graph: onnx.GraphProto, scan: onnx.NodeProto) -> _Time:
         """The body of the Scan, and how it hangs together with what is outside."""
         body = _body(scan)
         count = len(scan.input) - _sequences(scan)
         if len(body.input) != len(scan.input) or len(body.output) != len(scan.output) or count < 0:
             raise SourceError.at(self._at(scan.name or "Scan"), "its body does not fit its inputs and outputs")
+        for each in scan.attribute:
+            if each.name.startswith(("scan_input_", "scan_output_")) and any(each.ints):
+                self._faults.add(self._at(scan.name or "Scan"), f"{each.name} other than 0 cannot be read")
+        self._begins = _beginnings(graph, scan, [value.name for value in body.input[:count]])
         copies = {node.output[0]: node.input[0] for node in body.node if node.domain != DOMAIN}
         made = [copies.get(value.name, value.name) for value in body.output]
         return _Time(
@@ -247,14 +261,16 @@ class _Writing:
         results = name
         for attribute in node.attribute:
             value = helper.get_attribute_value(attribute)
-            if attribute.name == RESULTS:
-                results = ", ".join(_text(text) for text in value)
+            if attribute.name == RESULTS and isinstance(value, list):
+                results = ", ".join(_text(text) for text in cast(list[Any], value) if isinstance(text, bytes))
                 continue
             written = setting_text(op, attribute.name, value)
             if written is None:
                 self._faults.add(place, f"the attribute {attribute.name} is no setting: a number, numbers or a text")
             else:
                 settings.append(f"{attribute.name}={written}")
+        states = [*node.input[1:], first.name] if first is not None else [n for n in node.input if n not in read]
+        self.carries[name] = [self._begins.get(state) for state in states]
         call = f"{op}({', '.join([*(self._names[each] for each in read), *settings])})"
         type = f" : {_state_type(first)}" if first is not None else ""
         self.lines.append(_Line(name, f"{results} = {call}{type}", _origin(node)))
@@ -269,7 +285,7 @@ class _Writing:
     def _count(self, ports: list[onnx.ValueInfoProto], rows: set[str]) -> int:
         """Time steps: as the file says, or as its inputs do."""
         told = self._told.get(STEPS, "")
-        if told.isdecimal() and 0 < int(told) < 1 << 31:
+        if told.isdecimal() and len(told) < 10 and int(told) > 0:
             return int(told)
         for port in ports:
             if port.name in rows and port.type.tensor_type.shape.dim[0].dim_value > 0:
@@ -310,6 +326,51 @@ def _parameters(network: Network, arrays: Mapping[str, Array], faults: Faults) -
             yield name, array
 
 
+def _runs(model: onnx.ModelProto) -> bool:
+    """Whether every node of the domain has a function to be executed by."""
+    there = {function.name for function in model.functions if function.domain == DOMAIN}
+    scans = [_body(node).node for node in model.graph.node if _is(node, "Scan")]
+    nodes = [node for each in (model.graph.node, *scans) for node in each]
+    return all(node.op_type in there for node in nodes if node.domain == DOMAIN)
+
+
+def _beginnings(graph: onnx.GraphProto, scan: onnx.NodeProto, states: list[str]) -> dict[str, float | None]:
+    """The number with which each of *states* begins everywhere; None where the file does not say one."""
+    made = {node.output[0]: node for node in graph.node if node.output}
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    found: dict[str, float | None] = {}
+    for state, source in zip(states, scan.input, strict=False):
+        node, tensor = made.get(source), tensors.get(source)
+        if node is not None and node.op_type in ("Constant", "ConstantOfShape"):
+            tensor = next((each.t for each in node.attribute if each.name == "value"), onnx.TensorProto(dims=[0]))
+        array = None if tensor is None else array_of(tensor, Place(f"{state}, before the first step"))
+        if array is not None and not array.size and node is not None and node.op_type == "ConstantOfShape":
+            array = np.zeros(1)
+        alike = array is not None and array.size and (array == array.flat[0]).all()
+        found[state] = float(array.flat[0]) if alike and array is not None else None
+    return found
+
+
+def _check_beginnings(network: Network, carries: Mapping[str, list[float | None]], faults: Faults) -> None:
+    """A fault for every state that begins otherwise than the operator says that carries it."""
+    for node in network.nodes:
+        if node.op == "parameter":
+            continue
+        op = OPS[node.op].make(node.settings)
+        expected = [carried.initial for carried in op.carried().values()] if isinstance(op, Neuron) else []
+        if isinstance(op, Delay):
+            expected = [0.0] * op.steps
+        found = carries[node.results[0]]
+        if len(found) != len(expected):
+            told = f"{node.op} carries {len(expected)} states with these settings, and not {len(found)}"
+            faults.add(node.place, told)
+            continue
+        for begin, wanted in zip(found, expected, strict=True):
+            if begin is None or not np.isclose(begin, wanted, rtol=1e-6, atol=0):
+                there = "no number that all of it has" if begin is None else f"{begin:g}"
+                faults.add(node.place, f"a state begins with {there}, and that of {node.op} with {wanted:g}")
+
+
 def _executed(model: onnx.ModelProto) -> Any:
     """The file under ONNX's own reference."""
 
@@ -340,9 +401,9 @@ def setting_text(op: str, name: str, value: Any) -> str | None:
 
 
 def _text(value: bytes | str) -> str:
-    """A text, on one line."""
+    """A text, on one line and without a comment."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return " ".join(text.split())
+    return " ".join(text.partition("#")[0].split())
 
 
 def _port_type(port: onnx.ValueInfoProto, timed: bool) -> str:

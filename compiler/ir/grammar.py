@@ -139,18 +139,22 @@ class _Builder(Transformer[Token, syntax.File]):
         return WrittenType(str(word), axes, weight, scale, every, self.place(word))
 
     def every(self, items: Children) -> list[Any]:
-        return [self.word(items[0]), int(items[1])]
+        return [self.word(items[0]), self.whole(items[1])]
 
     def axis(self, items: Children) -> tuple[int | Name, ...]:
-        return tuple(int(item) if item.type == "INTEGER" else self.word(item) for item in items)
+        return tuple(self.whole(item) if item.type == "INTEGER" else self.word(item) for item in items)
 
     # Values
 
-    def integer(self, items: Children) -> Value:
+    def whole(self, token: Token) -> int:
+        """The number that *token* is; `Wrong` beyond what Python reads."""
         try:
-            return syntax.Literal(int(items[0]), self.place(items[0]))
+            return int(token)
         except ValueError:
-            raise Wrong(self.place(items[0]), "the number is too large") from None
+            raise Wrong(self.place(token), "the number is too large") from None
+
+    def integer(self, items: Children) -> Value:
+        return syntax.Literal(self.whole(items[0]), self.place(items[0]))
 
     def real(self, items: Children) -> Value:
         return syntax.Literal(float(items[0]), self.place(items[0]))
@@ -188,8 +192,8 @@ class _Builder(Transformer[Token, syntax.File]):
         name, steps, batch, *parts = items
         return syntax.WrittenTraining(
             self.word(name),
-            int(steps),
-            int(batch),
+            self.whole(steps),
+            self.whole(batch),
             tuple(_of(syntax.WrittenVariable, parts)),
             tuple(_of(tuple, parts)),
             tuple(_of(syntax.WrittenEntry, parts)),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ...source import Faults, Place, SourceError
+from ...source import Fault, Faults, Place, SourceError
 from ..ir.cycles import clusters
 from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable
 from ..ir.types import Type
@@ -55,7 +55,9 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     _check_time(network, rule, options)
     if rule.template == "up" and not loss.online:
         message = f"{options.rule} needs the error of a step in that step, and {loss.name} knows it after the last"
-        raise SourceError.at(network.place, message)
+        raise SourceError.at(
+            network.place, message, hints=("loss = cross_entropy_mse(lam=0.0), the loss of each step",)
+        )
     return _Builder(network, options, rule, loss, options.the_optimizer).training()
 
 
@@ -427,3 +429,15 @@ def _initialiser(node: Node, type: Type) -> tuple[str, dict[str, Setting]]:
     except (LookupError, SettingFault) as error:
         raise SourceError.at(node.place, str(error)) from error
     return word, settings
+
+
+def untaught(network: Network, training: Training) -> Iterator[Fault]:
+    """Parameters that a training step leaves as they are, since no error reaches them under the rule."""
+    step = training.procedure("train_step")
+    made = {name for node in step.nodes for name in node.results}
+    makers = {name: node for node in network.nodes for name in node.results}
+    for variable in training.variables:
+        if variable.role == "parameter" and variable.name not in made:
+            rule, _ = called(training.settings["rule"])
+            told = f"{variable.name} learns nothing under {rule}: no error of the same time step reaches it"
+            yield Fault(makers[variable.name].place, told)

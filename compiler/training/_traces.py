@@ -86,4 +86,9 @@ def _sources(value: str, makers: Mapping[str, Node], seen: set[str]) -> Iterator
         for operand in node.operands:
             yield from _sources(operand, makers, seen)
     else:
-        yield Fault(node.place, f"{node.op} makes {value}, and a trace is one of spikes, or of sums of them")
+        behind = [source for operand in node.operands for source in _sources(operand, makers, seen)]
+        learns = len(node.operands) > len(op.operands)
+        if not learns and all(isinstance(source, _Source) and source.decay is None for source in behind):
+            yield from behind  # nothing but what the host hands in
+        else:
+            yield Fault(node.place, f"{node.op} makes {value}, and a trace is one of spikes, or of sums of them")

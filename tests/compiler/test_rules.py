@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from snnc.compiler.evaluate import Numerics, Oracle
 from snnc.compiler.frontends import snn
-from snnc.compiler.passes.differentiate import build_training
+from snnc.compiler.passes.differentiate import build_training, untaught
 from snnc.compiler.passes.training_options import TrainingOptions
 from snnc.compiler.training.rule import RULES
 from snnc.source import SourceError
@@ -237,6 +237,37 @@ def test_what_a_rule_cannot_train_is_told(rule: str, body: str, told: str) -> No
     (fault,) = error.value.faults
     assert fault.message.removeprefix(f"{rule} cannot train net: ") == told
     assert fault.place.line == 1
+
+
+def test_what_was_made_of_inputs_alone_is_an_input() -> None:
+    """Poisson spikes, and the largest pixels of a window, come from no neuron, and have no trace."""
+    source = """network net(x: f16[1, 4, 4]) steps 3 {
+        s = lif(linear(flatten(max_pool2d(x, kernel=2)), out=5))
+        return linear(s, out=2)
+    } train { loss = cross_entropy_mse; rule = ottt_a; coding = poisson }"""
+    network = snn.read(source)
+    training = build_training(network, TrainingOptions.resolve(network))
+    assert [name for name in training.values(training.procedure("train_step")) if name.endswith(".trace")] == [
+        "s.trace"
+    ]
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+def test_parameters_that_no_error_reaches_are_told(rule: str) -> None:
+    source = """network net(x: f16[4]) steps 3 {
+        s = lif(linear(x, out=5))
+        k = linear(s, out=5, bias=false)
+        r = lif(delay(k))
+        return linear(r, out=2)
+    } train { loss = cross_entropy_mse }"""
+    network = snn.read(source)
+    training = build_training(network, TrainingOptions.resolve(network, {"rule": rule}))
+    told = [(fault.place.line, fault.message.partition(":")[0]) for fault in untaught(network, training)]
+    assert told == [(2, f"{name} learns nothing under {rule}") for name in ("s.linear.w", "s.linear.b")] + [
+        (3, f"k.w learns nothing under {rule}")
+    ]
+    full = build_training(network, TrainingOptions.resolve(network, {"rule": "bptt"}))
+    assert not list(untaught(network, full))
 
 
 @pytest.mark.parametrize("rule", ONLINE)

@@ -333,6 +333,7 @@ BLOCK = "block b(x, out) { y = linear(x, out=out); return y }\n"
                 "1:39: the number of steps is a whole number from 1, not 0",
             ],
         ),
+        (f"network a(i: f16[{'9' * 5000}]) steps 1 {{ return i }}", ["1:18: the number is too large"]),
         ("network a(i: f16[0, 2]) steps 1 { return i }", ["1:14: a size is a whole number above 0, not 0"]),
         ("network a(i: f16[2]) steps 1 { return i } train { rule = bptt; rule = sltt }", ["1:64: rule is given twice"]),
         ("train { rule = bptt }", ["0:0: a file holds one network, not 0"]),

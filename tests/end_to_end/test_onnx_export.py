@@ -466,3 +466,105 @@ def test_a_neuron_of_the_domain_that_cannot_be_read_is_told(tmp_path: Path) -> N
     assert told(decay=[0.5, 0.25]) == f"{at}ai.snnc::lif: {numbers}"
     misspelled = "no setting of lif is called 'treshold'; did you mean threshold?"
     assert told(treshold=1.0) == f"{at}ai.snnc::lif: {misspelled}"
+
+
+# What a file says of its beginnings, of its direction, and of nothing else
+
+
+FURTHER = {
+    "a result far behind the last window": """network a(image: f16[2, 3, 3]) steps 2 {
+        c = conv_transpose2d(image, out=6, kernel=[2, 3], stride=1, pad=[1, 0], output_pad=[1, 2], dilation=[2, 3])
+        s = lif(conv_transpose2d(c, out=2, kernel=2, stride=2, output_pad=[1, 1], dilation=3, bias=false))
+        return linear(flatten(s), out=3)
+    }""",
+    "no state at all": "network a(image: f16[t, 4]) steps 3 { return linear(relu(image), out=3) }",
+    "a number that each step has": """network a(image: f16[t, 4]) steps 3 {
+        return linear(scale(image, each=step), out=3)
+    }""",
+}
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_further_networks_are_executed_and_come_back(name: str, tmp_path: Path) -> None:
+    network = snn.read(FURTHER[name])
+    agree(network)
+    same(network, there_and_back(network, tmp_path)[1])
+
+
+def test_a_parameter_that_no_node_reads_comes_back_too(tmp_path: Path) -> None:
+    network = snn.read(
+        """network a(image: f16[6]) steps 3 {
+            w = parameter(init=kaiming_normal) : weight f16[4, 6]
+            return lif(linear(image, out=4))
+        }"""
+    )
+    _, read = there_and_back(network, tmp_path)
+    assert [note.message for note in read.notes] == ["w is never used"]
+    same(network, replace(read, notes=()))
+
+
+def test_a_file_without_functions_is_read_and_not_run(tmp_path: Path) -> None:
+    read = read_by_hand(tmp_path)
+    assert read.run is None and prove(read) is None
+
+
+def test_coding_is_told_for_no_runtime_knows_of_it() -> None:
+    network = snn.read(
+        """network a(image: f16[4]) steps 3 { return linear(lif(image), out=3) }
+        train { coding = poisson }"""
+    )
+    (note,) = write(network, numbers(network), Options()).notes
+    assert str(note) == (
+        "<text>:2:17: warning: coding = poisson stands in the train section alone: runtimes see samples as they are"
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("backwards", "node time: scan_input_directions other than 0 cannot be read"),
+        ("another beginning", "node s1: a state begins with 0.5, and that of lif with 0"),
+        ("no beginning", "node s1: a state begins with no number that all of it has, and that of lif with 0"),
+        ("a state too many", "node s1: lif carries 1 states with these settings, and not 2"),
+        ("another input", "the texts beside its inputs hold more than they name"),
+        ("many digits", None),
+        ("results that are a number", "node s1: no setting of lif is called 'results'; did you mean rest?"),
+        ("a comment", "node s1: expected a statement or '}'"),
+    ],
+)
+def test_what_a_file_says_otherwise_than_its_operators_is_refused(
+    damage: str, told: str | None, tmp_path: Path
+) -> None:
+    network = network_of("recurrent")
+    model = onnx.load_model_from_string(write(network, numbers(network), Options()).content)
+    scan = next(node for node in model.graph.node if node.op_type == "Scan")
+    body = next(each.g for each in scan.attribute if each.name == "body")
+    nodes = {node.name: node for node in [*model.graph.node, *body.node]}
+    place = [value.name for value in body.input].index("s1:v@t-1")
+    match damage:
+        case "backwards":
+            scan.attribute.append(helper.make_attribute("scan_input_directions", [1]))
+        case "another beginning":
+            begin = next(node for node in model.graph.node if node.output[0] == scan.input[place])
+            begin.attribute[0].t.CopyFrom(numpy_helper.from_array(np.array([0.5], np.float32)))
+        case "no beginning":
+            scan.input[place] = "image"
+        case "a state too many":
+            nodes["s1"].input.append(body.input[1 - place].name if place < 2 else body.input[0].name)
+            nodes["s1"].input[-1] = next(v.name for v in body.input if v.name.startswith("s2:"))
+        case "another input":
+            model.graph.input[0].doc_string += ", other: f16[3]"
+        case "many digits":
+            next(entry for entry in model.metadata_props if entry.key == "snnc.steps").value = "9" * 5000
+        case "results that are a number":
+            nodes["s1"].attribute.append(helper.make_attribute("results", 3))
+        case _:
+            next(each for each in nodes["s1"].attribute if each.name == "surrogate").s = b"atan) # "
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    if told is None:
+        assert read_model(path).network.steps == 1
+        return
+    with pytest.raises(SourceError) as error:
+        read_model(path)
+    assert told in str(error.value)
