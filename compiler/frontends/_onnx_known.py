@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..ops.op import OPS
 from ._onnx_elements import Unknown
 from ._onnx_neurons import Found
 from .frontend import Array, Known
@@ -14,9 +15,10 @@ from .frontend import Array, Known
 def known_as(found: Found, known: Known) -> Found:
     """*found* with the settings and the learned parameters that are *known*; `Unknown` where it has none of these."""
     said = found.said
+    possible = OPS[said.op].settings().keys() - {"form", "each"}  # a read-out has no surrogate and no reset
     settings = {
         **said.settings,
-        **{key: value for key, value in known.settings.items() if key not in ("form", "each")},
+        **{key: value for key, value in known.settings.items() if key in possible},
     }
     given = {role: np.asarray(value) for role, value in known.parameters.items()}
     op = said.op

@@ -79,3 +79,22 @@ def test_elements_drop_where_the_file_is_in_training(
     path = write.save(tmp_path / "net.onnx", [4, 2, 5], [write("Concat", *rows, axis=0)])
     found: Any = [node.settings["p"] for node in read_model(path).network.nodes if node.op == "dropout"]
     assert found == expected
+
+
+def test_a_read_out_has_no_surrogate_even_where_one_is_known(tmp_path: Path) -> None:
+    """snnTorch's Leaky without reset, whose potential is read: its module has a surrogate all the same."""
+    write = Writer()
+    weights = write.constant(np.linspace(-1, 1, 6).reshape(3, 2))
+    half, axis = write.constant(0.5), write.constant([0], np.int64)
+    rows: list[str] = []
+    potential = ""
+    for step in range(4):
+        row = write("Gather", "x", write.constant(step, np.int64), axis=0)
+        current = write("MatMul", row, weights)
+        potential = write("Add", write("Mul", potential, half), current) if potential else current
+        rows.append(write("Unsqueeze", potential, axis))
+    path = write.save(tmp_path / "net.onnx", [4, 2, 3], [write("Concat", *rows, axis=0)])
+    (readout,) = [node for node in read_model(path).network.nodes if node.op == "li"]
+    origin = readout.place.file.rpartition("node ")[2]
+    known = Known({"surrogate": ("atan", ("alpha", 3.0)), "detach_reset": True})
+    assert read_model(path, Options(known={origin: known})).network == read_model(path).network
