@@ -230,7 +230,7 @@ def _known(neuron: Neuron, unsaid: Unsaid, labels: Labels) -> Known:
     settings: dict[str, Setting] = {}
     if neuron.surrogate is not None and unsaid.surrogate is None:
         settings["surrogate"] = neuron.surrogate
-    if unsaid.detach_reset is None:
+    if unsaid.detach_reset is None and neuron.detach_reset is not None:
         settings["detach_reset"] = neuron.detach_reset
     if "w" in neuron.learned:
         settings["form"] = neuron.form

@@ -49,6 +49,19 @@ def measured(function: Callable[[Any], Any]) -> Array:
     return np.asarray(slope.detach().cpu().numpy(), np.float64)
 
 
+def own_functions(value: Any) -> set[Any]:
+    """Those nodes of *value*'s graph whose derivative is spelled out in Python, as that of every surrogate is."""
+    written_out = torch().autograd.function.BackwardCFunction
+    seen: set[Any] = set()
+    ahead = [value.grad_fn]
+    while ahead:
+        function = ahead.pop()
+        if function is not None and function not in seen:
+            seen.add(function)
+            ahead += [before for before, _ in function.next_functions]
+    return {function for function in seen if isinstance(function, written_out)}
+
+
 def numbers_in(thing: object) -> list[float]:
     """The numbers that an object or a closure holds, each once."""
     values: list[Any] = []

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..compiler.ir.graph import Setting
-from .derivatives import surrogate_of
-from .installed import torch_part
+from .derivatives import own_functions, surrogate_of
+from .installed import torch, torch_part
 
 Framework = Literal["snnTorch", "SpikingJelly", "Norse"]
 
@@ -35,13 +35,13 @@ class Neuron:
     """The neuron at *path* in its module.
 
     *learned* gives the entry of the state that is our parameter ``w`` or ``theta``, and *form* the form of ``w`` (see
-    the operator plif).  *surrogate* is None where it is none of ours.
+    the operator plif).  *surrogate* is None where it is none of ours, *detach_reset* where it cannot be told.
     """
 
     path: str
     framework: Framework
     surrogate: Setting | None
-    detach_reset: bool
+    detach_reset: bool | None
     learned: Mapping[str, str] = field(default_factory=dict[str, str])
     form: Literal["clamp", "sigmoid"] = "clamp"
 
@@ -132,4 +132,23 @@ def _norse(path: str, module: Any) -> Neuron:
     def function(x: Any) -> Any:
         return fire(x, constants.method, constants.alpha)
 
-    return Neuron(path, "Norse", surrogate_of(function, {"alpha": constants.alpha}), False)
+    return Neuron(path, "Norse", surrogate_of(function, {"alpha": constants.alpha}), _norse_detaches(module))
+
+
+def _norse_detaches(module: Any) -> bool | None:
+    """Whether its membrane takes a spike as given, by the graph that autograd keeps of one step.
+
+    Cells of one framework differ here: those with recurrent weights detach what they reset by, and others do not.
+    """
+    framework = torch()
+    x = framework.zeros(1, 1, int(getattr(module, "input_size", 1)))  # a step, a sample
+    try:
+        with framework.no_grad():
+            _, state = module.forward(x, None)
+        with framework.enable_grad():
+            anew = type(state)(*(value.detach().clone().requires_grad_() for value in state))
+            spikes, state = module.forward(x, anew)
+        fires = own_functions(spikes)
+        return own_functions(state.v).isdisjoint(fires) if fires else None
+    except Exception:  # a cell of another shape breaks wherever it likes
+        return None

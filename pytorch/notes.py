@@ -62,10 +62,14 @@ def of_modules(module: Any, found: list[Neuron], unsaid: Unsaid, place: Place) -
     """What the neurons said of themselves, and what of the module is left out."""
     for neuron in found:
         where = _node(place, neuron.path)
-        if neuron.surrogate is not None and unsaid.surrogate is None:
-            shown = f"surrogate={text_of_setting(neuron.surrogate)}, detach_reset={str(neuron.detach_reset).lower()}"
-            yield Note("recovered", where, f"{shown}, as {neuron.framework} computes it")
-        elif neuron.surrogate is None:
+        shown: list[str] = []
+        if unsaid.surrogate is None and neuron.surrogate is not None:
+            shown.append(f"surrogate={text_of_setting(neuron.surrogate)}")
+        if unsaid.detach_reset is None and neuron.detach_reset is not None:
+            shown.append(f"detach_reset={str(neuron.detach_reset).lower()}")
+        if shown:
+            yield Note("recovered", where, f"{', '.join(shown)}, as {neuron.framework} computes it")
+        if unsaid.surrogate is None and neuron.surrogate is None:
             yield Note("warning", where, "its surrogate is none of those that there are (see docs/surrogates.md)")
     for path, inner in module.named_modules():
         if drops_otherwise(inner):

@@ -183,6 +183,14 @@ def currents() -> Any:
     return norse.SequentialState(*layers)
 
 
+def recurrent(autapses: bool) -> Any:
+    """Cells whose reset is detached, unlike those of the others."""
+    torch, norse = framework("torch"), framework("norse.torch")
+    parameters = norse.LIFParameters(v_th=torch.tensor(0.15), method="triangle", alpha=torch.tensor(0.3))
+    neuron = norse.LIFRecurrentCell(16, 16, parameters, autapses=autapses)
+    return norse.SequentialState(torch.nn.Linear(20, 16), neuron, torch.nn.Linear(16, CLASSES), norse.LICell())
+
+
 def run_norse(module: Any, x: Any) -> Any:
     rows: list[Any] = []
     state: Any = None
@@ -226,4 +234,5 @@ CASES: Mapping[str, Case] = {
     "spikingjelly_soft": Case("spikingjelly", soft, run_spikingjelly(8, "s"), VECTOR, 8, neurons=("1", "3")),
     "norse_box": Case("norse", boxes, run_norse, VECTOR, 10, neurons=("1",)),
     "norse_current": Case("norse", currents, run_norse, VECTOR, 10, neurons=("1",)),
+    "norse_recurrent": Case("norse", lambda: recurrent(True), run_norse, VECTOR, 10, neurons=("1",)),
 }

@@ -82,3 +82,15 @@ def test_a_derivative_that_is_not_there_or_not_ours_is_none() -> None:
     assert surrogate_of(lambda x: (x >= 0).double()) is None
     assert surrogate_of(lambda x: torch.sin(x)) is None
     assert surrogate_of(lambda _: 1 / 0) is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "detached"),
+    [
+        ("LIFCell", False), ("LIF", False), ("LIFBoxCell", False), ("LSNNCell", False), ("LIFRecurrentCell", True),
+        ("LIFRecurrent", True), ("LSNNRecurrentCell", True),
+    ],
+)  # fmt: skip
+def test_cells_of_norse_differ_in_whether_their_reset_is_detached(cell: str, detached: bool) -> None:
+    made = getattr(framework("norse.torch"), cell)(*([3, 5] if "Recurrent" in cell else []))
+    assert [neuron.detach_reset for neuron in neurons(made)] == [detached]

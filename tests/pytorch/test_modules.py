@@ -110,6 +110,20 @@ def test_what_a_module_by_hand_does_not_say_is_told_in_keywords() -> None:
     ]
 
 
+def test_what_the_user_says_of_a_neuron_is_not_told_as_its_own() -> None:
+    snntorch, nn = framework("snntorch"), torch().nn
+    made = nn.Sequential(nn.Linear(20, 16), snntorch.Leaky(0.9, init_hidden=True))
+    x = torch().rand(3, 20)
+
+    def said(**options: Any) -> list[str]:
+        return [each for each in messages(from_torch(made, x, 4, **options), "recovered") if "snnTorch" in each]
+
+    assert said() == ["surrogate=atan(alpha=2.0), detach_reset=true, as snnTorch computes it"]
+    assert said(detach_reset=False) == ["surrogate=atan(alpha=2.0), as snnTorch computes it"]
+    assert said(surrogate="atan(alpha=3)") == ["detach_reset=true, as snnTorch computes it"]
+    assert said(surrogate="atan(alpha=3)", detach_reset=True) == []
+
+
 def test_an_ordinary_network_becomes_one_of_neurons() -> None:
     nn = torch().nn
     made = nn.Sequential(
