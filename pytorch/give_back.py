@@ -15,6 +15,7 @@ from ..runtime.weights import load, of_checkpoint
 from ..source import DataError, Faults, Place
 from .installed import torch
 from .labels import AGAIN, Source, sources
+from .neurons import frozen_diagonals
 
 Array = NDArray[Any]
 Trained: TypeAlias = str | Path | Checkpoint | Mapping[str, Array]
@@ -26,7 +27,7 @@ def to_torch(trained: Trained, module: Any, *, strict: bool = True) -> Any:
     *trained* is a checkpoint, or a file of weights (`.npz`, `.safetensors`), or either of them loaded.  The names that
     `from_torch` gave to parameters tell where each belongs.  DataError tells everything that does not fit, and the
     module then is as it was.  *strict* asks for all parameters of the module; without it, those that *trained* does not
-    have stay as they are.
+    have stay as they are, and so does a diagonal that the module does not train.
     """
     framework = torch()
     place = Place(str(trained) if isinstance(trained, str | Path) else "<trained>")
@@ -35,6 +36,7 @@ def to_torch(trained: Trained, module: Any, *, strict: bool = True) -> Any:
     state = {entry: value for entry, value in module.state_dict(keep_vars=True).items() if entry in entries}
     with Faults(DataError) as faults:
         found = placed(arrays, state, place, faults)
+        _keep_diagonals(found, state, module, strict, place, faults)
         if strict:
             for entry in dict(module.named_parameters()):
                 if entry not in found:
@@ -75,6 +77,21 @@ def placed(arrays: Mapping[str, Array], state: Mapping[str, Any], place: Place, 
                 faults.add(place, f"{source.entry} is used in several places, which were trained apart")
             found[source.entry] = made
     return found
+
+
+def _keep_diagonals(
+    found: dict[str, Array], state: Mapping[str, Any], module: Any, strict: bool, place: Place, faults: Faults
+) -> None:
+    """Put the module's own diagonals in the place of those *found* that it does not train; faults where they differ."""
+    for entry in frozen_diagonals(module):
+        if entry not in found:
+            continue
+        own = state[entry].detach().cpu().numpy().diagonal()
+        if strict and not np.array_equal(found[entry].diagonal(), own):
+            told = f"the diagonal of {entry} was trained, and the module keeps its own (autapses=False)"
+            hints = ("strict=False, which leaves the diagonal as it is", "autapses=True, in the module that is trained")
+            faults.add(place, told, hints=hints)
+        np.fill_diagonal(found[entry], own)
 
 
 def _without_again(name: str) -> tuple[str, bool]:

@@ -85,6 +85,15 @@ def step_modes(module: Any) -> set[str]:
     }
 
 
+def frozen_diagonals(module: Any) -> list[str]:
+    """The recurrent weights of Norse in *module* whose diagonal gets no gradient there, by a hook (``autapses=False``)."""
+    return [
+        _entry(path, "recurrent_weights")
+        for path, inner in module.named_modules()
+        if framework_of(inner) == "Norse" and getattr(inner, "autapses", True) is False
+    ]
+
+
 def begin_anew(module: Any) -> None:
     """Forget every hidden state."""
     for inner in module.modules():

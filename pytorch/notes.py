@@ -14,7 +14,7 @@ from ..compiler.ir.values import text_of_setting
 from ..source import Place
 from .drops import drops_otherwise
 from .labels import Source
-from .neurons import STATISTICS, Neuron
+from .neurons import STATISTICS, Neuron, frozen_diagonals
 
 LARGEST = 65504.0
 
@@ -91,6 +91,10 @@ def of_parameters(
         if entry in own and entry not in taken and not computed:
             told = f"{entry} is a parameter of the module and a constant here: it is not trained"
             yield Note("assumption", place, told)
+    for entry in frozen_diagonals(module):
+        if entry in taken:
+            told = f"the diagonal of {entry} is not trained in Norse (autapses=False), and is here"
+            yield Note("warning", place, told)
     for name in computed:
         told = f"{name} is computed from the state of the module: it is trained, and cannot go back"
         yield Note("warning", place, told)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import CASES, framework
+from networks import CASES, framework, recurrent
 
 from snnc.pytorch import installed
 from snnc.pytorch.bring import from_torch
@@ -218,6 +218,29 @@ def test_shared_weights_and_computed_ones_cannot_go_back() -> None:
         "  try: strict=False, which leaves it as it is",
     ]
     assert all(torch().equal(value, before[entry]) for entry, value in made.state_dict().items())
+
+
+def test_a_diagonal_that_norse_does_not_train_stays_as_it_is() -> None:
+    framework("norse")
+    made = recurrent(autapses=False)
+    found = from_torch(made, torch().rand(3, 20), 5)
+    assert messages(found, "warning") == [
+        "the diagonal of 1.recurrent_weights is not trained in Norse (autapses=False), and is here"
+    ]
+    assert to_torch(found.parameters, made) is made
+    changed = {**found.parameters, "n1.recurrent_weights": found.parameters["n1.recurrent_weights"] + 1}
+    with pytest.raises(DataError) as error:
+        to_torch(changed, made)
+    assert told(error) == [
+        "<trained>: the diagonal of 1.recurrent_weights was trained, and the module keeps its own (autapses=False)",
+        "  try: strict=False, which leaves the diagonal as it is",
+        "  try: autapses=True, in the module that is trained",
+    ]
+    weights = to_torch(changed, made, strict=False)[1].recurrent_weights.detach()
+    assert not weights.diagonal().any()
+    off = ~torch().eye(16, dtype=torch().bool)
+    assert torch().equal(weights[off], torch().from_numpy(changed["n1.recurrent_weights"])[off])
+    assert not messages(from_torch(recurrent(autapses=True), torch().rand(3, 20), 5), "warning")
 
 
 def test_numbers_beyond_f16_are_told() -> None:
