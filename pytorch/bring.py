@@ -39,8 +39,9 @@ class Brought(Imported):
     """A network that was a module; `compile` takes it."""
 
     def prove(self) -> Proof | None:
-        """Whether both give the same result in all steps of a random input; None for what cannot be compared."""
-        return None if self.run is None else prove(self)
+        """Whether both give the same result for a random input; None where `spiking` made something else of it."""
+        found = prove(self)
+        return None if found is None else replace(found, by="the module")
 
     def save(self, path: str | Path) -> None:
         """Write the network to *path*, a `.snn` file, and its parameters beside it, to a `.npz` of the same name."""
@@ -100,11 +101,12 @@ def from_torch(
     named = _named(imported, labels)
     parameters = _parameters(imported, named, real, with_values)
     network = replace(_renamed(imported.network, {old: name for old, (name, _) in named.items()}), train=options.train)
-    notes = [in_python(note) for note in imported.notes if not (note.kind == "recovered" and note.place == place)]
+    notes = [in_python(note) for note in imported.notes if not note.message.startswith("one time step out of")]
     notes += of_modules(unrolled.module, found, unsaid, place)
     notes += of_parameters(named, imported.parameters, real, unrolled.module, place)
     notes += rounding(parameters, place)
-    run = _executed(replace(unrolled, timed=network.ports[0].type.timed, steps=steps))
+    same = not unsaid.spiking
+    run = _executed(replace(unrolled, timed=network.ports[0].type.timed, steps=steps)) if same else None
     return Brought(network, parameters, tuple(notes), run)
 
 

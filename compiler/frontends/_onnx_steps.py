@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
+from math import isclose
 
 from ...source import Place, SourceError
 from ._onnx_terms import ELEMENTWISE, Term, Terms
@@ -67,6 +68,21 @@ def rows_of(output: Term, terms: Terms) -> list[Term] | None:
     if inner.op != "Stack" and (len(inner.shape) < 3 or inner.shape[0] not in _times(inner)):
         return None
     return [terms.row(inner, number) for number in range(inner.shape[0])]
+
+
+def over_time(output: Term) -> tuple[str, bool] | None:
+    """How an output without a row a time step is made of them, and whether that is their mean, which losses see."""
+    inner, scale = output, 1.0
+    while (scaled := _scaled(inner)) is not None:
+        number = float(next(arg.value.item() for arg in inner.args if arg.value is not None))
+        scale, inner = (scale * number if inner.op == "Mul" else scale / number), scaled
+    if inner.op not in ("ReduceMean", "ReduceSum") or inner.settings["axes"] != (0,):
+        return None
+    count = inner.args[0].shape[0] if inner.op == "ReduceSum" else 1
+    if isclose(scale * count, 1, rel_tol=1e-6):
+        return "the mean", True
+    name = "the mean" if inner.op == "ReduceMean" else "the sum"
+    return (name if scale == 1 else f"{scale:g} times {name}"), False
 
 
 def _scaled(term: Term) -> Term | None:

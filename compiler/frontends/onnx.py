@@ -27,7 +27,7 @@ from ._onnx_limits import MOST_IN_A_STEP
 from ._onnx_named import of_sequences
 from ._onnx_neurons import recognise
 from ._onnx_reference import evaluator_of
-from ._onnx_steps import Body, body_of, rows_of, single_steps
+from ._onnx_steps import Body, body_of, over_time, rows_of, single_steps
 from ._onnx_terms import Term
 from ._onnx_trace import Trace
 from .frontend import Array, Frontend, Imported, Options, Run
@@ -65,6 +65,7 @@ def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -
         left = "is left out" if len(outputs) == 2 else "are left out"
         builder.note("assumption", builder.place(), f"the result is {result_name}; {others} {left} (--result)")
     if body.steps:
+        _tell_of_time(trace.outputs[result_name], builder)
         builder.note("recovered", builder.place(), f"one time step out of {body.steps} that the file spells out")
     if len(body.order()) > MOST_IN_A_STEP:
         raise SourceError.at(builder.place(), f"has more than {MOST_IN_A_STEP:,} operations in a time step")
@@ -106,6 +107,18 @@ def _check_neurons(layers: Layers, options: Options, builder: Builder) -> None:
     said = [option for option in unsaid.said if option in ("--surrogate", "--detach-reset")]
     if said and not layers.spiking:
         builder.note("warning", place, f"has no neuron of which {' and '.join(said)} could speak")
+
+
+def _tell_of_time(output: Term, builder: Builder) -> None:
+    """A note of a result that has no row a time step: here it has, and losses see the mean of them."""
+    match over_time(output):
+        case (made, True):
+            builder.note("recovered", builder.place(), f"the result is {made} over time: here it has every step")
+        case (made, False):
+            told = f"the result is {made} over time, and losses here see the mean: the network trains on other logits; "
+            builder.note("warning", builder.place(), told + "return the mean, or scale the layer before")
+        case None:
+            pass
 
 
 def _chosen(trace: Trace, wanted: str | None, place: Place) -> tuple[str, list[Term] | None]:

@@ -110,6 +110,59 @@ def test_what_a_module_by_hand_does_not_say_is_told_in_keywords() -> None:
     ]
 
 
+def over_time(way: Callable[[Any], Any], size: float = 3.0) -> Any:
+    """A module that returns something of the spikes of all its steps."""
+    snntorch, nn = framework("snntorch"), torch().nn
+    torch().manual_seed(1)
+    made = module(
+        lambda self, x: way(torch().stack([self.lif(self.fc(row)) for row in x])),
+        fc=nn.Linear(20, 5),
+        lif=snntorch.Leaky(0.9, init_hidden=True),
+    )
+    with torch().no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(size)
+    return from_torch(made, torch().rand(6, 3, 20), 6, call="all", time_axis=0)
+
+
+@pytest.mark.parametrize(
+    ("way", "called"),
+    [
+        (lambda spikes: spikes.sum(0), "the sum"),
+        (lambda spikes: 4 * spikes.mean(0), "4 times the mean"),
+        (lambda spikes: spikes.sum(0) * 0.5, "0.5 times the sum"),
+    ],
+)
+def test_a_result_that_is_not_the_mean_over_time_is_told(way: Callable[[Any], Any], called: str) -> None:
+    assert messages(over_time(way), "warning") == [
+        f"the result is {called} over time, and losses here see the mean: the network trains on other logits; return "
+        "the mean, or scale the layer before"
+    ]
+
+
+def test_the_mean_over_time_is_told_and_compared_alone() -> None:
+    means = over_time(lambda spikes: spikes.mean(0)), over_time(lambda spikes: spikes.sum(0) / 6)
+    for found in means:
+        assert "the result is the mean over time: here it has every step" in messages(found, "recovered")
+        assert not messages(found, "warning")
+        assert str(found.prove()) == (
+            "the module gives the same 20 elements of the result for all 6 steps together, on 4 random samples"
+        )
+    assert not any("over time" in note.message for note in over_time(lambda spikes: spikes).notes)
+
+
+def test_a_comparison_of_nothing_is_no_proof() -> None:
+    """Inputs are scaled up until something fires, and where nothing does, that is said."""
+    quiet = over_time(lambda spikes: spikes, 0.0).prove()
+    assert (quiet.different, quiet.nonzero, quiet.silent) == (0, 0, ("lif",))
+    assert str(quiet) == (
+        "the module gives the same 120 elements of the result in 6 steps, on 4 random samples; warning: all are zero, "
+        "for nothing fired: the comparison tells nothing"
+    )
+    faint = over_time(lambda spikes: spikes, 0.2).prove()
+    assert faint.different == 0 and faint.nonzero > 0 and not faint.silent
+
+
 def test_what_the_user_says_of_a_neuron_is_not_told_as_its_own() -> None:
     snntorch, nn = framework("snntorch"), torch().nn
     made = nn.Sequential(nn.Linear(20, 16), snntorch.Leaky(0.9, init_hidden=True))
@@ -139,6 +192,7 @@ def test_an_ordinary_network_becomes_one_of_neurons() -> None:
     assert found.network.train == {"loss": "cross_entropy", "batch": 8}
     assert set(found.parameters) == {f"n{entry}" for entry in made.state_dict() if "tracked" not in entry}
     assert found.network.steps == 4 and not found.network.ports[0].type.timed
+    assert found.prove() is None  # it is another network than the module
     bare = from_torch(made, image, 1)
     assert messages(bare, "warning") == ['relu stays as it is; spiking={"relu": "lif(decay=0.5)"} makes neurons of it']
     proof = bare.prove()
