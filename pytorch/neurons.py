@@ -86,7 +86,7 @@ def step_modes(module: Any) -> set[str]:
 
 
 def frozen_diagonals(module: Any) -> list[str]:
-    """The recurrent weights of Norse in *module* whose diagonal gets no gradient there, by a hook (``autapses=False``)."""
+    """Recurrent weights of Norse whose diagonal gets no gradient there, by a hook (``autapses=False``)."""
     return [
         _entry(path, "recurrent_weights")
         for path, inner in module.named_modules()
