@@ -125,14 +125,14 @@ def over_time(way: Callable[[Any], Any], size: float = 3.0) -> Any:
     return from_torch(made, torch().rand(6, 3, 20), 6, call="all", time_axis=0)
 
 
-WAYS: list[tuple[Callable[[Any], Any], str]] = [
+OVER_TIME: list[tuple[Callable[[Any], Any], str]] = [
     (lambda spikes: spikes.sum(0), "the sum"),
     (lambda spikes: 4 * spikes.mean(0), "4 times the mean"),
     (lambda spikes: spikes.sum(0) * 0.5, "0.5 times the sum"),
 ]
 
 
-@pytest.mark.parametrize(("way", "called"), WAYS)
+@pytest.mark.parametrize(("way", "called"), OVER_TIME)
 def test_a_result_that_is_not_the_mean_over_time_is_told(way: Callable[[Any], Any], called: str) -> None:
     assert messages(over_time(way), "warning") == [
         f"the result is {called} over time, and losses here see the mean: the network trains on other logits; return "
