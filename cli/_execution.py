@@ -79,7 +79,9 @@ class Execution:
         report = self._report(program, training, calls)
         self._tell(report)
         if self.compare_oracle is not None:
-            self.output.say(f"oracle            every tensor of {sum(calls.values())} calls is equal, bit for bit")
+            last = any(symbol.steps == 1 < program.steps for symbol in program.symbols)
+            of = " (where DRAM holds one time step: the last)" if last else ""
+            self.output.say(f"oracle            every tensor of {sum(calls.values())} calls is equal, bit for bit{of}")
         if self.check_races:
             self.output.say("races             none: every access is ordered by a hand-over")
         self.output.value(run_report(report))

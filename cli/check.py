@@ -80,12 +80,16 @@ def _tried(model: str, chosen: dict[str, Any], fit: bool) -> tuple[Compilation |
 
 
 def _proof(imported: Imported) -> dict[str, Any] | None:
-    """The comparison with the file itself; None where it cannot be run."""
+    """The comparison with the file itself, or why there is none; None for what cannot be run at all."""
     from dataclasses import asdict
 
+    from ..compiler.frontends.frontend import NotRunnable
     from ..compiler.proof import prove
 
-    found = prove(imported)
+    try:
+        found = prove(imported)
+    except NotRunnable as reason:
+        return {"different": 0, "not_run": str(reason)}
     return None if found is None else {**asdict(found), "text": str(found)}
 
 
@@ -104,7 +108,9 @@ def _show(output: Output, compilation: Compilation, told: Sequence[Note], proof:
             output.say(f"\n{head}:")
             for note in notes[kind]:
                 output.say(f"  {_shown(note)}")
-    if proof is not None:
+    if proof is not None and "not_run" in proof:
+        output.say(f"\nnot compared: ONNX's own reference does not run the file: {proof['not_run']}")
+    elif proof is not None:
         output.say(f"\ncompared: {proof['text']}")
     elif imported.parameters:
         output.say("\nnot compared: the file itself cannot be run, or means something else")

@@ -82,7 +82,8 @@ def find_model(name: str) -> Path:
         return known[path.stem]
     if path.suffix and path.parent != Path():
         raise SourceError.at(NOWHERE, f"there is no file {name}")
-    raise unknown("model", path.stem, known)
+    missing = unknown("model", path.stem, known)
+    raise SourceError.at(NOWHERE, f"there is no file {name}, and {missing}") if path.suffix else missing
 
 
 class Compilation:

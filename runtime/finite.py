@@ -39,7 +39,7 @@ class NotFinite:
     def __str__(self) -> str:
         of = " of ".join(part for part in (MEANING.get(self.phase, self.phase), self.layer) if part)
         told = f"{self.name}{f' ({of})' if of else ''}: {self.wrong} of {self.size} elements are not finite"
-        return f"{told} (or in an earlier step of what is before it, of which DRAM has the last)" if self.late else told
+        return f"{told}, unless in a time step that is gone from DRAM" if self.late else told
 
 
 def lasting(interpreter: Interpreter) -> Symbol | None:

@@ -2,7 +2,7 @@
 
 What is the same in all steps stands in the graph; what changes is the body of one ``Scan`` over time, where ``NAME@t``
 is a value in step t and ``NAME:STATE`` a state that the step before left.  Settings are attributes, types and
-initialisers the texts of their tensors, in the words of the language; `frontends/_onnx_domain.py` reads it all back.
+initialisers the texts of their tensors, in the words of the language; `frontends/_onnx_ours.py` reads it all back.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from onnx.reference.op_run import OpRun
 
 from ._onnx_limits import Budget, Unreadable, bounded
 from ._onnx_terms import ELEMENTWISE, Attributes, Term
-from .frontend import Array
+from .frontend import Array, NotRunnable
 
 FOLDED = ELEMENTWISE | frozenset(
     "Acos Asin Atan ArgMax ArgMin AveragePool BatchNormalization Ceil Compress Concat Constant ConstantOfShape Conv "
@@ -68,6 +68,23 @@ def evaluator_of(model: onnx.ModelProto) -> Any:
     """ONNX's own reference for *model*."""
     version = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
     return ReferenceEvaluator(model, new_ops=[BatchNormalization] if version < 14 else None)
+
+
+def executed(model: onnx.ModelProto) -> Callable[[Sequence[str], Mapping[str, Array]], list[Array]]:
+    """*model* as a function of the names of results and the inputs; `NotRunnable` where the reference refuses it."""
+
+    def run(results: Sequence[str], given: Mapping[str, Array]) -> list[Array]:
+        inputs = {name: value.astype(np.float32) for name, value in given.items()}
+        try:
+            return [np.asarray(found) for found in evaluator.run(list(results), inputs)]
+        except Exception as error:  # not ours: it raises what it likes
+            raise NotRunnable(first_line(error)) from error
+
+    try:
+        evaluator = evaluator_of(model)
+    except Exception as error:
+        raise NotRunnable(first_line(error)) from error
+    return run
 
 
 def evaluate(node: onnx.NodeProto, given: Mapping[str, Array], opset: int, budget: Budget) -> list[Any]:

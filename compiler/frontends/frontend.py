@@ -45,6 +45,10 @@ class Note:
         return Fault(self.place, f"{self.kind}: {self.message}")
 
 
+class NotRunnable(Exception):
+    """What executes the file itself refuses it; the text says why, on one line."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A file that can be executed itself: *samples* is their number in the file, ``compute`` its result for an input.

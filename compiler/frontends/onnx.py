@@ -1,6 +1,6 @@
 """ONNX files: spiking networks whose neurons and time are spelled out, ordinary networks, and domains with neurons.
 
-A file of the domain ``ai.snnc`` says everything and is read as it stands (`_onnx_domain`).  Any other
+A file of the domain ``ai.snnc`` says everything and is read as it stands (`_onnx_ours`).  Any other
 is executed on shapes (`_onnx_trace`), the repetition over time is found (`_onnx_steps`), and what carries
 state from step to step is recognised by what it does (`_onnx_neurons`).  What remains are layers, one to one.
 """
@@ -19,14 +19,14 @@ from ...catalog import unknown
 from ...source import Faults, Place, SourceError
 from ._building import Builder
 from ._onnx_clusters import clusters_of
-from ._onnx_domain import is_ours, read_ours
 from ._onnx_elements import Unknown
 from ._onnx_file import inlined, load
 from ._onnx_layers import Layers
 from ._onnx_limits import MOST_IN_A_STEP
 from ._onnx_named import of_sequences
 from ._onnx_neurons import recognise
-from ._onnx_reference import evaluator_of
+from ._onnx_ours import is_ours, read_ours
+from ._onnx_reference import executed
 from ._onnx_steps import Body, body_of, over_time, rows_of, single_steps
 from ._onnx_terms import Term
 from ._onnx_trace import Trace
@@ -161,17 +161,16 @@ def _run(model: onnx.ModelProto, trace: Trace, name: str, body: Body, steps: int
     made = {id(term): output for output, term in trace.outputs.items()}
 
     def compute(x: Array) -> Array:
-        evaluator = evaluator_of(model)
+        run = executed(model)
         if body.steps is not None or x.ndim == len(data.shape):
-            return np.asarray(evaluator.run([name], {data.settings["name"]: x.astype(np.float32), **unread})[0])
+            return run([name], {data.settings["name"]: x, **unread})[0]
         carried = {each: np.zeros(term.shape, np.float32) for each, term in states.items()}
         nexts = {each: made[id(body.previous[id(term)])] for each, term in states.items()}
         rows: list[Array] = []
         for row in x[:steps]:
-            given = {data.settings["name"]: row.astype(np.float32), **unread, **carried}
-            row_out, *after = evaluator.run([name, *nexts.values()], given)
+            row_out, *after = run([name, *nexts.values()], {data.settings["name"]: row, **unread, **carried})
             carried = dict(zip(nexts, after, strict=True))
-            rows.append(np.asarray(row_out))
+            rows.append(row_out)
         return np.stack(rows)
 
     timed = body.steps is not None and any(term.op == "Row" for term in body.order())

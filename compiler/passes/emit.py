@@ -36,12 +36,15 @@ class Writer:
         self.instructions += instructions
         self.debug += [debug] * len(instructions)
 
-    def turn(self, first: int, debug: Debug, steps: int) -> None:
-        """Let all that follows instruction *first* turn once in each time step, if it is anything."""
+    def turn(self, first: int, steps: int) -> None:
+        """Let all that follows instruction *first* turn once in each time step, if it is anything.
+
+        The loop belongs to the stage that it opens with, its end to the one that it ends with.
+        """
         if len(self.instructions) > first:
             self.instructions.insert(first, Loop(0, 1, steps))
-            self.debug.insert(first, debug)
-            self.put(debug, End(0))
+            self.debug.insert(first, self.debug[first])
+            self.put(self.debug[-1], End(0))
 
 
 @dataclass
@@ -103,7 +106,7 @@ def emit_entry(
             for core in range(cores):
                 _meet(writers[core, "load"], _debug(before), before, cores, landed)
             for key, writer in writers.items():
-                writer.turn(begun[key], _debug(before), before.statement.extents["t"])
+                writer.turn(begun[key], before.statement.extents["t"])
             before = None
     for (core, unit), writer in writers.items():
         if unit == "load" and before is not None and core in before.active:

@@ -174,3 +174,15 @@ def test_whether_all_layers_fit_is_told_where_it_is_asked_for() -> None:
     result = check("vgg11_dvs", "--target", "tiny", "--fit")
     assert result.exit_code == 1
     assert "s2.c (WG) sums 737280 terms of u4; an exact accumulator of `tiny` takes 559240\n" in result.output
+
+
+def test_why_a_file_is_not_compared_is_told(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(model: onnx.ModelProto) -> None:
+        raise NotImplementedError("Scan is not implemented\nfor this")
+
+    monkeypatch.setattr("snnc.compiler.frontends._onnx_reference.evaluator_of", refuses)
+    told = tmp_path / "told.json"
+    result = check(str(file), "--json", str(told))
+    assert result.exit_code == 0
+    assert "not compared: ONNX's own reference does not run the file: Scan is not implemented\n" in result.output
+    assert json.loads(told.read_text())["proof"] == {"different": 0, "not_run": "Scan is not implemented"}

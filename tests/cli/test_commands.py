@@ -190,7 +190,8 @@ def test_wrong_usage_is_status_2(arguments: list[str], message: str) -> None:
         (["run", "nowhere.snnb", "--data", "digits"], "nowhere.snnb: cannot be read: No such file or directory"),
         (["asm", "nowhere.s"], "nowhere.s: cannot be read: No such file or directory"),
         (["disasm", "nowhere.snnb"], "nowhere.snnb: cannot be read"),
-        (["inspect", "nowhere.snnb"], "no model is called 'nowhere'"),
+        (["inspect", "nowhere.snnb"], "there is no file nowhere.snnb, and no model is called 'nowhere'"),
+        (["train", "digts.snn", "--data", "digits"], "there is no file digts.snn, and no model is called 'digts'; did"),
         (["eval", "nowhere.snnb", "--data", "digits", "--weights", "w.npz"], "nowhere.snnb: cannot be read"),
     ],
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from laws import NETWORKS, Case, outcome_of
+from laws import NETWORKS, Case, Model, compiled, outcome_of
 
+from snnc.compiler.passes.differentiate import untaught
 from snnc.compiler.training.rule import RULES
 
 TRAINABLE = {
@@ -48,3 +49,16 @@ def test_the_program_is_the_oracle(rule: str, network: str, machine: str) -> Non
     outcome = outcome_of(case(rule, network, machine))
     assert outcome.differences
     assert not {entry: told for entry, told in outcome.differences.items() if told}
+    assert len(set(outcome.losses)) == len(outcome.losses), "nothing was learned"
+
+
+@pytest.mark.parametrize("machine", ["quad3", "f32x3"])
+@pytest.mark.parametrize("rule", TRAINABLE)
+def test_recurrent_weights_learn_and_the_program_is_the_oracle(rule: str, machine: str) -> None:
+    """All weights of `srnn` learn: its neurons are read in the same step too."""
+    model = Model("srnn", machine, rule)
+    assert not list(untaught(compiled(model).network, compiled(model).training))
+    outcome = outcome_of(model)
+    assert not {entry: told for entry, told in outcome.differences.items() if told}
+    for entry, traffic in outcome.counted.items():
+        assert traffic.to_json()["dram"] == outcome.program.predicted[entry]["dram"], entry

@@ -178,3 +178,21 @@ def test_weights_are_advised_only_where_all_of_them_fit(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         train(Interpreter(narrow.program), data(), Settings.of(narrow.program.settings), resume=path)
     assert str(caught.value) == f"{path}: a checkpoint of another program"
+
+
+def test_what_is_gone_with_its_step_is_not_said_to_be_the_beginning(tmp_path: Path) -> None:
+    """c overflows in the first of two steps; of c DRAM has the last step, which is finite."""
+    path = tmp_path / "online.snn"
+    path.write_text(
+        """network online(x: f16[t, 4]) steps 2 {
+            c = linear(x, out=3, w=parameter(init=constant(value=4)))
+            s = lif(c, threshold=0.25)
+            return linear(add(s, c), out=3)
+        }
+        train { rule = sltt; loss = cross_entropy_mse; optimizer = sgd(lr=0.1); batch = 4 }"""
+    )
+    images = np.zeros((4, 2, 4), np.float32)
+    images[:, 0] = 60000.0
+    split = Split(images, np.zeros(4, np.uint16))
+    told = fault(Compilation(path, Options(target="quad", cores=1)), Dataset("large", split, split, 3))
+    assert told.endswith("elements are not finite, unless in a time step that is gone from DRAM")

@@ -529,7 +529,7 @@ def test_coding_is_told_for_no_runtime_knows_of_it() -> None:
         ("another input", "the texts beside its inputs hold more than they name"),
         ("many digits", None),
         ("results that are a number", "node s1: no setting of lif is called 'results'; did you mean rest?"),
-        ("a comment", "node s1: expected a statement or '}'"),
+        ("a comment", "node s1: the attribute surrogate is no setting: a number, numbers or a text"),
     ],
 )
 def test_what_a_file_says_otherwise_than_its_operators_is_refused(
