@@ -16,8 +16,8 @@ def graph_of(network: Network, options: TrainingOptions) -> Graph:
 
     ValueError where it has several inputs or results, or another rule than BPTT, which is what autograd does.
     """
-    if options.rule != "bptt":
-        raise ValueError(f"{network.name}: peers train with bptt, not {options.rule}")
+    if options.the_rule.name != "bptt":
+        raise ValueError(f"{network.name}: peers train with bptt, not {options.the_rule.name}")
     if len(network.ports) != 1 or len(network.results) != 1:
         raise ValueError(f"{network.name}: peers have one input and one result")
     coded = code_inputs(network, options.coding)

@@ -56,7 +56,7 @@ _COMPILING = (
     click.option(
         "--train", "section", metavar="FILE", help="A .snn file whose train section stands in for the model's own."
     ),
-    click.option("--rule", metavar="NAME", help="Learning rule (`snnc list rules`); unless given, the model's."),
+    click.option("--rule", metavar="RULE", help="Learning rule, such as sltt (`snnc list rules`); or the model's."),
     click.option("--loss", metavar="LOSS", help="Such as cross_entropy, or 'NAME(key=value)'."),
     click.option("--optimizer", metavar="OPTIMIZER", help="Such as sgd, or 'adam(lr=1e-3)'."),
     click.option("--loss-scale", metavar="X|dynamic", help="Of the backward pass; or 'dynamic(initial=1024)'."),
@@ -204,6 +204,12 @@ def read_choice(text: str, option: str) -> Setting:
     return choice
 
 
+def read_rule(text: str) -> Setting:
+    """A learning rule with its settings: ``sltt``, ``sltt_k(K=2)``, or ``sltt_k:K=2`` as a shell likes it better."""
+    name, colon, settings = text.partition(":")
+    return read_choice(f"{name}({settings})" if colon else text, "--rule")
+
+
 def read_section(path: str) -> tuple[dict[str, Setting], dict[str, Place]]:
     """The settings of the one train section in the file *path*, and their places; SourceError where there is none."""
     from pathlib import Path
@@ -271,6 +277,8 @@ def _read_number_or_call(text: str, option: str) -> Setting:
 def train_overrides(chosen: dict[str, Any]) -> dict[str, Setting]:
     """What the command line says of the train section; takes its options out of *chosen*."""
     overrides: dict[str, Setting] = {}
+    if (text := chosen.pop("rule", None)) is not None:
+        overrides["rule"] = read_rule(text)
     for name in ("loss", "optimizer", "schedule"):
         if (text := chosen.pop(name, None)) is not None:
             overrides[name] = read_choice(text, f"--{name}")

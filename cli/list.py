@@ -47,7 +47,9 @@ def _is_comment(line: str) -> bool:
 def _rules() -> Rows:
     from ..compiler.training.rule import RULES
 
-    return ((name, rule.title) for name, rule in RULES.items())
+    for name, rule in RULES.items():
+        told = f"{rule.title} ({rule.source}).  Needs {rule.needs}; stores {rule.stores}."
+        yield name, told + _settings(rule.settings().values())
 
 
 def _dataflows() -> Rows:

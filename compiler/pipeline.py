@@ -56,7 +56,7 @@ class Options:
     cores: int | None = None
     batch: int | None = None
     steps: int | None = None
-    rule: str | None = None
+    rule: Setting | None = None
     dataflow: str = "auto"
     pins: tuple[str, ...] = ()
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])

@@ -51,10 +51,10 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     rule, loss = rule or options.the_rule, options.the_loss
     with Faults(SourceError) as faults:
         for reason in rule.admits(network):
-            faults.add(reason.place, f"{options.rule} cannot train {network.name}: {reason.message}")
+            faults.add(reason.place, f"{rule.name} cannot train {network.name}: {reason.message}")
     _check_time(network, rule, options)
     if rule.template == "up" and not loss.online:
-        message = f"{options.rule} needs the error of a step in that step, and {loss.name} knows it after the last"
+        message = f"{rule.name} needs the error of a step in that step, and {loss.name} knows it after the last"
         raise SourceError.at(
             network.place, message, hints=("loss = cross_entropy_mse(lam=0.0), the loss of each step",)
         )
@@ -79,7 +79,7 @@ def _check_time(network: Network, rule: Rule, options: TrainingOptions) -> None:
                 continue
             what, instead = f"{node.results[0]} {gathered[0]}", f"{gathered[1]} does not wait"
             if rule.template == "up":
-                faults.add(node.place, f"{what}, and {options.rule} learns in each step: {instead}")
+                faults.add(node.place, f"{what}, and {rule.name} learns in each step: {instead}")
             if node.results[0] in cycles:
                 delay = next(other for other in cycles[node.results[0]] if other.op == "delay")
                 told = f"and its own result comes back to it through {delay.results[0]}: {instead}"

@@ -43,7 +43,7 @@ CODINGS = ("direct", "poisson")
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """The resolved options; calls (*loss*, *optimizer*, *schedule*) carry all of their settings.
+    """The resolved options; calls (*rule*, *loss*, *optimizer*, *schedule*) carry all of their settings.
 
     *batch* samples and *steps* time steps an entry; *epochs* and *seed* are the host's, as is *schedule*.  *loss_scale*
     is a number or a call of ``dynamic``, *clip* is ``none`` or a call of one of `CLIPS`.
@@ -51,7 +51,7 @@ class TrainingOptions:
 
     batch: int = 64
     steps: int = 0
-    rule: str = "bptt"
+    rule: Setting = "bptt"
     loss: Setting = "cross_entropy"
     optimizer: Setting = "adam"
     schedule: Setting = "constant"
@@ -96,7 +96,8 @@ class TrainingOptions:
     @property
     def the_rule(self) -> Rule:
         """The learning rule."""
-        return RULES[self.rule]
+        name, given = called(self.rule)
+        return RULES[name].make(given)
 
     @property
     def the_loss(self) -> Loss:
@@ -243,7 +244,7 @@ def _require(holds: bool, wanted: str, value: float) -> None:
 _CHECKS: Mapping[str, Callable[[Setting], Setting]] = {
     "batch": _whole("batch", 1),
     "steps": _whole("steps", 1),
-    "rule": lambda value: SettingField("rule", "str", None, tuple(RULES)).check(value, "train"),
+    "rule": lambda value: _complete(value, lambda name, given: RULES[name].make(given)),
     "loss": lambda value: _complete(value, lambda name, given: LOSSES[name].make(given)),
     "optimizer": lambda value: _complete(value, lambda name, given: OPTIMIZERS[name].make(given)),
     "schedule": _schedule,

@@ -1,17 +1,18 @@
 """What a learning rule answers.
 
-All rules share one builder, `passes.differentiate`; a rule is a file that holds its answers: ``rule = Rule(...)``.
+All rules share one builder, `passes.differentiate`; a rule is a file that holds its answers, a subclass of `Rule`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from ...catalog import Catalog
+from ...catalog import ClassCatalog
 from ...source import Fault
 from ..ir.graph import Network, Node
+from ..ir.settings import Configured
 from ..ops.op import OPS
 
 Reasons = tuple[Fault, ...]
@@ -52,42 +53,40 @@ def differentiable(network: Network) -> Reasons:
     return tuple(found)
 
 
-def untraced(network: Network) -> Mapping[str, float]:
-    """No value has a trace."""
-    return {}
+@dataclass(frozen=True, kw_only=True)
+class Rule(Configured):
+    """A learning rule by its answers; its fields are its settings.
 
-
-@dataclass(frozen=True)
-class Rule:
-    """A learning rule by its answers.  A rule that needs another answer adds it here and to the builder.
-
-    * *carry*: whether the gradient of a neuron's state travels to the step before (``full``) or is cut (``none``);
-    * *error*: where a layer's error comes from: the transposed weights of the layers that read it;
-    * *traces*: left operand of the weight gradient: the data that the layer read in that step or, of the values that
-      this names with a decay, their trace ``a[t] = decay * a[t-1] + x[t]``;
-    * *gate*: what the error of spikes is multiplied by: the surrogate derivative at the membrane;
-    * *tape*: what the backward pass finds again: each operator's own choice (`Adjoint.reads`);
-    * *template*: steps upwards and then downwards, or a single sweep in which errors follow at once;
-    * *update*: when parameters change: once, after the last step of a batch;
-    * *state*: what it keeps from entry to entry beside parameters and optimizer;
-    * *admits*: why it cannot train a network (nothing: it can).
-
-    Today the builder tells apart the answers to *carry*, *traces* and *template* and asks *admits*; the others have the
-    one answer that `bptt` gives, and stand here so that the next rule has a place to differ.
+    A rule that needs another answer adds it here and to the builder.
     """
 
-    title: str
-    source: str
-    carry: Literal["full", "none"] = "full"
-    error: Literal["transposed_weights"] = "transposed_weights"
-    traces: Callable[[Network], Mapping[str, float]] = untraced
-    gate: Literal["surrogate"] = "surrogate"
-    tape: Literal["operator"] = "operator"
-    template: Literal["up_down", "up"] = "up_down"
-    update: Literal["batch"] = "batch"
-    state: tuple[str, ...] = ()
-    admits: Callable[[Network], Reasons] = differentiable
+    title: ClassVar[str]
+    source: ClassVar[str]
+    """Where it was published."""
+
+    needs: ClassVar[str]
+    """What it needs of a network and of a loss, in a few words."""
+
+    stores: ClassVar[str]
+    """What it keeps beside parameters and optimizer, in a few words."""
+
+    template: ClassVar[Literal["up_down", "up"]] = "up_down"
+    """Steps upwards and then downwards, or a single sweep in which errors follow at once."""
+
+    carry: ClassVar[Literal["full", "none"]] = "full"
+    """Whether the gradient of a neuron's state travels to the step before, or is cut."""
+
+    update: ClassVar[Literal["batch"]] = "batch"
+    """When parameters change: once, after the last step of a batch."""
+
+    def traces(self, network: Network) -> Mapping[str, float]:
+        """Values, with a decay, in whose place a weight gradient reads ``a[t] = decay * a[t-1] + x[t]``."""
+        return {}
+
+    def admits(self, network: Network) -> Reasons:
+        """Why it cannot train a network (nothing: it can)."""
+        return differentiable(network)
 
 
-RULES: Catalog[Rule] = Catalog(__package__ or "", "rule")
-"""Every rule by its file name."""
+RULES: ClassCatalog[Rule] = ClassCatalog(__package__ or "", Rule, "rule")
+"""Every rule by its name, which is that of its file."""

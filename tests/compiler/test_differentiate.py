@@ -163,14 +163,14 @@ def test_every_node_of_a_training_graph_can_be_lowered_and_every_name_is_made_on
 def test_a_rule_without_carry_and_with_one_sweep_needs_no_tape() -> None:
     made = layered(MOVING, loss="cross_entropy_mse", optimizer="sgd")
     options = TrainingOptions.resolve(made)
-    online = replace(RULES["bptt"], carry="none", template="up")
+    online = RULES["sltt"].make()
     sweeps = regions(build_training(made, options, online).procedure("train_step"))
     assert [sweep for sweep, _ in sweeps] == ["up", "once"]
     assert sweeps[0][1][5:8] == [
         "logits loss correct = cross_entropy_mse", "d.y = cross_entropy_mse.error", "d.f = linear.d_x",
     ]  # fmt: skip
     assert "d.c = lif.adjoint_local" in sweeps[0][1]
-    with pytest.raises(SourceError, match="bptt needs the error of a step in that step, and cross_entropy knows it"):
+    with pytest.raises(SourceError, match="sltt needs the error of a step in that step, and cross_entropy knows it"):
         build_training(made, replace(options, loss="cross_entropy"), online)
 
 
@@ -250,7 +250,7 @@ def test_the_command_line_beats_the_file_which_beats_the_default() -> None:
         ({"optimizer": ("sgd", ("momentun", 0.9))},
          "no setting of sgd is called 'momentun'; did you mean momentum?"),
         ({"loss": "mse_rates"}, "no loss is called 'mse_rates'; did you mean mse_rate?"),
-        ({"rule": "bpt"}, "no rule of train is called 'bpt'; did you mean bptt?"),
+        ({"rule": "bpt"}, "no rule is called 'bpt'; did you mean bptt?"),
         ({"schedule": "cosin"}, "no schedule is called 'cosin'; did you mean cosine?"),
         ({"schedule": ("steps", ("evry", 2))}, "no setting of steps is called 'evry'; did you mean every?"),
         ({"batch": 0}, "batch of train is at least 1, not 0"),
@@ -299,12 +299,12 @@ def test_statistics_over_all_steps_are_refused_where_steps_follow_one_another() 
     with pytest.raises(SourceError) as fault:
         build_training(network, options)
     assert [(f.place.line, f.message) for f in fault.value.faults] == [cycle]
-    online = replace(RULES["bptt"], carry="none", template="up")
+    online = RULES["sltt"].make()
     with pytest.raises(SourceError) as fault:
         build_training(network, options, online)
     assert [(f.place.line, f.message) for f in fault.value.faults] == [
-        (5, f"m {window}, and bptt learns in each step: scope=step does not wait"),
-        (6, f"r {window}, and bptt learns in each step: scope=step does not wait"),
+        (5, f"m {window}, and sltt learns in each step: scope=step does not wait"),
+        (6, f"r {window}, and sltt learns in each step: scope=step does not wait"),
         cycle,
     ]
 
@@ -335,10 +335,10 @@ def test_steps_that_cannot_be_computed_again_at_once_are_refused() -> None:
     with pytest.raises(SourceError) as fault:
         build_training(network, options)
     assert [(f.place.line, f.message) for f in fault.value.faults] == told
-    online = replace(RULES["bptt"], carry="none", template="up")
+    online = RULES["sltt"].make()
     with pytest.raises(SourceError) as fault:
         build_training(network, options, online)
-    learns = "steps again at once, and bptt learns in each step: tape=auto does not wait"
+    learns = "steps again at once, and sltt learns in each step: tape=auto does not wait"
     assert (6, f"u computes 5 {learns}") in [(f.place.line, f.message) for f in fault.value.faults]
 
 
