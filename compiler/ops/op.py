@@ -7,7 +7,7 @@ what the oracle and the mapping call; neither knows operators.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
@@ -38,6 +38,9 @@ __all__ = [
     "called",
     "inner_results",
     "lower",
+    "named",
+    "operand_of",
+    "roles_of",
 ]
 
 
@@ -210,6 +213,26 @@ class Op(Configured):
 
 OPS: ClassCatalog[Op] = ClassCatalog(__package__ or "", Op, "operator")
 """Every operator; those that a network may name have the family ``layer``."""
+
+
+def roles_of(node: Node) -> dict[str, str]:
+    """What plays each role of a layer's node: results by their suffix, operands and parameters by name."""
+    kind, op = OPS[node.op], OPS[node.op].make(node.settings)
+    found = {name: value for name, value in zip(op.suffixes, node.results, strict=True) if value}
+    return found | dict(zip((*kind.operands, *kind.parameters), node.operands, strict=False))
+
+
+def named(node: Node, roles: Sequence[str], error: str = "") -> tuple[str, ...]:
+    """The values that play *roles*, of which ``error`` is given; those that the node goes without are left out."""
+    known = roles_of(node) | {"error": error}
+    return tuple(known[role] for role in roles if role in known)
+
+
+def operand_of(node: Node, role: str) -> str | None:
+    """The value that plays *role* among operands and parameters; None where the node goes without."""
+    kind = OPS[node.op]
+    roles = (*kind.operands, *kind.parameters)
+    return dict(zip(roles, node.operands, strict=False)).get(role)
 
 
 def alias_of(node: Node) -> int | None:

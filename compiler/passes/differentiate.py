@@ -12,20 +12,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ...source import Fault, Faults, Place, SourceError
-from ..ir.cycles import clusters
 from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable
 from ..ir.types import Type
 from ..ops.initialisers import INITIALISERS, Initialiser
 from ..ops.losses import Loss
-from ..ops.op import OPS, Adjoint, SettingFault, ShapeFault, alias_of, called
+from ..ops.op import OPS, SettingFault, ShapeFault, called, named
 from ..ops.optimizers import Optimizer
-from ..ops.tape import MOST
 from ..ops.trace import Trace
-from ..training.rule import Rule, reached
-from .errors import Errors, error_type, owner_of
+from ..training.rule import Rule
+from .backward import Backward
+from .errors import owner_of
+from .inferring import inferring
 from .input_coding import code_inputs
 from .prune import prune
 from .reserved import RESULTS, SEED, check_names, trace_of
+from .timing import check_time
 from .training_options import TrainingOptions
 from .update import Trained, update_arguments, update_results, updates
 
@@ -52,38 +53,13 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     with Faults(SourceError) as faults:
         for reason in rule.admits(network):
             faults.add(reason.place, f"{rule.name} cannot train {network.name}: {reason.message}")
-    _check_time(network, rule, options)
+    check_time(network, rule, options.steps)
     if rule.template == "up" and not loss.online:
         message = f"{rule.name} needs the error of a step in that step, and {loss.name} knows it after the last"
         raise SourceError.at(
             network.place, message, hints=("loss = cross_entropy_mse(lam=0.0), the loss of each step",)
         )
     return _Builder(network, options, rule, loss, options.the_optimizer).training()
-
-
-def _check_time(network: Network, rule: Rule, options: TrainingOptions) -> None:
-    """SourceError for every node that wants several steps at once, where they must be taken one after the other."""
-    nodes = [node for node in network.nodes if node.op != "parameter"]
-    cycles = {node.results[0]: cluster for cluster in clusters(nodes) if len(cluster) > 1 for node in cluster}
-    with Faults(SourceError) as faults:
-        for node in nodes:
-            every = max(type.every for type in node.types)
-            if options.steps % every:
-                told = f"{node.results[0]} keeps states every {every} steps, which do not divide {options.steps} steps"
-                fits = [str(count) for count in range(2, MOST + 1) if options.steps % count == 0]
-                faults.add(
-                    node.place, f"{told}: {' or '.join(fits)} would" if fits else f"{told}; tape=auto needs none"
-                )
-            gathered = OPS[node.op].make(node.settings).gathers() if node.types[0].timed else None
-            if gathered is None:
-                continue
-            what, instead = f"{node.results[0]} {gathered[0]}", f"{gathered[1]} does not wait"
-            if rule.template == "up":
-                faults.add(node.place, f"{what}, and {rule.name} learns in each step: {instead}")
-            if node.results[0] in cycles:
-                delay = next(other for other in cycles[node.results[0]] if other.op == "delay")
-                told = f"and its own result comes back to it through {delay.results[0]}: {instead}"
-                faults.add(node.place, f"{what}, {told}")
 
 
 def _living(network: Network) -> Network:
@@ -127,7 +103,8 @@ class _Builder:
         ]
         self.decays = self.rule.traces(self.network)
         self.types |= {trace_of(value): Trace.type_of(self.types[value]) for value in self.decays}
-        self.errors = Errors(self.types, self._readers(), self.stepwise)
+        self.backward = Backward(self.nodes, self.parameters, self.result, self.types, self.rule, self.decays)
+        self.errors = self.backward.errors
         check_names(self.network, self.options, self.inputs, self.parameters, self.decays)
 
     def training(self) -> Training:
@@ -219,7 +196,8 @@ class _Builder:
 
     def _train_step(self) -> tuple[Region, ...]:
         static, up = self._forward(tuple(self._traced()), self.result, self.types[self.result])
-        self._backward()
+        self._seed()
+        self.backward.run()
         steps = tuple(self.errors.steps)
         once = Region("once", (*self.errors.once, *self._updates()))
         if self.rule.template == "up":
@@ -239,39 +217,8 @@ class _Builder:
                     )
 
     def _inferring(self) -> tuple[Region, ...]:
-        """The regions of ``infer``: nodes that behave otherwise there under their facet for it.
-
-        Where that facet is nothing but another name for an operand, the operand takes the place of the result.
-        """
-        known, names = dict(self.types), {name: name for name in self.types}
-        found: list[Node] = []
-        for _ in range(2):  # what a delay reads further on has its type and name only after the first time
-            found = list(self._rewritten(known, names))
-        result = names[self.result]
-        return self._forward(found, result, known[result])
-
-    def _rewritten(self, known: dict[str, Type], names: dict[str, str]) -> Iterator[Node]:
-        """The nodes of ``infer``; *known* types and *names* of values follow.
-
-        What is of another type there, or another view of another value, lies elsewhere in memory: ``NAME.infer``.
-        """
-        for before in self.nodes:
-            node = before
-            op, operands = OPS[node.op].make(node.settings), tuple(names[name] for name in node.operands)
-            if op.inference and op.inference in op.aliases:
-                names[node.results[0]] = operands[op.aliases[op.inference]]
-                continue
-            types = [known[name] for name in operands]
-            node = replace(node, operands=operands, types=op.inferring(*types) if op.inference else op.infer(*types))
-            if op.inference:
-                results = (node.results[0], *("" for _ in node.results[1:]))
-                node = replace(node, results=results, op=f"{node.op}.{op.inference}")
-            elsewhere = node.types != tuple(self.types[name] for name in before.results)
-            if elsewhere or (alias_of(node) is not None and node.operands != before.operands):
-                node = replace(node, results=tuple(name and f"{name}.infer" for name in node.results))
-            names.update((old, new) for old, new in zip(before.results, node.results, strict=True) if new)
-            known.update(zip(node.results, node.types, strict=True))
-            yield node
+        """The regions of ``infer``."""
+        return self._forward(*inferring(self.nodes, self.types, self.result))
 
     def _trackings(self) -> list[Node]:
         """What keeps running statistics."""
@@ -279,102 +226,10 @@ class _Builder:
         for node in self.nodes:
             tracking = OPS[node.op].tracking
             if tracking is not None:
-                reads, results = self._named(node, tracking.reads), self._named(node, tracking.of)
+                reads, results = named(node, tracking.reads), named(node, tracking.of)
                 types, facet = tuple(self.types[name] for name in results), f"{node.op}.{tracking.facet}"
                 found.append(replace(node, results=results, op=facet, operands=reads, types=types, phase="UP"))
         return found
-
-    def _backward(self) -> None:
-        """Adjoints: those of every step, and those that run once."""
-        errors = self.errors
-        self._seed()
-        self._delays()
-        for node in reversed(self.nodes):
-            if node.results[0] in errors.readers:
-                error = errors.total(node.results[0], node)
-                adjoints = [] if node.op == "delay" else list(self._adjoints(node))
-                served = [value for _, values in adjoints for value in values if value in errors.readers]
-                names = [errors.name(value) for value in reversed(served)]
-                for adjoint, values in adjoints:
-                    wanted = [(value, names.pop()) if value in errors.readers else ("", "") for value in values]
-                    if any(name for _, name in wanted):
-                        made, timed = self._adjoint(node, adjoint, error), node.types[0].timed
-                        each = error_type(node.types[0]).with_(timed=False)
-                        terms = dict.fromkeys(self._named(node, adjoint.terms), each)
-                        errors.add(wanted, made, adjoint.sums, timed, terms)
-        for node in self.parameters:
-            if node.results[0] in errors.readers:
-                errors.total(node.results[0], node)
-
-    def _delays(self) -> None:
-        """The errors that come from steps to come: a delay passes back what its own error will be.
-
-        They are made before all others, since in a cycle the error of what is delayed is still to come.
-        """
-        if self.rule.carry == "none":
-            return
-        for node in reversed(self.nodes):
-            if node.op == "delay" and node.results[0] in self.errors.readers:
-                for adjoint, (value,) in self._adjoints(node):
-                    if value in self.errors.readers:
-                        made = self._adjoint(node, adjoint, f"d.{node.results[0]}")
-                        self.errors.add([(value, self.errors.name(value))], made, adjoint.sums, timed=True)
-
-    def _readers(self) -> dict[str, int]:
-        """How many errors reach each value that a parameter lies behind, and the result before it."""
-        behind = reached({name for node in self.parameters for name in node.results}, self.nodes)
-        if self.result not in behind:
-            return {}
-        makers = {node.results[0]: node for node in self.nodes}
-        readers = {self.result: 1}
-        waiting = [self.result]
-        while waiting:
-            node = makers.get(waiting.pop())
-            if node is None or (node.op == "delay" and self.rule.carry == "none"):
-                continue
-            for value in (value for _, values in self._adjoints(node) for value in values):
-                if value in behind:
-                    if value not in readers:
-                        waiting.append(value)
-                    readers[value] = readers.get(value, 0) + 1
-        return readers
-
-    def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, tuple[str, ...]]]:
-        """The adjoints of *node* with the values that each serves ("" for a parameter that it goes without)."""
-        for adjoint in OPS[node.op].make(node.settings).gradients():
-            values = tuple(_operand(node, name) or "" for name in adjoint.served)
-            if any(values):
-                yield adjoint, values
-
-    def _adjoint(self, node: Node, adjoint: Adjoint, error: str) -> Node:
-        """The node of an adjoint with its inner results; the gradients get their names from `Errors`."""
-        operands = self._named(node, adjoint.reads, error)
-        of = _operand(node, adjoint.of)
-        if of is not None and self.types[of].weight:
-            operands = tuple(trace_of(name) if name in self.decays else name for name in operands)
-        facet = adjoint.facet
-        if self.rule.carry == "none" and f"{facet}_local" in OPS[node.op].facets():
-            facet = f"{facet}_local"
-        inner: tuple[str, ...] = tuple(f"d.{node.results[0]}.{name}" for name in adjoint.inner)
-        types: tuple[Type, ...] = ()
-        if inner:
-            roles = {"error": error_type(self.types[node.results[0]])}
-            roles |= {name: self.types[value] for name, value in self._roles(node).items()}
-            types = OPS[node.op].make(node.settings).inner_types(adjoint, roles)
-        return replace(
-            node, results=inner, op=f"{node.op}.{facet}", operands=operands, types=types, phase=adjoint.phase
-        )
-
-    def _roles(self, node: Node) -> dict[str, str]:
-        """What plays each role of the operator: results by their suffix, operands and parameters by name."""
-        kind, op = OPS[node.op], OPS[node.op].make(node.settings)
-        found = {name: value for name, value in zip(op.suffixes, node.results, strict=True) if value}
-        return found | dict(zip((*kind.operands, *kind.parameters), node.operands, strict=False))
-
-    def _named(self, node: Node, roles: Sequence[str], error: str = "") -> tuple[str, ...]:
-        """The values that play *roles*; those that the operator goes without are left out."""
-        known = self._roles(node) | {"error": error}
-        return tuple(known[role] for role in roles if role in known)
 
     def _seed(self) -> None:
         """The error of the network's result."""
@@ -410,13 +265,6 @@ def _tracked(network: Network) -> set[str]:
             roles = zip((*kind.operands, *kind.parameters), node.operands, strict=False)
             found |= {value for role, value in roles if role in kind.statistics}
     return found
-
-
-def _operand(node: Node, role: str) -> str | None:
-    """The value that plays *role* among operands and parameters; None where the operator goes without."""
-    kind = OPS[node.op]
-    roles = (*kind.operands, *kind.parameters)
-    return dict(zip(roles, node.operands, strict=False)).get(role)
 
 
 def _initialiser(node: Node, type: Type) -> tuple[str, dict[str, Setting]]:

@@ -1,0 +1,115 @@
+"""The way back: adjoints of the nodes in reverse order, where an error comes from the result and a parameter is behind.
+
+The errors of several readers are added in the order of the readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..ir.graph import Node
+from ..ir.types import Type
+from ..ops.op import OPS, Adjoint, named, operand_of, roles_of
+from ..training.rule import Rule, reached
+from .errors import Errors, error_type
+from .reserved import trace_of
+
+
+@dataclass
+class Backward:
+    """The way back from *result* through *nodes* to *parameters* under a rule.
+
+    *decays* tells the decay of each value that has a trace; *types* are those of all values of the way there.
+    """
+
+    nodes: Sequence[Node]
+    parameters: Sequence[Node]
+    result: str
+    types: Mapping[str, Type]
+    rule: Rule
+    decays: Mapping[str, float]
+    errors: Errors = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.errors = Errors(self.types, self._readers(), self.rule.template == "up")
+
+    def run(self) -> None:
+        """Make all adjoints."""
+        errors = self.errors
+        self._delays()
+        for node in reversed(self.nodes):
+            if node.results[0] in errors.readers:
+                error = errors.total(node.results[0], node)
+                adjoints = [] if node.op == "delay" else list(self._adjoints(node))
+                served = [value for _, values in adjoints for value in values if value in errors.readers]
+                names = [errors.name(value) for value in reversed(served)]
+                for adjoint, values in adjoints:
+                    wanted = [(value, names.pop()) if value in errors.readers else ("", "") for value in values]
+                    if any(name for _, name in wanted):
+                        made, timed = self._adjoint(node, adjoint, error), node.types[0].timed
+                        each = error_type(node.types[0]).with_(timed=False)
+                        terms = dict.fromkeys(named(node, adjoint.terms), each)
+                        errors.add(wanted, made, adjoint.sums, timed, terms)
+        for node in self.parameters:
+            if node.results[0] in errors.readers:
+                errors.total(node.results[0], node)
+
+    def _delays(self) -> None:
+        """The errors that come from steps to come: a delay passes back what its own error will be.
+
+        They are made before all others, since in a cycle the error of what is delayed is still to come.
+        """
+        if self.rule.carry == "none":
+            return
+        for node in reversed(self.nodes):
+            if node.op == "delay" and node.results[0] in self.errors.readers:
+                for adjoint, (value,) in self._adjoints(node):
+                    if value in self.errors.readers:
+                        made = self._adjoint(node, adjoint, f"d.{node.results[0]}")
+                        self.errors.add([(value, self.errors.name(value))], made, adjoint.sums, timed=True)
+
+    def _readers(self) -> dict[str, int]:
+        """How many errors reach each value that a parameter lies behind, and the result before it."""
+        behind = reached({name for node in self.parameters for name in node.results}, self.nodes)
+        if self.result not in behind:
+            return {}
+        makers = {node.results[0]: node for node in self.nodes}
+        readers = {self.result: 1}
+        waiting = [self.result]
+        while waiting:
+            node = makers.get(waiting.pop())
+            if node is None or (node.op == "delay" and self.rule.carry == "none"):
+                continue
+            for value in (value for _, values in self._adjoints(node) for value in values):
+                if value in behind:
+                    if value not in readers:
+                        waiting.append(value)
+                    readers[value] = readers.get(value, 0) + 1
+        return readers
+
+    def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, tuple[str, ...]]]:
+        """The adjoints of *node* with the values that each serves ("" for a parameter that it goes without)."""
+        for adjoint in OPS[node.op].make(node.settings).gradients():
+            values = tuple(operand_of(node, name) or "" for name in adjoint.served)
+            if any(values):
+                yield adjoint, values
+
+    def _adjoint(self, node: Node, adjoint: Adjoint, error: str) -> Node:
+        """The node of an adjoint with its inner results; the gradients get their names from `Errors`."""
+        operands = named(node, adjoint.reads, error)
+        of = operand_of(node, adjoint.of)
+        if of is not None and self.types[of].weight:
+            operands = tuple(trace_of(name) if name in self.decays else name for name in operands)
+        facet = adjoint.facet
+        if self.rule.carry == "none" and f"{facet}_local" in OPS[node.op].facets():
+            facet = f"{facet}_local"
+        inner: tuple[str, ...] = tuple(f"d.{node.results[0]}.{name}" for name in adjoint.inner)
+        types: tuple[Type, ...] = ()
+        if inner:
+            roles = {"error": error_type(self.types[node.results[0]])}
+            roles |= {name: self.types[value] for name, value in roles_of(node).items()}
+            types = OPS[node.op].make(node.settings).inner_types(adjoint, roles)
+        return replace(
+            node, results=inner, op=f"{node.op}.{facet}", operands=operands, types=types, phase=adjoint.phase
+        )

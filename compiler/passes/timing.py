@@ -1,0 +1,35 @@
+"""What a rule and the number of steps ask of a network's nodes: whether each finds in time what it reads."""
+
+from __future__ import annotations
+
+from ...source import Faults, SourceError
+from ..ir.cycles import clusters
+from ..ir.graph import Network
+from ..ops.op import OPS
+from ..ops.tape import MOST
+from ..training.rule import Rule
+
+
+def check_time(network: Network, rule: Rule, steps: int) -> None:
+    """SourceError for every node that wants several steps at once, where they must be taken one after the other."""
+    nodes = [node for node in network.nodes if node.op != "parameter"]
+    cycles = {node.results[0]: cluster for cluster in clusters(nodes) if len(cluster) > 1 for node in cluster}
+    with Faults(SourceError) as faults:
+        for node in nodes:
+            every = max(type.every for type in node.types)
+            if steps % every:
+                told = f"{node.results[0]} keeps states every {every} steps, which do not divide {steps} steps"
+                fits = [str(count) for count in range(2, MOST + 1) if steps % count == 0]
+                faults.add(
+                    node.place, f"{told}: {' or '.join(fits)} would" if fits else f"{told}; tape=auto needs none"
+                )
+            gathered = OPS[node.op].make(node.settings).gathers() if node.types[0].timed else None
+            if gathered is None:
+                continue
+            what, instead = f"{node.results[0]} {gathered[0]}", f"{gathered[1]} does not wait"
+            if rule.template == "up":
+                faults.add(node.place, f"{what}, and {rule.name} learns in each step: {instead}")
+            if node.results[0] in cycles:
+                delay = next(other for other in cycles[node.results[0]] if other.op == "delay")
+                told = f"and its own result comes back to it through {delay.results[0]}: {instead}"
+                faults.add(node.place, f"{what}, {told}")
