@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..catalog import unknown
 from ..source import NOWHERE, Place
-from .ir.cycles import clusters
+from .ir.cycles import waiting
 from .ir.graph import Node, Procedure, Training
 from .ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from .ir.types import Type
@@ -135,7 +135,7 @@ class Oracle:
         types = self.training.values(entry)
         steps, batch, working = self.training.steps, self.training.batch, self.training.working
         for region in entry.regions:
-            for cluster in clusters(region.nodes):
+            for cluster in waiting(region):
                 yield [(node, lower(node, types, steps, batch, region.sweep, working)) for node in cluster]
 
     def _arguments(self, given: Mapping[str, float]) -> dict[str, float]:
@@ -187,7 +187,7 @@ def evaluate_cycle(
     aliases: dict[str, Array] = {}
     for node, statements in nodes:
         for statement in statements:
-            making.allocate(statement)
+            making.allocate(statement, as_before=True)
             making.show(statement)
             if isinstance(statement, Elementwise):
                 states[id(statement)] = elementwise.begin(statement, numerics)
@@ -217,13 +217,17 @@ class _Making:
     made: dict[str, Array] = field(default_factory=dict[str, Array])
     written: dict[str, NDArray[np.bool_]] = field(default_factory=dict[str, NDArray[np.bool_]])
 
-    def allocate(self, statement: Statement) -> None:
-        """Room for what the statement makes, and a note of what of it that is."""
+    def allocate(self, statement: Statement, as_before: bool = False) -> None:
+        """Room for what the statement makes, and a note of what of it that is.
+
+        A variable that gets new values in each step begins *as_before*.
+        """
         for access, loops in _targets(statement):
             if access.value not in self.made:
                 type = self.types[access.value]
                 shape = type.lead(*self.extents) + type.memory
-                self.made[access.value] = self.numerics.empty(shape, type.format)
+                before = self.known.get(access.value) if as_before else None
+                self.made[access.value] = self.numerics.empty(shape, type.format) if before is None else before.copy()
                 self.written[access.value] = np.zeros(shape, np.bool_)
             place(self.written[access.value], access, loops)[...] = True
 

@@ -13,23 +13,28 @@ def together(region: Region) -> tuple[tuple[Node, ...], ...]:
 
     In a stepwise region that is all of them.
     """
-    return (region.nodes,) if region.stepwise else clusters(region.nodes)
+    return (region.nodes,) if region.stepwise else waiting(region)
+
+
+def waiting(region: Region) -> tuple[tuple[Node, ...], ...]:
+    """The nodes of a region in an order of data, those together that wait for one another in each step of time."""
+    return tuple((node,) for node in region.nodes) if region.sweep == "once" else clusters(region.nodes)
 
 
 def clusters(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], ...]:
-    """The nodes of a region in an order of data, those of a cycle together.
+    """Nodes of a sweep in an order of data, those of a cycle together.
 
-    A node reads what was made before it in the list, but for a `delay`, which may read what is made further on.
-    Nodes that wait for one another in this way are one cluster (a strongly connected component), and take step after
-    step together; all others are clusters of their own.
+    A node reads what was made before it in the list, but for a `delay`, which may read what is made further on, and
+    for variables that a node further on gives new values in each step.  Nodes that wait for one another in this way are
+    one cluster (a strongly connected component), and take step after step together; all others are clusters of their
+    own.
     """
     place = {name: number for number, node in enumerate(nodes) for name in node.results if name}
     ahead = [
         (place[name], number)
         for number, node in enumerate(nodes)
-        if node.op.partition(".")[0] == "delay"
         for name in node.operands
-        if place.get(name, -1) >= number
+        if place.get(name, -1) > number or (place.get(name) == number and node.op.partition(".")[0] == "delay")
     ]
     if not ahead:
         return tuple((node,) for node in nodes)

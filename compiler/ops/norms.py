@@ -267,7 +267,7 @@ class Standardise(Op):
         here, elements = [loop(names[0])], [loop(name) for name in names]
         statistics = [at.access(value, here) for value in (mean, var)]
         weight = at.access(w, elements)
-        loops = tuple(zip(names, type.factors, strict=True))
+        loops = (*at.lead_loops(mean), *zip(names, type.factors, strict=True))
         moments = Moments(loops, names[1:], statistics[0], statistics[1], weight, weight)
         value = (read("w") - read("mean")) * self._inverse(type)
         value = value * read("gain") if gain else value
@@ -290,7 +290,7 @@ class Standardise(Op):
         centred = read("w") - read("mean")
         sums = Elementwise(
             tuple((name, extents[name]) for name in order),
-            0,
+            dict(at.lead_loops(total)).get("t", 0),
             {
                 "error": at.access(error, elements),
                 "w": at.access(w, elements),

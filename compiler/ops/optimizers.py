@@ -37,6 +37,9 @@ class Optimizer(Op):
     family: ClassVar = "optimizer"
     operands: ClassVar = ("master", "gradient")
 
+    counts: ClassVar[bool] = False
+    """Whether an update depends on how many there were before it, which the host tells."""
+
     lr: float
     weight_decay: float
     decay_on: Decayed
@@ -119,6 +122,8 @@ class SGD(Optimizer):
 class _Adam(Optimizer):
     """``m += (1 - beta1) * (g - m); v = beta2 * v + (1 - beta2) * g * g``, then
     ``w -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps)``."""
+
+    counts: ClassVar = True
 
     lr: float = 1e-3
     beta1: float = 0.9

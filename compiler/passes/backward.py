@@ -32,7 +32,8 @@ class Backward:
     errors: Errors = field(init=False)
 
     def __post_init__(self) -> None:
-        self.errors = Errors(self.types, self._readers(), self.rule.template == "up")
+        stepwise, updating = self.rule.template == "up", self.rule.update == "step"
+        self.errors = Errors(self.types, self._readers(), stepwise, updating)
 
     def run(self) -> None:
         """Make all adjoints."""

@@ -26,9 +26,9 @@ from .inferring import inferring
 from .input_coding import code_inputs
 from .prune import prune
 from .reserved import RESULTS, SEED, check_names, trace_of
-from .timing import check_time
+from .timing import changing, check_time
 from .training_options import TrainingOptions
-from .update import Trained, update_arguments, update_results, updates
+from .update import Trained, check_updates, update_arguments, update_results, updates
 
 ARGUMENTS = (
     ("valid", "u32"),
@@ -59,6 +59,9 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
         raise SourceError.at(
             network.place, message, hints=("loss = cross_entropy_mse(lam=0.0), the loss of each step",)
         )
+    if rule.update == "step":
+        check_updates(network, rule, options)
+        network = changing(network)
     return _Builder(network, options, rule, loss, options.the_optimizer).training()
 
 
@@ -198,8 +201,11 @@ class _Builder:
         static, up = self._forward(tuple(self._traced()), self.result, self.types[self.result])
         self._seed()
         self.backward.run()
-        steps = tuple(self.errors.steps)
-        once = Region("once", (*self.errors.once, *self._updates()))
+        steps, trackings = tuple(self.errors.steps), self._trackings()
+        if self.rule.update == "step":
+            learning = (*up.nodes, *steps, *self._updates(()))
+            return static, replace(up, nodes=learning), Region("once", tuple(trackings))
+        once = Region("once", (*self.errors.once, *self._updates(trackings)))
         if self.rule.template == "up":
             return static, replace(up, nodes=(*up.nodes, *steps)), once
         return static, up, Region("down", steps), once
@@ -240,14 +246,14 @@ class _Builder:
             node = Node((), f"{self.loss.name}.error", reads, settings, (), "loss", "BP", self.place)
             self.errors.add([(self.result, self.errors.name(self.result))], node, sums=False, timed=True)
 
-    def _updates(self) -> tuple[Node, ...]:
-        """What lasts is made anew: running statistics, and parameters from their gradients."""
+    def _updates(self, trackings: Sequence[Node]) -> tuple[Node, ...]:
+        """What lasts is made anew: running statistics by *trackings*, and parameters from their gradients."""
         trained = [
             Trained(node.results[0], owner_of(node), node.types[0], node.place)
             for node in self.parameters
             if node.results[0] in self.errors.readers
         ]
-        return updates(trained, self._trackings(), self.options, self._settings(self.options.optimizer))
+        return updates(trained, trackings, self.options, self._settings(self.options.optimizer))
 
     def _settings(self, call: Setting) -> dict[str, Setting]:
         """The settings of a call that are not an operator's defaults."""

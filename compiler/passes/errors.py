@@ -15,12 +15,14 @@ class Errors:
     """Errors on their way: *readers* tells how many reach a value; nodes of every step, and of once.
 
     Where steps follow one another (*stepwise*), what does not change with time gets an error from each of them, and
-    these are added in f32 as they come; else a node may sum over time by itself.
+    these are added in f32 as they come; else a node may sum over time by itself.  Where parameters change in each step
+    (*updating*), nothing is added: the error of each step is used in that step.
     """
 
     types: Mapping[str, Type]
     readers: Mapping[str, int]
     stepwise: bool = False
+    updating: bool = False
     steps: list[Node] = field(default_factory=list[Node])
     once: list[Node] = field(default_factory=list[Node])
     arrived: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -54,13 +56,13 @@ class Errors:
                 types.append(Type.of("f32"))
                 continue
             type = self.types[value]
-            error = error_type(type)
+            error = self._type(value)
             if terms and value in terms:
                 names.append(f"{name}.terms")
-                types.append(terms[value])
+                types.append(terms[value].with_(timed=error.timed))
                 total = Node((name,), "term_sum", (names[-1],), {}, (error,), node.layer, "WG", node.place)
-                (later if self.stepwise else totals).append(total)
-            elif timed and (type.batched or self.stepwise) and not type.timed and not sums:
+                (later if self.stepwise and not error.timed else totals).append(total)
+            elif timed and (type.batched or self.stepwise) and not error.timed and not sums:
                 names.append(f"{name}.steps")
                 types.append(error.with_(timed=True))
                 total = Node((name,), "time_sum", (names[-1],), {}, (error,), node.layer, node.phase, node.place)
@@ -76,7 +78,7 @@ class Errors:
         """The name of the whole error of *value*; several are added two by two, rounded each time."""
         names = self.arrived[value]
         done, layer = names[0], node.layer or owner_of(node)
-        type = error_type(self.types[value])
+        type = self._type(value)
         phase: Phase = "BP" if type.batched else "WG"
         for number, name in enumerate(names[1:], 2):
             result = f"d.{value}" if number == len(names) else f"d.{value}.sum{number}"
@@ -85,6 +87,11 @@ class Errors:
             )
             done = result
         return done
+
+    def _type(self, value: str) -> Type:
+        """The type of the error of *value*, of each step where that is what is wanted."""
+        error = error_type(self.types[value])
+        return error.with_(timed=error.timed or self.updating)
 
 
 def error_type(type: Type) -> Type:

@@ -1,13 +1,15 @@
-"""What a rule and the number of steps ask of a network's nodes: whether each finds in time what it reads."""
+"""Nodes in time: whether each finds what it reads when it reads it, and which change with parameters."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...source import Faults, SourceError
 from ..ir.cycles import clusters
-from ..ir.graph import Network
+from ..ir.graph import Network, Node
 from ..ops.op import OPS
 from ..ops.tape import MOST
-from ..training.rule import Rule
+from ..training.rule import Rule, reached
 
 
 def check_time(network: Network, rule: Rule, steps: int) -> None:
@@ -33,3 +35,17 @@ def check_time(network: Network, rule: Rule, steps: int) -> None:
                 delay = next(other for other in cycles[node.results[0]] if other.op == "delay")
                 told = f"and its own result comes back to it through {delay.results[0]}: {instead}"
                 faults.add(node.place, f"{what}, {told}")
+
+
+def changing(network: Network) -> Network:
+    """*network* where parameters change in each step of time: so does all that is made of them."""
+    nodes = [node for node in network.nodes if node.op != "parameter"]
+    first = {name for node in network.nodes if node.op == "parameter" for name in node.results}
+    behind = reached(first, nodes)
+
+    def retimed(node: Node) -> Node:
+        if node.op == "parameter" or node.results[0] not in behind:
+            return node
+        return replace(node, types=tuple(type.with_(timed=True) for type in node.types))
+
+    return replace(network, nodes=tuple(map(retimed, network.nodes)))

@@ -127,6 +127,10 @@ class TrainingOptions:
         """By name, for `Training.settings` and the program."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "origins"}
 
+    def place(self, network: Network, name: str) -> Place:
+        """Where the option *name* is written; NOWHERE for one of the command line, or a default."""
+        return _place(network, name) if self.origins.get(name) == "file" else NOWHERE
+
     def __str__(self) -> str:
         """One option a line, with its origin."""
         shown = {name: show_call(value) for name, value in self.settings.items()}

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ...source import NOWHERE, Place
-from ..ir.graph import Node, Settings
+from ...source import NOWHERE, Faults, Place, SourceError
+from ..ir.graph import Network, Node, Settings
 from ..ir.types import Type
 from ..ops.gradients import BLOCK, blocks
+from ..training.rule import Rule
 from .training_options import TrainingOptions
 
 OVERFLOW = "overflow"
@@ -40,6 +41,25 @@ class Trained:
     def words(self, steps: int) -> int:
         """Words of the gradient: a parameter may have its own in each of the time steps."""
         return self.type.elements * (steps if self.type.timed else 1)
+
+
+def check_updates(network: Network, rule: Rule, options: TrainingOptions) -> None:
+    """SourceError for options that see all steps of a batch at once, where parameters change in each step."""
+    optimizer = options.the_optimizer
+    with Faults(SourceError) as faults:
+
+        def refuse(setting: str, told: str, instead: str) -> None:
+            faults.add(
+                options.place(network, setting), f"{rule.name} updates in each step, and {told}", hints=(instead,)
+            )
+
+        if optimizer.counts:
+            told = f"{optimizer.name} is corrected by the number of updates, which the host counts by batches"
+            refuse("optimizer", told, "optimizer = sgd(momentum=0.9)")
+        if options.dynamic:
+            refuse("loss_scale", "a dynamic loss scale skips whole batches", "loss_scale = 1024.0")
+        if options.clipping == "norm":
+            refuse("clip", "norm is that of the gradients of a batch", "clip = value(LIMIT)")
 
 
 def update_arguments(options: TrainingOptions) -> tuple[tuple[str, str], ...]:

@@ -76,8 +76,8 @@ class Rule(Configured):
     carry: ClassVar[Literal["full", "none"]] = "full"
     """Whether the gradient of a neuron's state travels to the step before, or is cut."""
 
-    update: ClassVar[Literal["batch"]] = "batch"
-    """When parameters change: once, after the last step of a batch."""
+    update: ClassVar[Literal["batch", "step"]] = "batch"
+    """When parameters change: once, after the last step of a batch, or in each step, behind its errors."""
 
     def traces(self, network: Network) -> Mapping[str, float]:
         """Values, with a decay, in whose place a weight gradient reads ``a[t] = decay * a[t-1] + x[t]``."""

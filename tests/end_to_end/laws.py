@@ -326,8 +326,9 @@ class Model:
         """Not yet made."""
         target, cores = (MACHINES | OTHER_FORMATS)[self.machine]
         settings: dict[str, Any] = {"classes": 10, **NARROW[self.name]}
-        loss: dict[str, Any] = {"loss": ("cross_entropy_mse", ("lam", 0.25))} if self.rule is not None else {}
-        given = Options(target_of(target), cores, 3, 2 if self.rule is None else 4, self.rule, train=loss)
+        online: dict[str, Any] = {"loss": ("cross_entropy_mse", ("lam", 0.25)), "optimizer": ("sgd", ("momentum", 0.9))}
+        train = {} if self.rule is None else online
+        given = Options(target_of(target), cores, 3, 2 if self.rule is None else 4, self.rule, train=train)
         return Compilation(self.name, replace(given, settings=settings))
 
 

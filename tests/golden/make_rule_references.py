@@ -2,8 +2,8 @@
 
 Run ``python tests/golden/make_rule_references.py`` (needs torch) to write ``tests/golden/references/rules.json``.
 OTTT's weight gradient comes from an operation of two operands: its value is that of the spikes, its gradient that of
-their trace.  Nothing
-here comes from snnc; `SOURCES` only spells the networks in its language.
+their trace; OTTT_O is followed by torch.optim.SGD in each step.  Nothing here comes from snnc; `SOURCES` only spells
+the networks in its language.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 REFERENCES = Path(__file__).parent / "references" / "rules.json"
-STEPS, BATCH = 4, 2
+STEPS, BATCH, RATE = 4, 2, 0.1
 
 NEURON = "threshold=0.5, reset=soft, surrogate=atan(alpha=2)"
 SOURCES = {
@@ -41,7 +41,8 @@ SOURCES = {
     return y
 }}""",
 }
-TRAIN = f"train {{ loss = cross_entropy_mse(lam=0.25); optimizer = sgd; loss_scale = 1; batch = {BATCH} }}"
+OPTIMIZER = "sgd(momentum=0.9)"
+TRAIN = f"train {{ loss = cross_entropy_mse(lam=0.25); optimizer = {OPTIMIZER}; loss_scale = 1; batch = {BATCH} }}"
 SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "mlp": {"c1.w": (6, 5), "c1.b": (6,), "c2.w": (7, 6), "c2.b": (7,), "y.w": (3, 7), "y.b": (3,)},
     "residual": {
@@ -66,7 +67,7 @@ def draw(network: str, seed: int) -> dict[str, Any]:
 
 
 def expected(network: str, rule: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Spikes of every step and the gradient of every parameter under *rule*."""
+    """Spikes of every step, and of every parameter its gradient, or those of all steps and what becomes of it."""
     torch: Any = import_module("torch")
     functional = torch.nn.functional
 
@@ -101,7 +102,7 @@ def expected(network: str, rule: str, given: dict[str, Any]) -> dict[str, Any]:
 
     def weigh(of: Any, trace: Any, function: Any, *parameters: Any) -> Any:
         """``function(of, parameters)``, whose weight gradient reads the trace under OTTT."""
-        if rule != "ottt_a" or trace is None:
+        if rule not in ("ottt_a", "ottt_o") or trace is None:
             return function(of, *parameters)
         value = function(of, *(parameter.detach() for parameter in parameters))
         learns = function(trace, *parameters)  # the trace in the weight's gradient; a bias reads no operand at all
@@ -111,6 +112,8 @@ def expected(network: str, rule: str, given: dict[str, Any]) -> dict[str, Any]:
         return functional.conv2d(of, *parameters, padding=1)
 
     total: Any = 0.0
+    optimizer = torch.optim.SGD(weights.values(), lr=RATE, momentum=0.9)
+    each: dict[str, list[Any]] = {name: [] for name in weights}
     first, second = DECAYS[network]
     for t in range(STEPS):
         if network == "mlp":
@@ -127,9 +130,19 @@ def expected(network: str, rule: str, given: dict[str, Any]) -> dict[str, Any]:
             s2, a2 = functional.avg_pool2d(s2, 3).flatten(1), functional.avg_pool2d(a2, 3).flatten(1)
         y = weigh(s2, a2, functional.linear, weights["y.w"], weights["y.b"])
         wanted = functional.one_hot(labels, 3).to(y.dtype)
-        total = total + 0.75 * functional.cross_entropy(y, labels) + 0.25 * functional.mse_loss(y, wanted)
-    (total / STEPS).backward()
+        loss = 0.75 * functional.cross_entropy(y, labels) + 0.25 * functional.mse_loss(y, wanted)
+        total = total + loss / STEPS
+        if rule == "ottt_o":
+            optimizer.zero_grad()
+            (loss / STEPS).backward()
+            for name, weight in weights.items():
+                each[name].append(weight.grad.clone())
+            optimizer.step()
     found = {name: torch.stack(steps).numpy() for name, steps in spikes.items()}
+    if rule == "ottt_o":
+        after = {f"{name}.master": weight.detach().numpy() for name, weight in weights.items()}
+        return found | {f"d.{name}": torch.stack(steps).numpy() for name, steps in each.items()} | after
+    total.backward()
     return found | {f"d.{name}": weight.grad.numpy() for name, weight in weights.items()}
 
 
@@ -144,7 +157,7 @@ def main() -> None:
         )
         given = draw(network, seed)
         lists = {name: np.asarray(value).tolist() for name, value in given.items()}
-        for rule in ("bptt", "sltt", "ottt_a"):
+        for rule in ("bptt", "sltt", "ottt_a", "ottt_o"):
             numbers = {name: value.tolist() for name, value in expected(network, rule, given).items()}
             records[f"{network}, {rule}"] = {
                 "source": source(network), "rule": rule, "given": lists, "expected": numbers,
