@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..catalog import unknown
 from ..source import NOWHERE, Place
 from .ir.cycles import waiting
-from .ir.graph import Node, Procedure, Training
+from .ir.graph import Node, Procedure, Training, chosen_words
 from .ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from .ir.types import Type
 from .ops.op import alias_of, lower
@@ -26,6 +26,7 @@ from .oracle.stepping import in_step
 
 Values = Mapping[str, Array]
 Cluster = list[tuple[Node, tuple[Statement, ...]]]
+"""Nodes with their statements: one, or those that take each step of time together."""
 
 __all__ = ["Accumulators", "Difference", "Numerics", "Oracle", "Record", "evaluate_statements", "first_difference"]
 
@@ -38,6 +39,8 @@ class Record:
     type: Type
     elements: Array
     place: Place = NOWHERE
+    last: int = -1
+    """The step that was the last to make it, from the end where it is negative."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ class Oracle:
         self._values: dict[str, Array] = {
             name: self.numerics.empty(self._lead(type) + type.memory, type.format) for name, type in self._types.items()
         }
-        self._order: list[tuple[str, Place]] = []
-        self._lowered: dict[str, list[Cluster]] = {}
+        self._order: list[tuple[str, Place, int]] = []
+        self._lowered: dict[str, list[tuple[bool, Cluster]]] = {}
 
     def write(self, name: str, logical: ArrayLike) -> None:
         """Give a variable its value, rounded to its format; ValueError for another shape, UnknownName for no such."""
@@ -100,7 +103,7 @@ class Oracle:
 
     def records(self) -> Iterator[Record]:
         """Every value of the last run, in the order in which the graph makes them."""
-        return (Record(name, self._types[name], self.value(name), place) for name, place in self._order)
+        return (Record(name, self._types[name], self.value(name), place, last) for name, place, last in self._order)
 
     def run(self, procedure: str, arguments: Mapping[str, float] | None = None) -> None:
         """Run an entry point with the host's scalars; ValueError for one that is missing, strange or out of range."""
@@ -113,30 +116,34 @@ class Oracle:
         if procedure not in self._lowered:
             self._lowered[procedure] = list(self._statements(entry))
         extents = self.training.steps, self.training.batch
-        for cluster in self._lowered[procedure]:
+        chosen = chosen_steps(self.training.steps, given)
+        for some, cluster in self._lowered[procedure]:
+            steps = chosen if some else None
             node, statements = cluster[0]
             alias = alias_of(node)
             if len(cluster) > 1:
                 self._values |= evaluate_cycle(cluster, self._values, self._types, self.numerics, given, extents)
             elif alias is None:
-                made = evaluate_statements(statements, self._values, self._types, self.numerics, given, extents)
+                made = evaluate_statements(statements, self._values, self._types, self.numerics, given, extents, steps)
                 self._values.update(made)
             else:
                 result, type = node.results[0], node.types[0]
                 self._values[result] = self._values[node.operands[alias]].reshape(self._lead(type) + type.memory)
-            self._order += [(name, node.place) for node, _ in cluster for name in node.results if name]
+            last = steps[-1] if steps else -1
+            self._order += [(name, node.place, last) for node, _ in cluster for name in node.results if name]
 
     def _lead(self, type: Type) -> tuple[int, ...]:
         """Extents of ``[t][n]``."""
         return type.lead(self.training.steps, self.training.batch)
 
-    def _statements(self, entry: Procedure) -> Iterator[Cluster]:
-        """Each node of an entry with its statements, in order; those of a cycle together."""
+    def _statements(self, entry: Procedure) -> Iterator[tuple[bool, Cluster]]:
+        """Each node of an entry with its statements, in order, those of a cycle together; whether in chosen steps."""
         types = self.training.values(entry)
         steps, batch, working = self.training.steps, self.training.batch, self.training.working
         for region in entry.regions:
             for cluster in waiting(region):
-                yield [(node, lower(node, types, steps, batch, region.sweep, working)) for node in cluster]
+                made = [(node, lower(node, types, steps, batch, region.sweep, working)) for node in cluster]
+                yield region.sweep == "chosen", made
 
     def _arguments(self, given: Mapping[str, float]) -> dict[str, float]:
         """The host's scalars as the machine has them."""
@@ -153,6 +160,12 @@ class Oracle:
         return held
 
 
+def chosen_steps(steps: int, arguments: Mapping[str, float]) -> tuple[int, ...]:
+    """The steps that the host's *arguments* choose; all where they say nothing."""
+    words = [arguments[word] for word in chosen_words(steps) if word in arguments]
+    return tuple(step for step in range(steps) if not words or int(words[step // 32]) >> step % 32 & 1)
+
+
 def evaluate_statements(
     statements: Iterable[Statement],
     values: Values,
@@ -160,15 +173,17 @@ def evaluate_statements(
     numerics: Numerics,
     arguments: Mapping[str, float],
     extents: tuple[int, int],
+    chosen: Sequence[int] | None = None,
 ) -> dict[str, Array]:
     """What the statements of one node make, in memory order, *values* being what they may read.
 
-    *extents* are those of ``t`` and ``n``.  ValueError where a target is not written as a whole.
+    *extents* are those of ``t`` and ``n``.  What is carried over time passes through the *chosen* steps only, where
+    there are such.  ValueError where a target is not written as a whole.
     """
     making = _Making(types, numerics, arguments, extents, dict(values))
     for statement in statements:
         making.allocate(statement)
-        making.compute(statement)
+        making.compute(statement, chosen)
         making.show(statement)
     return making.finished()
 
@@ -235,7 +250,7 @@ class _Making:
         """Let others read what the statement makes."""
         self.known.update({access.value: self.made[access.value] for access, _ in _targets(statement)})
 
-    def compute(self, statement: Statement) -> None:
+    def compute(self, statement: Statement, chosen: Sequence[int] | None = None) -> None:
         """Fill the room."""
         match statement:
             case Contraction():
@@ -244,7 +259,7 @@ class _Making:
                     kept = contraction.kept_loops(piece)
                     place(self.made[piece.target.value], piece.target, kept)[...] = result
             case Elementwise():
-                elementwise.run(statement, self.known, self.made, self.types, self.numerics, self.arguments)
+                elementwise.run(statement, self.known, self.made, self.types, self.numerics, self.arguments, chosen)
             case Window():
                 window.run(statement, self.known, self.made, self.types, self.numerics)
             case Moments():
@@ -254,7 +269,15 @@ class _Making:
     def advance(self, statement: Elementwise, step: int, states: Mapping[str, Array]) -> dict[str, Array]:
         """Fill the part of one step, and give the states after it."""
         return elementwise.advance(
-            statement, step, states, self.known, self.made, self.types, self.numerics, self.arguments
+            statement,
+            step,
+            states,
+            self.known,
+            self.made,
+            self.types,
+            self.numerics,
+            self.arguments,
+            final=step + 1 >= statement.steps,
         )
 
     def finished(self) -> dict[str, Array]:
@@ -269,15 +292,16 @@ class _Making:
 def first_difference(expected: Iterable[Record], found: Values) -> Difference | None:
     """The first element, in the order of the graph, in which *found* differs; a value that it lacks is passed over.
 
-    Signs of zeros count, all NaN are one.  A value that is found for one step only is that of the last.  ValueError for
-    another shape.
+    Signs of zeros count, all NaN are one.  A value that is found for one step only is that of the last that made it.
+    ValueError for another shape.
     """
     for record in expected:
         if record.name not in found:
             continue
         ours, theirs = record.elements, found[record.name]
-        skipped = len(ours) - 1 if record.type.timed and theirs.shape == (1, *ours.shape[1:]) else 0
-        ours = ours[skipped:] if skipped else ours
+        held = record.type.timed and theirs.shape == (1, *ours.shape[1:])
+        skipped = record.last % len(ours) if held else 0
+        ours = ours[skipped : skipped + 1] if held else ours
         if ours.shape != theirs.shape:
             raise ValueError(f"{record.name} has shape {ours.shape} in the oracle and {theirs.shape} in the program")
         wide = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)

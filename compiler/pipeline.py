@@ -25,7 +25,7 @@ from .cost.room import aliases_of
 from .dataflows.dataflow import DATAFLOWS
 from .frontends.frontend import Imported, Note, Unsaid, read_before, read_model
 from .frontends.frontend import Options as FrontendOptions
-from .ir.graph import Network, Setting, Settings, Training
+from .ir.graph import Network, Setting, Settings, Training, chosen_words
 from .ir.schedule import Schedule, Stage
 from .ir.statement import Elementwise, Moments
 from .ops.op import called
@@ -297,6 +297,8 @@ def assemble(
                 if isinstance(s.statement, Moments) and s.statement.argument
             }
         )
+        if any(stage.turns for stage in stages):
+            used = sorted({*used, *(numbers[word] for word in chosen_words(training.steps))})
         arguments = tuple(training.arguments[a][0] for a in used)
         results = tuple(by_name[name].name for name in procedure.results)
         entries.append(Entry(procedure.name, streams, arguments, procedure.inputs, results))
@@ -324,7 +326,7 @@ def assemble(
         symbols=symbols,
         arguments=tuple(Argument(name, kind) for name, kind in training.arguments),
         dram_bytes=dram_bytes,
-        settings=host_settings(training.settings),
+        settings=host_settings(training.settings) | _turns(training),
         predicted=predicted,
         bound=bounds(training, schedule, target, options.cores),
         data=_initial(training, weights or {}, by_name),
@@ -345,6 +347,12 @@ def host_settings(settings: Settings) -> dict[str, Any]:
     if isinstance(optimizer, dict) and "lr" in optimizer:
         plain["learning_rate"] = optimizer["lr"]
     return plain
+
+
+def _turns(training: Training) -> dict[str, Any]:
+    """How many steps the host draws in which errors follow, where it does."""
+    turns = max(region.turns for procedure in training.procedures for region in procedure.regions)
+    return {"turns": turns} if turns else {}
 
 
 def _arguments(lowered: Lowered) -> set[int]:

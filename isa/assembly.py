@@ -31,7 +31,7 @@ from ..numerics.formats import FORMATS
 from ..source import NOWHERE, Faults, Place, SourceError
 from .element import ElementProgram
 from .instruction import UNITS, Instruction
-from .instructions.control import End, Loop
+from .instructions.control import Choose, End, Loop
 from .program import FORMAT_VERSION, Argument, Debug, Entry, Program, Stream, Symbol
 
 _NAMES = ("network", "target", "target_hash", "graph_hash", "version")
@@ -90,7 +90,7 @@ def _stream_lines(stream: Stream) -> Iterator[str]:
         if debug not in comments:
             comments[debug] = f" ; {_said(debug.node, '-')}  {_said(debug.phase, '-')}  {_place(debug.place)}"
         yield f"{'  ' * depth + str(instruction):{_COMMENT_COLUMN}}{comments[debug]}".rstrip()
-        depth += isinstance(instruction, Loop)
+        depth += instruction.opens
 
 
 def _place(place: Place) -> str:
@@ -345,7 +345,7 @@ class _Reader:
             raise _Wrong(at, f"{word} runs on {' or '.join(instruction.units)}, not on {self.stream.unit}")
         self.stream.instructions.append(instruction)
         self.stream.debug.append(self.comments[comment])
-        if isinstance(instruction, Loop):
+        if isinstance(instruction, Loop | Choose):
             self.stream.loops.append((instruction.loop, self.row, at))
         elif isinstance(instruction, End) and (not self.stream.loops or self.stream.loops.pop()[0] != instruction.loop):
             raise _Wrong(at, f"l{instruction.loop} is not the innermost open loop")

@@ -103,6 +103,9 @@ class Instruction:
     opcode: ClassVar[int]
     mnemonic: ClassVar[str]
     units: ClassVar[tuple[str, ...]]
+    opens: ClassVar[bool] = False
+    """Whether it opens a loop, which an ``end`` closes."""
+
     layout: ClassVar[dict[str, Bits]]
     by_opcode: ClassVar[dict[int, type[Instruction]]] = {}
     by_mnemonic: ClassVar[dict[str, type[Instruction]]] = {}

@@ -48,6 +48,12 @@ class LoopRegister:
         self.counter = self.start = 0
         self.extent = min(tile, total)
 
+    def open_last(self, counter: int, body: int) -> None:
+        """Turn number *counter*, behind which there is none."""
+        self.open(1, counter + 1, body)
+        self.counter = self.start = counter
+        self.extent = 1
+
     def advance(self) -> bool:
         """Take the next turn; false, and closed, where there is none."""
         if self.counter + 1 >= self.trips:

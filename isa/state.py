@@ -124,6 +124,17 @@ class Stream:
             raise self.fault(f"loop {number} has tiles of 0")
         self.loops[number].open(tile, total, self.pc)
 
+    def open_chosen(self, number: int, of: int, argument: int) -> None:
+        """The turn that loop *of* takes, where the arguments from *argument* on choose it; else past the end."""
+        turn = self.loops[of].counter
+        words = [int(self.chip.arguments[argument + place]) for place in range(turn // 32 + 1)]
+        chosen = sum(word << 32 * place for place, word in enumerate(words))
+        if chosen >> turn & 1:
+            self.loops[number].open_last((chosen & (1 << turn) - 1).bit_count(), self.pc)
+        else:
+            self.loops[number].close()
+            self.pc = self._behind[self.current]
+
     def close_loop(self, number: int) -> None:
         """Next turn of a loop, or on behind it."""
         loop = self.loops[number]
@@ -338,10 +349,10 @@ class Stream:
         behind: dict[int, int] = {}
         opened: list[tuple[int, int]] = []
         for place, instruction in enumerate(self.instructions):
-            if instruction.mnemonic not in ("loop", "end"):
+            if not instruction.opens and instruction.mnemonic != "end":
                 continue
             register = int(getattr(instruction, "loop"))  # noqa: B009, its class imports this module
-            if instruction.mnemonic == "loop":
+            if instruction.opens:
                 if any(register == other for other, _ in opened):
                     raise ProgramFault(self, place, f"loop {register} is open already")
                 opened.append((register, place))

@@ -24,7 +24,7 @@ _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _WORD = 0xFFFFFFFF
 _TWO_PI = np.float32(6.283185307179586)
 _ULP = np.float32(2.0**-24)
-_SHUFFLE = 1  # last counter word of shuffles; numbers of tensors have 0
+_SHUFFLE, _CHOICE = 1, 2  # last counter word of shuffles and choices; numbers of tensors have 0
 
 
 class Draw(Protocol):
@@ -70,8 +70,18 @@ def stream_of(name: str) -> int:
 
 def permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """The numbers 0..count-1 in the order of `epoch`: sorted by 64 random bits each, equal ones in order."""
+    return _sorted(count, _SHUFFLE, seed, epoch)
+
+
+def choice(count: int, of: int, seed: int, step: int) -> NDArray[np.int64]:
+    """*count* of the numbers 0..of-1, ascending, which every training step draws anew."""
+    return np.sort(_sorted(of, _CHOICE, seed, step)[:count])
+
+
+def _sorted(count: int, purpose: int, seed: int, number: int) -> NDArray[np.int64]:
+    """The numbers 0..count-1, sorted by 64 random bits each."""
     index = np.arange(count, dtype=np.uint64)
-    first, second, _, _ = philox((*_halves(index), np.uint32(0), np.uint32(_SHUFFLE)), (seed, epoch))
+    first, second, _, _ = philox((*_halves(index), np.uint32(0), np.uint32(purpose)), (seed, number))
     bits = (first.astype(np.uint64) << np.uint64(32)) | second
     return np.argsort(bits, kind="stable").astype(np.int64)
 

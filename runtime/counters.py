@@ -193,7 +193,7 @@ def fetched_bytes(code: Sequence[Instruction], runs: Sequence[int], entries: int
     times = list(runs)
     opened: list[int] = []
     for pc, instruction in enumerate(code):
-        if instruction.mnemonic == "loop":
+        if instruction.opens:
             opened.append(pc)
         elif instruction.mnemonic == "end":
             first = opened.pop()

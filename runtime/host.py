@@ -22,6 +22,7 @@ from ..source import NOWHERE, DataError, Place
 from . import checkpoint as checkpoints
 from . import weights
 from .checkpoint import Checkpoint, Progress
+from .choosing import drawn
 from .feeding import Call, Dataset, Outcome, Samples, batch_count, batches
 from .finite import first_not_finite, lasting
 from .interpreter import Interpreter
@@ -264,6 +265,8 @@ class _Run:
         }
         if settings.clip is not None:
             facts["clip"] = settings.clip
+        if settings.turns:
+            facts |= drawn(settings.turns, self._program.steps, settings.seed, progress.updates)
         if self._first is None:
             outcome = self._first_step(call, indices, facts)
         else:

@@ -15,6 +15,7 @@ class Settings:
     """How to train.  *max_steps* ends training early; *beta1* and *beta2* are Adam's, for its bias corrections.
 
     *loss_scale* is that of every step, unless *scaling* changes it; *clip* is the limit that gradients are clipped at.
+    *turns* time steps of a training step are drawn in which errors follow; 0 where a program does not ask.
     """
 
     epochs: int = 1
@@ -28,6 +29,7 @@ class Settings:
     schedule: Schedule = field(default_factory=Schedule)
     scaling: Scaling | None = None
     clip: float | None = None
+    turns: int = 0
 
     @classmethod
     def of(cls, written: Mapping[str, Any], **overrides: Any) -> Self:

@@ -2,7 +2,8 @@
 
 Made from the schedule, without instructions and without running anything.  Exact for codecs of fixed size: useful
 bytes, bursts with the alignment that each tile really has, and bytes through scratchpad ports at loads and stores
-(zero padding included).  Work is predicted dense (nothing skipped).
+(zero padding included).  Work is predicted dense (nothing skipped).  Of stages that take part in steps that the host
+chooses, the traffic of the first steps stands for that of the chosen ones: their useful bytes are the same.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def predict(stages: Sequence[Stage], symbols: Mapping[str, Symbol], target: Targ
 
 
 def _rows(stages: Sequence[Stage], symbols: Mapping[str, Symbol], granule: int) -> Iterator[tuple[Key, Amounts]]:
-    for stage in stages:
+    for stage in (stage.taken for stage in stages):
         buffers = stage.by_name
         for core in stage.active:
             on = OnCore(stage, core)

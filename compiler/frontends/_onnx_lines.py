@@ -125,7 +125,7 @@ class Lines:
         for each in scan.attribute:
             if each.name.startswith(("scan_input_", "scan_output_")) and any(each.ints):
                 self._faults.add(self._at(scan.name or "Scan"), f"{each.name} other than 0 cannot be read")
-        self._begins = _beginnings(graph, scan, [value.name for value in body.input[:count]])
+        self._begins = _beginnings(graph, scan, [value.name for value in body.input[:count]], self.file)
         copies = {node.output[0]: node.input[0] for node in body.node if node.domain != DOMAIN}
         made = [copies.get(value.name, value.name) for value in body.output]
         return _Time(
@@ -229,7 +229,7 @@ class Lines:
         return Place(f"{self.file}, node {name}")
 
 
-def _beginnings(graph: onnx.GraphProto, scan: onnx.NodeProto, states: list[str]) -> dict[str, float | None]:
+def _beginnings(graph: onnx.GraphProto, scan: onnx.NodeProto, states: list[str], file: str) -> dict[str, float | None]:
     """The number with which each of *states* begins everywhere; None where the file does not say one."""
     made = {node.output[0]: node for node in graph.node if node.output}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -238,7 +238,7 @@ def _beginnings(graph: onnx.GraphProto, scan: onnx.NodeProto, states: list[str])
         node, tensor = made.get(source), tensors.get(source)
         if node is not None and node.op_type in ("Constant", "ConstantOfShape"):
             tensor = next((each.t for each in node.attribute if each.name == "value"), onnx.TensorProto(dims=[0]))
-        array = None if tensor is None else array_of(tensor, Place(f"{state}, before the first step"))
+        array = None if tensor is None else array_of(tensor, Place(f"{file}, {state} before the first step"))
         if array is not None and not array.size and node is not None and node.op_type == "ConstantOfShape":
             array = np.zeros(1)
         alike = array is not None and array.size and (array == array.flat[0]).all()

@@ -223,7 +223,8 @@ class _Builder(Transformer[Token, syntax.File]):
 
     def sweep(self, items: Children) -> syntax.WrittenRegion:
         words, nodes = [str(item) for item in items if isinstance(item, Token)], _of(syntax.Assign, items)
-        return syntax.WrittenRegion(words[0], tuple(nodes), len(words) > 1)
+        turns = int(words[1]) if words[0] == "chosen" else 0
+        return syntax.WrittenRegion(words[0], tuple(nodes), len(words) > 1, turns)
 
     def results(self, items: Children) -> list[str]:
         return list(map(str, items[1:]))

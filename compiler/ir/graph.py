@@ -17,7 +17,7 @@ from .working import WORKING
 
 Setting = bool | int | float | str | tuple["Setting", ...]
 Settings = Mapping[str, Setting]
-Sweep = Literal["once", "up", "down"]
+Sweep = Literal["once", "up", "down", "chosen"]
 Phase = Literal["FP", "BP", "WG", "UP"]
 
 WORKING_FORMAT = "working_format"
@@ -87,7 +87,10 @@ class Network:
 
 @dataclass(frozen=True)
 class Region:
-    """Nodes that run once, or in every time step from first to last (``up``) or last to first (``down``).
+    """Nodes that run once, in every time step from first to last (``up``) or last to first (``down``), or in some.
+
+    Nodes of a ``chosen`` region belong to the stepwise sweep upwards before it, and follow in *turns* of its steps,
+    which the host chooses (see `chosen_words`).
 
     Inside a sweep, carried state belongs to the node that carries it (a neuron's membrane), starts afresh with the
     sweep and is gone after it.  A timed value made in one region and used in a later one is tape.  *stepwise* lets all
@@ -97,6 +100,12 @@ class Region:
     sweep: Sweep
     nodes: tuple[Node, ...]
     stepwise: bool = False
+    turns: int = 0
+
+
+def chosen_words(steps: int) -> tuple[str, ...]:
+    """The host's scalars that choose among *steps* steps: bit i of word k stands for step 32 k + i."""
+    return tuple(f"chosen{word}" for word in range(-(-steps // 32)))
 
 
 @dataclass(frozen=True)

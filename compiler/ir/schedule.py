@@ -8,12 +8,12 @@ order, time anywhere, several computations under one loop.  The streams of all u
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from ...source import NOWHERE, Place
-from .statement import Access, Contraction, Elementwise, Moments, Statement
+from .statement import Access, Contraction, Elementwise, Moments, Statement, over_steps
 from .types import Type
 
 
@@ -116,6 +116,9 @@ class Decision:
     """First value and extent of the split loop in each core."""
 
 
+CHOSEN = 15
+"""The loop register that counts the chosen steps; loops of stages are fewer."""
+
 ALWAYS = ("t", "n")
 """Loops that are instructions even where a tile covers them, so that no program grows with steps or samples."""
 
@@ -154,6 +157,9 @@ class Stage:
     cycle: int = 0
     """Stages of one number, other than 0, take each step of time together: their loop over ``t`` is one."""
 
+    turns: int = 0
+    """Of how many steps it takes part in, which the host chooses; 0 for all."""
+
     @property
     def by_name(self) -> dict[str, Buffer]:
         """Buffers by name."""
@@ -176,6 +182,11 @@ class Stage:
     def gathers(self) -> bool:
         """Whether cores share a sum, which the first of them completes with what the others have."""
         return isinstance(self.statement, Moments) and self.mapping.split in self.statement.summed
+
+    @property
+    def taken(self) -> Stage:
+        """The stage over as many steps as it takes part in: the first ones stand for those that the host chooses."""
+        return self if not self.turns else replace(self, statement=over_steps(self.statement, self.turns), turns=0)
 
     def steps(self) -> Iterator[tuple[int, Step]]:
         """Every step with its depth."""
@@ -226,8 +237,11 @@ class OnCore:
         return self.loops.index(loop)
 
     def mask(self, loops: Iterable[str]) -> int:
-        """Mask of the registers of those of *loops* that are instructions."""
-        return sum(1 << self.register(loop) for loop in loops if loop in self.loops)
+        """Mask of the registers of those of *loops* that are instructions; chosen steps have one of their own."""
+        numbers = {loop: self.register(loop) for loop in loops if loop in self.loops}
+        if self.stage.turns and "t" in numbers:
+            numbers["t"] = CHOSEN
+        return sum(1 << number for number in numbers.values())
 
 
 def _steps(tree: Tree, depth: int) -> Iterator[tuple[int, Step]]:

@@ -11,7 +11,7 @@ Loop names: ``t`` is time and ``n`` the sample wherever they occur; others are t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .expression import REDUCTIONS, Expression
 
@@ -227,3 +227,10 @@ class Moments:
 
 
 Statement = Contraction | Elementwise | Window | Moments
+
+
+def over_steps(statement: Statement, steps: int) -> Statement:
+    """*statement* over the first *steps* steps of time, where it has time."""
+    if isinstance(statement, Elementwise):
+        return replace(statement, steps=min(statement.steps, steps))
+    return replace(statement, loops=tuple((name, steps if name == "t" else size) for name, size in statement.loops))

@@ -188,11 +188,12 @@ class WrittenVariable:
 
 @dataclass(frozen=True)
 class WrittenRegion:
-    """``once { }``, ``sweep t up { }``, ``sweep t up stepwise { }``, ``sweep t down { }``."""
+    """``once { }``, ``sweep t up { }``, ``sweep t up stepwise { }``, ``sweep t down { }``, ``sweep t chosen 2 { }``."""
 
     sweep: str
     nodes: tuple[Assign, ...]
     stepwise: bool = False
+    turns: int = 0
 
 
 @dataclass(frozen=True)

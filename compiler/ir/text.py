@@ -16,7 +16,7 @@ from .syntax import Assign, Call, Name, SettingList
 from .types import Type
 
 Item = TypeVar("Item")
-SWEEPS: dict[str, str] = {"once": "once", "up": "sweep t up", "down": "sweep t down"}
+SWEEPS: dict[str, str] = {"once": "once", "up": "sweep t up", "down": "sweep t down", "chosen": "sweep t chosen"}
 
 
 def parse(text: str, file: str = "<text>") -> syntax.File:
@@ -52,8 +52,8 @@ def print_training(training: Training, places: bool = False) -> str:
     for procedure in training.procedures:
         lines += ["", f"    entry {procedure.name}({', '.join(procedure.inputs)}) {{"]
         for region in procedure.regions:
-            stepwise = " stepwise" if region.stepwise else ""
-            lines.append(f"        {SWEEPS[region.sweep]}{stepwise} {{")
+            turns = f" {region.turns}" if region.sweep == "chosen" else " stepwise" if region.stepwise else ""
+            lines.append(f"        {SWEEPS[region.sweep]}{turns} {{")
             lines += [_node(node, 3, places) for node in region.nodes]
             lines.append("        }")
         if procedure.results:
@@ -177,6 +177,7 @@ def _training(tree: syntax.File, file: str) -> Training:
                         cast(Sweep, region.sweep),
                         tuple(_read_node(node, entry.name.place) for node in region.nodes),
                         region.stepwise,
+                        region.turns,
                     )
                     for region in entry.regions
                 ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,18 +150,22 @@ def run(
     types: Types,
     numerics: Numerics,
     arguments: Mapping[str, float],
+    chosen: Sequence[int] | None = None,
 ) -> None:
     """Write every target of the statement.
 
-    A statement without states has no before and after: its time is one more loop of the element.
+    A statement without states has no before and after: its time is one more loop of the element.  One that has passes
+    through the *chosen* steps only, where there are such.
     """
     if statement.steps and not statement.states and not any(write.last for write in statement.writes):
         loops: Loops = (("t", statement.steps), *statement.loops)
         _step(statement, loops, 0, {}, values, targets, types, numerics, arguments, final=True)
         return
     states = begin(statement, numerics)
-    for step in range(max(statement.steps, 1)):
-        states = advance(statement, step, states, values, targets, types, numerics, arguments)
+    steps = chosen if chosen is not None and statement.steps else range(max(statement.steps, 1))
+    for step in steps:
+        final = step == steps[-1]
+        states = advance(statement, step, states, values, targets, types, numerics, arguments, final)
 
 
 def begin(statement: Elementwise, numerics: Numerics) -> dict[str, Array]:
@@ -182,11 +186,11 @@ def advance(
     types: Types,
     numerics: Numerics,
     arguments: Mapping[str, float],
+    final: bool,
 ) -> dict[str, Array]:
-    """Take one step of time from *states*; those after it."""
+    """Take one step of time from *states*, of all the *final* one or not; the states after it."""
     now = in_step(statement, step) if statement.steps else statement
     assert isinstance(now, Elementwise)
-    final = step + 1 >= statement.steps
     return _step(now, now.loops, step, states, values, targets, types, numerics, arguments, final)
 
 

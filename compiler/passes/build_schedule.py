@@ -8,7 +8,7 @@ from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
 from ..cost.room import aliases_of, held
 from ..ir.cycles import together
-from ..ir.graph import Node, Procedure, Sweep, Training
+from ..ir.graph import Node, Procedure, Region, Training
 from ..ir.schedule import Schedule, Stage, accesses
 from ..ir.statement import Access, Elementwise, Index, State, Statement, loop
 from ..ir.types import Type
@@ -45,15 +45,15 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
             cycles = 0
             for region in procedure.regions:
                 for cluster in together(region):
-                    cycles += len(cluster) > 1
+                    cycles += len(cluster) > 1 and region.sweep != "chosen"
                     for node in cluster:
                         if alias_of(node) is not None:
                             continue
                         pin = combined(options.pins, node.layer, node.phase)
                         pinned.update(p.text for p in options.pins if p.matches(node.layer, node.phase))
-                        cycle = cycles if len(cluster) > 1 else 0
+                        cycle = cycles if len(cluster) > 1 or region.sweep == "chosen" else 0
                         try:
-                            stages += _stages(training, node, region.sweep, types, options, pin, refusals, cycle)
+                            stages += _stages(training, node, region, types, options, pin, refusals, cycle)
                         except TargetError as error:
                             faults.extend(error.faults)
             entries[procedure.name] = tuple(stages)
@@ -68,7 +68,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
 def _stages(
     training: Training,
     node: Node,
-    sweep: Sweep,
+    region: Region,
     types: dict[str, Type],
     options: MappingOptions,
     pin: Pin,
@@ -76,7 +76,7 @@ def _stages(
     cycle: int,
 ) -> list[Stage]:
     """The stages of a node; in a *cycle* (not 0) its carried states get a home, of a type that is added to *types*."""
-    statements = lower(node, types, training.steps, training.batch, sweep, training.working)
+    statements = lower(node, types, training.steps, training.batch, region.sweep, training.working)
     if cycle:
         statements = tuple(with_homes(statement, next(filter(None, node.results)), types) for statement in statements)
     stages: list[Stage] = []
@@ -98,6 +98,7 @@ def _stages(
             pin,
             node.place,
             cycle,
+            region.turns,
         )
         problem = pin_problem(request)
         if problem is None:

@@ -33,6 +33,7 @@ def build_stage(request: Request, op: str) -> Stage:
         _bound_by(explanation, request, buffers, mapping),
         request.place,
         request.cycle,
+        request.turns,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ...source import Fault, Faults, Place, SourceError
-from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable
+from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable, chosen_words
 from ..ir.types import Type
 from ..ops.initialisers import INITIALISERS, Initialiser
 from ..ops.losses import Loss
@@ -53,6 +53,10 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     with Faults(SourceError) as faults:
         for reason in rule.admits(network):
             faults.add(reason.place, f"{rule.name} cannot train {network.name}: {reason.message}")
+        try:
+            rule.turns(options.steps)
+        except SettingFault as fault:
+            faults.add(options.place(network, "rule"), fault.message)
     check_time(network, rule, options.steps)
     if rule.template == "up" and not loss.online:
         message = f"{rule.name} needs the error of a step in that step, and {loss.name} knows it after the last"
@@ -126,7 +130,7 @@ class _Builder:
             self.options.steps,
             self.options.batch,
             variables,
-            (*ARGUMENTS, *update_arguments(self.options)),
+            (*ARGUMENTS, *self._chosen(), *update_arguments(self.options)),
             tuple(prune(procedure, names) for procedure in (init, step, infer)),
             self.options.settings,
         )
@@ -135,6 +139,11 @@ class _Builder:
     def stepwise(self) -> bool:
         """Whether errors follow in the step that they belong to, so that all nodes take each step together."""
         return self.rule.template == "up"
+
+    def _chosen(self) -> tuple[tuple[str, str], ...]:
+        """The host's choice among the steps, where the rule does not learn in all of them."""
+        steps = self.options.steps
+        return tuple((word, "u32") for word in chosen_words(steps)) if self.rule.turns(steps) < steps else ()
 
     @property
     def place(self) -> Place:
@@ -202,10 +211,13 @@ class _Builder:
         self._seed()
         self.backward.run()
         steps, trackings = tuple(self.errors.steps), self._trackings()
+        turns = self.rule.turns(self.options.steps)
         if self.rule.update == "step":
             learning = (*up.nodes, *steps, *self._updates(()))
             return static, replace(up, nodes=learning), Region("once", tuple(trackings))
         once = Region("once", (*self.errors.once, *self._updates(trackings)))
+        if turns < self.options.steps:
+            return static, up, Region("chosen", steps, True, turns), once
         if self.rule.template == "up":
             return static, replace(up, nodes=(*up.nodes, *steps)), once
         return static, up, Region("down", steps), once

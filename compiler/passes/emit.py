@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from ...isa.instruction import UNITS, Instruction
-from ...isa.instructions.control import Barrier, End, Halt, Loop, Post, Wait
+from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait
 from ...isa.program import Debug, Stream, Symbol
-from ..ir.schedule import Buffer, For, OnCore, Stage, Step, Tree, together
+from ..ir.graph import chosen_words
+from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Step, Tree, together
 from .instructions import StepWriter
 
 
@@ -36,15 +37,15 @@ class Writer:
         self.instructions += instructions
         self.debug += [debug] * len(instructions)
 
-    def turn(self, first: int, steps: int) -> None:
-        """Let all that follows instruction *first* turn once in each time step, if it is anything.
+    def turn(self, first: int, opens: Loop | Choose) -> None:
+        """Let all that follows instruction *first* turn in the loop that *opens* there, if it is anything.
 
         The loop belongs to the stage that it opens with, its end to the one that it ends with.
         """
         if len(self.instructions) > first:
-            self.instructions.insert(first, Loop(0, 1, steps))
+            self.instructions.insert(first, opens)
             self.debug.insert(first, self.debug[first])
-            self.put(self.debug[-1], End(0))
+            self.put(self.debug[-1], End(opens.loop))
 
 
 @dataclass
@@ -93,10 +94,13 @@ def emit_entry(
         for core in range(cores):
             _meet(writers[core, "load"], _debug(run[0]), before, cores, landed)
         begun = {key: len(writer.instructions) for key, writer in writers.items()}
+        chosen: dict[tuple[int, str], int] = {}
         for number, stage in enumerate(run):
             debug = _debug(stage)
             for core in range(cores):
                 _meet(writers[core, "load"], debug, run[number - 1] if number else None, cores, landed)
+            if stage.turns and not chosen:  # what the border before them waits for has happened in every step
+                chosen = {key: len(writer.instructions) for key, writer in writers.items()}
             for core in stage.active:
                 steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
                 _emit_stage(steps, writers, debug, semaphores)
@@ -106,7 +110,9 @@ def emit_entry(
             for core in range(cores):
                 _meet(writers[core, "load"], _debug(before), before, cores, landed)
             for key, writer in writers.items():
-                writer.turn(begun[key], before.statement.extents["t"])
+                if chosen:
+                    writer.turn(chosen[key], Choose(CHOSEN, 0, arguments[chosen_words(1)[0]]))
+                writer.turn(begun[key], Loop(0, 1, before.statement.extents["t"]))
             before = None
     for (core, unit), writer in writers.items():
         if unit == "load" and before is not None and core in before.active:

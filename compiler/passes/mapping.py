@@ -61,6 +61,9 @@ class Request:
     cycle: int = 0
     """Other than 0: a number of the cycle through time whose steps the statement takes with others."""
 
+    turns: int = 0
+    """Other than 0: of how many steps it takes part in, which the host chooses."""
+
     def operands(self, split: str | None) -> tuple[Operand, ...]:
         """What needs a buffer where cores *split* that loop; in a cycle nothing outlives a step."""
         hold = frozenset({"t"}) if self.cycle else frozenset[str]()

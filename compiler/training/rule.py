@@ -79,6 +79,10 @@ class Rule(Configured):
     update: ClassVar[Literal["batch", "step"]] = "batch"
     """When parameters change: once, after the last step of a batch, or in each step, behind its errors."""
 
+    def turns(self, steps: int) -> int:
+        """In how many of *steps* steps errors follow and weights learn; the host chooses them, a batch at a time."""
+        return steps
+
     def traces(self, network: Network) -> Mapping[str, float]:
         """Values, with a decay, in whose place a weight gradient reads ``a[t] = decay * a[t-1] + x[t]``."""
         return {}

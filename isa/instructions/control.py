@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ..instruction import Instruction, bits
 from ..state import Stream
 
@@ -22,6 +24,8 @@ class Loop(Instruction, opcode=0x02, mnemonic="loop"):
     turn at least, of extent 0 where nothing is left, so that accumulators begin.
     """
 
+    opens: ClassVar = True
+
     loop: int = bits(8, 11, "l")
     tile: int = bits(12, 35)
     total: int = bits(36, 63)
@@ -35,6 +39,23 @@ class Loop(Instruction, opcode=0x02, mnemonic="loop"):
         else:
             there = stream.whole_argument(self.argument - 1, self.bound)
             stream.open_share(self.loop, self.tile, max(0, min(there - self.first, self.total)))
+
+
+class Choose(Instruction, opcode=0x07, mnemonic="choose"):
+    """Open a loop of one turn in loop register *loop*, in the turns of loop *of* that are chosen; of no turn in others.
+
+    Turn i is chosen where bit ``i mod 32`` of entry argument ``argument + i // 32`` is set.  The register then says
+    ``counter`` = how many turns were chosen before it, ``start = counter`` and ``extent = 1``.
+    """
+
+    opens: ClassVar = True
+
+    loop: int = bits(8, 11, "l")
+    of: int = bits(12, 15, "l")
+    argument: int = bits(16, 23)
+
+    def execute(self, stream: Stream) -> None:
+        stream.open_chosen(self.loop, self.of, self.argument)
 
 
 class End(Instruction, opcode=0x03, mnemonic="end"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,10 @@ ARGUMENTS: dict[str, float] = {
 }  # fmt: skip
 
 
-def trained(source: str, given: Mapping[str, Any], rule: str, rate: float = 0.1, **more: Any) -> Oracle:
-    """The float64 oracle after one training step under *rule*."""
+def trained(
+    source: str, given: Mapping[str, Any], rule: Any, rate: float = 0.1, chosen: Sequence[int] = (), **more: Any
+) -> Oracle:
+    """The float64 oracle after one training step under *rule*, which learns in *chosen* steps if it asks for any."""
     network = snn.read(source)
     options = TrainingOptions.resolve(network, {"rule": rule, "optimizer": ("sgd", ("momentum", 0.9)), **more})
     oracle = Oracle(build_training(network, options), Numerics("f64"))
@@ -38,7 +40,9 @@ def trained(source: str, given: Mapping[str, Any], rule: str, rate: float = 0.1,
     for name, value in given.items():
         for each in {name, f"{name}.master"} & variables.keys():
             oracle.write(each, np.asarray(value, np.float64))
-    oracle.run("train_step", ARGUMENTS | {"valid": options.batch, "learning_rate": rate})
+    words = [name for name, _ in oracle.training.arguments if name.startswith("chosen")]
+    choice = dict.fromkeys(words, 0) | ({"chosen0": sum(1 << step for step in chosen)} if words else {})
+    oracle.run("train_step", ARGUMENTS | choice | {"valid": options.batch, "learning_rate": rate})
     return oracle
 
 
@@ -106,6 +110,7 @@ CASES = {
     "bptt k=.5 tri nodetach": ("bptt", 0.5, "surrogate=triangle"),
     "sltt k=.125 tri": ("sltt", 0.125, "surrogate=triangle"),
     "sltt k=.5 tri": ("sltt", 0.5, "surrogate=triangle"),
+    "sltt-2 k=.125 K={0,2}": (("sltt_k", ("K", 2)), 0.125, "surrogate=triangle"),
     "ottt_a k=.5 sigmoid4": ("ottt_a", 0.5, "surrogate=sigmoid(alpha=4)"),
 }
 """Cases of the net 2-3-2 by the names that the reference gives them."""
@@ -120,7 +125,8 @@ def test_a_small_net_has_the_gradients_of_the_reference(name: str, shared: Path)
         "x": np.asarray(golden["X"]), "label": golden["y"],
         "c.w": golden["W1"], "c.b": golden["b1"], "k.w": golden["W2"], "k.b": golden["b2"],
     }  # fmt: skip
-    oracle = trained(NET.replace("DECAY", str(decay)).replace("SURROGATE", neuron), given, rule)
+    source = NET.replace("DECAY", str(decay)).replace("SURROGATE", neuron)
+    oracle = trained(source, given, rule, chosen=(0, 2))
     assert np.array_equal(oracle.read("s").reshape(-1), np.asarray(expected["s"]).reshape(-1))
     for ours, theirs in (("c.w", "gW1"), ("c.b", "gb1"), ("k.w", "gW2"), ("k.b", "gb2")):
         found, wanted = oracle.read(f"d.{ours}"), np.asarray(expected[theirs])
@@ -186,6 +192,43 @@ def test_reset_and_detaching_are_nothing_to_a_rule_without_carry(neuron: str) ->
     if "soft" in neuron:
         with pytest.raises(AssertionError):
             equal(deep("bptt", neuron=neuron), deep("bptt", neuron=plain))
+
+
+def test_all_steps_that_are_chosen_together_make_up_sltt() -> None:
+    """K = T is SLTT, and the gradients of single steps add up to it."""
+    source = DEEP.replace("STEPS", "40").replace("DECAY", "0.5").replace("NEURON", "reset=soft")
+    rng = np.random.default_rng(5)
+    given: dict[str, Any] = {"image": rng.random((2, 1, 6, 6)), "label": [0, 2]}
+    for node in snn.read(source).nodes:
+        if node.op == "parameter":
+            given[node.results[0]] = rng.uniform(-0.5, 0.625, node.types[0].shape)
+    whole = gradients(trained(source, given, "sltt"))
+    equal(trained(source, given, ("sltt_k", ("K", 40))), trained(source, given, "sltt"))
+    oracle = trained(source, given, ("sltt_k", ("K", 2)), chosen=(0, 1))
+    sums = {name: np.zeros_like(value) for name, value in whole.items()}
+    for first in range(0, 40, 2):
+        words = {f"chosen{word}": (3 << first) >> 32 * word & 0xFFFFFFFF for word in range(2)}
+        for name in sums:
+            for each in (name, f"{name}.master"):
+                oracle.write(each, given[name])
+        oracle.run("train_step", ARGUMENTS | words)
+        for name, value in gradients(oracle).items():
+            sums[name] += value
+    for name, value in whole.items():
+        close(sums[name], value, name)
+
+
+def test_more_chosen_steps_than_there_are_are_refused_where_they_are_written() -> None:
+    source = """network net(x: f16[t, 4]) steps 3 { return linear(lif(x), out=2) }
+    train { loss = cross_entropy_mse
+    rule = sltt_k(K=4) }"""
+    network = snn.read(source)
+    with pytest.raises(SourceError) as error:
+        build_training(network, TrainingOptions.resolve(network))
+    (fault,) = error.value.faults
+    assert (fault.place.line, fault.message) == (3, "K of sltt_k is at most the number of steps, 3, not 4")
+    with pytest.raises(SourceError, match="K of sltt_k is at least 1, not 0"):
+        TrainingOptions.resolve(network, {"rule": ("sltt_k", ("K", 0))})
 
 
 def test_the_readout_learns_the_same_with_and_without_carry() -> None:
@@ -350,9 +393,11 @@ def references() -> dict[str, Any]:
     return json.loads((GOLDEN / "references" / "rules.json").read_text("utf-8"))
 
 
-def agree(source: str, rule: str, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+def agree(
+    source: str, rule: str, given: Mapping[str, Any], expected: Mapping[str, Any], chosen: Sequence[int] = ()
+) -> None:
     """Spikes are equal, gradients and new parameters to 1e-9."""
-    oracle = trained(source, given, rule)
+    oracle = trained(source, given, (rule, ("K", len(chosen))) if chosen else rule, chosen=chosen)
     for name, value in expected.items():
         if name.startswith("d.") or name.endswith(".master"):
             np.testing.assert_allclose(oracle.read(name), np.asarray(value), rtol=1e-9, atol=1e-9, err_msg=name)
@@ -374,7 +419,8 @@ def test_a_rule_is_what_its_construction_in_pytorch_says_now(name: str) -> None:
     spec.loader.exec_module(maker)
     network, _, rule = name.partition(", ")
     given = maker.draw(network, 991)
-    agree(maker.source(network), rule, given, maker.expected(network, rule, given))
+    chosen = maker.CHOSEN if rule == "sltt_k" else ()
+    agree(maker.source(network), rule, given, maker.expected(network, rule, given), chosen)
 
 
 def test_every_rule_has_a_reference() -> None:

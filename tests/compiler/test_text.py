@@ -82,7 +82,9 @@ NETWORK = st.builds(
     SETTINGS,
 )
 SWEEP: st.SearchStrategy[Sweep] = st.sampled_from(["once", "up", "down"])
-REGION = st.builds(Region, SWEEP, st.lists(nodes(True), max_size=2).map(tuple))
+NODES = st.lists(nodes(True), max_size=2).map(tuple)
+CHOSEN = st.builds(Region, st.just("chosen"), NODES, st.just(True), st.integers(1, 40))
+REGION = st.builds(Region, SWEEP, NODES) | CHOSEN
 ROLE = st.sampled_from("input label parameter master optimizer constant".split())
 TRAINING = st.builds(
     Training,

@@ -23,6 +23,7 @@ from snnc.isa.program import Program
 from snnc.isa.target import TARGETS
 from snnc.isa.traffic import Traffic
 from snnc.runtime import tensors
+from snnc.runtime.choosing import drawn
 from snnc.runtime.interpreter import Interpreter
 
 Array = NDArray[Any]
@@ -425,6 +426,8 @@ class Bench:
             "correction2": 1 - 0.999 ** (step + 1),
             **(scalars or {}),
         }
+        if turns := self.program.settings.get("turns"):
+            given |= drawn(turns, self.program.steps, 3, step)
         self.machine.run(entry, {name: given[name] for name in self.program.entry(entry).arguments})
         if self.oracle is not None:
             self.oracle.run(entry, given)
@@ -471,6 +474,8 @@ class Outcome:
     differences: Mapping[str, str]
     counted: Mapping[str, Traffic]
     losses: tuple[float, ...]
+    learned: frozenset[str]
+    """Parameters whose masters the training steps have changed."""
 
 
 def outcome_of(case: Compiled) -> Outcome:
@@ -482,6 +487,8 @@ def outcome_of(case: Compiled) -> Outcome:
     differences["init"] = bench.difference()
     counted["init"] = bench.machine.counters.take()
     losses: list[float] = []
+    masters = [variable.name for variable in bench.training.variables if variable.role == "master"]
+    before = {name: bench.stored(name) for name in masters}
     batch = bench.program.batch
     for step, valid in enumerate((batch, max(1, batch - 2), batch)):
         bench.feed()
@@ -490,8 +497,9 @@ def outcome_of(case: Compiled) -> Outcome:
         losses.append(float(np.mean(bench.stored("loss"))))
         moved = bench.machine.counters.take()
         counted.setdefault("train_step", moved)  # the first: statistics of a partial batch read fewer samples
+    learned = {name.removesuffix(".master") for name in masters if np.any(bench.stored(name) != before[name])}
     bench.feed()
     bench.run("infer", 3)
     differences["infer"] = bench.difference()
     counted["infer"] = bench.machine.counters.take()
-    return Outcome(case, bench.program, differences, counted, tuple(losses))
+    return Outcome(case, bench.program, differences, counted, tuple(losses), frozenset(learned))

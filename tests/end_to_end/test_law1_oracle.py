@@ -29,7 +29,9 @@ def test_the_program_is_the_oracle_in_corners(name: str, machine: str) -> None:
 
 
 def test_training_moves(outcome: Outcome) -> None:
-    assert len(set(outcome.losses)) == len(outcome.losses)
+    """Losses may be equal by chance, since rates are few; a sparse surrogate is 0 a little way off the threshold."""
+    assert isinstance(outcome.case, Case)
+    assert outcome.learned or outcome.case.surrogate.startswith("sparse")
     assert all(0 < loss < 10 for loss in outcome.losses)
 
 

@@ -12,6 +12,7 @@ from snnc.compiler.training.rule import RULES
 
 TRAINABLE = {
     "sltt": ("digits", "lenet", "joined", "recurrent", "hourglass", "signals", "cells"),
+    "sltt_k": ("digits", "lenet", "joined", "recurrent", "hourglass", "signals", "cells"),
     "ottt_a": ("digits", "lenet", "csnn", "recurrent"),
     "ottt_o": ("digits", "lenet", "csnn", "recurrent"),
 }
@@ -53,7 +54,7 @@ def test_the_program_is_the_oracle(rule: str, network: str, machine: str) -> Non
     outcome = outcome_of(case(rule, network, machine))
     assert outcome.differences
     assert not {entry: told for entry, told in outcome.differences.items() if told}
-    assert len(set(outcome.losses)) == len(outcome.losses), "nothing was learned"
+    assert outcome.learned
 
 
 LEARNED = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from laws import Case, compiled
+from laws import Bench, Case, compiled
 
 from snnc.compiler.cost.tape import tape_of
 from snnc.compiler.training.rule import RULES
@@ -58,3 +58,24 @@ def test_values_that_another_step_or_the_host_reads_have_room_for_all_steps(rule
     assert {rooms["s1"], rooms["s2"]} == {4}, "delays read them in the steps that come"
     assert rooms["c1"] == (0 if RULES[rule].update == "batch" else 1), "what an image is worth to weights that change"
     assert rooms["a1"] == rooms["l2"] == rooms["y"] == rooms["d.y"] == 1
+
+
+def work(rule: str) -> dict[str, int]:
+    """Sums and products of a training step by phase, counted, those that gating skips included."""
+    training = f"rule = {rule}; loss = cross_entropy_mse(lam=0.25); optimizer = sgd"
+    bench = Bench(Case(NETWORK, "exact7", training=training, steps=6), oracle=False)
+    bench.run("init")
+    bench.feed()
+    bench.machine.counters.take()
+    bench.run("train_step")
+    found: dict[str, int] = {}
+    for key, amounts in bench.machine.counters.take().rows.items():
+        found[key.phase] = found.get(key.phase, 0) + amounts.gated + amounts.multiply + amounts.skipped
+    return found
+
+
+def test_steps_that_are_not_chosen_are_passed_through_forwards_only() -> None:
+    all_steps, two = work("sltt"), work("sltt_k(K=2)")
+    assert two["FP"] == all_steps["FP"]
+    assert 3 * two["BP"] == all_steps["BP"] > 0
+    assert 3 * two["WG"] == all_steps["WG"] > 0

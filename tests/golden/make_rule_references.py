@@ -2,8 +2,8 @@
 
 Run ``python tests/golden/make_rule_references.py`` (needs torch) to write ``tests/golden/references/rules.json``.
 OTTT's weight gradient comes from an operation of two operands: its value is that of the spikes, its gradient that of
-their trace; OTTT_O is followed by torch.optim.SGD in each step.  Nothing here comes from snnc; `SOURCES` only spells
-the networks in its language.
+their trace; OTTT_O is followed by torch.optim.SGD in each step; SLTT-K has the losses of its steps only.  Nothing here
+comes from snnc; `SOURCES` only spells the networks in its language.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 
 REFERENCES = Path(__file__).parent / "references" / "rules.json"
 STEPS, BATCH, RATE = 4, 2, 0.1
+CHOSEN = (1, 3)
+"""The steps in which SLTT-2 learns."""
 
 NEURON = "threshold=0.5, reset=soft, surrogate=atan(alpha=2)"
 SOURCES = {
@@ -131,7 +133,8 @@ def expected(network: str, rule: str, given: dict[str, Any]) -> dict[str, Any]:
         y = weigh(s2, a2, functional.linear, weights["y.w"], weights["y.b"])
         wanted = functional.one_hot(labels, 3).to(y.dtype)
         loss = 0.75 * functional.cross_entropy(y, labels) + 0.25 * functional.mse_loss(y, wanted)
-        total = total + loss / STEPS
+        if rule != "sltt_k" or t in CHOSEN:
+            total = total + loss / STEPS
         if rule == "ottt_o":
             optimizer.zero_grad()
             (loss / STEPS).backward()
@@ -157,11 +160,13 @@ def main() -> None:
         )
         given = draw(network, seed)
         lists = {name: np.asarray(value).tolist() for name, value in given.items()}
-        for rule in ("bptt", "sltt", "ottt_a", "ottt_o"):
+        for rule in ("bptt", "sltt", "sltt_k", "ottt_a", "ottt_o"):
             numbers = {name: value.tolist() for name, value in expected(network, rule, given).items()}
             records[f"{network}, {rule}"] = {
                 "source": source(network), "rule": rule, "given": lists, "expected": numbers,
             }  # fmt: skip
+            if rule == "sltt_k":
+                records[f"{network}, {rule}"]["chosen"] = CHOSEN
     lines = [f"{json.dumps(name)}: {json.dumps(record, separators=(',', ':'))}" for name, record in records.items()]
     REFERENCES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     print(f"{REFERENCES}: {len(records)} cases, {REFERENCES.stat().st_size / 1024:.0f} KiB")

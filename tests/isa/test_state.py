@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from snnc.isa.element import ElementProgram, Lane
 from snnc.isa.instruction import Instruction
-from snnc.isa.instructions.control import Barrier, End, Halt, Loop, Post, Wait
+from snnc.isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait
 from snnc.isa.instructions.describe import Axis, Span, Turn, View
 from snnc.isa.instructions.engine import Dense, Gate
 from snnc.isa.instructions.move import Load, Store
@@ -159,9 +159,40 @@ def test_a_loop_takes_its_share_of_what_an_argument_says(there: int, extents: li
     assert seen == extents
 
 
+def test_a_loop_of_chosen_turns_counts_them() -> None:
+    """Turns 1, 33 and 34 of 40: bit 1 of the first word, bits 1 and 2 of the second."""
+    board = Board()
+    board.arguments[2], board.arguments[3] = 0b10, 0b110
+    stream = board.stream(Loop(0, 1, 40), Choose(15, 0, 2), Post(0, 0), End(15), Post(1, 0), End(0))
+    seen: list[tuple[int, int, int, int]] = []
+    passed = 0
+    while not stream.halted:
+        if stream.pc == 2:
+            loop = stream.loops[15]
+            seen.append((stream.loops[0].counter, loop.counter, loop.start, loop.extent))
+        passed += stream.pc == 4
+        stream.step()
+    assert seen == [(1, 0, 0, 1), (33, 1, 1, 1), (34, 2, 2, 1)]
+    assert passed == 40 and stream.loops[15].extent == 0
+
+
+def test_carried_values_begin_in_the_first_chosen_turn() -> None:
+    board = Board()
+    board.arguments[0] = 0b1010
+    stream = board.stream(Loop(0, 1, 4), Choose(15, 0, 0), Post(0, 0), End(15), End(0))
+    fresh: list[bool] = []
+    while not stream.halted:
+        if stream.pc == 2:
+            fresh.append(stream.loops[15].counter == 0)
+        stream.step()
+    assert fresh == [True, False]
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
+        ([Loop(0, 1, 1), Choose(0, 0, 0), End(0), End(0)], "loop 0 is open already"),
+        ([Choose(3, 0, 0)], "loop 3 has no end"),
         ([Loop(0, 1, 1), Loop(0, 1, 1), End(0), End(0)], "loop 0 is open already"),
         ([Loop(0, 1, 1), Loop(1, 1, 1), End(0), End(1)], "loop 0 is not the innermost one"),
         ([End(0)], "loop 0 is not the innermost one"),

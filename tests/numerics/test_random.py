@@ -84,6 +84,15 @@ def test_the_stream_of_a_name_is_its_crc() -> None:
     assert random.stream_of("c1.w") == zlib.crc32(b"c1.w")
 
 
+def test_a_choice_is_ascending_differs_from_step_to_step_and_favours_nobody() -> None:
+    drawn = [random.choice(3, 8, 5, step).tolist() for step in range(400)]
+    assert all(sorted(set(each)) == each and len(each) == 3 for each in drawn)
+    counts = np.bincount(np.concatenate(drawn), minlength=8)
+    assert counts.min() > 110 and counts.max() < 190, "150 are to be expected"
+    assert drawn[0] == random.choice(3, 8, 5, 0).tolist() and len({tuple(each) for each in drawn}) > 40
+    assert random.choice(8, 8, 5, 0).tolist() == list(range(8))
+
+
 def test_a_permutation_holds_every_number_once_and_changes_with_seed_and_epoch() -> None:
     orders = [random.permutation(500, seed, epoch) for seed, epoch in ((1, 0), (1, 1), (2, 0))]
     for order in orders:
