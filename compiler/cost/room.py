@@ -32,9 +32,7 @@ def held(training: Training) -> frozenset[str]:
         types = training.values(procedure)
         kept |= {aliases.get(name, name) for name in procedure.results}
         regions: dict[str, int] = {}
-        number = 0
-        for region in procedure.regions:
-            number += region.sweep != "chosen"
+        for number, region in procedure.sweeps:
             for node in region.nodes:
                 for statement in lower(node, types, training.steps, training.batch, region.sweep, training.working):
                     for _, access in accesses(statement):

@@ -118,6 +118,14 @@ class Procedure:
     results: tuple[str, ...]
 
     @property
+    def sweeps(self) -> Iterator[tuple[int, Region]]:
+        """Every region with the number of the pass over time that it belongs to: a chosen one to that before it."""
+        number = 0
+        for region in self.regions:
+            number += region.sweep != "chosen"
+            yield number, region
+
+    @property
     def nodes(self) -> Iterator[Node]:
         """Every node in order."""
         return (node for region in self.regions for node in region.nodes)

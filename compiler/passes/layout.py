@@ -83,7 +83,7 @@ def roles(training: Training, aliases: Mapping[str, str]) -> dict[str, str]:
     parameters = {variable.name for variable in training.variables if variable.role == "parameter"}
     for procedure in training.procedures:
         made: dict[str, int] = {}
-        for place, region in enumerate(procedure.regions):
+        for place, region in procedure.sweeps:
             for node in region.nodes:
                 for operand in node.operands:
                     name = aliases.get(operand, operand)
