@@ -23,12 +23,13 @@ import numpy as np
 from click import ClickException
 
 import snnc
-from snnc.cli._options import read_choice
+from snnc.cli._options import read_choice, read_rule
 from snnc.cli._program import load_data
 from snnc.compiler.ir.graph import Setting
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.isa.program import Program
 from snnc.models.data import Dataset, Samples
+from snnc.numerics import random
 from snnc.runtime.feeding import batch_count, batches
 from snnc.runtime.host import initialise, train
 from snnc.runtime.interpreter import Interpreter
@@ -61,8 +62,11 @@ class Training:
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         train_settings: dict[str, Setting] = {}
-        if chosen.optimizer is not None:
-            train_settings["optimizer"] = read_choice(chosen.optimizer, "--optimizer")
+        for name in ("optimizer", "loss", "clip"):
+            if (text := getattr(chosen, name)) is not None:
+                train_settings[name] = read_choice(text, f"--{name}")
+        if chosen.rule is not None:
+            train_settings["rule"] = read_rule(chosen.rule)
         sizes = settings_of(chosen.set)
         options = Options(chosen.target, chosen.cores, chosen.batch, chosen.steps, settings=sizes, train=train_settings)
         compilation = Compilation(chosen.model, options)
@@ -99,7 +103,20 @@ class Training:
         ]
         first = exported(interpreter) | {name: interpreter.values(name) for name in self.graph.statistics}
         parts = (*_whole(self.data.train), *_whole(self.data.test))
-        return Lesson(self.graph, size, first, *parts, np.array(order), np.array(rates))
+        return Lesson(self.graph, size, first, *parts, np.array(order), np.array(rates), self._chosen())
+
+    def _chosen(self) -> Array:
+        """``[epoch][step][t]``: whether errors follow."""
+        steps, turns = self.program.steps, self.settings.turns or self.program.steps
+        return np.array(
+            [
+                [
+                    np.isin(range(steps), random.choice(turns, steps, self.settings.seed, epoch * self.steps + step))
+                    for step in range(self.steps)
+                ]
+                for epoch in range(self.settings.epochs)
+            ]
+        )
 
     def on_the_interpreter(self) -> Iterator[Epoch]:
         """Epoch after epoch, each from the checkpoint of the one before."""
@@ -197,6 +214,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="default: the model's")
     parser.add_argument("--steps", type=int, help="time steps; default: the model's")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings such as width=32")
+    parser.add_argument("--rule", help="such as sltt_k:K=2; default: the model's")
+    parser.add_argument("--loss", help="such as 'cross_entropy_mse(lam=0.0)'; default: the model's")
+    parser.add_argument("--clip", help="such as 'value(LIMIT)'; default: the model's")
     parser.add_argument("--optimizer", help="such as 'adam(lr=1e-3)'; default: the model's")
     parser.add_argument("--lr", type=float, help="default: the optimizer's")
     parser.add_argument("--target", default="quad", help="default: quad")
@@ -222,6 +242,8 @@ def main() -> None:
         "train": len(data.train),
         "test": len(data.test),
         "epochs": settings.epochs,
+        "rule": dict(training.graph.rule),
+        "loss": dict(training.graph.loss),
         "optimizer": dict(training.graph.optimizer),
         "learning_rate": settings.learning_rate,
         "schedule": asdict(settings.schedule),
@@ -233,7 +255,8 @@ def main() -> None:
     print(
         f"{program.network}{given}, {program.steps} steps, batch {program.batch}, {program.cores} cores of "
         f"{program.target}; {data.name}: {len(data.train)} to train on, {len(data.test)} to test on; "
-        f"{training.graph.optimizer['name']}, learning rate {settings.learning_rate:g}, {settings.schedule.name}",
+        f"{training.graph.rule['name']}, {training.graph.optimizer['name']}, learning rate {settings.learning_rate:g}, "
+        f"{settings.schedule.name}",
         flush=True,
     )
     found: dict[str, list[Epoch]] = {peer: [] for peer in PEERS}

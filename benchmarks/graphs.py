@@ -9,15 +9,17 @@ from snnc.compiler.passes.input_coding import code_inputs
 from snnc.compiler.passes.training_options import TrainingOptions
 
 from .peers.graph import Graph, Node, Value
+from .peers.torch_rules import RULES
 
 
 def graph_of(network: Network, options: TrainingOptions) -> Graph:
     """*network*, with its input coded as *options* say, and what else of the options changes what is computed.
 
-    ValueError where it has several inputs or results, or another rule than BPTT, which is what autograd does.
+    ValueError where it has several inputs or results, or a rule that no peer knows.
     """
-    if options.the_rule.name != "bptt":
-        raise ValueError(f"{network.name}: peers train with bptt, not {options.the_rule.name}")
+    if options.the_rule.name not in ("bptt", *RULES):
+        known = ", ".join(("bptt", *RULES))
+        raise ValueError(f"{network.name}: peers train with {known}, not with {options.the_rule.name}")
     if len(network.ports) != 1 or len(network.results) != 1:
         raise ValueError(f"{network.name}: peers have one input and one result")
     coded = code_inputs(network, options.coding)
@@ -38,6 +40,7 @@ def graph_of(network: Network, options: TrainingOptions) -> Graph:
         _call(options.loss),
         _call(options.optimizer),
         _call(options.clip),
+        _call(options.rule),
     )
 
 

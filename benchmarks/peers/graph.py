@@ -40,7 +40,7 @@ class Graph:
     """*nodes* in an order in which only a `delay` may read what is made further on.  *result* is what the loss reads.
 
     *values* has every name: ports, parameters (made by nodes called `parameter`) and what is computed.  *loss*,
-    *optimizer* and *clip* are calls.
+    *optimizer*, *clip* and *rule* are calls.
     """
 
     network: str
@@ -52,6 +52,7 @@ class Graph:
     loss: Mapping[str, Any]
     optimizer: Mapping[str, Any]
     clip: Mapping[str, Any]
+    rule: Mapping[str, Any] = field(default_factory=lambda: {"name": "bptt"})
 
     @property
     def statistics(self) -> tuple[str, ...]:

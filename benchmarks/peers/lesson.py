@@ -23,6 +23,7 @@ Array = NDArray[Any]
 class Lesson:
     """*order* ``[epoch][sample]`` and *rates* ``[epoch][step]``, the learning rates, are those of the host of snnc.
 
+    *chosen* ``[epoch][step][t]`` says in which steps of time errors follow.
     Images have the sample first, and then the time step where they have one.
     """
 
@@ -35,6 +36,7 @@ class Lesson:
     test_labels: Array
     order: Array
     rates: Array
+    chosen: Array
 
     def save(self, folder: Path) -> None:
         """Write to *folder*."""
@@ -46,7 +48,7 @@ class Lesson:
         np.savez(folder / "parameters.npz", **parameters)
 
 
-_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels", "order", "rates")
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels", "order", "rates", "chosen")
 
 
 def load(folder: Path) -> Lesson:

@@ -79,7 +79,7 @@ class Network:
         *drawn* has, by the name of the result, spikes of `poisson` and masks of `dropout` (what is kept, as bool), of
         each step or of all; what is not there is drawn by PyTorch.
         """
-        run = _Run(self, training, drawn or {})
+        run = Run(self, training, drawn or {})
         run.values = {**self.statistics, **self.parameters, self.graph.port: inputs}
         for group, cyclic in self._groups:
             if cyclic:
@@ -139,7 +139,7 @@ class Network:
                 pass
 
 
-class _Run:
+class Run:
     """A forward pass in the making."""
 
     def __init__(self, network: Network, training: bool, drawn: Mapping[str, Any]) -> None:

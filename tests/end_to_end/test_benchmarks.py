@@ -46,7 +46,7 @@ network normed(image: f16[1, 8, 8]) steps 3 {
 """
 
 
-def training(folder: Path) -> Any:
+def training(folder: Path, rule: str = "bptt") -> Any:
     """A short one, on data that come with scikit-learn."""
     pytest.importorskip("sklearn")
     benchmarks()
@@ -60,8 +60,11 @@ def training(folder: Path) -> Any:
         batch=40,
         steps=3,
         set=[],
-        optimizer=None,
-        lr=0.01,
+        optimizer=None if rule != "ottt_o" else "sgd(lr=0.1)",
+        rule=rule,
+        loss=None if rule == "bptt" else "cross_entropy_mse(lam=0.0)",
+        clip=None,
+        lr=0.01 if rule != "ottt_o" else 0.1,
     )
     vars(chosen).update(target="tiny", cores=None, seed=3)
     return import_module("benchmarks.deep_learning").Training(chosen)
@@ -80,9 +83,10 @@ def test_a_lesson_is_what_the_host_does(tmp_path: Path) -> None:
     assert found.parameters.keys() == {*lesson.graph.learned, *lesson.graph.statistics}
 
 
-def test_interpreter_and_pytorch_learn_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", ["bptt", "sltt", "sltt_k(K=2)", "ottt_a", "ottt_o"])
+def test_interpreter_and_pytorch_learn_alike(tmp_path: Path, rule: str) -> None:
     pytest.importorskip("torch")
-    made = training(tmp_path)
+    made = training(tmp_path, rule)
     made.lesson().save(tmp_path)
     lesson: Any = import_module("benchmarks.peers.lesson").load(tmp_path)
     theirs = list(import_module("benchmarks.peers.with_pytorch").Learner(lesson).epochs())

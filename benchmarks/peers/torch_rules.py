@@ -1,0 +1,130 @@
+"""Learning rules in plain PyTorch: a network that takes one step of time after the other, cut where a rule cuts.
+
+Nothing passes back into the step before: what neurons and delays carry is detached.  Under OTTT a weight learns from
+the trace of the spikes that it reads: an operation whose value is that of the spikes, and whose gradient is that of
+their trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from . import torch_operators
+from .graph import Node
+from .torch_network import Network, Pass, Run
+
+RULES = ("sltt", "sltt_k", "ottt_a", "ottt_o")
+"""What `learn` can do, beside back-propagation through time, which is autograd's."""
+
+WEIGHING = {"linear", "conv1d", "conv2d", "conv_transpose2d"}
+"""Operators whose weight gradient reads a trace."""
+
+PASSING = {"flatten", "avg_pool1d", "avg_pool2d", "sum_pool2d", "adaptive_avg_pool2d", "global_avg_pool2d", "upsample"}
+"""Operators of one value whose result has the trace that they make of that of their operand."""
+
+
+class Online(Run):
+    """A pass that stops after every step."""
+
+    def __init__(self, network: Network, traced: bool) -> None:
+        super().__init__(network, training=True, drawn={})
+        self._traced = traced
+        self._traces: dict[str, Any] = {}
+        self._past: dict[str, list[Any]] = {}
+
+    def step(self, inputs: Any, number: int) -> Any:
+        """The result of step *number*, ``[1, n, ...]``; nothing passes back into the steps before."""
+        network, graph = self._network, self._graph
+        for states in self._states.values():
+            states.update({name: value.detach() for name, value in states.items()})
+        here = inputs[number : number + 1] if self._timed(graph.port) else inputs
+        self.values = {**network.statistics, **network.parameters, graph.port: here}
+        for node in graph.nodes:
+            self.keep(node, self._delayed(node, here) if node.op == "delay" else self._traced_outcome(node, number))
+        for node in graph.nodes:
+            if node.op == "delay":
+                self._past[node.results[0]].append(self.values[node.operands[0]].detach())
+                if self._traced and node.operands[0] in self._traces:
+                    self._past.setdefault(f"{node.results[0]}.trace", []).append(self._traces[node.operands[0]])
+        result = self.values[graph.result]
+        return result if self._timed(graph.result) else result[None]
+
+    def _delayed(self, node: Node, here: Any) -> Sequence[Any]:
+        """What was there some steps ago, or silence."""
+        name, steps = node.results[0], node.settings["steps"]
+        past = self._past.setdefault(name, [])
+        silence = self._silence(node, here.shape[1 if self._timed(self._graph.port) else 0])[:1]
+        traces = self._past.get(f"{name}.trace", [])
+        if self._traced:
+            self._traces[name] = traces[-steps] if len(traces) >= steps else silence
+        return [past[-steps] if len(past) >= steps else silence]
+
+    def _traced_outcome(self, node: Node, number: int) -> Sequence[Any]:
+        """The results of a node in this step; its trace follows."""
+        if node.op == "dropout" and node.settings["mask"] == "batch" and node.results[0] not in self._drawn:
+            x = self._lifted(node.operands[0], 1)
+            kept = self._torch.rand(x.shape[1:]) >= node.settings["p"]
+            self._drawn = {**self._drawn, node.results[0]: kept}
+        traces = [self._traces.get(name) for name in node.operands]
+        if node.op in WEIGHING and traces[0] is not None:
+            return [self._weighed(node, traces[0])]
+        made = self.outcome(node, number, 1)
+        if self._traced:
+            self._follow(node, made, traces, number)
+        return made
+
+    def _weighed(self, node: Node, trace: Any) -> Any:
+        """The value of what is read, weighed; weights learn from its *trace*, and a bias reads nothing at all."""
+        operator, _ = torch_operators.OPERATORS[node.op]
+        x, *parameters = (self.values[name] for name in node.operands)
+        held = [parameter.detach() for parameter in parameters]
+        value = operator([x.flatten(0, 1), *held], node.settings).unflatten(0, x.shape[:2])
+        learns = operator([trace.flatten(0, 1), *parameters], node.settings).unflatten(0, x.shape[:2])
+        return value + learns - learns.detach()
+
+    def _follow(self, node: Node, made: Sequence[Any], traces: Sequence[Any], number: int) -> None:
+        """The trace of what a node has made, where it has one."""
+        name = node.results[0]
+        if node.op == "lif":
+            before = self._traces.get(name)
+            spikes = made[0].detach()
+            self._traces[name] = spikes if before is None else node.settings["decay"] * before + spikes
+        elif node.op in PASSING and traces[0] is not None:
+            operator, _ = torch_operators.OPERATORS[node.op]
+            self._traces[name] = operator([traces[0].flatten(0, 1)], node.settings).unflatten(0, traces[0].shape[:2])
+        elif node.op in torch_operators.JOINING and all(trace is not None for trace in traces):
+            self._traces[name] = torch_operators.JOINING[node.op](*traces)
+        elif node.op == "dropout" and traces[0] is not None:
+            kept = self._drawn.get(name)
+            self._traces[name] = torch_operators.dropout(traces[0], node.settings, kept)
+
+
+def learn(
+    network: Network, optimizer: Any, inputs: Any, labels: Any, chosen: Collection[int], scale: float = 1.0
+) -> tuple[Any, Any]:
+    """Train on a batch under the rule of the network's graph: (loss of each sample, logits).
+
+    Errors follow in the *chosen* steps; gradients are those of the mean loss times *scale*, and are left behind.
+    """
+    graph = network.graph
+    rule, steps = str(graph.rule["name"]), graph.steps
+    online = Online(network, rule.startswith("ottt"))
+    losses, logits = 0.0, 0.0
+    optimizer.zero_grad()
+    for step in range(steps):
+        y = online.step(inputs, step)
+        made: Mapping[str, Any] = online.values
+        loss = network.losses(Pass(made, y), labels) / steps
+        losses, logits = losses + loss.detach(), logits + y.detach()[0] / steps
+        if step in chosen:
+            if rule == "ottt_o":
+                optimizer.zero_grad()
+            (loss.mean() * scale).backward()
+            if rule == "ottt_o":
+                network.clip()
+                optimizer.step()
+    if rule != "ottt_o":
+        network.clip()
+        optimizer.step()
+    return losses, logits
