@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 from ..compiler.frontends.frontend import Imported, Known, Options, Run, Unsaid
 from ..compiler.frontends.onnx import read_graph
 from ..compiler.ir.graph import Network, Setting
-from ..compiler.ir.text import parse_setting, print_network
+from ..compiler.ir.text import print_network
 from ..compiler.proof import Proof, prove
 from ..runtime.files import write_whole
 from ..runtime.weights import archive
-from ..source import DataError, Faults, Place, SourceError
+from ..source import DataError, Place, SourceError
+from .arguments import check_module, checked
 from .drops import mask_of
 from .installed import torch
 from .labels import AGAIN, Labels, Source
 from .neurons import STATISTICS, Neuron, neurons, step_modes
-from .notes import in_python, of_modules, of_parameters, rounding
+from .notes import of_modules, of_parameters, rounding
 from .tracing import Call, Recording, Unrolled, copied, prepared, recorded
 from .uses import labelled
+from .wording import in_python, told_in_python
 from .writing import written
 
 Array = NDArray[Any]
@@ -38,16 +40,32 @@ _SAMPLES = 2
 class Brought(Imported):
     """A network that was a module; `compile` takes it."""
 
+    def __repr__(self) -> str:
+        """Name, inputs, steps, and how much there is of what else it holds."""
+        network = self.network
+        ports = ", ".join(f"{port.name}: {port.type}" for port in network.ports)
+        elements = sum(array.size for array in self.parameters.values())
+        held = f"{len(self.parameters)} parameters of {elements:,} elements, {len(self.notes)} notes"
+        return f"<network {network.name}({ports}) steps {network.steps}: {held}>"
+
     def prove(self) -> Proof | None:
         """Whether both give the same result for a random input; None where `spiking` made something else of it."""
         found = prove(self)
         return None if found is None else replace(found, by="the module")
 
-    def save(self, path: str | Path) -> None:
-        """Write the network to *path*, a `.snn` file, and its parameters beside it, to a `.npz` of the same name."""
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the network to *path*, a `.snn` file, and its parameters beside it, to a `.npz` of the same name.
+
+        DataError where either is there already, since nobody named the second; *overwrite* replaces both.
+        """
         path = Path(path)
         if path.suffix != ".snn":
             raise DataError.at(Place(str(path)), "a network is written as .snn, and its parameters beside it as .npz")
+        there = [each.name for each in (path, path.with_suffix(".npz")) if each.exists()]
+        if there and not overwrite:
+            told = f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already; nothing was written"
+            hints = ("another name", "overwrite=True, which replaces the .snn and the .npz beside it")
+            raise DataError.at(Place(str(path)), told, hints=hints)
         write_whole(path, print_network(self.network, places=False).encode())
         write_whole(path.with_suffix(".npz"), archive(self.parameters))
 
@@ -77,14 +95,25 @@ def from_torch(
     language.  The module stays as it was, down to its hidden states.
     """
     place = Place(type(module).__name__)
-    unsaid = Unsaid(None, _said(surrogate), None, detach_reset, {k: _needed(v) for k, v in (spiking or {}).items()})
+    check_module(module, example_input, place)
+    arguments = checked(
+        place,
+        steps=steps,
+        time_axis=time_axis,
+        call=call,
+        surrogate=surrogate,
+        detach_reset=detach_reset,
+        spiking=spiking,
+        train=train,
+    )
+    steps, unsaid = arguments.steps, arguments.unsaid
     unrolled = _unrolled(module, steps, time_axis, call, place)
     found = list(neurons(unrolled.module))
     state = _state(unrolled.module, found)
     real = {entry: np.asarray(value.detach().numpy(), np.float32) for entry, value in state.items()}
     labels = Labels({entry: value.shape for entry, value in real.items()})
     known = {neuron.called: _known(neuron, unsaid, labels) for neuron in found} | _masks(unrolled.module)
-    options = Options(steps, train=_train(train), unsaid=unsaid, known=known)
+    options = Options(steps, train=arguments.train, unsaid=unsaid, known=known)
 
     def read(unrolled: Unrolled) -> tuple[Imported, Callable[[], Imported]]:
         """The network with labels for weights, and a way to the one with their values."""
@@ -101,7 +130,11 @@ def from_torch(
     named = _named(imported, labels)
     parameters = _parameters(imported, named, real, with_values)
     network = replace(_renamed(imported.network, {old: name for old, (name, _) in named.items()}), train=options.train)
-    notes = [in_python(note) for note in imported.notes if not note.message.startswith("one time step out of")]
+    notes = [
+        replace(note, message=in_python(note.message))
+        for note in imported.notes
+        if not note.message.startswith("one time step out of")
+    ]
     notes += of_modules(unrolled.module, found, unsaid, place)
     notes += of_parameters(named, imported.parameters, real, unrolled.module, place)
     notes += rounding(parameters, place)
@@ -112,7 +145,8 @@ def from_torch(
 
 def _read(recording: Recording, values: Mapping[str, Array], options: Options, place: Place) -> Imported:
     """The network in a recording with these *values* of the state."""
-    return read_graph(written(recording, values, place), place.file, str(place), options)
+    with told_in_python():
+        return read_graph(written(recording, values, place), place.file, str(place), options)
 
 
 def _parameters(
@@ -138,35 +172,12 @@ def _parameters(
     return found
 
 
-def _said(setting: Setting | None) -> Setting | None:
-    return None if setting is None else _needed(setting)
-
-
-def _needed(setting: Setting) -> Setting:
-    """A setting, which may be text of the language."""
-    return parse_setting(setting) if isinstance(setting, str) else setting
-
-
-def _train(given: Mapping[str, Setting] | None) -> dict[str, Setting]:
-    return {name: _needed(value) for name, value in (given or {}).items()}
-
-
 def _unrolled(module: Any, steps: int, time_axis: int | None, call: Call | None, place: Place) -> Unrolled:
     """The module as it is run; SourceError where that is not clear."""
-    faults = Faults(SourceError)
-    if not isinstance(module, torch().nn.Module):
-        raise SourceError.at(place, "is no torch.nn.Module")
-    if steps < 1:
-        faults.add(place, f"steps is {steps}; a network runs for at least one")
-    if time_axis not in (None, 0, 1):
-        faults.add(place, f"time_axis is {time_axis}; time runs along axis 0 or axis 1, or the input is static (None)")
-    if call not in (None, "step", "all"):
-        faults.add(place, f"call is {call!r}; a call does a single 'step', or 'all' of them")
     modes = step_modes(module)
     if call is None and len(modes) > 1:
         told = "has neurons of step_mode 's' and of step_mode 'm': a call may do one time step, or all of them"
-        faults.add(place, told, hints=("call='step' or call='all'",))
-    faults.throw()
+        raise SourceError.at(place, told, hints=("call='step' or call='all'",))
     chosen: Call = call or ("all" if "m" in modes else "step")
     counted = steps if chosen == "all" and (steps >= 3 or time_axis is None) else SPELLED_OUT
     return Unrolled(prepared(module), chosen, time_axis is not None, counted, time_axis == 1, place)

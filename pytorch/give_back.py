@@ -16,6 +16,7 @@ from ..source import DataError, Faults, Place
 from .installed import torch
 from .labels import AGAIN, Source, sources
 from .neurons import frozen_diagonals
+from .wording import named
 
 Array = NDArray[Any]
 Trained: TypeAlias = str | Path | Checkpoint | Mapping[str, Array]
@@ -31,6 +32,7 @@ def to_torch(trained: Trained, module: Any, *, strict: bool = True) -> Any:
     """
     framework = torch()
     place = Place(str(trained) if isinstance(trained, str | Path) else "<trained>")
+    _check_arguments(trained, module, place)
     arrays = _arrays(trained)
     entries = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     state = {entry: value for entry, value in module.state_dict(keep_vars=True).items() if entry in entries}
@@ -46,6 +48,19 @@ def to_torch(trained: Trained, module: Any, *, strict: bool = True) -> Any:
         for entry, array in found.items():
             state[entry].copy_(framework.from_numpy(array).to(state[entry].dtype))
     return module
+
+
+def _check_arguments(trained: Any, module: Any, place: Place) -> None:
+    """DataError for what is neither trained parameters nor a module, or where they have changed places."""
+    kind = torch().nn.Module
+    if not isinstance(module, kind):
+        hints = ("to_torch(trained, module)",) if isinstance(trained, kind) else ()
+        raise DataError.at(place, f"goes into a torch.nn.Module, not into {named(module)}", hints=hints)
+    if not isinstance(trained, str | Path | Checkpoint | Mapping):
+        wanted = "a checkpoint, a file of weights (.npz, .safetensors), or either of them loaded"
+        has_parameters = isinstance(getattr(trained, "parameters", None), Mapping)
+        hints = ("its .parameters",) if has_parameters else ()
+        raise DataError.at(place, f"is {named(trained)}; {wanted} is needed", hints=hints)
 
 
 def _arrays(trained: Trained) -> Mapping[str, Array]:
@@ -66,8 +81,10 @@ def placed(arrays: Mapping[str, Array], state: Mapping[str, Any], place: Place, 
             continue
         (source,) = candidates
         shape = tuple(int(extent) for extent in state[source.entry].shape)
-        single = np.asarray(array, np.float32)
-        if single.size != int(np.prod(shape)) or (source.transposed and single.shape != shape[::-1]):
+        single = _numbers(array)
+        if single is None:
+            faults.add(place, f"{name} is {named(array)}, and no array of numbers")
+        elif single.size != int(np.prod(shape)) or (source.transposed and single.shape != shape[::-1]):
             faults.add(place, f"{name} is {list(single.shape)}, and {source.entry} of the module is {list(shape)}")
         elif not np.isfinite(single).all():
             faults.add(place, f"{name} has elements that are not finite")
@@ -77,6 +94,14 @@ def placed(arrays: Mapping[str, Array], state: Mapping[str, Any], place: Place, 
                 faults.add(place, f"{source.entry} is used in several places, which were trained apart")
             found[source.entry] = made
     return found
+
+
+def _numbers(array: Any) -> Array | None:
+    """*array* in float32; None where it is none."""
+    try:
+        return np.asarray(array, np.float32)
+    except (TypeError, ValueError):
+        return None
 
 
 def _keep_diagonals(

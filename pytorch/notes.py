@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,22 +39,6 @@ def rounding(parameters: Mapping[str, NDArray[Any]], place: Place) -> Iterator[N
     if changed:
         told = f"machines that work in f16 round {changed:,} of {count:,} elements of the parameters, by at most "
         yield Note("assumption", place, f"{told}{furthest:.2g}; masters, and what goes back, keep float32")
-
-
-_KEYWORDS = {
-    "(ONNX says none; --surrogate)": "(the module says none; surrogate=)",
-    "(ONNX does not say; --detach-reset)": "(the module does not say; detach_reset=)",
-    "--spiking 'relu=lif(decay=0.5)'": 'spiking={"relu": "lif(decay=0.5)"}',
-    "snnc check compares with the file": "prove() compares with the module",
-}
-"""What notes of the frontend call options of the command line are keywords here."""
-
-
-def in_python(note: Note) -> Note:
-    message = note.message
-    for option, keyword in _KEYWORDS.items():
-        message = message.replace(option, keyword)
-    return replace(note, message=message)
 
 
 def of_modules(module: Any, found: list[Neuron], unsaid: Unsaid, place: Place) -> Iterator[Note]:

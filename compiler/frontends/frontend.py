@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeAlias
 from numpy.typing import NDArray
 
 from ...catalog import Catalog
-from ...source import Fault, Place, SourceError
+from ...source import NOWHERE, Fault, Faults, Place, SourceError
 from ..ir.graph import Network, Setting
+from ._unsaid import unusable
 
 Array: TypeAlias = NDArray[Any]
 
@@ -178,6 +179,9 @@ def read_model(path: Path, options: Options | None = None) -> Imported:
     if frontend.complete and options.unsaid.said:
         told = f"{path.suffix} files say themselves what {', '.join(options.unsaid.said)} would say"
         raise SourceError.at(Place(str(path)), told)
+    with Faults(SourceError) as faults:
+        for told in unusable(options.unsaid):
+            faults.add(NOWHERE, told)
     return trained_as(frontend.read(path, options), options)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, cast
 
-from ...source import NOWHERE, Place, SourceError
+from ...source import NOWHERE, Fault, Place, SourceError
 from . import syntax, values
 from .graph import Network, Node, Port, Procedure, Region, Setting, Settings, Sweep, Training, Variable
 from .syntax import Assign, Call, Name, SettingList
@@ -106,9 +106,15 @@ def _settings(word: str, settings: Settings, depth: int) -> Iterator[str]:
 # Reading dumps
 
 
+_BEFORE_SETTING = "train { value = "
+
+
 def parse_setting(text: str, file: str = "<setting>") -> Setting:
     """The value of a setting as the language writes it, ``adam(lr=1e-3)``; raises `SourceError` where it is none."""
-    (item,) = parse(f"train {{ value = {text} }}", file).items
+    try:
+        (item,) = parse(f"{_BEFORE_SETTING}{text} }}", file).items
+    except SourceError as error:
+        raise SourceError(*(_in_setting(fault, text) for fault in error.faults)) from None
     if not isinstance(item, SettingList) or len(item.settings) != 1:
         raise SourceError.at(Place(file), f"{text!r} is no value of a setting")
     ((_, written),) = item.settings
@@ -116,6 +122,15 @@ def parse_setting(text: str, file: str = "<setting>") -> Setting:
         return values.setting_of(written, {})
     except values.Wrong as wrong:
         raise SourceError.at(Place(file), wrong.message) from None
+
+
+def _in_setting(fault: Fault, text: str) -> Fault:
+    """*fault* as the user sees it, who wrote *text* and nothing around it."""
+    line, column = fault.place.line, fault.place.column
+    if line == 1:
+        column = min(max(column - len(_BEFORE_SETTING), 1), len(text.partition("\n")[0]) + 1)
+    place = Place(fault.place.file, line, column)
+    return Fault.at(place, fault.message, text, fault.hints)
 
 
 def parse_network(text: str, file: str = "<dump>") -> Network:

@@ -151,6 +151,14 @@ def test_options_that_a_file_has_no_place_for_are_refused(file: Path) -> None:
         1,
         "net.onnx: --spiking relu: the file has no such activation; there is none\n",
     )
+    result = check(str(file), "--surrogate", "atn", "--spiking", "relu=linear", "--spiking", "tanh=lif(decy=1)")
+    assert (result.exit_code, result.output) == (
+        1,
+        "--surrogate: no surrogate is called 'atn'; did you mean atan?\n"
+        "--spiking relu: no neuron is called 'linear'; there are: adaptive_lif, alif, cuba, if, lif, plif, "
+        "refractory_lif\n"
+        "--spiking tanh: no setting of lif is called 'decy'; did you mean decay?\n",
+    )
     assert check("digits", "--result", "y").output.endswith("files say themselves what --result would say\n")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnc.compiler.ir.graph import Network, Node, Port, Procedure, Region, Setting, Sweep, Training, Variable
-from snnc.compiler.ir.text import parse, parse_network, parse_training, print_network, print_training
+from snnc.compiler.ir.text import parse, parse_network, parse_setting, parse_training, print_network, print_training
 from snnc.compiler.ir.types import Type
 from snnc.compiler.ir.values import RESERVED, WORDS, is_name, setting_of, text_of_setting
 from snnc.numerics.formats import FORMATS
@@ -124,6 +124,20 @@ def test_a_setting_reads_back_with_its_type(setting: Setting) -> None:
     (section,) = parse(f"train {{ x = {text_of_setting(setting)} }}").items
     ((_, value),) = section.settings  # type: ignore[union-attr]
     assert repr(setting_of(value, {})) == repr(setting)  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("adam(lr=1", ["optimizer:1:10: expected ',' or ')'", "  adam(lr=1", "           ^"]),
+        ("adam(,)", ["optimizer:1:6: expected a value or ')'", "  adam(,)", "       ^"]),
+        ("adam(\n1 2)", ["optimizer:2:3: expected ',' or ')'", "  1 2)", "    ^"]),
+    ],
+)
+def test_a_setting_alone_is_shown_as_it_was_written(text: str, expected: list[str]) -> None:
+    with pytest.raises(SourceError) as error:
+        parse_setting(text, "optimizer")
+    assert str(error.value).splitlines() == expected
 
 
 SPACED = """\
