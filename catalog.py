@@ -24,13 +24,14 @@ class UnknownName(LookupError):
     """A name that no part has; its text is a sentence for the user."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
+def unknown(kind: str, name: str, known: Iterable[str], beside: Iterable[str] = ()) -> UnknownName:
     """The error for a mistyped name: "no rule is called 'bpt'; did you mean bptt?"
 
-    Where nothing is near, the sentence lists what there is.
+    Where nothing is near, the sentence lists what there is.  Names *beside* are of another kind, which may have been
+    meant and is not listed.
     """
     known = sorted(known)
-    near = _nearest(name, known)
+    near = _nearest(name, sorted({*known, *beside}))
     if near is not None:
         hint = f"did you mean {near}?"
     elif known:

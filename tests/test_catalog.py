@@ -136,3 +136,8 @@ def test_data_files_are_found_from_any_directory(package: str, tmp_path: Path, m
 )  # fmt: skip
 def test_the_sentence_for_an_unknown_name(name: str, known: list[str], message: str) -> None:
     assert str(unknown("rule", name, known)) == message
+
+
+def test_names_of_another_kind_are_suggested_and_not_listed() -> None:
+    assert str(unknown("setting", "thta", ["decay"], ["theta"])) == "no setting is called 'thta'; did you mean theta?"
+    assert str(unknown("setting", "tau", ["decay"], ["theta"])) == "no setting is called 'tau'; there are: decay"

@@ -156,7 +156,7 @@ class Operators:
                     settings[name] = (fields[name].check(given, call.name), argument)
                 else:
                     mistyped = True
-                    raise Wrong(argument.place, str(unknown(f"setting of {call.name}", name, [*fields, *slots])))
+                    raise Wrong(argument.place, str(unknown(f"setting of {call.name}", name, fields, slots)))
             except SettingFault as fault:
                 wrong = True
                 self.tell(Wrong(_part(argument.value, fault), fault.message))

@@ -50,16 +50,18 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     """
     network = _living(code_inputs(network, options.coding))
     rule, loss = rule or options.the_rule, options.the_loss
+    asked = options.asked("rule", rule.name)
     with Faults(SourceError) as faults:
         for reason in rule.admits(network):
-            faults.add(reason.place, f"{rule.name} cannot train {network.name}: {reason.message}")
+            faults.add(reason.place, f"{asked} cannot train {network.name}: {reason.message}")
         try:
             rule.turns(options.steps)
         except SettingFault as fault:
             faults.add(options.place(network, "rule"), fault.message)
-    check_time(network, rule, options.steps)
+    check_time(network, rule, options.steps, asked)
     if rule.template == "up" and not loss.online:
-        message = f"{rule.name} needs the error of a step in that step, and {loss.name} knows it after the last"
+        late = f"{options.asked('loss', loss.name)} knows it after the last"
+        message = f"{asked} needs the error of a step in that step, and {late}"
         raise SourceError.at(
             network.place, message, hints=("loss = cross_entropy_mse(lam=0.0), the loss of each step",)
         )

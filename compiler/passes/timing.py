@@ -12,8 +12,11 @@ from ..ops.tape import MOST
 from ..training.rule import Rule, reached
 
 
-def check_time(network: Network, rule: Rule, steps: int) -> None:
-    """SourceError for every node that wants several steps at once, where they must be taken one after the other."""
+def check_time(network: Network, rule: Rule, steps: int, asked: str) -> None:
+    """SourceError for every node that wants several steps at once, where they must be taken one after the other.
+
+    *asked* is what messages call the rule.
+    """
     nodes = [node for node in network.nodes if node.op != "parameter"]
     cycles = {node.results[0]: cluster for cluster in clusters(nodes) if len(cluster) > 1 for node in cluster}
     with Faults(SourceError) as faults:
@@ -30,7 +33,7 @@ def check_time(network: Network, rule: Rule, steps: int) -> None:
                 continue
             what, instead = f"{node.results[0]} {gathered[0]}", f"{gathered[1]} does not wait"
             if rule.template == "up":
-                faults.add(node.place, f"{what}, and {rule.name} learns in each step: {instead}")
+                faults.add(node.place, f"{what}, and {asked} learns in each step: {instead}")
             if node.results[0] in cycles:
                 delay = next(other for other in cycles[node.results[0]] if other.op == "delay")
                 told = f"and its own result comes back to it through {delay.results[0]}: {instead}"

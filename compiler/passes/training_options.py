@@ -111,6 +111,13 @@ class TrainingOptions:
         name, given = called(self.optimizer)
         return OPTIMIZERS[name].make(given)
 
+    def asked(self, setting: str, word: str) -> str:
+        """What a message calls the choice *word* of a setting: ``--rule sltt`` where the command line says it.
+
+        Such a message points at the network, where nobody could find the choice.
+        """
+        return f"--{setting} {word}" if self.origins.get(setting) == "command line" else word
+
     @property
     def dynamic(self) -> bool:
         """Whether the loss scale is, so that steps may be skipped."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from snnc.compiler.evaluate import Numerics, Oracle
 from snnc.compiler.frontends import snn
+from snnc.compiler.ir.graph import Setting
 from snnc.compiler.passes.differentiate import build_training, untaught
 from snnc.compiler.passes.training_options import TrainingOptions
 from snnc.compiler.training.rule import RULES
@@ -332,7 +333,7 @@ def test_what_is_made_of_weights_alone_is_made_anew_where_they_change_in_each_st
         ),
         (
             "sltt", "c = batch_norm(linear(x, out=3), scope=window); s = lif(c); return linear(s, out=2)",
-            "c takes statistics over all time steps, and sltt learns in each step: scope=step does not wait",
+            "c takes statistics over all time steps, and --rule sltt learns in each step: scope=step does not wait",
         ),
     ],
 )  # fmt: skip
@@ -341,8 +342,24 @@ def test_what_a_rule_cannot_train_is_told(rule: str, body: str, told: str) -> No
     with pytest.raises(SourceError) as error:
         build_training(network, TrainingOptions.resolve(network, {"rule": rule}))
     (fault,) = error.value.faults
-    assert fault.message.removeprefix(f"{rule} cannot train net: ") == told
+    assert fault.message.removeprefix(f"--rule {rule} cannot train net: ") == told
     assert fault.place.line == 1
+
+
+def test_a_rule_and_a_loss_are_told_as_they_were_asked_for() -> None:
+    """The place of such a fault is in the network, where nobody finds what the command line says."""
+    written = "network net(x: f16[t, 4]) steps 3 { return linear(lif(x), out=2) }"
+
+    def told(train: str, command: dict[str, Setting]) -> str:
+        network = snn.read(f"{written} train {{ {train} }}")
+        with pytest.raises(SourceError) as error:
+            build_training(network, TrainingOptions.resolve(network, command))
+        return str(error.value.faults[0].message)
+
+    needs = "needs the error of a step in that step, and"
+    assert told("rule = sltt", {}) == f"sltt {needs} cross_entropy knows it after the last"
+    assert told("", {"rule": "sltt"}) == f"--rule sltt {needs} cross_entropy knows it after the last"
+    assert told("rule = sltt", {"loss": "mse_rate"}) == f"sltt {needs} --loss mse_rate knows it after the last"
 
 
 def test_what_was_made_of_inputs_alone_is_an_input() -> None:

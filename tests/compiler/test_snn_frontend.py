@@ -203,6 +203,15 @@ def test_a_fault_of_shapes_shows_both_shapes_both_places_and_the_line() -> None:
                 "2:40: pad of conv2d is a whole number or two, such as 3 or [3, 2], not true",
             ],
         ),
+        (
+            "c = lif(image, tau=2)\nreturn c",
+            [
+                "2:16: no setting of lif is called 'tau'; there are: amplitude, compare, decay, decay_input, "
+                "detach_reset, gain, initial, learn_threshold, reset, reset_time, rest, surrogate, tape, threshold, "
+                "v_reset"
+            ],
+        ),
+        ("c = lif(image, thetta=2)\nreturn c", ["2:16: no setting of lif is called 'thetta'; did you mean theta?"]),
         ("c = conv2d(image, out=3)\nreturn c", ["2:5: conv2d needs the setting kernel"]),
         ("c = lif(image, reset=hart)\nreturn c", ["2:22: no reset of lif is called 'hart'; did you mean hard?"]),
         ("c = lif(image, decay=0.5, decay=1)\nreturn c", ["2:27: decay is given twice"]),
