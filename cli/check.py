@@ -86,10 +86,12 @@ def _proof(imported: Imported) -> dict[str, Any] | None:
     from ..compiler.frontends.frontend import NotRunnable
     from ..compiler.proof import prove
 
+    if imported.unlike is not None:
+        return {"different": 0, "not_run": f"the file {imported.unlike}"}
     try:
         found = prove(imported)
     except NotRunnable as reason:
-        return {"different": 0, "not_run": str(reason)}
+        return {"different": 0, "not_run": f"ONNX's own reference does not run the file: {reason}"}
     return None if found is None else {**asdict(found), "text": str(found)}
 
 
@@ -109,11 +111,11 @@ def _show(output: Output, compilation: Compilation, told: Sequence[Note], proof:
             for note in notes[kind]:
                 output.say(f"  {_shown(note)}")
     if proof is not None and "not_run" in proof:
-        output.say(f"\nnot compared: ONNX's own reference does not run the file: {proof['not_run']}")
+        output.say(f"\nnot compared: {proof['not_run']}")
     elif proof is not None:
         output.say(f"\ncompared: {proof['text']}")
     elif imported.parameters:
-        output.say("\nnot compared: the file itself cannot be run, or means something else")
+        output.say("\nnot compared: nothing here executes such a file")
 
 
 def _shown(note: Note) -> str:

@@ -26,7 +26,7 @@ from .neurons import STATISTICS, Neuron, neurons, step_modes
 from .notes import of_modules, of_parameters, rounding
 from .tracing import Call, Recording, Unrolled, copied, prepared, recorded
 from .uses import labelled
-from .wording import in_python, told_in_python
+from .wording import WAYS, in_python, told_in_python
 from .writing import written
 
 Array = NDArray[Any]
@@ -212,8 +212,6 @@ def _input(example: Any, unrolled: Unrolled, steps: int, time_axis: int | None, 
 
 def _run(unrolled: Unrolled, state: Mapping[str, Any], x: Any, place: Place) -> Recording:
     """What happens in a run; SourceError where the module refuses it, or gives something else than it should."""
-    ways = ("time_axis, which says whether and where example_input has time steps",)
-    ways += ("call, which says whether a call of the module does a single 'step' or 'all' of them",)
     given = list(x.shape[1:] if unrolled.timed and unrolled.call == "step" else x.shape)
     try:
         recording = recorded(unrolled, state, x)
@@ -221,13 +219,13 @@ def _run(unrolled: Unrolled, state: Mapping[str, Any], x: Any, place: Place) -> 
         raise
     except Exception as error:  # the user's code
         told = f"fails on an input of {given}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        raise SourceError.at(place, told, hints=ways) from error
+        raise SourceError.at(place, told, hints=WAYS) from error
     shape = recording.shape
     good = shape[1:2] == (_SAMPLES,) if unrolled.call == "step" else _SAMPLES in shape[:2]
     if not good:
         told = f"gives {list(shape[1:] if unrolled.call == 'step' else shape)} for an input of {given}"
         wanted = "one result a sample" if unrolled.call == "step" else "one result a step and a sample, or their mean"
-        raise SourceError.at(place, f"{told}; {wanted} was expected", hints=ways)
+        raise SourceError.at(place, f"{told}; {wanted} was expected", hints=WAYS)
     return recording
 
 

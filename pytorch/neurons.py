@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..compiler.ir.graph import Setting
 from .derivatives import own_functions, surrogate_of
-from .installed import torch, torch_part
+from .installed import several, torch, torch_part
 
 Framework = Literal["snnTorch", "SpikingJelly", "Norse"]
 
@@ -57,7 +57,7 @@ def framework_of(module: Any) -> Framework | None:
         package = kind.__module__.partition(".")[0]
         if (package, kind.__name__) in _BASES:
             return _BASES[package, kind.__name__]
-        if package == "norse" and hasattr(getattr(module, "p", None), "method"):
+        if package == "norse" and _norse_constants(module) is not None:
             return "Norse"
     return None
 
@@ -91,6 +91,15 @@ def frozen_diagonals(module: Any) -> list[str]:
         _entry(path, "recurrent_weights")
         for path, inner in module.named_modules()
         if framework_of(inner) == "Norse" and getattr(inner, "autapses", True) is False
+    ]
+
+
+def refractory_periods(module: Any) -> list[str]:
+    """Neurons of Norse that wait after a spike, and whose gradient passes through the counter of how long."""
+    return [
+        path
+        for path, inner in module.named_modules()
+        if framework_of(inner) == "Norse" and hasattr(inner.p, "rho_reset")
     ]
 
 
@@ -136,12 +145,19 @@ def _spikingjelly(path: str, module: Any) -> Neuron:
 
 def _norse(path: str, module: Any) -> Neuron:
     fire = torch_part("norse.torch.functional.threshold").threshold
-    constants = module.p
+    constants = _norse_constants(module)
 
     def function(x: Any) -> Any:
         return fire(x, constants.method, constants.alpha)
 
     return Neuron(path, "Norse", surrogate_of(function, {"alpha": constants.alpha}), _norse_detaches(module))
+
+
+def _norse_constants(module: Any) -> Any:
+    """What a neuron of Norse holds that says how it fires: its ``p``, or a part of it; None for everything else."""
+    own: Any = getattr(module, "p", None)
+    parts: tuple[Any, ...] = (own, *own) if several(own) else (own,)
+    return next((part for part in parts if hasattr(part, "method")), None)
 
 
 def _norse_detaches(module: Any) -> bool | None:
@@ -155,9 +171,16 @@ def _norse_detaches(module: Any) -> bool | None:
         with framework.no_grad():
             _, state = module.forward(x, None)
         with framework.enable_grad():
-            anew = type(state)(*(value.detach().clone().requires_grad_() for value in state))
-            spikes, state = module.forward(x, anew)
+            spikes, state = module.forward(x, _anew(state))
         fires = own_functions(spikes)
-        return own_functions(state.v).isdisjoint(fires) if fires else None
+        membrane = getattr(state, "lif", state).v  # a refractory cell has the state of another inside
+        return own_functions(membrane).isdisjoint(fires) if fires else None
     except Exception:  # a cell of another shape breaks wherever it likes
         return None
+
+
+def _anew(state: Any) -> Any:
+    """A *state*, which may hold another, without the past of its values."""
+    if several(state):
+        return state._make(_anew(value) for value in state)
+    return state.detach().clone().requires_grad_()

@@ -13,7 +13,7 @@ from ..compiler.ir.values import text_of_setting
 from ..source import Place
 from .drops import drops_otherwise
 from .labels import Source
-from .neurons import STATISTICS, Neuron, frozen_diagonals
+from .neurons import STATISTICS, Neuron, frozen_diagonals, refractory_periods
 
 LARGEST = 65504.0
 
@@ -54,6 +54,9 @@ def of_modules(module: Any, found: list[Neuron], unsaid: Unsaid, place: Place) -
             yield Note("recovered", where, f"{', '.join(shown)}, as {neuron.framework} computes it")
         if unsaid.surrogate is None and neuron.surrogate is None:
             yield Note("warning", where, "its surrogate is none of those that there are (see docs/surrogates.md)")
+    for path in refractory_periods(module):
+        told = "Norse's gradient also passes through the counter of how long it waits, and here it does not"
+        yield Note("warning", _node(place, path), told)
     for path, inner in module.named_modules():
         if drops_otherwise(inner):
             yield Note("warning", _node(place, path), f"{type(inner).__name__} is left out: nothing is dropped here")

@@ -6,6 +6,7 @@ them.  What is not here is told by its name.
 
 from __future__ import annotations
 
+from ..compiler.frontends.onnx import WANTED
 from .elementwise import ELEMENTWISE
 from .layers import LAYERS
 from .model import Write
@@ -24,5 +25,6 @@ INSTEAD = {
     "softplus": "relu",
     "lstm": "spiking layers",
     "gru": "spiking layers",
+    **dict.fromkeys("amax amin argmax argmin max min".split(), WANTED),
 }
 """The nearest thing that there is for what is not there."""

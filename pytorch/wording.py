@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from ..compiler.frontends.onnx import WANTED
 from ..source import SourceError
 
 _WORDS = (
@@ -21,6 +22,12 @@ _WORDS = (
     (r"--detach-reset", "detach_reset="),
 )
 """What is said there, as a pattern, and what is said here."""
+
+WAYS = (
+    "time_axis, which says whether and where example_input has time steps",
+    "call, which says whether a call of the module does a single 'step' or 'all' of them",
+)
+"""What may have been said wrongly of time, where a module does not do what was expected."""
 
 
 def in_python(message: str) -> str:
@@ -42,9 +49,10 @@ def named(thing: object) -> str:
 
 @contextmanager
 def told_in_python() -> Generator[None]:
-    """Within, faults of the frontend speak as notes do."""
+    """Within, faults of the frontend speak as notes do, and those of time say who told of it."""
     try:
         yield
     except SourceError as error:
         faults = (replace(fault, message=in_python(fault.message)) for fault in error.faults)
-        raise SourceError(*faults) from error.__cause__
+        told = (replace(f, hints=(*f.hints, *WAYS)) if WANTED in f.hints else f for f in faults)
+        raise SourceError(*told) from error.__cause__

@@ -44,8 +44,8 @@ class Firing:
         self._made: dict[int, Value | None] = {}
         self._found: dict[int, Found | None] = {}
         self._multiples: dict[tuple[str, float], Value | None] = {}
-        self.faithful = True
-        """Whether all neurons do what the file does."""
+        self.lost = False
+        """Whether the file has lost the state of a neuron, so that it does something else."""
 
         for cluster in clusters:
             self._recognise(cluster)
@@ -128,7 +128,7 @@ class Firing:
         if cluster.stateless and not self._body.previous:
             told = "it fires, and nothing is carried to the next step: its state was lost when the file was made"
             self._builder.note("warning", place, f"{told}; taken as if(reset=hard), which is not what was trained")
-            self.faithful = False
+            self.lost = True
             what = compared(next(term for term in cluster.members if term.op in COMPARISONS))[0]
             settings: dict[str, Setting] = {"threshold": float(what.threshold.flat[0]), "reset": "hard"}
             settings["compare"] = "gt" if what.strict else "ge"

@@ -21,6 +21,10 @@ from ._onnx_terms import ELEMENTWISE, Term
 from .frontend import Array, Known, Unsaid
 
 _ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
+_TRAINING = (
+    "was exported in training mode, where dropout draws anew in each run and batch norm looks at its batch; "
+    "export it after module.eval(), without training=, to have it compared"
+)
 _LINEAR = ("Gemm", "MatMul", "Conv", "ConvTranspose")
 
 
@@ -64,10 +68,15 @@ class Layers:
         fires = bool(clusters) or any("::" in term.op for term in self._order)
         self.activations = activations = {_ACTIVATIONS[term.op] for term in self._order if term.op in _ACTIVATIONS}
         self.spiking = fires or bool(activations & set(unsaid.spiking))
-        called_by_name = any("::" in term.op for term in self._order)
-        self.faithful = self._firing.faithful and not called_by_name and not (activations & set(unsaid.spiking))
-        """Whether the network computes what the file does, and the file can be executed to show it."""
+        self.unlike: dict[str, None] = {}
+        """What the file does that the network does not, or that nothing executes; empty where both can be compared."""
 
+        if any("::" in term.op for term in self._order):
+            self.unlike["calls neurons by name, which nothing here executes"] = None
+        if activations & set(unsaid.spiking):
+            self.unlike["has activations where neurons are now (--spiking)"] = None
+        if self._firing.lost:
+            self.unlike["has lost the state of its neurons"] = None
         self._in_steps = body.steps is None and (bool(body.previous) or not self.spiking)
         for cluster, bias in self._firing.biases():
             self._hand_back(cluster, bias)
@@ -181,7 +190,7 @@ class Layers:
             case "Relu" | "Sigmoid" | "Tanh":
                 return self._activation(term)
             case "Dropout":
-                self.faithful = False
+                self.unlike[_TRAINING] = None
                 known = self._known.get(term.origin, Known()).settings
                 return self._layer("dropout", term, {"p": short(term.settings["p"]), "mask": "step", **known})
             case "BatchNormalization":
@@ -205,7 +214,7 @@ class Layers:
             case "Mul" | "Div" if any(arg.value is not None for arg in term.args):
                 return self._scaled(term)
             case "Softmax" | "LogSoftmax" if term is self._body.result:
-                self.faithful = False
+                self.unlike[f"ends in {term.op}, which is left out here"] = None
                 told = f"{term.op} at the end is left out: losses take logits"
                 self._builder.note("assumption", self._place(term), told)
                 return self._of(term.args[0])
@@ -327,8 +336,9 @@ class Layers:
             "eps": short(float(settings.get("epsilon", 1e-5))),
             "momentum": short(1.0 - float(settings.get("momentum", 0.9))),
         }
-        self.faithful &= not settings.get("training_mode")
-        if not settings.get("training_mode"):
+        if settings.get("training_mode"):
+            self.unlike[_TRAINING] = None
+        else:
             told = "batch norm stands here in inference form; it is trained again from its running statistics"
             self._builder.note("warning", self._builder.place(), f"{told} (scope={scope})")
         names = ("gamma", "beta", "running_mean", "running_var")

@@ -38,11 +38,12 @@ MOST_WORK = 1 << 33
 
 
 class Unreadable(Exception):
-    """A node that cannot be read, and the nearest way out."""
+    """A node that cannot be read, and the nearest way out; *about* names what is at fault, where it is not the node."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", about: str = "") -> None:
         super().__init__(message)
         self.hint = f"{hint} instead" if hint else ""
+        self.about = about
 
 
 class Budget:

@@ -90,13 +90,25 @@ def _squeeze(move: Move) -> Sequence[Entry]:
     return [move.terms.reshape(data, tuple(e for k, e in enumerate(data.shape) if k not in axes), move.node.name)]
 
 
+def _along(axis: int, data: Term, what: str) -> Unreadable:
+    """The error of a node that does *what* along an *axis* other than the first: time, where *data* is the input."""
+    source = data
+    while source.op in ("Reshape", "Transpose"):
+        source = source.args[0]
+    if source.op != "input" or axis != 1 or len(data.shape) < 3:
+        return Unreadable(f"{what} along axis {axis}; only the first can be taken apart")
+    told = "is taken apart along its second axis; time is its first, [T, n, ...]"
+    hint = "a module that takes time first, or from_torch(..., time_axis=1)"
+    return Unreadable(told, hint, source.settings["name"])
+
+
 def _gather(move: Move) -> Sequence[Entry]:
     data, at = move.tensor(0), np.asarray(constant(move.entries[1]))
     axis = integer(move.attributes, "axis", 0) % len(data.shape)
     if data.value is not None:
         return [move.terms.constant(np.take(data.value, at, axis), move.node.name)]
     if axis != 0:
-        raise Unreadable("takes elements along another axis than the first")
+        raise _along(axis, data, "takes elements")
     if at.ndim == 0:
         (number,) = checked([int(at)], data.shape[0])
         return [move.terms.row(data, number)]
@@ -119,8 +131,9 @@ def _slice(move: Move) -> Sequence[Entry]:
         cut[axis % len(data.shape)] = slice(start, end, stride)
     if data.value is not None:
         return [move.terms.constant(data.value[tuple(cut)], move.node.name)]
-    if any(part.indices(extent) != (0, extent, 1) for part, extent in zip(cut[1:], data.shape[1:], strict=True)):
-        raise Unreadable("cuts along another axis than the first")
+    whole = [part.indices(extent) == (0, extent, 1) for part, extent in zip(cut, data.shape, strict=True)]
+    if not all(whole[1:]):
+        raise _along(whole.index(False, 1), data, "cuts")
     return [move.terms.rows(data, range(data.shape[0])[cut[0]], move.node.name)]
 
 
@@ -128,7 +141,7 @@ def _split(move: Move) -> Sequence[Entry]:
     data = move.tensor(0)
     axis = integer(move.attributes, "axis", 0) % len(data.shape)
     if axis != 0:
-        raise Unreadable("cuts along another axis than the first")
+        raise _along(axis, data, "cuts")
     if len(move.entries) > 1:
         sizes = _numbers(move.entries[1])
     elif "split" in move.attributes:
@@ -203,7 +216,16 @@ def _reduced(move: Move, kind: str) -> Sequence[Entry]:
     rank = len(data.shape)
     axes = tuple(sorted(axis % rank for axis in (axes_of(move.entries, move.attributes) or range(rank))))
     keep = bool(integer(move.attributes, "keepdims", 1))
-    return [move.terms.make(kind, (data,), (("axes", axes), ("keepdims", keep)), move.node.name or move.node.output[0])]
+    origin = move.node.name or move.node.output[0]
+    if data.op == "Transpose" and not keep:  # the same axes before they were moved, and what is left of the moves
+        perm: tuple[int, ...] = data.settings["perm"]
+        left = [axis for place, axis in enumerate(perm) if place not in axes]
+        before = tuple(sorted(perm[axis] for axis in axes))
+        made = move.terms.make(kind, data.args, (("axes", before), ("keepdims", False)), origin)
+        order = tuple(sorted(left).index(axis) for axis in left)
+        in_order = order == tuple(range(len(order)))
+        return [made if in_order else move.terms.make("Transpose", (made,), (("perm", order),), origin)]
+    return [move.terms.make(kind, (data,), (("axes", axes), ("keepdims", keep)), origin)]
 
 
 def _reducemean(move: Move) -> Sequence[Entry]:

@@ -22,8 +22,10 @@ from ._onnx_domain import DOMAIN
 from ._onnx_file import array_of
 from ._onnx_limits import MOST_ELEMENTS, MOST_OPERATIONS, Budget, Unreadable
 from ._onnx_moves import MOVES, Move
+from ._onnx_readouts import EXTREMES, WANTED
 from ._onnx_reference import (
     Entry,
+    axes_of,
     computed,
     evaluate,
     first_line,
@@ -145,7 +147,10 @@ class Trace:
             raise
         except Unreadable as reason:
             hints = (reason.hint,) if reason.hint else ()
-            self.faults.add(place, f"{node.op_type}: {reason}", hints=hints)
+            if reason.about:
+                self.faults.add(self.place(reason.about), str(reason), hints=hints)
+            else:
+                self.faults.add(place, f"{node.op_type}: {reason}", hints=hints)
         except RecursionError:
             self.faults.add(place, f"{node.op_type}: too many operations on whole sequences lie before it")
         except Exception as error:  # a damaged node breaks wherever it likes
@@ -184,6 +189,10 @@ class Trace:
         if all(arg.value is not None for arg in args):
             return self._folded(node, [None if entry is None else cast(Term, entry).value for entry in entries])
         if kind not in _PLAIN:
+            if kind in EXTREMES and args[0].op == "Stack":
+                axes = axes_of(entries, attributes) or [integer(attributes, "axis", 0)]
+                if axes[0] in (0, -len(args[0].shape)):
+                    raise Unreadable(f"takes {EXTREMES[kind]} over time", WANTED)
             raise Unreadable("is no operator that can be read", _INSTEAD.get(kind, ""))
         if kind == "Cast":
             to = helper.tensor_dtype_to_np_dtype(integer(attributes, "to", 1))

@@ -66,8 +66,9 @@ class Run:
 class Imported:
     """A network with the *parameters* that its file holds, by name and in the shapes of their types, and *notes*.
 
-    *run*, where it is there, executes the file itself, to be compared with.  *spelled_out* is the number of time steps
-    that the file spells out, where it does.
+    *run*, where it is there, executes the file itself, to be compared with; where it is not, *unlike* may tell what
+    the file does that the network does not.  *spelled_out* is the number of time steps that the file spells out, where
+    it does.
     """
 
     network: Network
@@ -75,6 +76,7 @@ class Imported:
     notes: tuple[Note, ...] = ()
     run: Run | None = None
     spelled_out: int | None = None
+    unlike: str | None = None
 
 
 def _silent(fault: Fault) -> None:

@@ -26,6 +26,7 @@ from ._onnx_limits import MOST_IN_A_STEP
 from ._onnx_named import of_sequences
 from ._onnx_neurons import recognise
 from ._onnx_ours import is_ours, read_ours
+from ._onnx_readouts import WANTED, of_some_steps, without_the_first
 from ._onnx_reference import executed
 from ._onnx_steps import Body, body_of, over_time, rows_of, single_steps
 from ._onnx_terms import Term
@@ -59,7 +60,12 @@ def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -
         raise SourceError.at(Place(file), "has no output")
     result_name, rows = _chosen(trace, options.unsaid.result, builder.place())
     outputs = [trace.outputs[result_name], *(term for other, term in trace.outputs.items() if other != result_name)]
-    body = body_of(rows, builder.place()) if rows else _recognised(single_steps(outputs, trace.inputs, builder.place()))
+    if rows:
+        body = body_of(rows, builder.place())
+        _check_readout(without_the_first(body, rows), trace.outputs[result_name], builder)
+    else:
+        _check_readout(of_some_steps(trace.outputs[result_name]), trace.outputs[result_name], builder)
+        body = _recognised(single_steps(outputs, trace.inputs, builder.place()))
     if len(outputs) - len(body.states) > 1 and options.unsaid.result is None:
         others = ", ".join(other for other in trace.outputs if other != result_name)
         left = "is left out" if len(outputs) == 2 else "are left out"
@@ -77,9 +83,11 @@ def read_graph(model: onnx.ModelProto, name: str, file: str, options: Options) -
         builder.note("assumption", builder.place(), f"{steps} time steps (the file says no number; --steps)")
     result = layers.value(body.result)
     imported = replace(builder.finish([result], steps), spelled_out=body.steps)
-    if layers.faithful and steps == (body.steps or steps):
-        return replace(imported, run=_run(model, trace, result_name, body, steps))
-    return imported
+    if steps != (body.steps or steps):
+        layers.unlike[f"spells out {body.steps} time steps, and --steps says {steps}"] = None
+    if layers.unlike:
+        return replace(imported, unlike=" and ".join(layers.unlike))
+    return replace(imported, run=_run(model, trace, result_name, body, steps))
 
 
 def _check_options(options: Options, ours: bool, place: Place) -> None:
@@ -107,6 +115,12 @@ def _check_neurons(layers: Layers, options: Options, builder: Builder) -> None:
     said = [option for option in unsaid.said if option in ("--surrogate", "--detach-reset")]
     if said and not layers.spiking:
         builder.note("warning", place, f"has no neuron of which {' and '.join(said)} could speak")
+
+
+def _check_readout(made: str | None, result: Term, builder: Builder) -> None:
+    """SourceError for a result that is *made* of time steps in a way that is not read."""
+    if made is not None:
+        raise SourceError.at(builder.place(result.origin), f"the result is {made}", hints=(WANTED,))
 
 
 def _tell_of_time(output: Term, builder: Builder) -> None:

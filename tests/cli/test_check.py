@@ -193,4 +193,10 @@ def test_why_a_file_is_not_compared_is_told(file: Path, tmp_path: Path, monkeypa
     result = check(str(file), "--json", str(told))
     assert result.exit_code == 0
     assert "not compared: ONNX's own reference does not run the file: Scan is not implemented\n" in result.output
-    assert json.loads(told.read_text())["proof"] == {"different": 0, "not_run": "Scan is not implemented"}
+    refused = "ONNX's own reference does not run the file: Scan is not implemented"
+    assert json.loads(told.read_text())["proof"] == {"different": 0, "not_run": refused}
+    result = check(str(file), "--steps", "9", "--json", str(told))
+    assert result.exit_code == 0
+    unlike = "the file spells out 6 time steps, and --steps says 9"
+    assert result.output.endswith(f"\nnot compared: {unlike}\n")
+    assert json.loads(told.read_text())["proof"] == {"different": 0, "not_run": unlike}

@@ -218,6 +218,37 @@ def test_what_speaks_of_neurons_where_there_are_none_is_told(tmp_path: Path) -> 
     )
 
 
+def test_why_a_file_cannot_be_compared_with_is_told(tmp_path: Path) -> None:
+    """In training mode, with neurons in the place of activations, or over another number of steps."""
+
+    def ordinary(drops: bool, normalises: bool) -> Path:
+        write = Writer()
+        hidden = write("Gemm", "x", write.constant(np.eye(4, 5)), transB=1)
+        if normalises:
+            statistics = [write.constant(np.full(4, value)) for value in (1.0, 0.0, 0.0, 1.0)]
+            hidden = write("BatchNormalization", hidden, *statistics, training_mode=1)
+        hidden = write("Relu", hidden)
+        if drops:
+            hidden = write("Dropout", hidden, write.constant(0.5), write.constant(True, np.bool_))
+        result = write("MatMul", hidden, write.constant(np.ones((4, 3))))
+        return write.save(tmp_path / "net.onnx", ["batch", 5], [result])
+
+    trained = (
+        "was exported in training mode, where dropout draws anew in each run and batch norm looks at its batch; "
+        "export it after module.eval(), without training=, to have it compared"
+    )
+    for drops, normalises in ((True, False), (False, True), (True, True)):
+        imported = read_model(ordinary(drops, normalises))
+        assert (imported.run, imported.unlike) == (None, trained)
+    imported = read_model(ordinary(False, False))
+    assert imported.run is not None and imported.unlike is None
+    neurons = Options(steps=4, unsaid=Unsaid(spiking={"relu": "lif"}))
+    unlike = read_model(ordinary(False, False), neurons).unlike
+    assert unlike == "has activations where neurons are now (--spiking)"
+    unlike = read_model(network(tmp_path / "net.onnx", Neuron()), Options(steps=9)).unlike
+    assert unlike == "spells out 6 time steps, and --steps says 9"
+
+
 def told(path: Path, **options: Any) -> str:
     with pytest.raises(SourceError) as fault:
         read_model(path, Options(**options))

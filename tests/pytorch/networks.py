@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -191,6 +192,14 @@ def recurrent(autapses: bool) -> Any:
     return norse.SequentialState(torch.nn.Linear(20, 16), neuron, torch.nn.Linear(16, CLASSES), norse.LICell())
 
 
+def refractory() -> Any:
+    """Neurons that wait after a spike; their parameters hold those of a LIF."""
+    torch, norse = framework("torch"), framework("norse.torch")
+    lif = norse.LIFParameters(v_th=torch.tensor(0.15), method="triangle", alpha=torch.tensor(0.3))
+    neuron = norse.LIFRefracCell(norse.LIFRefracParameters(lif=lif, rho_reset=torch.tensor(2.0)))
+    return norse.SequentialState(torch.nn.Linear(20, 16), neuron, torch.nn.Linear(16, CLASSES), norse.LICell())
+
+
 def run_norse(module: Any, x: Any) -> Any:
     rows: list[Any] = []
     state: Any = None
@@ -198,6 +207,16 @@ def run_norse(module: Any, x: Any) -> Any:
         made, state = module(x, state)
         rows.append(made)
     return framework("torch").stack(rows)
+
+
+def run_refractory(module: Any, x: Any) -> Any:
+    """Without the gradient through the counter of how long a neuron waits, which ours does not have."""
+
+    def waiting(rho: Any, *_: Any) -> Any:
+        return (rho > 0).to(rho.dtype)
+
+    with patch.object(framework("norse.torch.functional.lif_refrac"), "threshold", waiting):
+        return run_norse(module, x)
 
 
 VECTOR, IMAGE = (20,), (1, 8, 8)
@@ -234,5 +253,6 @@ CASES: Mapping[str, Case] = {
     "spikingjelly_soft": Case("spikingjelly", soft, run_spikingjelly(8, "s"), VECTOR, 8, neurons=("1", "3")),
     "norse_box": Case("norse", boxes, run_norse, VECTOR, 10, neurons=("1",)),
     "norse_current": Case("norse", currents, run_norse, VECTOR, 10, neurons=("1",)),
+    "norse_refractory": Case("norse", refractory, run_refractory, VECTOR, 10, neurons=("1",)),
     "norse_recurrent": Case("norse", lambda: recurrent(True), run_norse, VECTOR, 10, neurons=("1",)),
 }

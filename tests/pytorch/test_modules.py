@@ -297,6 +297,18 @@ def test_a_diagonal_that_norse_does_not_train_stays_as_it_is() -> None:
     assert not messages(from_torch(recurrent(autapses=True), torch().rand(3, 20), 5), "warning")
 
 
+def test_a_gradient_of_norse_that_there_is_not_here_is_told() -> None:
+    framework("norse")
+    case = CASES["norse_refractory"]
+    found = from_torch(case.built(), case.input(), case.steps)
+    assert "surrogate=norse_triangle(alpha=0.3), detach_reset=false, as Norse computes it" in messages(
+        found, "recovered"
+    )
+    assert messages(found, "warning") == [
+        "Norse's gradient also passes through the counter of how long it waits, and here it does not"
+    ]
+
+
 def test_numbers_beyond_f16_are_told() -> None:
     nn = torch().nn
     made = nn.Sequential(nn.Linear(4, 2))
