@@ -44,6 +44,11 @@ class Loss(Op):
 
     online: ClassVar[bool] = True
 
+    @property
+    def steady(self) -> bool:
+        """Whether the error is the same in every step: it is that of the mean over time, through `seed`."""
+        return self.reads == ("seed",)
+
     @classmethod
     def facets(cls) -> tuple[str, ...]:
         """The verdict and the error."""
@@ -93,10 +98,13 @@ class Loss(Op):
         return at.elementwise(dict(zip(self.operands, at.node.operands, strict=True)), writes, carried)
 
     def error(self, at: Site) -> tuple[Statement, ...]:
-        """dL/dy in every step."""
+        """dL/dy in every step; of a result that does not change with time, dL/dy of all steps together."""
         (classes,) = at.type(at.result()).factors
         reads = dict(zip(self.reads, at.node.operands, strict=True))
         value = self.step_error(at.steps, classes, at.value("y", 0))
+        if not at.type(at.result()).timed:
+            assert self.steady, f"{self.name} has an error of its own in each step"
+            value = value * float(at.steps)
         return at.elementwise(reads, [(at.result(), value if "seed" in self.reads else _mean(value))])
 
 

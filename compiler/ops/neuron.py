@@ -365,10 +365,14 @@ class Leak(Neuron):
         super().__post_init__()
         self.require(0 <= self.decay <= 1, "decay", "between 0 and 1")
 
+    @property
+    def rho(self) -> float:
+        """What the potential gets of the current."""
+        return (1.0 - self.decay) * self.gain if self.decay_input else self.gain
+
     def leaked(self, v: Expression, current: Expression) -> Expression:
         """See the class."""
-        rho = (1.0 - self.decay) * self.gain if self.decay_input else self.gain
-        h = product(v, lift(self.decay)) + product(current, lift(rho))
+        h = product(v, lift(self.decay)) + product(current, lift(self.rho))
         eta = (1.0 - self.decay) * self.rest
         return h + eta if eta else h
 

@@ -222,9 +222,12 @@ def roles_of(node: Node) -> dict[str, str]:
     return found | dict(zip((*kind.operands, *kind.parameters), node.operands, strict=False))
 
 
-def named(node: Node, roles: Sequence[str], error: str = "") -> tuple[str, ...]:
-    """The values that play *roles*, of which ``error`` is given; those that the node goes without are left out."""
-    known = roles_of(node) | {"error": error}
+def named(node: Node, roles: Sequence[str], error: str = "", **beside: str) -> tuple[str, ...]:
+    """The values that play *roles*, of which ``error`` is given, and what is made *beside* the node, by its role.
+
+    Roles that the node goes without are left out.
+    """
+    known = roles_of(node) | {"error": error, **beside}
     return tuple(known[role] for role in roles if role in known)
 
 

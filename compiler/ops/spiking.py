@@ -11,6 +11,7 @@ from ..ir.expression import Expression, edge, lift, maximum, read, where
 from ..ir.types import Type
 from .neuron import Carried, Leak, Learned, Neuron, Step, Values
 from .op import Otherwise, SettingFault
+from .rated import Rated
 from .site import WORKING
 from .surrogates import TRIANGLE, SurrogateCall, derivative, two_values
 from .tape import USUAL, TapeCall, every_of
@@ -208,7 +209,7 @@ class Spiking(Neuron):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LIF(Spiking, Leak):
+class LIF(Spiking, Leak, Rated):
     """Leaky integrate-and-fire: ``h[t] = decay * v[t-1] + rho * x[t] + (1 - decay) * rest``, fire, reset.
 
     rho is *gain*, times ``1 - decay`` where *decay_input*; *rest* is what the membrane leaks to (SpikingJelly: to
@@ -216,6 +217,12 @@ class LIF(Spiking, Leak):
     """
 
     name: ClassVar = "lif"
+    closed: ClassVar = False
+
+    @property
+    def remains(self) -> float:
+        """The decay."""
+        return self.decay
 
     def integrated(self, step: Step) -> Expression:
         """See the class."""
@@ -223,10 +230,20 @@ class LIF(Spiking, Leak):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IF(Spiking):
+class IF(Spiking, Rated):
     """Integrate-and-fire: ``h[t] = v[t-1] + x[t]``, fire, reset."""
 
     name: ClassVar = "if"
+
+    @property
+    def remains(self) -> float:
+        """All."""
+        return 1.0
+
+    @property
+    def rho(self) -> float:
+        """All."""
+        return 1.0
 
     def integrated(self, step: Step) -> Expression:
         """See the class."""

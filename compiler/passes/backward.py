@@ -11,16 +11,19 @@ from dataclasses import dataclass, field, replace
 from ..ir.graph import Node
 from ..ir.types import Type
 from ..ops.op import OPS, Adjoint, named, operand_of, roles_of
+from ..ops.rated import Rated, gradients_of
 from ..training.rule import Rule, reached
+from .beside import Beside
 from .errors import Errors, error_type
-from .reserved import trace_of
+from .reserved import averaged_of
 
 
 @dataclass
 class Backward:
     """The way back from *result* through *nodes* to *parameters* under a rule.
 
-    *decays* tells the decay of each value that has a trace; *types* are those of all values of the way there.
+    *types* are those of all values of the way there, *beside* is what the rule has made beside it.  A way back that
+    runs once sees all values as if they were the same in every step, and their errors are those of all steps together.
     """
 
     nodes: Sequence[Node]
@@ -28,10 +31,15 @@ class Backward:
     result: str
     types: Mapping[str, Type]
     rule: Rule
-    decays: Mapping[str, float]
+    beside: Beside
     errors: Errors = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.rule.collapsed:
+            self.types = {name: type.with_(timed=False) for name, type in self.types.items()}
+            self.nodes = [
+                replace(node, types=tuple(type.with_(timed=False) for type in node.types)) for node in self.nodes
+            ]
         stepwise, updating = self.rule.template == "up", self.rule.update == "step"
         self.errors = Errors(self.types, self._readers(), stepwise, updating)
 
@@ -42,13 +50,15 @@ class Backward:
         for node in reversed(self.nodes):
             if node.results[0] in errors.readers:
                 error = errors.total(node.results[0], node)
+                if self._by_rate(node) and node.types[0].timed:
+                    error = errors.over_time(node.results[0], error, node)
                 adjoints = [] if node.op == "delay" else list(self._adjoints(node))
                 served = [value for _, values in adjoints for value in values if value in errors.readers]
                 names = [errors.name(value) for value in reversed(served)]
                 for adjoint, values in adjoints:
                     wanted = [(value, names.pop()) if value in errors.readers else ("", "") for value in values]
                     if any(name for _, name in wanted):
-                        made, timed = self._adjoint(node, adjoint, error), node.types[0].timed
+                        made, timed = self._adjoint(node, adjoint, error), self._timed(node)
                         each = error_type(node.types[0]).with_(timed=False)
                         terms = dict.fromkeys(named(node, adjoint.terms), each)
                         errors.add(wanted, made, adjoint.sums, timed, terms)
@@ -91,17 +101,26 @@ class Backward:
 
     def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, tuple[str, ...]]]:
         """The adjoints of *node* with the values that each serves ("" for a parameter that it goes without)."""
-        for adjoint in OPS[node.op].make(node.settings).gradients():
+        for adjoint in gradients_of(node, self.rule.carry):
             values = tuple(operand_of(node, name) or "" for name in adjoint.served)
             if any(values):
                 yield adjoint, values
 
+    def _by_rate(self, node: Node) -> bool:
+        """Whether an error passes the node as one for all steps together."""
+        return self.rule.carry == "rate" and issubclass(OPS[node.op], Rated)
+
+    def _timed(self, node: Node) -> bool:
+        """Whether the adjoints of the node belong to every step."""
+        return self.types[node.operands[0]].timed if self._by_rate(node) else node.types[0].timed
+
     def _adjoint(self, node: Node, adjoint: Adjoint, error: str) -> Node:
         """The node of an adjoint with its inner results; the gradients get their names from `Errors`."""
-        operands = named(node, adjoint.reads, error)
         of = operand_of(node, adjoint.of)
-        if of is not None and self.types[of].weight:
-            operands = tuple(trace_of(name) if name in self.decays else name for name in operands)
+        weighs = of is not None and self.types[of].weight
+        averaged = {role: averaged_of(node.results[0], role) for role in ("window", "mean") if self._by_rate(node)}
+        read = named(node, adjoint.reads, error, **averaged)
+        operands = tuple(self.beside.instead(name, weighs) for name in read)
         facet = adjoint.facet
         if self.rule.carry == "none" and f"{facet}_local" in OPS[node.op].facets():
             facet = f"{facet}_local"

@@ -18,14 +18,14 @@ from ..ops.initialisers import INITIALISERS, Initialiser
 from ..ops.losses import Loss
 from ..ops.op import OPS, SettingFault, ShapeFault, called, named
 from ..ops.optimizers import Optimizer
-from ..ops.trace import Trace
 from ..training.rule import Rule
 from .backward import Backward
+from .beside import Beside
 from .errors import owner_of
 from .inferring import inferring
 from .input_coding import code_inputs
 from .prune import prune
-from .reserved import RESULTS, SEED, check_names, trace_of
+from .reserved import RESULTS, SEED, check_names
 from .timing import changing, check_time
 from .training_options import TrainingOptions
 from .update import Trained, check_updates, update_arguments, update_results, updates
@@ -53,7 +53,8 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     asked = options.asked("rule", rule.name)
     with Faults(SourceError) as faults:
         for reason in rule.admits(network):
-            faults.add(reason.place, f"{asked} cannot train {network.name}: {reason.message}")
+            told = f"{asked} cannot train {network.name}: {reason.message}"
+            faults.add(reason.place, told, hints=reason.hints)
         try:
             rule.turns(options.steps)
         except SettingFault as fault:
@@ -65,6 +66,9 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
         raise SourceError.at(
             network.place, message, hints=("loss = cross_entropy_mse(lam=0.0), the loss of each step",)
         )
+    if rule.collapsed and not loss.steady:
+        message = f"{rule.name} needs an error that is the same in every step, and {loss.name} has one for each"
+        raise SourceError.at(network.place, message, hints=("loss = cross_entropy, the loss of the mean over time",))
     if rule.update == "step":
         check_updates(network, rule, options)
         network = changing(network)
@@ -110,11 +114,10 @@ class _Builder:
             for node in self.network.nodes
             if node.op != "parameter"
         ]
-        self.decays = self.rule.traces(self.network)
-        self.types |= {trace_of(value): Trace.type_of(self.types[value]) for value in self.decays}
-        self.backward = Backward(self.nodes, self.parameters, self.result, self.types, self.rule, self.decays)
+        self.beside = Beside(self.network, self.nodes, self.rule, self.options.steps)
+        self.backward = Backward(self.nodes, self.parameters, self.result, self.types, self.rule, self.beside)
         self.errors = self.backward.errors
-        check_names(self.network, self.options, self.inputs, self.parameters, self.decays)
+        check_names(self.network, self.options, self.inputs, self.parameters, self.beside.names())
 
     def training(self) -> Training:
         """All of it."""
@@ -139,8 +142,8 @@ class _Builder:
 
     @property
     def stepwise(self) -> bool:
-        """Whether errors follow in the step that they belong to, so that all nodes take each step together."""
-        return self.rule.template == "up"
+        """Whether no other sweep reads what a step makes, so that all nodes take each step together."""
+        return self.rule.template == "up" or self.rule.collapsed
 
     def _chosen(self) -> tuple[tuple[str, str], ...]:
         """The host's choice among the steps, where the rule does not learn in all of them."""
@@ -200,8 +203,10 @@ class _Builder:
 
     def _forward(self, nodes: Sequence[Node], result: str, type: Type) -> tuple[Region, ...]:
         """What runs once, and the sweep upwards with the loss of *result*, which is of *type*."""
-        static = tuple(node for node in nodes if not node.types[0].timed)
-        moving = tuple(node for node in nodes if node.types[0].timed)
+        timed = {name for name, type in self.types.items() if type.timed}
+        moves = [node.types[0].timed or not timed.isdisjoint(node.operands) for node in nodes]
+        static = tuple(node for node, moved in zip(nodes, moves, strict=True) if not moved)
+        moving = tuple(node for node, moved in zip(nodes, moves, strict=True) if moved)
         results = tuple(SEED if name == "seed" else name for name in self.loss.results)
         types = self.loss.loss_types(type)
         settings = self._settings(self.options.loss)
@@ -209,7 +214,7 @@ class _Builder:
         return Region("once", static), Region("up", (*moving, loss), self.stepwise)
 
     def _train_step(self) -> tuple[Region, ...]:
-        static, up = self._forward(tuple(self._traced()), self.result, self.types[self.result])
+        static, up = self._forward(tuple(self.beside.along()), self.result, self.types[self.result])
         self._seed()
         self.backward.run()
         steps, trackings = tuple(self.errors.steps), self._trackings()
@@ -223,18 +228,6 @@ class _Builder:
         if self.rule.template == "up":
             return static, replace(up, nodes=(*up.nodes, *steps)), once
         return static, up, Region("down", steps), once
-
-    def _traced(self) -> Iterator[Node]:
-        """The way there, with the traces that the rule keeps, each behind what it is of."""
-        for node in self.nodes:
-            yield node
-            for value in node.results:
-                if value in self.decays:
-                    name, settings = trace_of(value), {"decay": self.decays[value]}
-                    types = (self.types[name],)
-                    yield replace(
-                        node, results=(name,), op=Trace.name, operands=(value,), settings=settings, types=types
-                    )
 
     def _inferring(self) -> tuple[Region, ...]:
         """The regions of ``infer``."""
@@ -258,7 +251,8 @@ class _Builder:
         settings = self._settings(self.options.loss)
         if self.result in self.errors.readers:
             node = Node((), f"{self.loss.name}.error", reads, settings, (), "loss", "BP", self.place)
-            self.errors.add([(self.result, self.errors.name(self.result))], node, sums=False, timed=True)
+            timed = not self.rule.collapsed
+            self.errors.add([(self.result, self.errors.name(self.result))], node, sums=False, timed=timed)
 
     def _updates(self, trackings: Sequence[Node]) -> tuple[Node, ...]:
         """What lasts is made anew: running statistics by *trackings*, and parameters from their gradients."""

@@ -88,6 +88,13 @@ class Errors:
             done = result
         return done
 
+    def over_time(self, value: str, error: str, node: Node) -> str:
+        """The name of the whole *error* of *value* in all steps together, which the neuron of *node* makes here."""
+        result, types = f"d.{value}.total", (error_type(self.types[value]).with_(timed=False),)
+        made = replace(node, results=(result,), op=f"{node.op}.total", operands=(error,), types=types, phase="BP")
+        self.steps.append(made)
+        return result
+
     def _type(self, value: str) -> Type:
         """The type of the error of *value*, of each step where that is what is wanted."""
         error = error_type(self.types[value])

@@ -21,20 +21,30 @@ def trace_of(value: str) -> str:
     return f"{value}.trace"
 
 
+def rate_of(value: str) -> str:
+    """What the mean of *value* over time is called."""
+    return f"{value}.rate"
+
+
+def averaged_of(value: str, facet: str) -> str:
+    """What the *facet* is called that tells of the mean input of the neurons that fire *value*."""
+    return f"{value}.{facet}"
+
+
 def check_names(
     network: Network,
     options: TrainingOptions,
     inputs: Iterable[str],
     parameters: Iterable[Node],
-    traced: Iterable[str] = (),
+    beside: Mapping[str, str] = {},
 ) -> None:
     """SourceError for every value of *network* that is called as something else that training needs.
 
-    *inputs* are what the host hands in beside the ports, *parameters* the nodes of those that are trained, *traced*
-    the values of which the rule keeps a trace.
+    *inputs* are what the host hands in beside the ports, *parameters* the nodes of those that are trained; *beside*
+    tells by name what the rule makes beside the way there.
     """
     taken = dict(_taken(network, options, inputs, parameters))
-    taken |= {trace_of(value): f"that is the trace of {value}" for value in traced}
+    taken |= {name: f"that is {what}" for name, what in beside.items()}
     values = {name for name, _ in _named(network)}
     with Faults(SourceError) as faults:
         told: set[str] = set()

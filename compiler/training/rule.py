@@ -73,11 +73,17 @@ class Rule(Configured):
     template: ClassVar[Literal["up_down", "up"]] = "up_down"
     """Steps upwards and then downwards, or a single sweep in which errors follow at once."""
 
-    carry: ClassVar[Literal["full", "none"]] = "full"
-    """Whether the gradient of a neuron's state travels to the step before, or is cut."""
+    carry: ClassVar[Literal["full", "none", "rate"]] = "full"
+    """Whether the gradient of a neuron's state travels to the step before, or is cut; or whether none is asked of it,
+    and an error passes by the rate of its spikes, which follows the mean of its input."""
 
     update: ClassVar[Literal["batch", "step"]] = "batch"
     """When parameters change: once, after the last step of a batch, or in each step, behind its errors."""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the way back runs once for all steps, on means over time, instead of in a sweep of its own."""
+        return False
 
     def turns(self, steps: int) -> int:
         """In how many of *steps* steps errors follow and weights learn; the host chooses them, a batch at a time."""

@@ -1,0 +1,144 @@
+"""Neurons that have a rate: in the mean over time their spikes follow their input, between two borders.
+
+A soft reset takes the threshold away with every spike, so what came in went out as spikes, but for the potential that
+is left.  With ``h[t] = decay * v[t-1] + rho * x[t]``, and all means weighted by ``w[t] = decay**(T-1-t)``:
+
+    mean(s) = min(max(rho * mean(x) / threshold, 0), 1),    all but ``v[T-1] / (threshold * sum w)``
+
+The derivative of this is what an error passes (Meng et al. 2022: differentiation on spike representation).  With their
+neurons, whose spikes are worth the threshold (*amplitude*), it is rho: 1 of ``if``, and ``1 - decay`` of ``lif`` with
+*decay_input*, for which they write its first order, ``1 / tau``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+from ..ir.derivative import product
+from ..ir.expression import Expression, lift, read, state, where
+from ..ir.graph import Node
+from ..ir.statement import State, Statement
+from ..ir.types import Type
+from .neuron import Learned, Neuron
+from .op import OPS, Adjoint
+from .site import WORKING, Site
+
+
+class Rated(Neuron):
+    """A spiking neuron with a rate; facet ``adjoint_rate`` takes the place of ``adjoint``.
+
+    It reads the error of all steps together, which is ``total`` where each step has one of its own, and what the way
+    there has made of the input: ``window``, a bit that is 1 where ``rho * mean(x)`` lies between 0 and the threshold,
+    or ``mean`` itself where the threshold is learned.  *closed* says whether an error passes on the borders too.
+    """
+
+    closed: ClassVar[bool] = True
+
+    threshold: float
+    reset: Literal["hard", "soft", "none"]
+    reset_time: Literal["immediate", "delayed"]
+    learn_threshold: Learned
+
+    @classmethod
+    def facets(cls) -> tuple[str, ...]:
+        """Those of a neuron, and those of its rate."""
+        return (*super().facets(), "window", "mean", "total", "adjoint_rate")
+
+    @property
+    @abstractmethod
+    def remains(self) -> float:
+        """What is left of the potential a step later: the decay that weighs the steps."""
+
+    @property
+    @abstractmethod
+    def rho(self) -> float:
+        """What the potential gets of the input."""
+
+    def unrated(self) -> tuple[str, str] | None:
+        """Why spikes do not follow the input with these settings, and what would help; None where they do."""
+        if self.reset != "soft":
+            told = "loses what lies above the threshold" if self.reset == "hard" else "keeps its potential"
+            return f"with reset={self.reset} it {told} when it fires", "reset=soft"
+        if self.reset_time != "immediate":
+            return "a delayed reset takes the threshold from what has not decayed", "reset_time=immediate"
+        return None
+
+    @property
+    def averaged(self) -> Literal["window", "mean"]:
+        """The facet of what the way back reads of the input."""
+        return "window" if self.learn_threshold == "none" else "mean"
+
+    def averaged_type(self, x: Type) -> Type:
+        """A bit or a number of every sample and element, for all steps."""
+        return Type("spike" if self.averaged == "window" else WORKING, x.axes, batched=True)
+
+    def rate_gradient(self) -> Adjoint:
+        """The way back; the threshold gets a term of each sample and element."""
+        learned = tuple(self.learned())
+        return Adjoint("adjoint_rate", "x", ("error", self.averaged, *learned), "BP", True, learned, terms=learned)
+
+    def window(self, at: Site) -> tuple[Statement, ...]:
+        """Where an error passes."""
+        return self._averaged(at, self._passes)
+
+    def mean(self, at: Site) -> tuple[Statement, ...]:
+        """The mean of the input over time, the last step counting most where the neuron leaks."""
+        return self._averaged(at, lambda mean: mean)
+
+    def total(self, at: Site) -> tuple[Statement, ...]:
+        """``T * mean(error)``, the sweep going down: the error of all steps together, weighted as the input is."""
+        steps = float(at.steps)
+        weight = state("weight") if self.remains != 1.0 else lift(1.0)
+        total = state("total") + product(read("error"), weight)
+        carried = [State("total", "f32", 0.0, total)]
+        if self.remains != 1.0:
+            carried.append(State("weight", "f32", 1.0, weight * self.remains))
+        value = product(total, lift(steps / self._weights(at.steps)))
+        return at.elementwise({"error": at.operand(0)}, [(at.result(), value, True)], tuple(carried))
+
+    def adjoint_rate(self, at: Site) -> tuple[Statement, ...]:
+        """With the error g of all steps, in the window: ``d.x = g * rho / threshold``, or the T-th part of it in each
+        step, and ``d.theta = -(g * rho / threshold) * mean(x) / threshold``; g is that of what spikes are worth."""
+        gradient = self.rate_gradient()
+        reads = dict(zip(gradient.reads, at.node.operands, strict=True))
+        passes = read("window") if self.averaged == "window" else self._passes(read("mean"))
+        slope = self.rho / self.threshold if self.averaged == "window" else self.rho / self._limit
+        passed = where(passes, product(self.error(), lift(slope)), 0.0)
+        every_step = any(at.type(result).timed for result in at.node.results if result)
+        each = passed / float(at.steps) if every_step else passed
+        writes = [(at.result(), each, False)]
+        if self.averaged == "mean":
+            writes.append((at.result(1), -(passed * read("mean") / self._limit), every_step))
+        return at.elementwise(reads, writes)
+
+    def _averaged(self, at: Site, of: Callable[[Expression], Expression]) -> tuple[Statement, ...]:
+        """*of* the mean of x; sums ascend in f32, and an x that does not change with time is its mean."""
+        x, value = at.operand(0), at.value("x", 0)
+        if not at.type(x).timed:
+            return at.elementwise({"x": x}, [(at.result(), of(value))])
+        total = product(state("total"), lift(self.remains)) + value
+        mean = total / self._weights(at.steps)
+        return at.elementwise({"x": x}, [(at.result(), of(mean), True)], (State("total", "f32", 0.0, total),))
+
+    def _passes(self, mean: Expression) -> Expression:
+        charge = product(mean, lift(self.rho))
+        above = charge >= 0.0 if self.closed else charge > 0.0
+        below = charge <= self._limit if self.closed else charge < self._limit
+        return Expression("and", (above, below))
+
+    @property
+    def _limit(self) -> Expression:
+        """The threshold."""
+        return lift(self.threshold) if self.learn_threshold == "none" else read("theta")
+
+    def _weights(self, steps: int) -> float:
+        """The sum of all weights."""
+        return sum(self.remains**step for step in range(steps))
+
+
+def gradients_of(node: Node, carry: str) -> tuple[Adjoint, ...]:
+    """The way back of *node*; where *carry* is ``rate``, a neuron that has one goes back by it."""
+    op = OPS[node.op].make(node.settings)
+    return (op.rate_gradient(),) if carry == "rate" and isinstance(op, Rated) else op.gradients()
