@@ -16,6 +16,7 @@ from ..ir.graph import Node, Training
 from ..ir.types import Type
 from ..ir.working import type_in
 from ..ops.op import OPS, alias_of
+from ..ops.rated import Rated
 from .room import held
 
 
@@ -98,7 +99,8 @@ def _reasons(reads: list[tuple[Node, int]]) -> Iterator[str]:
         name, _, facet = node.op.partition(".")
         op = OPS[name].make(node.settings)
         facet = facet.removesuffix("_local")
-        found = [adjoint.reads[number] for adjoint in op.gradients() if adjoint.facet == facet]
+        known = (*op.gradients(), *([op.rate_gradient()] if isinstance(op, Rated) else []))
+        found = [adjoint.reads[number] for adjoint in known if adjoint.facet == facet]
         yield op.keeping(found[0]) if found else f"{name} reads it on the way back"
 
 

@@ -46,6 +46,8 @@ class Spiking(Neuron):
         "b": "the surrogate is taken at the distance from it",
         "i": "the gradient of a delayed reset reads the current",
         "ready": "no gradient passes where the neuron waits",
+        "window": "an error passes where the mean input lies between 0 and the threshold",
+        "mean": "the gradient of the threshold reads the mean input, and it tells where errors pass",
     }
 
     threshold: float = 1.0

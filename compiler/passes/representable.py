@@ -56,9 +56,13 @@ def steps_in_vain(network: Network, options: TrainingOptions, working: str) -> F
 
 
 def _largest_error(network: Network, options: TrainingOptions) -> float:
-    """The largest error of a step that an answer which is all wrong has in a full batch, without loss scale."""
+    """The largest error of a step that an answer which is all wrong has in a full batch, without loss scale.
+
+    Where errors of all steps go back together, it is theirs.
+    """
     classes = network.types[network.results[0]].elements
-    return options.the_loss.largest_error(options.steps, classes) / options.batch
+    together = options.steps if options.the_rule.collapsed else 1
+    return together * options.the_loss.largest_error(options.steps, classes) / options.batch
 
 
 def _loss_scale(network: Network, options: TrainingOptions) -> tuple[Place, str]:

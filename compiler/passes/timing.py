@@ -34,8 +34,6 @@ def check_time(network: Network, rule: Rule, steps: int, asked: str) -> None:
             what, instead = f"{node.results[0]} {gathered[0]}", f"{gathered[1]} does not wait"
             if rule.template == "up":
                 faults.add(node.place, f"{what}, and {asked} learns in each step: {instead}")
-            elif rule.collapsed:
-                faults.add(node.place, f"{what}, and {rule.name} takes one step after the other: {instead}")
             if node.results[0] in cycles:
                 delay = next(other for other in cycles[node.results[0]] if other.op == "delay")
                 told = f"and its own result comes back to it through {delay.results[0]}: {instead}"

@@ -16,7 +16,8 @@ TRAINABLE = {
     "ottt_a": ("digits", "lenet", "csnn", "recurrent"),
     "ottt_o": ("digits", "lenet", "csnn", "recurrent"),
 }
-"""Networks of the laws that each rule can train; `bptt` trains them all, in the tests of the other laws."""
+"""Networks of the laws that each rule can train; `bptt` trains them all, in the tests of the other laws, and `dsr` is
+looked at by itself (test_law1_rates.py)."""
 
 MACHINES = ("tiny", "quad3", "exact7", "f32x3")
 
@@ -38,7 +39,7 @@ CHOSEN = {
 
 
 def test_every_rule_is_looked_at() -> None:
-    assert {"bptt", *TRAINABLE} == set(RULES)
+    assert {"bptt", "dsr", *TRAINABLE} == set(RULES)
 
 
 @pytest.mark.parametrize(

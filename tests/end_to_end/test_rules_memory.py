@@ -80,3 +80,26 @@ def test_steps_that_are_not_chosen_are_passed_through_forwards_only() -> None:
     assert 3 * two["BP"] == six["BP"] > 0
     assert two["WG"] < six["WG"] / 2
     assert six["WG"] - two["WG"] == 4 * (two["WG"] - one["WG"]), "but for the first layer, whose image is one for all"
+
+
+def test_training_on_rates_once_for_all_steps_needs_no_more_memory_for_more_steps() -> None:
+    """But for the width of counts: here those of spikes have 8 bits, and those of pools have become numbers."""
+    sizes: dict[int, Program] = {}
+    for steps in (4, 32, 64):
+        training = "rule = dsr; loss = cross_entropy; optimizer = sgd"
+        sizes[steps] = compiled(Case(NETWORK, "exact7", reset="soft", training=training, steps=steps)).program
+    assert sizes[32].dram_bytes == sizes[64].dram_bytes and sizes[4].dram_bytes < sizes[32].dram_bytes
+    assert sizes[32].instruction_count == sizes[64].instruction_count
+    tape = {symbol.name: symbol for symbol in sizes[64].symbols if symbol.role == "tape"}
+    assert set(tape) == {"c1", "s1.window", "p1.rate", "s2.window", "cloth.flatten.rate", "loss.seed"}
+    assert all(symbol.steps == 0 for symbol in tape.values()), "tape is of all steps together"
+
+
+def test_training_on_rates_step_by_step_keeps_all_steps() -> None:
+    def moving(steps: int) -> int:
+        training = "rule = dsr(form=step); loss = cross_entropy; optimizer = sgd"
+        made = compiled(Case(NETWORK, "exact7", reset="soft", training=training, steps=steps)).program
+        return sum(symbol.bytes for symbol in made.symbols if symbol.role == "tape" and symbol.steps)
+
+    few = moving(4)
+    assert few and moving(16) == 4 * few

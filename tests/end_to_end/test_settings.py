@@ -147,3 +147,16 @@ def test_a_loss_scale_under_which_no_step_could_go_on_is_refused(folder: Path) -
         "--loss-scale: loss_scale 1e+09 makes errors of 6.25e+07 (a batch of 8, 2 steps), and f16, the format that "
         "this machine works in, ends at 65504\n  try: loss_scale = dynamic"
     )
+
+
+def test_errors_of_all_steps_together_fit_less_of_a_loss_scale(folder: Path) -> None:
+    """Trained on rates, the two steps of the network have one error."""
+    (folder / "rates.snn").write_text(NETWORK.replace("initial=initial", "reset=soft").replace("TRAIN", "rule = dsr"))
+    least = 65504.0 * 8
+    assert Compilation("rates.snn", Options(train={"loss_scale": least})).training
+    with pytest.raises(SourceError) as caught:
+        _ = Compilation("rates.snn", Options(train={"loss_scale": 2 * least})).training
+    assert caught.value.faults[0].message == (
+        "--loss-scale: loss_scale 1.04806e+06 makes errors of 1.31e+05 (a batch of 8, 2 steps), and f16, the format "
+        "that this machine works in, ends at 65504"
+    )
