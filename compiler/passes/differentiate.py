@@ -67,7 +67,8 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
             network.place, message, hints=("loss = cross_entropy_mse(lam=0.0), the loss of each step",)
         )
     if rule.collapsed and not loss.steady:
-        message = f"{rule.name} needs an error that is the same in every step, and {loss.name} has one for each"
+        each = f"{options.asked('loss', loss.name)} has one for each"
+        message = f"{asked} needs an error that is the same in every step, and {each}"
         raise SourceError.at(network.place, message, hints=("loss = cross_entropy, the loss of the mean over time",))
     if rule.update == "step":
         check_updates(network, rule, options)

@@ -301,7 +301,7 @@ def test_what_has_no_rate_is_told(form: str, body: str, told: str, hints: tuple[
     with pytest.raises(SourceError) as error:
         build_training(network, TrainingOptions.resolve(network, {"rule": RULES[form]}))
     (fault,) = error.value.faults
-    assert (fault.message, fault.hints) == (f"dsr cannot train net: {told}", hints)
+    assert (fault.message, fault.hints) == (f"--rule dsr cannot train net: {told}", hints)
     assert fault.place.line == 1
     if hints == STEP_BY_STEP:
         assert build_training(network, TrainingOptions.resolve(network, {"rule": RULES["step"]}))
@@ -314,7 +314,7 @@ def test_a_loss_of_each_step_is_refused_where_errors_pass_once_for_all() -> None
         build_training(network, TrainingOptions.resolve(network, {"rule": "dsr"}))
     (fault,) = error.value.faults
     assert fault.message == (
-        "dsr needs an error that is the same in every step, and cross_entropy_mse has one for each"
+        "--rule dsr needs an error that is the same in every step, and cross_entropy_mse has one for each"
     )
     assert fault.hints == ("loss = cross_entropy, the loss of the mean over time",)
     assert build_training(network, TrainingOptions.resolve(network, {"rule": RULES["step"]}))
