@@ -68,12 +68,13 @@ def command(file: str, emit: str | None, tape: bool, json_to: str | None, **chos
         compilation = compiled(file, chosen)
         tell(compilation.imported.notes)
         if tape:
+            from ..compiler.cost.carried import carried_of
             from ..compiler.cost.tape import tape_of
             from ..reports.tape_text import tape_json, tape_text
 
-            kept = tape_of(compilation.training)
-            output.say(tape_text(kept, compilation.network.name))
-            output.value(tape_json(kept))
+            kept, carried = tape_of(compilation.training), carried_of(compilation.training)
+            output.say(tape_text(kept, compilation.network.name, carried))
+            output.value(tape_json(kept, carried))
             return
         if emit != "parts":
             _show_text(output, emit or "graph", stage_text(compilation, emit or "graph"))

@@ -21,7 +21,7 @@ from ..numerics.formats import encode, pack
 from ..source import NOWHERE, Fault, Faults, Place, SourceError, TargetError, line_of
 from .cost.bound import bounds
 from .cost.predict import predict
-from .cost.room import aliases_of
+from .cost.room import CARRY, aliases_of
 from .dataflows.dataflow import DATAFLOWS
 from .frontends.frontend import Imported, Note, Unsaid, read_before, read_model
 from .frontends.frontend import Options as FrontendOptions
@@ -29,7 +29,7 @@ from .ir.graph import Network, Setting, Settings, Training, chosen_words
 from .ir.schedule import Schedule, Stage
 from .ir.statement import Elementwise, Moments
 from .ops.op import called
-from .passes.build_schedule import CARRY, MappingOptions, build_schedule
+from .passes.build_schedule import MappingOptions, build_schedule
 from .passes.differentiate import build_training, untaught
 from .passes.elements import Lowered, TooLong, lower_elements
 from .passes.emit import Semaphores, emit_entry

@@ -1,38 +1,70 @@
-"""The tape as people read it: a line for each value that the way back finds again, and what else could be kept."""
+"""The tape as people read it: a line for each value that the way back finds again, and what else could be kept.
+
+What each time step carries to the next is no tape, and stands in a table of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..compiler.cost.carried import Carried
 from ..compiler.cost.tape import Kept
 from ..source import NOWHERE
 from .tables import bytes_text
 
 
-def tape_text(tape: Sequence[Kept], network: str) -> str:
-    """The table, its total, and for each value why it is kept and the alternatives."""
-    total = sum(kept.bytes for kept in tape)
+def tape_text(tape: Sequence[Kept], network: str, carried: Sequence[Carried] = ()) -> str:
+    """The table, its total, and for each value why it is kept and the alternatives; then what is *carried*."""
+    total, momentary = sum(kept.bytes for kept in tape), sum(kept.bytes for kept in tape if kept.momentary)
     rows = [("layer", "value", "stored", "bits", "bytes", "read by")]
     rows += [
         (kept.layer, kept.value, _stored(kept), str(kept.bits), bytes_text(kept.bytes), ", ".join(kept.readers))
         for kept in tape
     ]
     rows.append(("all", "", "", "", bytes_text(total), ""))
+    anew = f"; {momentary} of them are the room of one time step, written anew in each" if momentary else ""
+    lines = [f"tape of a training step of {network}: {total} bytes, written once and read by the way back{anew}"]
+    for number, line in enumerate(_lines(rows)):
+        lines.append(line)
+        if 0 < number <= len(tape):
+            lines += [f"      {reason}" for reason in _reasons(tape[number - 1])]
+    return "\n".join([*lines, *_carried_lines(carried)])
+
+
+def _carried_lines(carried: Sequence[Carried]) -> Iterator[str]:
+    """The table of carried state, where there is any."""
+    if not carried:
+        return
+    total = sum(state.bytes for state in carried)
+    yield f"carried state: {total} bytes, written anew in each time step and no part of the tape"
+    rows = [("layer", "value", "stored", "bits", "bytes", "read by")]
+    rows += [
+        (
+            state.layer,
+            state.value,
+            str(state.type),
+            str(state.type.kind.bits),
+            bytes_text(state.bytes),
+            ", ".join(state.readers),
+        )
+        for state in carried
+    ]
+    yield from _lines([*rows, ("all", "", "", "", bytes_text(total), "")])
+
+
+def _lines(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Rows as lines, their cells below each other; bits and bytes to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"tape of a training step of {network}: {total} bytes, written once and read by the way back"]
-    for number, row in enumerate(rows):
+    for row in rows:
         cells = [
             cell.rjust(width) if column in (3, 4) else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append("  " + "  ".join(cells).rstrip())
-        if 0 < number <= len(tape):
-            lines += [f"      {line}" for line in _reasons(tape[number - 1])]
-    return "\n".join(lines)
+        yield "  " + "  ".join(cells).rstrip()
 
 
-def tape_json(tape: Sequence[Kept]) -> dict[str, Any]:
+def tape_json(tape: Sequence[Kept], carried: Sequence[Carried] = ()) -> dict[str, Any]:
     """The same as plain JSON values."""
     return {
         "bytes": sum(kept.bytes for kept in tape),
@@ -53,6 +85,20 @@ def tape_json(tape: Sequence[Kept]) -> dict[str, Any]:
             }
             for kept in tape
         ],
+        "carried": {
+            "bytes": sum(state.bytes for state in carried),
+            "values": [
+                {
+                    "value": state.value,
+                    "layer": state.layer,
+                    "type": str(state.type),
+                    "bits": state.type.kind.bits,
+                    "bytes": state.bytes,
+                    "readers": list(state.readers),
+                }
+                for state in carried
+            ],
+        },
     }
 
 

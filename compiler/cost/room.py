@@ -1,11 +1,19 @@
-"""Room in DRAM: which values are others under another type, and which change with time and need room for one step."""
+"""Room in DRAM: which values are others under another type, which change with time and need room for one step, where
+states lie between two steps.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir.graph import Training
 from ..ir.schedule import accesses
-from ..ir.statement import loop
+from ..ir.statement import Access, Elementwise, Index, State, Statement, loop
+from ..ir.types import Type
 from ..ops.op import alias_of, lower
+
+CARRY = ".carry."
+"""What stands between a value and a state, in the name of the place where that state lies between two steps."""
 
 
 def aliases_of(training: Training) -> dict[str, str]:
@@ -43,3 +51,28 @@ def held(training: Training) -> frozenset[str]:
                             if elsewhere or not region.stepwise or access.index[0] != now:
                                 kept.add(name)
     return frozenset(found - kept)
+
+
+def with_homes(statement: Statement, name: str, types: dict[str, Type]) -> Statement:
+    """*statement* with a value in DRAM for each state that it carries from step to step, ``NAME.carry.STATE``.
+
+    The types of these values are added to *types*.  A sum over time that is a result lies where the result does.
+    """
+    if not isinstance(statement, Elementwise) or not statement.states:
+        return statement
+    samples = [part for part in statement.loops if part[0] == "n"]
+    elements = [part for part in statement.loops if part[0] != "n"]
+    axes = tuple((extent,) for _, extent in (*elements[-1:], *elements[:-1]))
+    index = (*(loop(part) for part, _ in samples), *([loop(part) for part, _ in elements] or [Index()]))
+    states: list[State] = []
+    writes = list(statement.writes)
+    for state in statement.states:
+        result = next((write for write in writes if write.last and write.expression is state.next), None)
+        if result is not None and types[result.target.value].format == state.format:
+            writes.remove(result)
+            states.append(replace(state, home=result.target))
+            continue
+        home = f"{name}{CARRY}{state.name}"
+        types[home] = Type(state.format, axes, batched=bool(samples))
+        states.append(replace(state, home=Access(home, index)))
+    return replace(statement, states=tuple(states), writes=tuple(writes))

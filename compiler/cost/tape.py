@@ -7,7 +7,7 @@ that is gone with its step they are those of one step, the room that it needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...source import NOWHERE, Place
@@ -17,6 +17,7 @@ from ..ir.types import Type
 from ..ir.working import type_in
 from ..ops.op import OPS, alias_of
 from ..ops.rated import Rated
+from ..ops.trace import Trace
 from .room import held
 
 
@@ -50,14 +51,27 @@ class Kept:
         return self.type.kind.bits
 
 
-def tape_of(training: Training) -> tuple[Kept, ...]:
+@dataclass(frozen=True)
+class ReadBack:
+    """A value that the way there makes and the way back reads: its maker, and its readers with the operand's number."""
+
+    value: str
+    node: Node
+    readers: tuple[tuple[Node, int], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who reads it, such as ``WG of c2``."""
+        return tuple(dict.fromkeys(f"{reader.phase} of {reader.layer}" for reader, _ in self.readers))
+
+
+def read_back(training: Training) -> tuple[ReadBack, ...]:
     """Every value that ``train_step`` makes on the way there and reads on the way back, in the order of the graph."""
-    procedure = training.procedure("train_step")
-    variables, types = set(training.types), training.values(procedure)
+    variables = set(training.types)
     homes: dict[str, str] = {}
     made: dict[str, Node] = {}
     readers: dict[str, list[tuple[Node, int]]] = {}
-    for node in procedure.nodes:
+    for node in training.procedure("train_step").nodes:
         for number, operand in enumerate(node.operands):
             home = homes.get(operand, operand)
             if node.phase in ("BP", "WG") and home in made:
@@ -66,34 +80,41 @@ def tape_of(training: Training) -> tuple[Kept, ...]:
             homes[node.results[0]] = homes.get(node.operands[source], node.operands[source])
         elif node.phase == "FP":
             made.update((result, node) for result in node.results if result and result not in variables)
+    return tuple(ReadBack(value, node, tuple(readers[value])) for value, node in made.items() if value in readers)
+
+
+def tape_of(training: Training) -> tuple[Kept, ...]:
+    """Every value on tape, in the order of the graph.  A trace is none: it is state, see `carried.carried_of`."""
+    procedure = training.procedure("train_step")
+    types = training.values(procedure)
     forward = [node for region in procedure.regions if region.sweep == "up" for node in region.nodes]
     waiting = {node.results[0] for cluster in clusters(forward) if len(cluster) > 1 for node in cluster}
-    if all(region.sweep != "down" for region in procedure.regions):
-        waiting = set(made)
+    online = all(region.sweep != "down" for region in procedure.regions)
     found: list[Kept] = []
     momentary = held(training)
-    for value, node in made.items():
-        if value in readers:
-            type = types[value]
-            steps = 1 if value in momentary else training.steps
-            reads = readers[value]
-            found.append(
-                Kept(
-                    value,
-                    node.layer,
-                    type,
-                    type.bytes(steps, training.batch),
-                    tuple(dict.fromkeys(f"{reader.phase} of {reader.layer}" for reader, _ in reads)),
-                    "; ".join(dict.fromkeys(_reasons(reads))),
-                    tuple(_alternatives(value, node, types, training, steps, node.results[0] in waiting)),
-                    node.place,
-                    value in momentary,
-                )
+    for kept in read_back(training):
+        value, node, type = kept.value, kept.node, types[kept.value]
+        if node.op == Trace.name:
+            continue
+        steps = 1 if value in momentary else training.steps
+        waits = online or node.results[0] in waiting
+        found.append(
+            Kept(
+                value,
+                node.layer,
+                type,
+                type.bytes(steps, training.batch),
+                kept.names,
+                "; ".join(dict.fromkeys(_reasons(kept.readers))),
+                tuple(_alternatives(value, node, types, training, steps, waits)),
+                node.place,
+                value in momentary,
             )
+        )
     return tuple(found)
 
 
-def _reasons(reads: list[tuple[Node, int]]) -> Iterator[str]:
+def _reasons(reads: Sequence[tuple[Node, int]]) -> Iterator[str]:
     """Why each reader wants the value: what its operator says of the role that the value plays there."""
     for node, number in reads:
         name, _, facet = node.op.partition(".")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
-from ..cost.room import aliases_of, held
+from ..cost.room import aliases_of, held, with_homes
 from ..ir.cycles import together
 from ..ir.graph import Node, Procedure, Region, Training
 from ..ir.schedule import Schedule, Stage, accesses
-from ..ir.statement import Access, Elementwise, Index, State, Statement, loop
 from ..ir.types import Type
 from ..ops.op import alias_of, lower
 from .build_stage import build_stage
 from .mapping import Request, pin_problem
 from .pins import Pin, combined
-
-CARRY = ".carry."
-"""What stands between a value and a state, in the name of the place where that state lies between two steps."""
 
 
 @dataclass(frozen=True)
@@ -107,31 +103,6 @@ def _stages(
             refusals.setdefault(f"{request.layer}.{request.phase}", Fault(node.place, problem))
         stages.append(build_stage(request, node.op))
     return stages
-
-
-def with_homes(statement: Statement, name: str, types: dict[str, Type]) -> Statement:
-    """*statement* with a value in DRAM for each state that it carries from step to step, ``NAME.carry.STATE``.
-
-    The types of these values are added to *types*.  A sum over time that is a result lies where the result does.
-    """
-    if not isinstance(statement, Elementwise) or not statement.states:
-        return statement
-    samples = [part for part in statement.loops if part[0] == "n"]
-    elements = [part for part in statement.loops if part[0] != "n"]
-    axes = tuple((extent,) for _, extent in (*elements[-1:], *elements[:-1]))
-    index = (*(loop(part) for part, _ in samples), *([loop(part) for part, _ in elements] or [Index()]))
-    states: list[State] = []
-    writes = list(statement.writes)
-    for state in statement.states:
-        result = next((write for write in writes if write.last and write.expression is state.next), None)
-        if result is not None and types[result.target.value].format == state.format:
-            writes.remove(result)
-            states.append(replace(state, home=result.target))
-            continue
-        home = f"{name}{CARRY}{state.name}"
-        types[home] = Type(state.format, axes, batched=bool(samples))
-        states.append(replace(state, home=Access(home, index)))
-    return replace(statement, states=tuple(states), writes=tuple(writes))
 
 
 def _check_pins(pins: tuple[Pin, ...], used: set[str], training: Training, refused: list[Fault]) -> None:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import pytest
 
+from snnc.compiler.cost.carried import carried_of
 from snnc.compiler.cost.tape import Alternative, Kept, tape_of
 from snnc.compiler.frontends.snn import read
+from snnc.compiler.ir.graph import Training
 from snnc.compiler.passes.differentiate import build_training
 from snnc.compiler.passes.training_options import TrainingOptions
-from snnc.reports.tape_text import tape_text
+from snnc.reports.tape_text import tape_json, tape_text
 
 
-def kept(settings: str) -> dict[str, Kept]:
-    """The tape of 16 neurons behind a first layer, 4 steps and 2 samples, by value."""
+def graph(settings: str, training: str = "") -> Training:
+    """16 neurons behind a first layer, 4 steps and 2 samples."""
     network = read(f"""
     network a(x: f16[t, 8]) steps 4 {{
         s = lif(linear(x, out=16), {settings})
         y = linear(s, out=4)
         return y
     }}
-    train {{ batch = 2 }}""")
-    return {each.value: each for each in tape_of(build_training(network, TrainingOptions.resolve(network)))}
+    train {{ batch = 2; {training} }}""")
+    return build_training(network, TrainingOptions.resolve(network))
+
+
+def kept(settings: str) -> dict[str, Kept]:
+    """Its tape by value."""
+    return {each.value: each for each in tape_of(graph(settings))}
 
 
 AGAIN = "tape=recompute(every=4) keeps them, and reads x again; gradients have the same bits"
@@ -97,3 +104,32 @@ def test_the_table_adds_up() -> None:
     total = sum(each.bytes for each in tape)
     assert text.splitlines()[0] == f"tape of a training step of a: {total} bytes, written once and read by the way back"
     assert "else: the membrane, 256 B: tape=membrane keeps it; gradients have the same bits" in text
+
+
+def test_what_each_step_carries_to_the_next_stands_apart_from_the_tape() -> None:
+    """16 words of f16 a sample for the membrane and, twice, for the trace; 4 words of f32 for each sum of the loss."""
+    training = graph("surrogate=rect, reset=soft", "rule = ottt_a; loss = cross_entropy_mse")
+    tape, carried = tape_of(training), carried_of(training)
+    assert {each.value: each.bytes for each in tape} == {"s.mask": 2 * 16 // 8, "y": 2 * 4 * 2}
+    words, sums = 2 * 16 * 2, 2 * 4 * 4
+    assert {state.value: (state.bytes, state.readers) for state in carried} == {
+        "s.trace": (words, ("WG of y",)),
+        "s.carry.v": (words, ("the next step",)),
+        "s.trace.carry.a": (words, ("the next step",)),
+        "logits.carry.total": (sums, ("the next step",)),
+        "logits.carry.loss": (sums, ("the next step",)),
+    }
+    lines = tape_text(tape, "a", carried).splitlines()
+    assert lines[0] == (
+        "tape of a training step of a: 20 bytes, written once and read by the way back; 20 of them are the room of one "
+        "time step, written anew in each"
+    )
+    assert "carried state: 256 bytes, written anew in each time step and no part of the tape" in lines
+    told = tape_json(tape, carried)
+    assert (told["bytes"], told["carried"]["bytes"]) == (20, 3 * words + 2 * sums)
+
+
+def test_stages_that_walk_through_all_steps_alone_carry_nothing_in_dram() -> None:
+    training = graph("surrogate=rect, reset=soft")
+    assert carried_of(training) == ()
+    assert "carried state" not in tape_text(tape_of(training), "a")

@@ -23,7 +23,7 @@ def test_predicted_is_counted(outcome: Outcome) -> None:
 
 
 def test_work_is_predicted_dense(outcome: Outcome) -> None:
-    """In every phase, what is done and what is skipped are together what was predicted, and neither kind is exceeded."""
+    """In every phase, what is done and what is skipped are what was predicted, and neither kind exceeds it."""
     for entry, traffic in outcome.counted.items():
         predicted, counted = outcome.program.predicted[entry]["by_phase"], traffic.to_json()["by_phase"]
         for phase in predicted.keys() | counted.keys() - {""}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from laws import Bench, Case, compiled
 
+from snnc.compiler.cost.carried import carried_of
 from snnc.compiler.cost.tape import tape_of
 from snnc.compiler.training.rule import RULES
 from snnc.isa.program import Program, Symbol
@@ -13,9 +14,13 @@ ONLINE = [name for name, rule in RULES.items() if rule.template == "up"]
 NETWORK = "csnn"
 
 
+def training_of(rule: str) -> str:
+    """A train section that every rule takes."""
+    return f"rule = {rule}; loss = cross_entropy_mse(lam=0.25); optimizer = sgd"
+
+
 def program(rule: str, steps: int) -> Program:
-    training = f"rule = {rule}; loss = cross_entropy_mse(lam=0.25); optimizer = sgd"
-    return compiled(Case(NETWORK, "exact7", training=training, steps=steps)).program
+    return compiled(Case(NETWORK, "exact7", training=training_of(rule), steps=steps)).program
 
 
 def taken(made: Program, *roles: str) -> int:
@@ -33,13 +38,57 @@ def test_a_rule_that_learns_in_each_step_needs_no_more_memory_for_more_steps(rul
 
 @pytest.mark.parametrize("rule", ONLINE)
 def test_the_table_of_the_tape_tells_the_room_of_one_step(rule: str) -> None:
-    case = Case(
-        NETWORK, "exact7", training=f"rule = {rule}; loss = cross_entropy_mse(lam=0.25); optimizer = sgd", steps=4
-    )
+    case = Case(NETWORK, "exact7", training=training_of(rule), steps=4)
     made, table = compiled(case).program, tape_of(compiled(case).training)
     moving = [kept for kept in table if kept.type.timed]
     assert moving and all(kept.momentary for kept in moving)
     assert {kept.value: kept.bytes for kept in table} == {kept.value: made.symbol(kept.value).bytes for kept in table}
+
+
+def counted(case: Case) -> dict[str, float]:
+    """Bytes written to each tensor in a training step."""
+    bench = Bench(case, oracle=False)
+    bench.run("init")
+    bench.feed()
+    bench.machine.counters.take()
+    bench.run("train_step")
+    return {name: amounts.useful_write for name, amounts in bench.machine.counters.take().by_tensor().items()}
+
+
+@pytest.mark.parametrize("network", ["csnn", "recurrent"])
+@pytest.mark.parametrize("rule", ["bptt", *ONLINE])
+def test_tape_and_carried_state_are_written_as_the_tables_say(rule: str, network: str) -> None:
+    """What has room for one step is written once in each, and nothing stands in both tables."""
+    case = Case(network, "quad1", training=training_of(rule), steps=4)
+    training, written = compiled(case).training, counted(case)
+    tape, carried = tape_of(training), carried_of(training)
+    assert tape
+    for kept in tape:
+        assert written[kept.value] == kept.bytes * (4 if kept.momentary else 1), kept.value
+    for state in carried:
+        assert written[state.value] == 4 * state.bytes, state.value
+    states = {name for name in written if ".carry." in name or name.endswith(".trace")}
+    assert {state.value for state in carried} == states
+    assert not states & {kept.value for kept in tape}
+
+
+def tables(rule: str, steps: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes of the tape and of carried state, by value."""
+    training = compiled(Case(NETWORK, "exact7", training=training_of(rule), steps=steps)).training
+    tape, carried = tape_of(training), carried_of(training)
+    return {kept.value: kept.bytes for kept in tape}, {state.value: state.bytes for state in carried}
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+def test_neither_the_tape_nor_carried_state_grows_with_the_steps(rule: str) -> None:
+    assert tables(rule, 4) == tables(rule, 16)
+
+
+def test_a_trace_is_carried_and_takes_the_place_of_spikes_on_the_tape() -> None:
+    (ours, carried), (theirs, _) = tables("ottt_a", 4), tables("sltt", 4)
+    assert ours.items() < theirs.items()
+    assert set(theirs) - set(ours) == {"p1", "s2"}
+    assert {name for name in carried if name.endswith(".trace")} == {"p1.trace", "cloth.flatten.trace"}
 
 
 def test_what_bptt_keeps_grows_with_the_steps() -> None:
@@ -52,8 +101,7 @@ def test_what_bptt_keeps_grows_with_the_steps() -> None:
 
 @pytest.mark.parametrize("rule", ONLINE)
 def test_values_that_another_step_or_the_host_reads_have_room_for_all_steps(rule: str) -> None:
-    training = f"rule = {rule}; loss = cross_entropy_mse(lam=0.25); optimizer = sgd"
-    made = compiled(Case("recurrent", "quad3", training=training, steps=4)).program
+    made = compiled(Case("recurrent", "quad3", training=training_of(rule), steps=4)).program
     rooms = {symbol.name: symbol.steps for symbol in made.symbols}
     assert {rooms["s1"], rooms["s2"]} == {4}, "delays read them in the steps that come"
     assert rooms["c1"] == (0 if RULES[rule].update == "batch" else 1), "what an image is worth to weights that change"
