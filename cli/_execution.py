@@ -66,22 +66,20 @@ class Execution:
         from ._program import load_data
 
         dataset = dataset or load_data(self.data, program)
-        self._say(dataset)
-        settings = self._settings(program)
-        interpreter = self._interpreter(program)
-        training, calls = self._train(interpreter, dataset, settings)
+        self.say(dataset)
+        interpreter, training, report = self.perform(program, dataset)
         if self.save_weights is not None:
             from ..runtime import weights
 
             weights.save(interpreter, self.save_weights)
         if self.trace is not None:
             self._write_trace(training)
-        report = self._report(program, training, calls)
         self._tell(report)
         if self.compare_oracle is not None:
             last = any(symbol.steps == 1 < program.steps for symbol in program.symbols)
             of = " (where DRAM holds one time step: the last)" if last else ""
-            self.output.say(f"oracle            every tensor of {sum(calls.values())} calls is equal, bit for bit{of}")
+            calls = sum(report.calls.values())
+            self.output.say(f"oracle            every tensor of {calls} calls is equal, bit for bit{of}")
         if self.check_races:
             self.output.say("races             none: every access is ordered by a hand-over")
         self.output.value(run_report(report))
@@ -89,7 +87,14 @@ class Execution:
             left = f"; --resume {self.checkpoint} goes on" if self.checkpoint else ""
             raise DataError.at(NOWHERE, f"interrupted after {training.steps} training steps{left}")
 
-    def _say(self, dataset: Dataset) -> None:
+    def perform(self, program: Program, dataset: Dataset) -> tuple[Interpreter, Training, Run]:
+        """Train and test: the machine as it stands behind that, what came of it, and what is to be reported."""
+        settings = self._settings(program)
+        interpreter = self._interpreter(program)
+        training, calls = self._train(interpreter, dataset, settings)
+        return interpreter, training, self._report(program, training, calls)
+
+    def say(self, dataset: Dataset) -> None:
         """What there is to train on."""
         shape = "x".join(map(str, dataset.sample_shape))
         self.output.say(

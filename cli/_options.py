@@ -48,7 +48,15 @@ _SIZES = (
 )
 """How long and how large a network is."""
 
-_COMPILING = (
+_RULE = click.option("--rule", metavar="RULE", help="Learning rule, such as sltt (`snnc list rules`); or the model's.")
+_RULES = click.option(
+    "--rules",
+    required=True,
+    metavar="RULE,...",
+    help="Learning rules, such as bptt,sltt or bptt,'NAME(key=value)',NAME:key=value (`snnc list rules`).",
+)
+
+_MACHINE = (
     click.option("--target", default="quad", show_default=True, metavar="NAME|FILE", help="See `snnc list targets`."),
     click.option("--cores", type=COUNT, metavar="N", help="Cores to use; unless given, all of the target."),
     click.option("--batch", type=COUNT, metavar="N", help="Samples in a training step; unless given, the model's."),
@@ -56,7 +64,8 @@ _COMPILING = (
     click.option(
         "--train", "section", metavar="FILE", help="A .snn file whose train section stands in for the model's own."
     ),
-    click.option("--rule", metavar="RULE", help="Learning rule, such as sltt (`snnc list rules`); or the model's."),
+)
+_TRAINING = (
     click.option("--loss", metavar="LOSS", help="Such as cross_entropy, or 'NAME(key=value)'."),
     click.option("--optimizer", metavar="OPTIMIZER", help="Such as sgd, or 'adam(lr=1e-3)'."),
     click.option("--loss-scale", metavar="X|dynamic", help="Of the backward pass; or 'dynamic(initial=1024)'."),
@@ -105,12 +114,16 @@ _RATE = (
     click.option("--schedule", metavar="SCHEDULE", help="Such as constant, cosine, or 'steps(every=10)'."),
 )
 
-_RUNNING = (
+_LENGTH = (
     click.option("--data", required=True, metavar="DATA", help="What to train and test on (`snnc list data`)."),
     click.option("--epochs", type=COUNT, metavar="N", help="Times that all samples are seen; or the model's."),
     click.option("--max-steps", type=COUNT, metavar="N", help="End after so many training steps."),
     click.option("--seed", type=SEED, metavar="S", help="Of parameters, shuffling and coding; 0 unless given."),
     *_RATE,
+)
+
+_RUNNING = (
+    *_LENGTH,
     click.option("--checkpoint", metavar="FILE", help="Written after every epoch, at the end and on Ctrl-C."),
     click.option("--resume", metavar="FILE", help="Go on bit for bit from a checkpoint of the same program."),
     weights_option,
@@ -133,7 +146,15 @@ def _all(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Function], Func
 
 def compiling(function: Function) -> Function:
     """The options of everything that compiles; `compile_options` takes what they hold."""
-    return _all((*_COMPILING, *_UNSAID))(function)
+    return _all((*_MACHINE, _RULE, *_TRAINING, *_UNSAID))(function)
+
+
+def comparing(function: Function) -> Function:
+    """The options of what trains one network under several rules: those of `compiling` and of training, once for all.
+
+    The text of `--rules` is for `read_rules`.
+    """
+    return _all((*_MACHINE, _RULES, *_TRAINING, *_UNSAID, *_LENGTH, weights_option))(function)
 
 
 def running(function: Function) -> Function:
@@ -204,10 +225,36 @@ def read_choice(text: str, option: str) -> Setting:
     return choice
 
 
-def read_rule(text: str) -> Setting:
+def read_rule(text: str, option: str = "--rule") -> Setting:
     """A learning rule with its settings: ``sltt``, ``sltt_k(K=2)``, or ``sltt_k:K=2`` as a shell likes it better."""
-    name, colon, settings = text.partition(":")
-    return read_choice(f"{name}({settings})" if colon else text, "--rule")
+    found = _WITH_COLON.fullmatch(text)
+    return read_choice(text if found is None else f"{found['name']}({found['settings']})", option)
+
+
+def read_rules(text: str) -> tuple[Setting, ...]:
+    """Learning rules with their settings, with commas between them: ``bptt,sltt_k:K=2,dfa(scale=0.5)``.
+
+    A comma within brackets or quotes separates settings, and so does one after a colon that ``key=`` follows.
+    """
+    parts = [""]
+    depth = 0
+    for token in re.findall(r'"(?:[^"\\]|\\.)*"|.', text, re.DOTALL):
+        depth += (token in "([") - (token in ")]")
+        if token == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += token
+    rules: list[str] = []
+    for part in parts:
+        if rules and re.match(r"\s*\w+\s*=", part) and _WITH_COLON.fullmatch(rules[-1]):
+            rules[-1] += f",{part}"
+        else:
+            rules.append(part)
+    return tuple(read_rule(rule, "--rules") for rule in rules)
+
+
+_WITH_COLON = re.compile(r"\s*(?P<name>\w+)\s*:(?P<settings>.*)", re.DOTALL)
+"""A rule whose settings stand behind a colon."""
 
 
 def read_section(path: str) -> tuple[dict[str, Setting], dict[str, Place]]:

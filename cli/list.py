@@ -48,7 +48,7 @@ def _rules() -> Rows:
     from ..compiler.training.rule import RULES
 
     for name, rule in RULES.items():
-        told = f"{rule.title} ({rule.source}).  Needs {rule.needs}; stores {rule.stores}."
+        told = f"{rule.title}. Needs {rule.needs}; stores {rule.stores}. {rule.source}."
         yield name, told + _settings(rule.settings().values())
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PHASES = ("FP", "BP", "WG", "UP")
 MEANING = {"FP": "forward", "BP": "backward", "WG": "weight gradients", "UP": "update"}
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+LETTERS = ("", "k", "M", "G", "T")
 
 
 def bytes_text(amount: float) -> str:
@@ -29,6 +30,15 @@ def bytes_text(amount: float) -> str:
         amount /= 1024
         unit += 1
     return f"{amount:.0f} {UNITS[unit]}" if unit == 0 else f"{amount:.3g} {UNITS[unit]}"
+
+
+def count_text(amount: float) -> str:
+    """`12.3 k`: at most four digits and a letter for thousands."""
+    unit = 0
+    while amount >= 1000 and unit + 1 < len(LETTERS):
+        amount /= 1000
+        unit += 1
+    return f"{amount:.0f}" if unit == 0 else f"{amount:.3g} {LETTERS[unit]}"
 
 
 def settings_text(settings: Iterable[Resolved]) -> str:

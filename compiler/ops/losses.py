@@ -110,6 +110,9 @@ class Loss(Op):
 
 LOSSES: ClassCatalog[Loss] = ClassCatalog(__package__ or "", Loss, "loss")
 
+OF_EACH_STEP = "cross_entropy_mse(lam=0.0)"
+"""The cross entropy of each step: the nearest to one that knows its error after the last step only."""
+
 
 def _valid() -> Expression:
     """Whether the sample is one."""

@@ -15,7 +15,7 @@ from ...source import Fault, Faults, Place, SourceError
 from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable, chosen_words
 from ..ir.types import Type
 from ..ops.initialisers import INITIALISERS, Initialiser
-from ..ops.losses import Loss
+from ..ops.losses import OF_EACH_STEP, Loss
 from ..ops.op import OPS, SettingFault, ShapeFault, called, named
 from ..ops.optimizers import Optimizer
 from ..training.rule import Rule
@@ -63,9 +63,7 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     if rule.template == "up" and not loss.online:
         late = f"{options.asked('loss', loss.name)} knows it after the last"
         message = f"{asked} needs the error of a step in that step, and {late}"
-        raise SourceError.at(
-            network.place, message, hints=("loss = cross_entropy_mse(lam=0.0), the loss of each step",)
-        )
+        raise SourceError.at(network.place, message, hints=(f"loss = {OF_EACH_STEP}, the loss of each step",))
     if rule.collapsed and not loss.steady:
         each = f"{options.asked('loss', loss.name)} has one for each"
         message = f"{asked} needs an error that is the same in every step, and {each}"

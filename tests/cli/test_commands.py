@@ -22,6 +22,7 @@ COMMANDS = [name.replace("_", "-") for name in commands]
 ISSUE = [
     "asm",
     "check",
+    "compare",
     "compile",
     "disasm",
     "eval",
@@ -227,6 +228,8 @@ def test_a_damaged_program_is_refused_by_every_command(command: str, damage: str
     [
         ["compile", "digits", "-o", "{}/x.snnb"],
         ["compile", "digits", "--emit", "graph", "-o", "{}/x.txt"],
+        ["compare", "digits", "--rules", "bptt", "--data", "digits", "--json", "{}/x.json"],
+        ["compare", "digits", "--rules", "bptt", "--data", "digits", "--plot", "{}/x.png"],
         ["train", "digits", "--data", "digits", "--json", "{}/x.json"],
         ["train", "digits", "--data", "digits", "--checkpoint", "{}/x.ckpt"],
         ["train", "digits", "--data", "digits", "--save-weights", "{}/x.npz"],
@@ -244,7 +247,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
         raise AssertionError("work began")
 
     monkeypatch.setattr("snnc.isa.assembly.from_text", never)
-    if arguments[0] in ("compile", "train"):
+    if arguments[0] in ("compare", "compile", "train"):
         monkeypatch.setattr("snnc.compiler.pipeline.Compilation", never)
     missing = tmp_path / "missing"
     message = refused(*(part.format(missing) for part in arguments))

@@ -1,0 +1,216 @@
+"""Train a model under several learning rules, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._execution import Execution
+from ._options import comparing, compiled, json_option, model_argument, read_choice, read_rules, tell
+from ._output import Output, check_writable
+from .train import host_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..compiler.ir.graph import Setting
+    from ..compiler.pipeline import Compilation
+    from ..models.data import Dataset
+    from ..reports.comparison import Comparison, Trial
+    from ..reports.json_report import Resolved
+    from ..source import Fault
+
+PICTURES = (".png", ".svg")
+
+
+@click.command()
+@model_argument
+@comparing
+@click.option("--plot", metavar="FILE", help="Draw the comparison, too: .png or .svg (needs matplotlib).")
+@json_option
+def command(model: str, rules: str, plot: str | None, json_to: str | None, **chosen: Any) -> None:
+    """Train MODEL, a .snn file or the name of one that comes with snnc, under several learning rules, and compare them.
+
+    Each begins with the same parameters and sees the same samples in the same order. A rule that cannot train the
+    network is told with its reason, and the others go on; exit status 1 where none of them can.
+
+    \b
+    Example:
+        snnc compare digits --rules bptt,sltt,ottt_a --data digits --loss 'cross_entropy_mse(lam=0.0)'
+    """
+    from ..source import NOWHERE, DataError, SourceError
+    from ._program import load_data_for
+
+    wanted = read_rules(rules)
+    output = Output(json_to)
+    check_writable([json_to, plot])
+    _check_picture(plot)
+    names = set(Execution.__dataclass_fields__)
+    execution = Execution("compare", output, **{name: value for name, value in chosen.items() if name in names})
+    of_both = ("lr", "schedule")
+    options = {name: value for name, value in chosen.items() if name not in names or name in of_both}
+    attempts = _attempts(compiled(model, options), wanted)
+    one = next(iter(attempts.values()))
+    tell(one.imported.notes)
+    dataset = load_data_for(execution.data, one.network)
+    given = [(name, chosen[name]) for name in ("epochs", "max_steps", "seed") if chosen[name] is not None]
+    _say_settings(output, _settings(one, given))
+    execution.say(dataset)
+    trials: list[Trial] = []
+    for rule, compilation in attempts.items():
+        execution.resolved = _settings(compilation, given)
+        trials.append(_trial(rule, compilation, execution, dataset))
+        if _interrupted(trials):
+            break
+    comparison = _comparison(one, execution, trials, given)
+    _show(output, comparison, plot)
+    if not any(trial.run is not None for trial in trials):
+        raise SourceError.at(NOWHERE, f"{one.network.name} was trained under none of {', '.join(attempts)}")
+    if steps := _interrupted(trials):
+        raise DataError.at(NOWHERE, f"interrupted after {steps} training steps of {trials[-1].rule}")
+
+
+def _check_picture(plot: str | None) -> None:
+    """Wrong usage for a file that is no picture, DataError where none can be drawn: before the long work."""
+    if plot is None:
+        return
+    if Path(plot).suffix not in PICTURES:
+        raise click.BadParameter(f"{plot} does not end in {' or '.join(PICTURES)}", param_hint="--plot")
+    from ..reports.comparison_plot import drawing
+
+    drawing()
+
+
+def _attempts(shared: Compilation, rules: Iterable[Setting]) -> dict[str, Compilation]:
+    """What is to be compiled for each rule, by the rule with all of its settings.
+
+    SourceError for what is no rule, and for all that is wrong under any of them; wrong usage where one comes twice.
+    """
+    from ..catalog import UnknownName
+    from ..compiler.ops.op import SettingFault, called
+    from ..compiler.passes.training_options import show_call
+    from ..compiler.pipeline import Compilation
+    from ..compiler.training.rule import RULES
+    from ..source import NOWHERE, Faults, SourceError
+
+    with Faults(SourceError) as faults:
+        for rule in rules:
+            name, settings = called(rule)
+            try:
+                RULES[name].make(settings)
+            except (UnknownName, SettingFault) as error:
+                faults.add(NOWHERE, f"--rules: {error}")
+    found: dict[str, Compilation] = {}
+    for rule in rules:
+        options = replace(shared.options, train={**shared.options.train, "rule": rule})
+        compilation = Compilation(shared.source, options)
+        shown = show_call(compilation.training_options.rule)
+        if shown in found:
+            raise click.BadParameter(f"{shown} is given twice", param_hint="--rules")
+        found[shown] = compilation
+    _ = next(iter(found.values())).target
+    return found
+
+
+def _settings(compilation: Compilation, given: list[tuple[str, Any]]) -> tuple[Resolved, ...]:
+    """All settings, with where each comes from."""
+    from ._program import resolved
+
+    rows = host_settings(resolved(compilation), given)
+    return tuple(replace(row, origin="command line") if row.name == "rule" else row for row in rows)
+
+
+def _trial(rule: str, compilation: Compilation, execution: Execution, dataset: Dataset) -> Trial:
+    """The model compiled and trained under one rule, or what stands in the way."""
+    from ..compiler.cost.carried import carried_of
+    from ..compiler.cost.tape import tape_of
+    from ..reports.comparison import Memory, Trial
+    from ..source import DataError, SourceError, TargetError
+
+    execution.output.say(f"rule {rule}")
+    try:
+        training = compilation.training
+    except SourceError as error:
+        return Trial(rule, faults=_with_common_loss(compilation, error.faults))
+    tell(compilation.doubts)
+    try:
+        program = compilation.program
+    except (SourceError, TargetError) as error:
+        return Trial(rule, faults=error.faults)
+    tape, carried = tape_of(training), carried_of(training)
+    memory = Memory(sum(kept.bytes for kept in tape), sum(state.bytes for state in carried), program.dram_bytes)
+    try:
+        _, _, run = execution.perform(program, dataset)
+    except DataError as error:
+        return Trial(rule, memory, faults=error.faults)
+    return Trial(rule, memory, run)
+
+
+def _with_common_loss(compilation: Compilation, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    """*faults*; those that go away with the loss of each step have as their hint the option that gives it to all rules.
+
+    Rules are compared under one loss, so none of them gets another by itself.
+    """
+    from ..compiler.ops.losses import OF_EACH_STEP
+    from ..compiler.pipeline import Compilation
+    from ..source import SourceError
+
+    train = {**compilation.options.train, "loss": read_choice(OF_EACH_STEP, "--loss")}
+    left: set[str] = set()
+    try:
+        _ = Compilation(compilation.source, replace(compilation.options, train=train)).training
+    except SourceError as error:
+        left = {fault.message for fault in error.faults}
+    hints = (f"--loss '{OF_EACH_STEP}', for all rules alike",)
+    return tuple(fault if fault.message in left else replace(fault, hints=hints) for fault in faults)
+
+
+def _interrupted(trials: list[Trial]) -> int:
+    """Steps of a last trial that was interrupted; 0 where none was."""
+    run = trials[-1].run
+    return run.steps if run is not None and run.interrupted else 0
+
+
+def _comparison(
+    one: Compilation, execution: Execution, trials: list[Trial], given: list[tuple[str, Any]]
+) -> Comparison:
+    """All trials, and what they have in common with *one* of them."""
+    from ..reports.comparison import Comparison
+
+    options = one.training_options
+    return Comparison(
+        one.network.name,
+        one.target.name,
+        one.cores,
+        options.batch,
+        options.steps,
+        execution.data,
+        tuple(row for row in _settings(one, given) if row.name != "rule"),
+        tuple(trials),
+    )
+
+
+def _say_settings(output: Output, settings: Iterable[Resolved]) -> None:
+    """The settings that all rules share."""
+    from ..reports.tables import settings_text
+
+    output.say(settings_text(row for row in settings if row.name != "rule"))
+
+
+def _show(output: Output, comparison: Comparison, plot: str | None) -> None:
+    """As a table, as JSON and as a picture."""
+    from ..reports.comparison import comparison_report, comparison_table, reasons_text
+
+    output.show(comparison_table(comparison))
+    if reasons := reasons_text(comparison):
+        output.say(reasons)
+    output.value(comparison_report(comparison))
+    if plot is not None:
+        from ..reports.comparison_plot import picture
+        from ..runtime.files import write_whole
+
+        write_whole(Path(plot), picture(comparison, Path(plot).suffix))
+        output.say(f"{plot}: the same as a picture")
