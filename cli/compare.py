@@ -41,6 +41,7 @@ def command(model: str, rules: str, plot: str | None, json_to: str | None, **cho
     Example:
         snnc compare digits --rules bptt,sltt,ottt_a --data digits --loss 'cross_entropy_mse(lam=0.0)'
     """
+    from ..reports.tables import settings_text
     from ..source import NOWHERE, DataError, SourceError
     from ._program import load_data_for
 
@@ -57,20 +58,21 @@ def command(model: str, rules: str, plot: str | None, json_to: str | None, **cho
     tell(one.imported.notes)
     dataset = load_data_for(execution.data, one.network)
     given = [(name, chosen[name]) for name in ("epochs", "max_steps", "seed") if chosen[name] is not None]
-    _say_settings(output, _settings(one, given))
+    settings = tuple(row for row in _settings(one, given) if row.name != "rule")
+    output.say(settings_text(settings))
     execution.say(dataset)
     trials: list[Trial] = []
     for rule, compilation in attempts.items():
         execution.resolved = _settings(compilation, given)
         trials.append(_trial(rule, compilation, execution, dataset))
-        if _interrupted(trials):
+        if trials[-1].outcome == "interrupted":
             break
-    comparison = _comparison(one, execution, trials, given)
-    _show(output, comparison, plot)
-    if not any(trial.run is not None for trial in trials):
+    _show(output, _comparison(one, execution.data, settings, trials), plot)
+    last = trials[-1]
+    if last.run is not None and last.outcome == "interrupted":
+        raise DataError.at(NOWHERE, f"interrupted after {last.run.steps} training steps of {last.rule}")
+    if all(trial.run is None for trial in trials):
         raise SourceError.at(NOWHERE, f"{one.network.name} was trained under none of {', '.join(attempts)}")
-    if steps := _interrupted(trials):
-        raise DataError.at(NOWHERE, f"interrupted after {steps} training steps of {trials[-1].rule}")
 
 
 def _check_picture(plot: str | None) -> None:
@@ -119,8 +121,7 @@ def _settings(compilation: Compilation, given: list[tuple[str, Any]]) -> tuple[R
     """All settings, with where each comes from."""
     from ._program import resolved
 
-    rows = host_settings(resolved(compilation), given)
-    return tuple(replace(row, origin="command line") if row.name == "rule" else row for row in rows)
+    return host_settings(resolved(compilation), given)
 
 
 def _trial(rule: str, compilation: Compilation, execution: Execution, dataset: Dataset) -> Trial:
@@ -168,36 +169,12 @@ def _with_common_loss(compilation: Compilation, faults: tuple[Fault, ...]) -> tu
     return tuple(fault if fault.message in left else replace(fault, hints=hints) for fault in faults)
 
 
-def _interrupted(trials: list[Trial]) -> int:
-    """Steps of a last trial that was interrupted; 0 where none was."""
-    run = trials[-1].run
-    return run.steps if run is not None and run.interrupted else 0
-
-
-def _comparison(
-    one: Compilation, execution: Execution, trials: list[Trial], given: list[tuple[str, Any]]
-) -> Comparison:
+def _comparison(one: Compilation, data: str, settings: tuple[Resolved, ...], trials: Iterable[Trial]) -> Comparison:
     """All trials, and what they have in common with *one* of them."""
     from ..reports.comparison import Comparison
 
-    options = one.training_options
-    return Comparison(
-        one.network.name,
-        one.target.name,
-        one.cores,
-        options.batch,
-        options.steps,
-        execution.data,
-        tuple(row for row in _settings(one, given) if row.name != "rule"),
-        tuple(trials),
-    )
-
-
-def _say_settings(output: Output, settings: Iterable[Resolved]) -> None:
-    """The settings that all rules share."""
-    from ..reports.tables import settings_text
-
-    output.say(settings_text(row for row in settings if row.name != "rule"))
+    sizes = one.training_options.batch, one.training_options.steps
+    return Comparison(one.network.name, one.target.name, one.cores, *sizes, data, settings, tuple(trials))
 
 
 def _show(output: Output, comparison: Comparison, plot: str | None) -> None:

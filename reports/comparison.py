@@ -19,7 +19,7 @@ from .tables import MEANING, PHASES, bytes_text, count_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-Outcome = Literal["trained", "refused", "failed"]
+Outcome = Literal["trained", "interrupted", "refused", "failed"]
 Basis = Literal["", "measured", "allocated", "counted", "predicted", "modelled"]
 
 
@@ -51,7 +51,9 @@ class Trial:
     @property
     def outcome(self) -> Outcome:
         """How it went."""
-        return "trained" if self.run is not None else "refused" if self.memory is None else "failed"
+        if self.run is not None:
+            return "interrupted" if self.run.interrupted else "trained"
+        return "refused" if self.memory is None else "failed"
 
     def counted(self, phase: str) -> Amounts:
         """What the first training step moved and did in *phase*; in all of them where that is empty."""

@@ -295,4 +295,5 @@ main({words!r})
     assert ended.stderr == "interrupted after 5 training steps of sltt\n"
     report = json.loads(file.read_text())
     valid(report)
-    assert [(trial["rule"], trial["run"]["steps"]) for trial in report["rules"]] == [("bptt", 12), ("sltt", 5)]
+    found = [(trial["rule"], trial["outcome"], trial["run"]["steps"]) for trial in report["rules"]]
+    assert found == [("bptt", "trained", 12), ("sltt", "interrupted", 5)]

@@ -7,6 +7,7 @@ from laws import Bench, Case, compiled
 
 from snnc.compiler.cost.carried import carried_of
 from snnc.compiler.cost.tape import tape_of
+from snnc.compiler.pipeline import Compilation, Options
 from snnc.compiler.training.rule import RULES
 from snnc.isa.program import Program, Symbol
 
@@ -89,6 +90,21 @@ def test_a_trace_is_carried_and_takes_the_place_of_spikes_on_the_tape() -> None:
     assert ours.items() < theirs.items()
     assert set(theirs) - set(ours) == {"p1", "s2"}
     assert {name for name in carried if name.endswith(".trace")} == {"p1.trace", "cloth.flatten.trace"}
+
+
+@pytest.mark.parametrize("model", ["vgg11", "resnet18"])
+def test_on_deep_networks_sltt_saves_most_of_the_tape(model: str) -> None:
+    """At six steps, in full size: what samples leave on it in every step is that of one."""
+    loss = ("cross_entropy_mse", ("lam", 0.05))
+    options = {rule: Options(steps=6, rule=rule, train={"loss": loss}) for rule in ("bptt", "sltt")}
+    tapes = {rule: tape_of(Compilation(model, given).training) for rule, given in options.items()}
+    sizes = {rule: sum(kept.bytes for kept in tape) for rule, tape in tapes.items()}
+    assert sizes["sltt"] < 0.3 * sizes["bptt"]
+    steady, growing = (
+        {kept.value: kept.bytes for kept in tapes[rule] if kept.type.timed and kept.type.batched}
+        for rule in ("sltt", "bptt")
+    )
+    assert {value: 6 * size for value, size in steady.items()} == growing
 
 
 def test_what_bptt_keeps_grows_with_the_steps() -> None:
