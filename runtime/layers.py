@@ -20,7 +20,7 @@ class Layers:
         return self._found[node]
 
     def _search(self, node: str) -> str:
-        parts = node.split(".")
+        parts = node.partition("#")[0].split(".")  # a node of several stages numbers them
         beginnings = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
         # Nodes of the backward pass carry a prefix (`d.c1`), so the rest is asked for where the whole is unknown.
         endings = [".".join(parts[count:]) for count in range(1, len(parts))]

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from laws import Bench, Case, Outcome, compiled
 
+from snnc.isa.traffic import Amounts
+
 
 def moved(traffic: dict[str, Any], by: str) -> dict[str, dict[str, float]]:
     """DRAM bytes by phase or tensor, those that are all zero left out."""
@@ -23,8 +25,13 @@ def test_predicted_is_counted(outcome: Outcome) -> None:
 
 
 def test_work_is_predicted_dense(outcome: Outcome) -> None:
-    """In every phase, what is done and what is skipped are what was predicted, and neither kind exceeds it."""
+    """In every phase, what is done and what is skipped are what was predicted, and neither kind exceeds it.
+
+    All of it belongs to a layer.
+    """
     for entry, traffic in outcome.counted.items():
+        nobodys = traffic.by_layer().get("", Amounts())
+        assert nobodys.gated == nobodys.multiply == nobodys.element == nobodys.skipped == 0, entry
         predicted, counted = outcome.program.predicted[entry]["by_phase"], traffic.to_json()["by_phase"]
         for phase in predicted.keys() | counted.keys() - {""}:
             dense, work = predicted[phase]["work"], counted[phase]["work"]
