@@ -53,7 +53,7 @@ _RULES = click.option(
     "--rules",
     required=True,
     metavar="RULE,...",
-    help="Learning rules, such as bptt,sltt or bptt,'NAME(key=value)',NAME:key=value (`snnc list rules`).",
+    help="Learning rules, with settings in brackets or behind a colon: bptt,sltt_k:K=2 (`snnc list rules`).",
 )
 
 _MACHINE = (

@@ -85,9 +85,9 @@ class Comparison:
     def title(self) -> str:
         """What is compared."""
         cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
+        steps = "1 training step" if self.steps == 1 else f"{self.steps} training steps"
         return (
-            f"{self.network}: {self.steps} training steps of {self.batch} samples, "
-            f"{self.time_steps} time steps, {cores} of {self.target}"
+            f"{self.network}: {steps} of {self.batch} samples, {self.time_steps} time steps, {cores} of {self.target}"
         )
 
 

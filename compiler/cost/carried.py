@@ -2,7 +2,7 @@
 
 Nodes that take each step of time together share the scratchpads, so their states (membranes, traces, sums over time)
 lie in DRAM between two steps.  Nodes that walk through all steps alone keep theirs in a scratchpad and carry nothing.
-Bytes are the room that a value needs; each is written once in every step.
+Bytes are the room that a value needs; it is written once in every step that makes it.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def _states(training: Training) -> Iterator[Carried]:
     types = training.values(procedure)
     for region in procedure.regions:
         for cluster in together(region):
-            for node in cluster if len(cluster) > 1 else ():
-                if alias_of(node) is not None:
+            for node in cluster:
+                alone = len(cluster) == 1 and region.sweep != "chosen"
+                if alone or alias_of(node) is not None:
                     continue
                 known = set(types)
                 for statement in lower(node, types, training.steps, training.batch, region.sweep, training.working):
