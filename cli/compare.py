@@ -166,7 +166,9 @@ def _with_common_loss(compilation: Compilation, faults: tuple[Fault, ...]) -> tu
     except SourceError as error:
         left = {fault.message for fault in error.faults}
     hints = (f"--loss '{OF_EACH_STEP}', for all rules alike",)
-    return tuple(fault if fault.message in left else replace(fault, hints=hints) for fault in faults)
+    told = (fault if fault.message in left else replace(fault, hints=hints) for fault in faults)
+    # The rule is named by the table; `--rule` is the option of other commands.
+    return tuple(replace(fault, message=fault.message.replace("--rule ", "")) for fault in told)
 
 
 def _comparison(one: Compilation, data: str, settings: tuple[Resolved, ...], trials: Iterable[Trial]) -> Comparison:
