@@ -67,7 +67,7 @@ class Network:
         self.parameters: dict[str, Any] = {
             name: self.tensor(parameters[name]).requires_grad_() for name in graph.learned
         }
-        self._groups = list(_groups(graph))
+        self.groups = list(_groups(graph))
 
     def tensor(self, array: Any) -> Any:
         """A copy of an array in the network's format."""
@@ -79,17 +79,7 @@ class Network:
         *drawn* has, by the name of the result, spikes of `poisson` and masks of `dropout` (what is kept, as bool), of
         each step or of all; what is not there is drawn by PyTorch.
         """
-        run = Run(self, training, drawn or {})
-        run.values = {**self.statistics, **self.parameters, self.graph.port: inputs}
-        for group, cyclic in self._groups:
-            if cyclic:
-                run.cycle(group)
-            else:
-                (node,) = group
-                run.keep(node, run.outcome(node, 0, self.graph.steps))
-        result = run.values[self.graph.result]
-        timed = self.graph.values[self.graph.result].timed
-        return Pass(run.values, result if timed else result.expand(self.graph.steps, *result.shape))
+        return Run(self, training, drawn or {}).all_steps(inputs)
 
     def losses(self, made: Pass, labels: Any) -> Any:
         """The loss of each sample."""
@@ -148,6 +138,19 @@ class Run:
         self._training, self._drawn = training, drawn
         self._states: dict[str, dict[str, Any]] = {}
         self.values: dict[str, Any] = {}
+
+    def all_steps(self, inputs: Any) -> Pass:
+        """Forward over *inputs*, node after node, but for those of a cycle."""
+        network, graph = self._network, self._graph
+        self.values = {**network.statistics, **network.parameters, graph.port: inputs}
+        for group, cyclic in network.groups:
+            if cyclic:
+                self.cycle(group)
+            else:
+                (node,) = group
+                self.keep(node, self.outcome(node, 0, graph.steps))
+        result = self.values[graph.result]
+        return Pass(self.values, result if self._timed(graph.result) else result.expand(graph.steps, *result.shape))
 
     def keep(self, node: Node, results: Sequence[Any]) -> None:
         """Give results their names."""

@@ -1,21 +1,28 @@
-"""Learning rules in plain PyTorch: a network that takes one step of time after the other, cut where a rule cuts.
+"""Learning rules in plain PyTorch, beside back-propagation through time, which is autograd's.
+
+Online rules: a network that takes one step of time after the other, cut where a rule cuts.
 
 Nothing passes back into the step before: what neurons and delays carry is detached.  Under OTTT a weight learns from
 the trace of the spikes that it reads: an operation whose value is that of the spikes, and whose gradient is that of
 their trace.
+
+Under DSR all steps go at once, and the error of spikes passes back by their rate: 1 over the threshold where the mean
+input lies between 0 and the threshold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from . import torch_operators
 from .graph import Node
 from .torch_network import Network, Pass, Run
 
-RULES = ("sltt", "sltt_k", "ottt_a", "ottt_o")
-"""What `learn` can do, beside back-propagation through time, which is autograd's."""
+ONLINE = ("sltt", "sltt_k", "ottt_a", "ottt_o")
+RULES = (*ONLINE, "dsr")
+"""What `learn` can do."""
 
 WEIGHING = {"linear", "conv1d", "conv2d", "conv_transpose2d"}
 """Operators whose weight gradient reads a trace."""
@@ -100,6 +107,41 @@ class Online(Run):
             self._traces[name] = torch_operators.dropout(traces[0], node.settings, kept)
 
 
+class ByRates(Run):
+    """A pass in which spikes pass errors back by their rates."""
+
+    def _timed_outcome(
+        self, node: Node, data: Sequence[Any], operands: Sequence[Any], states: dict[str, Any], first: int
+    ) -> Sequence[Any]:
+        """The spikes of `lif` are those that it fires; their gradient is that of a clamp of the weighted mean."""
+        made = super()._timed_outcome(node, data, operands, states, first)
+        if node.op != "lif":
+            return made
+        given = node.settings
+        weights = data[0].new_tensor([given["decay"] ** (len(data[0]) - 1 - step) for step in range(len(data[0]))])
+        shares = (weights / weights.sum()).reshape(-1, *(1,) * (data[0].dim() - 1))
+        rho = given["gain"] * (1 - given["decay"] if given["decay_input"] else 1.0)
+        return [_passed_by_rate(data[0], made[0].detach(), shares, rho, given), *made[1:]]
+
+
+def _passed_by_rate(current: Any, spikes: Any, shares: Any, rho: float, given: Mapping[str, Any]) -> Any:
+    """*spikes*, whose errors reach *current* by their rate: all of a sample together, and each step gets its part."""
+    torch: Any = import_module("torch")
+    mean = rho * (shares * current.detach()).sum(0)
+    slope = given["amplitude"] * rho / given["threshold"] * ((mean > 0) & (mean < given["threshold"])).to(mean.dtype)
+
+    class ByRate(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return spikes.clone()
+
+        @staticmethod
+        def backward(ctx: Any, *errors: Any) -> Any:
+            return ((shares * errors[0]).sum(0) * slope).expand_as(errors[0])
+
+    return ByRate.apply(current)
+
+
 def learn(
     network: Network, optimizer: Any, inputs: Any, labels: Any, chosen: Collection[int], scale: float = 1.0
 ) -> tuple[Any, Any]:
@@ -109,13 +151,21 @@ def learn(
     """
     graph = network.graph
     rule, steps = str(graph.rule["name"]), graph.steps
+    if rule not in ONLINE:
+        run = ByRates(network, training=True, drawn={}) if rule == "dsr" else Run(network, training=True, drawn={})
+        made = run.all_steps(inputs)
+        losses = network.losses(made, labels)
+        optimizer.zero_grad()
+        (losses.mean() * scale).backward()
+        network.clip()
+        optimizer.step()
+        return losses.detach(), made.logits.detach()
     online = Online(network, rule.startswith("ottt"))
     losses, logits = 0.0, 0.0
     optimizer.zero_grad()
     for step in range(steps):
         y = online.step(inputs, step)
-        made: Mapping[str, Any] = online.values
-        loss = network.losses(Pass(made, y), labels) / steps
+        loss = network.losses(Pass(online.values, y), labels) / steps
         losses, logits = losses + loss.detach(), logits + y.detach()[0] / steps
         if step in chosen:
             if rule == "ottt_o":

@@ -59,24 +59,11 @@ class Learner:
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             images = self._images(lesson.train_images[chosen])
-            if lesson.graph.rule["name"] == "bptt":
-                losses, logits = self._through_time(images, labels)
-            else:
-                steps = np.flatnonzero(lesson.chosen[epoch][number]).tolist()
-                losses, logits = learn(self.network, self._optimizer, images, labels, steps)
+            steps = np.flatnonzero(lesson.chosen[epoch][number]).tolist()
+            losses, logits = learn(self.network, self._optimizer, images, labels, steps)
             total += float(losses.sum())
             correct += int((logits.argmax(1) == labels).sum())
         return total / len(order), correct / len(order)
-
-    def _through_time(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """A step of back-propagation through time: (loss of each sample, logits)."""
-        self._optimizer.zero_grad()
-        made = self.network.run(images, training=True)
-        losses = self.network.losses(made, labels)
-        losses.mean().backward()
-        self.network.clip()
-        self._optimizer.step()
-        return losses.detach(), made.logits.detach()
 
     def _test(self) -> float:
         """Accuracy, with running statistics and nothing dropped."""
