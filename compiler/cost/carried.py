@@ -35,7 +35,7 @@ class Carried:
 def carried_of(training: Training) -> tuple[Carried, ...]:
     """All state that ``train_step`` carries through DRAM: traces, then the others, each in the order of the graph.
 
-    A trace is there twice: as the state that its next step reads, and as what the weights read in its own.
+    Weights read a trace in its own step, and the next step reads it where they did, if there is room for one step only.
     """
     return (*_traces(training), *_states(training))
 
@@ -53,7 +53,7 @@ def _traces(training: Training) -> Iterator[Carried]:
 def _states(training: Training) -> Iterator[Carried]:
     """States of nodes that take each step together, where they are no results themselves."""
     procedure = training.procedure("train_step")
-    types = training.values(procedure)
+    types, momentary = training.values(procedure), held(training)
     for region in procedure.regions:
         for cluster in together(region):
             for node in cluster:
@@ -62,7 +62,7 @@ def _states(training: Training) -> Iterator[Carried]:
                     continue
                 known = set(types)
                 for statement in lower(node, types, training.steps, training.batch, region.sweep, training.working):
-                    with_homes(statement, next(filter(None, node.results)), types)
+                    with_homes(statement, next(filter(None, node.results)), types, momentary)
                 for name in (name for name in types if name not in known):
                     size = types[name].bytes(training.steps, training.batch)
                     yield Carried(name, node.layer, types[name], size, (NEXT,))

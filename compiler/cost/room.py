@@ -53,10 +53,11 @@ def held(training: Training) -> frozenset[str]:
     return frozenset(found - kept)
 
 
-def with_homes(statement: Statement, name: str, types: dict[str, Type]) -> Statement:
+def with_homes(statement: Statement, name: str, types: dict[str, Type], momentary: frozenset[str]) -> Statement:
     """*statement* with a value in DRAM for each state that it carries from step to step, ``NAME.carry.STATE``.
 
-    The types of these values are added to *types*.  A sum over time that is a result lies where the result does.
+    The types of these values are added to *types*.  A state that is a result, of the last step or of a step alone (of
+    the *momentary* values, see `held`), lies where the result does: a sum over time, a trace.
     """
     if not isinstance(statement, Elementwise) or not statement.states:
         return statement
@@ -67,7 +68,8 @@ def with_homes(statement: Statement, name: str, types: dict[str, Type]) -> State
     states: list[State] = []
     writes = list(statement.writes)
     for state in statement.states:
-        result = next((write for write in writes if write.last and write.expression is state.next), None)
+        same = (write for write in writes if write.expression is state.next)
+        result = next((write for write in same if write.last or write.target.value in momentary), None)
         if result is not None and types[result.target.value].format == state.format:
             writes.remove(result)
             states.append(replace(state, home=result.target))

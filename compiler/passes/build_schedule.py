@@ -10,6 +10,7 @@ from ..cost.room import aliases_of, held, with_homes
 from ..ir.cycles import together
 from ..ir.graph import Node, Procedure, Region, Training
 from ..ir.schedule import Schedule, Stage, accesses
+from ..ir.statement import Statement
 from ..ir.types import Type
 from ..ops.op import alias_of, lower
 from .build_stage import build_stage
@@ -29,7 +30,7 @@ class MappingOptions:
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     """Every stage of every entry; all that does not fit is told together."""
-    aliases = aliases_of(training)
+    aliases, momentary = aliases_of(training), held(training)
     entries: dict[str, tuple[Stage, ...]] = {}
     touched: dict[str, Type] = {}
     pinned: set[str] = set()
@@ -48,8 +49,12 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                         pin = combined(options.pins, node.layer, node.phase)
                         pinned.update(p.text for p in options.pins if p.matches(node.layer, node.phase))
                         cycle = cycles if len(cluster) > 1 or region.sweep == "chosen" else 0
+                        statements = lower(node, types, training.steps, training.batch, region.sweep, training.working)
+                        if cycle:
+                            name = next(filter(None, node.results))
+                            statements = tuple(with_homes(each, name, types, momentary) for each in statements)
                         try:
-                            stages += _stages(training, node, region, types, options, pin, refusals, cycle)
+                            stages += _stages(training, node, region, statements, types, options, pin, refusals, cycle)
                         except TargetError as error:
                             faults.extend(error.faults)
             entries[procedure.name] = tuple(stages)
@@ -58,23 +63,21 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                     name = aliases.get(access.value, access.value)
                     touched.setdefault(name, types[name])
     _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
-    return Schedule(training.name, entries, touched, held(training))
+    return Schedule(training.name, entries, touched, momentary)
 
 
 def _stages(
     training: Training,
     node: Node,
     region: Region,
+    statements: tuple[Statement, ...],
     types: dict[str, Type],
     options: MappingOptions,
     pin: Pin,
     refusals: dict[str, Fault | None],
     cycle: int,
 ) -> list[Stage]:
-    """The stages of a node; in a *cycle* (not 0) its carried states get a home, of a type that is added to *types*."""
-    statements = lower(node, types, training.steps, training.batch, region.sweep, training.working)
-    if cycle:
-        statements = tuple(with_homes(statement, next(filter(None, node.results)), types) for statement in statements)
+    """The stages of a node that comes to *statements*, in a *cycle* (not 0) or alone."""
     stages: list[Stage] = []
     for number, statement in enumerate(statements):
         name = node.results[0] or next(result for result in node.results if result)
