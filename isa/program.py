@@ -28,8 +28,8 @@ class Symbol:
     *shape* is the logical shape as the user wrote it (PyTorch's order of axes); *factors* splits its axes further
     (a flattened ``16*5*5``) and *order* says in which order the factors lie in memory, the last one contiguous.
     *steps* and *samples* are the leading axes ``[time][sample]`` (0 where there is none).  Rows of the last axis are
-    padded to whole bytes.  *role* is one of input, label, parameter, master, optimizer, gradient, value, tape,
-    result, scratch.  A stored element times *scale* is the value.
+    padded to whole bytes.  *role* is one of input, label, parameter, master, optimizer, statistic, feedback,
+    gradient, value, tape, result, scratch.  A stored element times *scale* is the value.
     """
 
     name: str

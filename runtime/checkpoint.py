@@ -31,7 +31,7 @@ from .network import Bytes
 
 MAGIC = b"\x89SNNC\r\n\x1a"
 CHECKPOINT_VERSION = 1
-PERSISTENT = ("parameter", "master", "optimizer", "statistic", "state")
+PERSISTENT = ("parameter", "master", "optimizer", "statistic", "feedback", "state")
 """Roles of the symbols that last from entry to entry."""
 
 _HEAD = struct.Struct("<8sIIQ")

@@ -43,7 +43,7 @@ class NotFinite:
 
 
 def lasting(interpreter: Interpreter) -> Symbol | None:
-    """The first parameter, master, optimizer state or statistic that is not finite; None where all are.
+    """The first parameter, master, optimizer state, statistic or matrix that is not finite; None where all are.
 
     The host looks at its own picture of DRAM: nothing is counted.
     """

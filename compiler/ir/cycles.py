@@ -27,7 +27,8 @@ def clusters(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], ...]:
     A node reads what was made before it in the list, but for a `delay`, which may read what is made further on, and
     for variables that a node further on gives new values in each step.  Nodes that wait for one another in this way are
     one cluster (a strongly connected component), and take step after step together; all others are clusters of their
-    own.
+    own.  A node that reads a result of its own gives a variable new values in each step, and may do no further step
+    before all others have read them.
     """
     place = {name: number for number, node in enumerate(nodes) for name in node.results if name}
     ahead = [
@@ -35,6 +36,13 @@ def clusters(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], ...]:
         for number, node in enumerate(nodes)
         for name in node.operands
         if place.get(name, -1) > number or (place.get(name) == number and node.op.partition(".")[0] == "delay")
+    ]
+    changed = {number for number, node in enumerate(nodes) if not set(node.operands).isdisjoint(node.results)}
+    ahead += [
+        (number, place[name])
+        for number, node in enumerate(nodes)
+        for name in node.operands
+        if place.get(name, number) != number and place[name] in changed
     ]
     if not ahead:
         return tuple((node,) for node in nodes)

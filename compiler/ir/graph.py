@@ -135,7 +135,7 @@ class Procedure:
 class Variable:
     """A value that stays in DRAM from entry to entry: parameters, master weights, optimizer state; and host inputs.
 
-    *role* is input, label, parameter, master, optimizer or constant.
+    *role* is input, label, parameter, master, optimizer, statistic, feedback or constant.
     """
 
     name: str

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar, TypeAlias
 
-from ...catalog import ClassCatalog
+from ...catalog import ClassCatalog, UnknownName
 from ..ir import expression
 from ..ir.expression import Expression, lift
 from ..ir.graph import Setting
 from ..ir.statement import Statement
 from ..ir.types import Type
-from .op import Op, SettingFault
+from .op import Op, SettingFault, called
 from .site import Site
 
 
@@ -47,6 +47,23 @@ class Initialiser(Op):
 
 
 INITIALISERS: ClassCatalog[Initialiser] = ClassCatalog(__package__ or "", Initialiser, "initialiser")
+
+
+def complete(call: Setting) -> Setting:
+    """The call of an initialiser with all of its settings; SettingFault where there is no such."""
+    name, given = called(call)
+    try:
+        made: Any = INITIALISERS[name].make(given)
+    except UnknownName as error:
+        raise SettingFault(str(error), "") from None
+    return name, *asdict(made).items()
+
+
+InitialiserCall: TypeAlias = Annotated[Any, complete]
+"""A setting such as ``normal`` or ``normal(std=0.5)``."""
+
+KAIMING: InitialiserCall = "kaiming_uniform", ("a", math.sqrt(5.0))
+"""What weights begin with where nothing else is said, as those of PyTorch do."""
 
 
 def uniform_within(tensor: str, bound: float) -> Expression:

@@ -2,8 +2,9 @@
 
 A loss reads the result ``y[t, n, classes]`` and the labels.  In the sweep upwards it keeps what it needs of every
 step, and writes after the last: ``logits``, ``loss`` (of each sample; the host divides by `valid`) and ``correct``.
-Its facet ``error`` gives dL/dy of a step, a mean over the `valid` samples times `loss_scale`.  Samples beyond
-`valid` (the rest of a partial batch) count for nothing.  Sums over time ascend in f32; softmax subtracts the maximum.
+Its facet ``error`` gives dL/dy of a step, a mean over the `valid` samples times `loss_scale`; ``value`` the part of the
+loss itself that belongs to a step, scaled alike.  Samples beyond `valid` (the rest of a partial batch) count for
+nothing.  Sums over time ascend in f32; softmax subtracts the maximum.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ class Verdict(NamedTuple):
 
 
 class Loss(Op):
-    """``logits, loss, correct[, seed] = loss(y, label[, inputs])`` and ``error``.
+    """``logits, loss, correct[, seed] = loss(y, label[, inputs])``, ``error`` and ``value``.
 
-    `online` says that the error of a step is known in that step.  A loss whose error is the same in every step gives
-    it once, as `seed`.
+    `online` says that the error of a step is known in that step, and so is its part of the loss.  A loss whose error is
+    the same in every step gives it once, as `seed`.
     """
 
     family: ClassVar = "loss"
@@ -51,8 +52,8 @@ class Loss(Op):
 
     @classmethod
     def facets(cls) -> tuple[str, ...]:
-        """The verdict and the error."""
-        return ("", "error")
+        """The verdict, the error, and the loss of a step."""
+        return ("", "error", "value") if cls.online else ("", "error")
 
     def inputs(self, y: Type) -> dict[str, Type]:
         """What the host hands in beside images, by name."""
@@ -78,6 +79,10 @@ class Loss(Op):
     @abstractmethod
     def step_error(self, steps: int, classes: int, y: Expression) -> Expression:
         """dL/dy of a step without scale and mean, or ``seed`` with them."""
+
+    def step_loss(self, steps: int, classes: int, y: Expression) -> Expression:
+        """What a step adds to the loss of a sample, without scale and mean; only where it is `online`."""
+        raise NotImplementedError
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """One pass over the steps."""
@@ -106,6 +111,16 @@ class Loss(Op):
             assert self.steady, f"{self.name} has an error of its own in each step"
             value = value * float(at.steps)
         return at.elementwise(reads, [(at.result(), value if "seed" in self.reads else _mean(value))])
+
+    def value(self, at: Site) -> tuple[Statement, ...]:
+        """`step_loss` in every step, scaled as the error is."""
+        (classes,) = at.type(at.operand(0)).factors
+        reads = dict(zip(self.operands, at.node.operands, strict=True))
+        return at.elementwise(reads, [(at.result(), self.scaled(self.step_loss(at.steps, classes, at.value("y", 0))))])
+
+    def scaled(self, error: Expression) -> Expression:
+        """Of valid samples, times the loss scale, over their number."""
+        return _mean(error)
 
 
 LOSSES: ClassCatalog[Loss] = ClassCatalog(__package__ or "", Loss, "loss")
@@ -183,10 +198,7 @@ class CrossEntropyMSE(Loss):
 
     def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
         """logits = the mean over time."""
-        _, entropy = _softmax(y)
-        away = y - self._wanted()
-        square = unary("rsum", away * away) / float(classes)
-        loss = state("loss") + (entropy * (1 - self.lam) + square * self.lam)
+        loss = state("loss") + self._penalty(classes, y)
         mean = total / float(steps)
         return Verdict(mean, loss / float(steps), (State("loss", "f32", 0.0, loss),))
 
@@ -195,6 +207,16 @@ class CrossEntropyMSE(Loss):
         probability, _ = _softmax(y)
         away = (y - self._wanted()) * (2 * self.lam / classes)
         return ((probability - _target()) * (1 - self.lam) + away) / float(steps)
+
+    def step_loss(self, steps: int, classes: int, y: Expression) -> Expression:
+        """``((1 - lam) * CE + lam * mean_classes (y - z)**2) / T``."""
+        return self._penalty(classes, y) / float(steps)
+
+    def _penalty(self, classes: int, y: Expression) -> Expression:
+        _, entropy = _softmax(y)
+        away = y - self._wanted()
+        square = unary("rsum", away * away) / float(classes)
+        return entropy * (1 - self.lam) + square * self.lam
 
     def _wanted(self) -> Expression:
         return _target() if self.target == "onehot" else Expression("constant", value=self.level)
@@ -245,14 +267,21 @@ class WeightedSum(Loss):
 
     def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
         """logits = the sum over time."""
-        loss = state("loss") + unary("rsum", read("coefficient") * y)
+        loss = state("loss") + self.step_loss(steps, classes, y)
         return Verdict(total, loss, (State("loss", "f32", 0.0, loss),))
 
     def step_error(self, steps: int, classes: int, y: Expression) -> Expression:
         """The coefficient."""
         return read("coefficient")
 
+    def step_loss(self, steps: int, classes: int, y: Expression) -> Expression:
+        """``sum over classes of coefficient * y``."""
+        return unary("rsum", read("coefficient") * y)
+
     def error(self, at: Site) -> tuple[Statement, ...]:
         """``coefficient * loss_scale``, not divided."""
-        value = where(_valid(), read("coefficient") * argument("loss_scale"), 0.0)
-        return at.elementwise({"coefficient": at.operand(0)}, [(at.result(), value)])
+        return at.elementwise({"coefficient": at.operand(0)}, [(at.result(), self.scaled(read("coefficient")))])
+
+    def scaled(self, error: Expression) -> Expression:
+        """Of valid samples, times the loss scale, not divided."""
+        return where(_valid(), error * argument("loss_scale"), 0.0)

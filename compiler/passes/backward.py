@@ -5,7 +5,7 @@ The errors of several readers are added in the order of the readers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..ir.graph import Node
@@ -14,6 +14,7 @@ from ..ops.op import OPS, Adjoint, named, operand_of, roles_of
 from ..ops.rated import Rated, gradients_of
 from ..training.rule import Rule, reached
 from .beside import Beside
+from .direct import stopped
 from .errors import Errors, error_type
 from .reserved import averaged_of
 
@@ -24,6 +25,7 @@ class Backward:
 
     *types* are those of all values of the way there, *beside* is what the rule has made beside it.  A way back that
     runs once sees all values as if they were the same in every step, and their errors are those of all steps together.
+    The errors of *hidden* spikes come from elsewhere, and none passes back through weights then (see `Rule.direct`).
     """
 
     nodes: Sequence[Node]
@@ -32,6 +34,7 @@ class Backward:
     types: Mapping[str, Type]
     rule: Rule
     beside: Beside
+    hidden: Collection[str] = ()
     errors: Errors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,12 +85,11 @@ class Backward:
 
     def _readers(self) -> dict[str, int]:
         """How many errors reach each value that a parameter lies behind, and the result before it."""
-        behind = reached({name for node in self.parameters for name in node.results}, self.nodes)
-        if self.result not in behind:
-            return {}
+        passing = [replace(node, operands=tuple(self._passed(node))) for node in self.nodes]
+        behind = reached({name for node in self.parameters for name in node.results}, passing)
         makers = {node.results[0]: node for node in self.nodes}
-        readers = {self.result: 1}
-        waiting = [self.result]
+        waiting = [name for name in (self.result, *self.hidden) if name in behind]
+        readers = dict.fromkeys(waiting, 1)
         while waiting:
             node = makers.get(waiting.pop())
             if node is None or (node.op == "delay" and self.rule.carry == "none"):
@@ -99,10 +101,17 @@ class Backward:
                     readers[value] = readers.get(value, 0) + 1
         return readers
 
+    def _passed(self, node: Node) -> list[str]:
+        """The operands of *node* into which an error passes back."""
+        stops = set[str]() if self.rule.direct is None else stopped(node, self.hidden)
+        return [name for name in node.operands if name not in stops]
+
     def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, tuple[str, ...]]]:
         """The adjoints of *node* with the values that each serves ("" for a parameter that it goes without)."""
+        passed = self._passed(node)
         for adjoint in gradients_of(node, self.rule.carry):
-            values = tuple(operand_of(node, name) or "" for name in adjoint.served)
+            found = (operand_of(node, name) for name in adjoint.served)
+            values = tuple(name if name in passed else "" for name in found)
             if any(values):
                 yield adjoint, values
 

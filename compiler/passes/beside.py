@@ -19,13 +19,15 @@ class Beside:
     """What *rule* wants beside *nodes*, the way there of *network* over so many *steps*.
 
     `decays` has the decay of each value that has a trace, `rates` the values whose mean over time is read in their
-    place.  More may be made than is read in the end: the rest is pruned.
+    place.  *without* tells what a value with noise is without it, for that is what a trace is of.  More may be made
+    than is read in the end: the rest is pruned.
     """
 
     network: Network
     nodes: Sequence[Node]
     rule: Rule
     steps: int
+    without: Mapping[str, str] = field(default_factory=dict[str, str])
     decays: Mapping[str, float] = field(init=False)
     rates: frozenset[str] = field(init=False)
 
@@ -63,8 +65,8 @@ class Beside:
 
     def instead(self, value: str, weighs: bool) -> str:
         """What the way back reads in the place of *value*; *weighs* says that it does so for a weight's gradient."""
-        if weighs and value in self.decays:
-            return trace_of(value)
+        if weighs and (spikes := self.without.get(value, value)) in self.decays:
+            return trace_of(spikes)
         return rate_of(value) if value in self.rates else value
 
     def _averaged(self) -> Iterator[str]:

@@ -21,6 +21,8 @@ from ..ops.optimizers import Optimizer
 from ..training.rule import Rule
 from .backward import Backward
 from .beside import Beside
+from .direct import VALUE, Direct, check_feedback, hidden_layers
+from .disturbed import WayThere, disturbed
 from .errors import owner_of
 from .inferring import inferring
 from .input_coding import code_inputs
@@ -68,6 +70,7 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
         each = f"{options.asked('loss', loss.name)} has one for each"
         message = f"{asked} needs an error that is the same in every step, and {each}"
         raise SourceError.at(network.place, message, hints=("loss = cross_entropy, the loss of the mean over time",))
+    check_feedback(network, rule, options)
     if rule.update == "step":
         check_updates(network, rule, options)
         network = changing(network)
@@ -113,10 +116,22 @@ class _Builder:
             for node in self.network.nodes
             if node.op != "parameter"
         ]
-        self.beside = Beside(self.network, self.nodes, self.rule, self.options.steps)
-        self.backward = Backward(self.nodes, self.parameters, self.result, self.types, self.rule, self.beside)
+        hidden = hidden_layers(self.nodes, self.parameters, self.result) if self.rule.direct is not None else ()
+        self.there = WayThere(self.nodes, self.types)
+        if self.rule.disturbance is not None:
+            self.there = disturbed(self.nodes, self.types, hidden, self.rule.disturbance)
+        self.types, noisy = dict(self.there.types), self.there.noisy
+        self.answer = noisy.get(self.result, self.result)
+        spiking = [node for node in self.nodes if node.results[0] in hidden]
+        self.direct = Direct(self.rule, spiking, self.types, self.answer, self.options.steps)
+        without = {made: value for value, made in noisy.items()}
+        self.beside = Beside(self.network, self.there.nodes, self.rule, self.options.steps, without)
+        self.backward = Backward(
+            self.there.loud, self.parameters, self.answer, self.types, self.rule, self.beside, hidden
+        )
         self.errors = self.backward.errors
-        check_names(self.network, self.options, self.inputs, self.parameters, self.beside.names())
+        beside = self.beside.names() | self.direct.names | self.there.names
+        check_names(self.network, self.options, self.inputs, self.parameters, beside)
 
     def training(self) -> Training:
         """All of it."""
@@ -185,6 +200,7 @@ class _Builder:
                 yield Variable(f"{name}.{state}", type.with_(format="f32"), "optimizer", layer)
         for node in self.statistics:
             yield Variable(node.results[0], node.types[0], "statistic", owner_of(node))
+        yield from self.direct.variables()
 
     def _init(self) -> Iterator[Node]:
         """Masters are drawn and rounded to working copies; optimizer states are zero."""
@@ -199,6 +215,7 @@ class _Builder:
         for node in self.statistics:
             word, settings = _initialiser(node, node.types[0])
             yield Node(node.results, word, (), settings, node.types, owner_of(node), "UP", node.place)
+        yield from self.direct.init()
 
     def _forward(self, nodes: Sequence[Node], result: str, type: Type) -> tuple[Region, ...]:
         """What runs once, and the sweep upwards with the loss of *result*, which is of *type*."""
@@ -213,10 +230,10 @@ class _Builder:
         return Region("once", static), Region("up", (*moving, loss), self.stepwise)
 
     def _train_step(self) -> tuple[Region, ...]:
-        static, up = self._forward(tuple(self.beside.along()), self.result, self.types[self.result])
+        static, up = self._forward(tuple(self.beside.along()), self.answer, self.types[self.answer])
         self._seed()
         self.backward.run()
-        steps, trackings = tuple(self.errors.steps), self._trackings()
+        steps, trackings = tuple(self.errors.steps), [*self._trackings(), *self.direct.updates()]
         turns = self.rule.turns(self.options.steps)
         if self.rule.update == "step":
             learning = (*up.nodes, *steps, *self._updates(()))
@@ -235,7 +252,7 @@ class _Builder:
     def _trackings(self) -> list[Node]:
         """What keeps running statistics."""
         found: list[Node] = []
-        for node in self.nodes:
+        for node in self.there.loud:
             tracking = OPS[node.op].tracking
             if tracking is not None:
                 reads, results = named(node, tracking.reads), named(node, tracking.of)
@@ -244,14 +261,23 @@ class _Builder:
         return found
 
     def _seed(self) -> None:
-        """The error of the network's result."""
-        names = dict(zip(self.loss.operands, (self.result, *self.inputs), strict=True)) | {"seed": SEED}
+        """The error of the network's result, and those that come straight to hidden layers."""
+        operands = self.answer, *self.inputs
+        names = dict(zip(self.loss.operands, operands, strict=True)) | {"seed": SEED}
         reads = tuple(names[name] for name in self.loss.reads)
         settings = self._settings(self.options.loss)
-        if self.result in self.errors.readers:
-            node = Node((), f"{self.loss.name}.error", reads, settings, (), "loss", "BP", self.place)
-            timed = not self.rule.collapsed
-            self.errors.add([(self.result, self.errors.name(self.result))], node, sums=False, timed=timed)
+        if self.answer not in self.errors.readers:
+            return
+        error = self.errors.name(self.answer)
+        node = Node((), f"{self.loss.name}.error", reads, settings, (), "loss", "BP", self.place)
+        self.errors.add([(self.answer, error)], node, sums=False, timed=not self.rule.collapsed)
+        if self.rule.direct == "loss":
+            each = Type("f32", (), timed=True, batched=True)
+            value = f"{self.loss.name}.value"
+            self.errors.steps.append(Node((VALUE,), value, operands, settings, (each,), "loss", "BP", self.place))
+        self.errors.steps += self.direct.compared()
+        for layer, node in self.direct.errors(error):
+            self.errors.add([(layer, self.errors.name(layer))], node, sums=False, timed=True)
 
     def _updates(self, trackings: Sequence[Node]) -> tuple[Node, ...]:
         """What lasts is made anew: running statistics by *trackings*, and parameters from their gradients."""

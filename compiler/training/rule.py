@@ -11,8 +11,9 @@ from typing import ClassVar, Literal
 
 from ...catalog import ClassCatalog
 from ...source import Fault
-from ..ir.graph import Network, Node
+from ..ir.graph import Network, Node, Setting
 from ..ir.settings import Configured
+from ..ops.feedback import Perturb
 from ..ops.op import OPS
 
 Reasons = tuple[Fault, ...]
@@ -53,6 +54,28 @@ def differentiable(network: Network) -> Reasons:
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class Disturbance:
+    """What disturbs every hidden layer while training: its spikes, or (*before*) the current that makes them fire."""
+
+    drawn: Perturb
+    before: bool
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """A matrix for every hidden layer, which takes the error of the network's result straight to the layer's spikes.
+
+    It begins as the call *init* says.  With a *momentum* it follows what the answers say to the noise, *factor* times,
+    in each step before it is read, or once a batch; None leaves it as it is.
+    """
+
+    init: Setting
+    momentum: float | None = None
+    factor: float = 1.0
+    update: Literal["step", "batch"] = "step"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule(Configured):
     """A learning rule by its answers; its fields are its settings.
@@ -88,6 +111,19 @@ class Rule(Configured):
     def turns(self, steps: int) -> int:
         """In how many of *steps* steps errors follow and weights learn; the host chooses them, a batch at a time."""
         return steps
+
+    @property
+    def direct(self) -> Feedback | Literal["loss"] | None:
+        """Where the error of hidden spikes comes from: a matrix, the noise and the loss of the step, or (None) layers.
+
+        Where it is direct, no error passes back into what weights read, nor into the spikes of a hidden layer.
+        """
+        return None
+
+    @property
+    def disturbance(self) -> Disturbance | None:
+        """What is added to hidden layers, if anything is."""
+        return None
 
     def traces(self, network: Network) -> Mapping[str, float]:
         """Values, with a decay, in whose place a weight gradient reads ``a[t] = decay * a[t-1] + x[t]``."""

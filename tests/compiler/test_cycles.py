@@ -43,6 +43,12 @@ def test_cycles_that_share_a_node_are_one_and_others_are_not() -> None:
     assert named(nodes) == [("d", "e", "a", "b"), ("f", "c")]
 
 
+def test_who_reads_a_variable_that_changes_in_each_step_takes_the_step_with_its_maker() -> None:
+    """Before the change as after it; what the change is made of, and what is made of the readers, stands alone."""
+    nodes = [node("a", "x"), node("b", "a", "m"), node("m", "m", "a"), node("c", "m"), node("d", "c"), node("e", "a")]
+    assert named(nodes) == [("a",), ("b", "m", "c"), ("d",), ("e",)]
+
+
 def test_the_weight_gradient_of_a_recurrent_layer_stands_outside_of_its_cycle() -> None:
     """It needs the errors of all steps, and nobody waits for it: one statement for all of them."""
     network = read("""

@@ -15,6 +15,7 @@ TRAINABLE = {
     "sltt_k": ("digits", "lenet", "joined", "recurrent", "hourglass", "signals", "cells"),
     "ottt_a": ("digits", "lenet", "csnn", "recurrent"),
     "ottt_o": ("digits", "lenet", "csnn", "recurrent"),
+    "opzo": ("digits", "lenet", "csnn", "recurrent"),
 }
 """Networks of the laws that each rule can train; `bptt` trains them all, in the tests of the other laws, and `dsr` is
 looked at by itself (test_law1_rates.py)."""
@@ -56,6 +57,28 @@ def test_the_program_is_the_oracle(rule: str, network: str, machine: str) -> Non
     assert outcome.differences
     assert not {entry: told for entry, told in outcome.differences.items() if told}
     assert outcome.learned
+
+
+SETTINGS = (
+    ("opzo(feedback=dfa)", "csnn", "quad3"),
+    ("opzo(feedback=zo, antithetic=true)", "lenet", "f32x3"),
+    ("opzo(feedback=zo, perturb=before, noise=uniform)", "recurrent", "exact7"),
+    ("opzo(noise=gaussian, perturb=before)", "csnn", "f32x3"),
+    ("opzo(noise=gaussian, antithetic=true, feedback_update=batch)", "recurrent", "quad3"),
+    ("opzo(noise=uniform, antithetic=true, inverse_alpha=false)", "lenet", "exact7"),
+    ("opzo(perturb=before, feedback_update=batch, init=zeros)", "digits", "tiny"),
+)
+"""Rules with settings that change their graphs, each with a network and a machine."""
+
+
+@pytest.mark.parametrize(("rule", "network", "machine"), SETTINGS)
+def test_whatever_is_set_the_program_is_the_oracle(rule: str, network: str, machine: str) -> None:
+    training = f"rule = {rule}; loss = cross_entropy_mse(lam=0.25); optimizer = sgd(lr=0.05)"
+    outcome = outcome_of(Case(network, machine, reset="soft", surrogate="atan", training=training))
+    assert not {entry: told for entry, told in outcome.differences.items() if told}
+    assert len(set(outcome.losses)) == len(outcome.losses), "nothing was learned"
+    for entry, traffic in outcome.counted.items():
+        assert traffic.to_json()["dram"] == outcome.program.predicted[entry]["dram"], entry
 
 
 LEARNED = """

@@ -29,6 +29,7 @@ CHOSEN = [
     Case("digits", "exact7", reset="soft"),
     Case("joined", "quad3"),
     Case("lenet", "tiny", "output_stationary"),
+    Case("csnn", "quad3", reset="soft", training="rule = opzo; loss = cross_entropy_mse; optimizer = sgd"),
 ]
 OTHERS = [
     Case(network, machine, dataflow)
