@@ -87,13 +87,13 @@ def _check_picture(plot: str | None) -> None:
 
 
 def _attempts(shared: Compilation, rules: Iterable[Setting]) -> dict[str, Compilation]:
-    """What is to be compiled for each rule, by the rule with all of its settings.
+    """What is to be compiled for each rule, by the rule with its settings but for defaults.
 
     SourceError for what is no rule, and for all that is wrong under any of them; wrong usage where one comes twice.
     """
     from ..catalog import UnknownName
     from ..compiler.ops.op import SettingFault, called
-    from ..compiler.passes.training_options import show_call
+    from ..compiler.passes.training_options import show_rule
     from ..compiler.pipeline import Compilation
     from ..compiler.training.rule import RULES
     from ..source import NOWHERE, Faults, SourceError
@@ -109,7 +109,7 @@ def _attempts(shared: Compilation, rules: Iterable[Setting]) -> dict[str, Compil
     for rule in rules:
         options = replace(shared.options, train={**shared.options.train, "rule": rule})
         compilation = Compilation(shared.source, options)
-        shown = show_call(compilation.training_options.rule)
+        shown = show_rule(compilation.training_options.rule)
         if shown in found:
             raise click.BadParameter(f"{shown} is given twice", param_hint="--rules")
         found[shown] = compilation

@@ -193,6 +193,13 @@ def show_call(value: Setting) -> str:
     return f"{name}({inside})" if inside else name
 
 
+def show_rule(rule: Setting) -> str:
+    """A rule with those of its settings that are not its defaults: ``opzo``, ``sltt_k(K=2)``."""
+    name, given = called(rule)
+    known = RULES[name].settings()
+    return show_call((name, *((key, value) for key, value in given.items() if value != known[key].default)))
+
+
 def _whole(name: str, least: int) -> Callable[[Setting], Setting]:
     """A check for a whole number of at least *least*."""
 
