@@ -24,6 +24,7 @@ class ALIF(Spiking, Leak):
 
     name: ClassVar = "alif"
     results: ClassVar = (*Spiking.results, "b")
+    compared: ClassVar = ("h", "b")
 
     threshold_decay: float = 0.9
     jump: float = 0.1

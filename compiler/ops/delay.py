@@ -21,6 +21,7 @@ class Delay(Op):
 
     name: ClassVar = "delay"
     operands: ClassVar = ("x",)
+    late: ClassVar = True
     adjoints: ClassVar = (Adjoint("d_x", "x", ("error",), "BP"),)
 
     steps: int = 1

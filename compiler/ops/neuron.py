@@ -90,6 +90,9 @@ class Neuron(Op):
     """
 
     operands: ClassVar = ("x",)
+    compared: ClassVar[tuple[str, ...]] = ("h",)
+    """Results that spikes and masks are made of by comparing: where bits are enough, they stand for these."""
+
     held: ClassVar = ("threshold", "v_reset", "rest", "initial")
     timed: ClassVar = True
     adjoints: ClassVar = (Adjoint("adjoint", "x", ("error",), "BP", sums=True),)
@@ -303,11 +306,7 @@ class Neuron(Op):
     @property
     def bits_are_enough(self) -> bool:
         """Whether the full adjoint follows from the bits of comparisons, without what they were compared from."""
-        words = {name for name in self.results if not self._is_bit(name)}
-        return words.isdisjoint(map(_role, self._derived(read("x"), True, 0, "h", bits=True).reads))
-
-    def _is_bit(self, suffix: str) -> bool:
-        return suffix in self.results and self.format_of(suffix) == "spike"
+        return set(self.compared).isdisjoint(map(_role, self._derived(read("x"), True, 0, "h", bits=True).reads))
 
     def _derived(self, x: Expression, carries: bool, first: int, tensor: str, bits: bool) -> WayBack:
         """The derivative of fire, and then that of charge.
@@ -345,7 +344,9 @@ class Neuron(Op):
         charged = self.charge(charging)
         seeds = [(charged[name], part) for name, part in zip(names, of_kept, strict=True) if part is not None]
         of_x, *through = pull_back(seeds, [x, *inputs], charging.slopes)
-        assert of_x is not None, f"no gradient passes {self.name}"
+        if of_x is None:
+            assert self.late and not carries, f"no gradient passes {self.name}"
+            of_x = lift(0.0)
         both = [_sum(one, other) for one, other in zip(through, direct, strict=True)]
         found = [(name, part) for name, part in zip((*parameters, *smooth), both, strict=True) if part is not None]
         of_parameters = {name: part for name, part in found if name in parameters}

@@ -143,6 +143,9 @@ class Op(Configured):
     timed: ClassVar[bool] = False
     """Whether results change with time even where no operand does."""
 
+    late: ClassVar[bool] = False
+    """Whether operands act in later steps alone, so that no error of a step passes to them in that step."""
+
     def parameter_types(self, *operands: Type) -> dict[str, tuple[Type, Setting]]:
         """Type and initialiser (see `called`) of each parameter that the operator has on these operands, by name."""
         return {}

@@ -45,6 +45,7 @@ class Spiking(Neuron):
         "x": "the gradient of the decay, or of a delayed reset, reads the input",
         "b": "the surrogate is taken at the distance from it",
         "i": "the gradient of a delayed reset reads the current",
+        "e": "the gradient of a delayed reset reads the current",
         "ready": "no gradient passes where the neuron waits",
         "window": "an error passes where the mean input lies between 0 and the threshold",
         "mean": "the gradient of the threshold reads the mean input, and it tells where errors pass",
@@ -119,7 +120,7 @@ class Spiking(Neuron):
                 return (membrane, *self._recomputing(steps))
             case "h":
                 return (mask, *self._recomputing(steps))
-            case "v.kept":  # in the place of all states together
+            case _ if suffix == f"{next(iter(self.carried()))}.kept":  # in the place of all states together
                 return (membrane, mask)
             case _:
                 return ()

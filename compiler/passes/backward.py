@@ -92,7 +92,7 @@ class Backward:
         readers = dict.fromkeys(waiting, 1)
         while waiting:
             node = makers.get(waiting.pop())
-            if node is None or (node.op == "delay" and self.rule.carry == "none"):
+            if node is None:
                 continue
             for value in (value for _, values in self._adjoints(node) for value in values):
                 if value in behind:
@@ -107,11 +107,15 @@ class Backward:
         return [name for name in node.operands if name not in stops]
 
     def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, tuple[str, ...]]]:
-        """The adjoints of *node* with the values that each serves ("" for a parameter that it goes without)."""
+        """The adjoints of *node* with the values that each serves ("" for a parameter that it goes without).
+
+        Where errors stay in their step, none passes to what acts in later steps alone.
+        """
         passed = self._passed(node)
+        late = OPS[node.op].operands if OPS[node.op].late and self.rule.carry == "none" else ()
         for adjoint in gradients_of(node, self.rule.carry):
-            found = (operand_of(node, name) for name in adjoint.served)
-            values = tuple(name if name in passed else "" for name in found)
+            found = {role: operand_of(node, role) for role in adjoint.served}
+            values = tuple(name if name in passed and role not in late else "" for role, name in found.items())
             if any(values):
                 yield adjoint, values
 

@@ -141,6 +141,13 @@ RECT: Setting = ("rect", ("alpha", 1.0))
         ("plif", {"decay_input": True}, ("x", "w", "h")),
         ("if", {"surrogate": RECT, "reset": "soft"}, ("mask",)),
         ("cuba", {"surrogate": RECT, "reset": "soft"}, ("mask",)),
+        ("alpha", {"detach_reset": True}, ("h",)),
+        ("alpha", {"surrogate": RECT, "reset": "soft", "detach_reset": True}, ("s", "mask")),
+        ("alpha", {"surrogate": RECT, "reset": "hard", "detach_reset": True}, ("s", "mask")),
+        ("alpha", {"surrogate": RECT, "reset": "none"}, ("mask",)),
+        ("alpha", {"surrogate": RECT, "reset": "soft"}, ("x", "s", "mask", "i")),
+        ("alpha", {"surrogate": RECT, "reset": "hard"}, ("x", "s", "mask", "e", "i")),
+        ("alpha", {"reset": "hard"}, ("x", "h", "e", "i")),
         ("refractory_lif", {"surrogate": RECT, "reset": "soft"}, ("mask", "ready")),
         ("refractory_lif", {}, ("h", "ready")),
         ("alif", {}, ("h", "b")),
@@ -199,6 +206,13 @@ def test_what_is_computed_again_says_so() -> None:
     kept = Type("f16", ((4,),), True, True, every=3)
     assert made.infer(Type.of("f16", 4, timed=True, batched=True))[4:] == (kept, kept.with_(format="spike"), kept)
     assert kept.bytes(6, 5) == 2 * 5 * 4 * 2
+
+
+def test_the_states_of_two_currents_stand_for_their_masks() -> None:
+    made = OPS["alpha"].make({"tape": ("recompute", ("every", 3)), "surrogate": RECT, "detach_reset": True})
+    assert made.suffixes == ("", "h", "mask", "e", "i", "e.kept", "i.kept", "r.kept")
+    assert [other.formats for other in made.otherwise("e.kept", 6)] == [("f16",), ("spike",)]
+    assert not made.otherwise("i.kept", 6)
 
 
 def test_states_every_so_many_steps_are_listed_with_their_bytes() -> None:
@@ -266,6 +280,8 @@ SOURCE = """network a(x: f16[t, 3]) steps 6 {{
         ("plif(c, each=channel, learn_threshold=layer, decay_input=true, threshold=0.5)", "full"),
         ("plif(c, form=clamp, learn_threshold=channel, threshold=0.5, reset=soft)", "none"),
         ("cuba(c, threshold=0.5, reset_time=delayed, learn_threshold=channel)", "full"),
+        ("alpha(c, threshold=0.25)", "full"),
+        ("alpha(c, threshold=0.25, reset=soft, surrogate=atan, learn_threshold=channel)", "full"),
         ("alif(c, threshold=0.5, surrogate=atan)", "full"),
         ("adaptive_lif(c, threshold=0.5, coupling=0.25)", "full"),
         ("refractory_lif(c, threshold=0.5, period=1)", "full"),
@@ -302,6 +318,7 @@ DEEP = """network a(x: f16[t, 3]) steps 6 {{
         "lif(c, threshold=0.3, initial=0.07, v_reset=0.1, rest=0.1, surrogate=sigmoid)",
         "plif(c, threshold=0.3, initial=0.07, each=channel, learn_threshold=layer)",
         "cuba(c, threshold=0.3, initial=0.3, reset=soft, current_decay=0.7, surrogate=atan)",
+        "alpha(c, threshold=0.3, gain=0.7, reset=soft, surrogate=atan)",
         "alif(c, threshold=0.3, jump=0.07, reset=soft, surrogate=atan)",
         "adaptive_lif(c, threshold=0.3, coupling=0.3, reset=soft, surrogate=atan)",
         "refractory_lif(c, threshold=0.3, period=1, reset=soft, surrogate=atan)",
@@ -371,6 +388,42 @@ def test_a_mask_is_made_of_the_rounded_membrane() -> None:
     oracle.write("x", [[[1.5 + 2.0**-9]]])
     oracle.run("infer", ARGUMENTS | {"valid": 1})
     assert oracle.read("mask").item() == 0.0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "alpha(c, threshold=0.25, reset=soft, surrogate=rect(alpha=0.6), detach_reset=true)",
+        "alpha(c, threshold=0.25, surrogate=piecewise_leaky_relu(w=0.3), learn_threshold=channel)",
+        "alpha(c, threshold=0.25, reset=none, compare=gt, surrogate=rect)",
+    ],
+)
+def test_bits_stand_for_the_sum_of_two_currents(call: str) -> None:
+    bits = exact(SOURCE.format(call=call))
+    words = exact(SOURCE.format(call=call.replace("(c,", "(c, tape=membrane,")))
+    assert np.any(bits["d.c.w"])
+    for name, value in bits.items():
+        assert np.array_equal(value, words[name]) and np.array_equal(np.signbit(value), np.signbit(words[name])), name
+
+
+def test_what_an_alpha_neuron_does_after_a_spike() -> None:
+    """Worked by hand: tau is 1 where the inhibitory current is gone at once, so h[t] = e[t-1]; it fires in step 1."""
+    source = """network a(x: f16[t, 1]) steps 4 {{
+        s, h, mask, e, i = alpha(x, excitatory_decay=1.0, inhibitory_decay=0.0, threshold=1.0, reset={reset})
+        return flatten({value})
+    }} train {{ batch = 1; loss = mse_rate }}"""
+    wanted = {
+        "hard": {"h": [0, 2, 0, 0], "e": [2, 2.5, 0, 0.25], "i": [-2, -0.5, 0, -0.25]},
+        "soft": {"h": [0, 2, 2, 2.5], "e": [2, 2.5, 2.5, 1.75], "i": [-2, -0.5, 0, 0]},
+        "none": {"h": [0, 2, 2.5, 3.5], "e": [2, 2.5, 3.5, 3.75], "i": [-2, -0.5, -1, -0.25]},
+    }
+    for reset, values in wanted.items():
+        for value, expected in values.items():
+            network = snn.read(source.format(reset=reset, value=value))
+            oracle = Oracle(build_training(network, TrainingOptions.resolve(network)), Numerics("exact"))
+            oracle.write("x", np.reshape([2.0, 0.5, 1.0, 0.25], (4, 1, 1)))
+            oracle.run("infer", ARGUMENTS | {"valid": 1})
+            assert oracle.read(value).ravel().tolist() == expected, (reset, value)
 
 
 @pytest.mark.parametrize("rule", [Cut(), ONLINE], ids=["up_down", "up"])
@@ -463,6 +516,19 @@ def test_learned_numbers_begin_where_the_settings_say() -> None:
         ("if", {"tape": ("recompute", ("every", 2)), "surrogate": "stochastic"},
          "if cannot compute steps again whose surrogate draws random numbers", "tape"),
         ("cuba", {"current_decay": 2.0}, "current_decay of cuba is between 0 and 1, not 2.0", "current_decay"),
+        ("alpha", {"inhibitory_decay": 1.0}, "inhibitory_decay of alpha is at least 0 and below 1, not 1.0",
+         "inhibitory_decay"),
+        ("alpha", {"excitatory_decay": 0.5, "inhibitory_decay": 0.75},
+         "excitatory_decay of alpha is above inhibitory_decay, which is 0.75, and at most 1, not 0.5",
+         "excitatory_decay"),
+        ("alpha", {"excitatory_decay": 1.5},
+         "excitatory_decay of alpha is above inhibitory_decay, which is 0.8, and at most 1, not 1.5",
+         "excitatory_decay"),
+        ("alpha", {"v_reset": 0.25}, "v_reset of alpha is 0, which a reset leaves of both currents, not 0.25",
+         "v_reset"),
+        ("alpha", {"initial": 0.25}, "initial of alpha is 0, since its currents begin at 0, not 0.25", "initial"),
+        ("alpha", {"reset_time": "immediate"},
+         "no reset_time of alpha is called 'immediate'; there are: delayed", "reset_time"),
         ("adaptive_lif", {"current_decay": -1.0},
          "current_decay of adaptive_lif is between 0 and 1, not -1.0", "current_decay"),
         ("alif", {"threshold_decay": 1.25}, "threshold_decay of alif is between 0 and 1, not 1.25", "threshold_decay"),

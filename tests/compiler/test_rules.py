@@ -376,14 +376,16 @@ def test_what_was_made_of_inputs_alone_is_an_input() -> None:
     ]
 
 
-@pytest.mark.parametrize("rule", ONLINE)
-def test_parameters_that_no_error_reaches_are_told(rule: str) -> None:
-    source = """network net(x: f16[4]) steps 3 {
+@pytest.mark.parametrize(
+    ("rule", "late"), [*((rule, "lif(delay(k))") for rule in ONLINE), ("sltt", "alpha(k)"), ("sltt_k", "alpha(k)")]
+)
+def test_parameters_that_no_error_reaches_are_told(rule: str, late: str) -> None:
+    source = f"""network net(x: f16[4]) steps 3 {{
         s = lif(linear(x, out=5))
         k = linear(s, out=5, bias=false)
-        r = lif(delay(k))
+        r = {late}
         return linear(r, out=2)
-    } train { loss = cross_entropy_mse; optimizer = sgd }"""
+    }} train {{ loss = cross_entropy_mse; optimizer = sgd }}"""
     network = snn.read(source)
     training = build_training(network, TrainingOptions.resolve(network, {"rule": rule}))
     told = [(fault.place.line, fault.message.partition(":")[0]) for fault in untaught(network, training)]

@@ -140,7 +140,7 @@ NETWORKS = {
             c2 = conv2d(s1, out=18, kernel=3, stride=2)
             s2 = cuba(c2, learn_threshold=channel, threshold=0.25, NEURON)
             l3 = linear(flatten(s2), out=20)
-            s3 = alif(l3, threshold=0.25, NEURON)
+            s3 = concat(alif(l3, threshold=0.25, NEURON), alpha(l3, learn_threshold=channel, threshold=0.25, NEURON))
             l4 = linear(s3, out=20)
             s4 = if(l4, learn_threshold=layer, threshold=0.25, reset_time=delayed, NEURON)
             l5 = linear(s4, out=20)
@@ -171,7 +171,10 @@ NETWORKS = {
             l7 = linear(s6, out=20)
             s7 = adaptive_lif(l7, threshold=0.25, coupling=0.25, tape=recompute(every=2))
             l8 = linear(s7, out=20)
-            return linear(lif(l8, threshold=0.25, NEURON), out=10)
+            s8 = alpha(l8, excitatory_decay=0.875, inhibitory_decay=0.25, threshold=0.25, detach_reset=true, reset=soft,
+                       surrogate=rect, tape=recompute(every=2))
+            l9 = linear(s8, out=20)
+            return linear(lif(l9, threshold=0.25, NEURON), out=10)
         }""",
 }
 """Small networks that have every operator; NEURON stands for the reset and the surrogate."""

@@ -24,4 +24,8 @@ def test_the_bytes_of_the_tape_are_those_that_are_counted(case: Case | Model) ->
     assert tape
     assert {kept.value: kept.bytes for kept in tape} == {kept.value: written[kept.value] for kept in tape}
     read = {name: amounts["dram"]["useful_read"] for name, amounts in counted.items()}
-    assert all(read[kept.value] >= kept.bytes for kept in tape if kept.type.timed)
+    for kept in tape:
+        if kept.type.timed:
+            # The currents of `alpha` are read as they were before each step, those after the last step by nobody.
+            last = kept.bytes // compiled(case).network.steps if kept.value.endswith((".e", ".i")) else 0
+            assert read[kept.value] >= kept.bytes - last, kept.value

@@ -156,6 +156,40 @@ def canonical(
     return run
 
 
+def dual(
+    *,
+    gain: float = 1.0,
+    decays: tuple[float, float] = (0.875, 0.5),
+    reset: str = "hard",
+    detach: bool = False,
+    surrogate: str = "triangle",
+) -> Callable[[Any, Any], Any]:
+    """Two currents of these *decays* that work against each other, threshold 0.5 or ``s.theta``, over ``[t, n, 4]``."""
+
+    def run(currents: Any, p: Any) -> Any:
+        theta = p.get("s.theta", 0.5)
+        slow, fast = decays
+        tau = np.log(slow) / (np.log(fast) - np.log(slow)) + 1 if fast else 1.0
+        e = i = r = torch().zeros_like(currents[0])
+        found = list[Any]()
+        for x in currents:
+            excited, inhibited = slow * e + gain * x, fast * i - gain * x
+            h = tau * (excited + inhibited)
+            match reset:
+                case "soft":
+                    h, e, i = h + r * i, excited - r * theta, inhibited - r * inhibited
+                case "hard":
+                    h, e, i = h - r * h, excited - r * excited, inhibited - r * inhibited
+                case _:
+                    e, i = excited, inhibited
+            s = spike(h - theta, "ge", PHI[surrogate])
+            r = s.detach() if detach else s
+            found.append(s)
+        return torch().stack(found)
+
+    return run
+
+
 def _settings() -> Iterator[tuple[str, Case]]:
     """The settings of lif, in combinations."""
     for surrogate in ("triangle", "rect"):
@@ -368,54 +402,61 @@ def _spikingjelly() -> Iterator[tuple[str, Case]]:
     yield "SpikingJelly AdaptBaseNode's adaptation", Case(call, adapting)
 
 
+def _of_snntorch(kind: str, **settings: Any) -> Callable[[Any, Any], Any]:
+    """A neuron of snnTorch, whose surrogates make float32: it is given one that does not."""
+
+    def run(currents: Any, p: Any) -> Any:
+        found: Any = getattr(import_module("snntorch"), kind)
+        with_slope = {"spike_grad": lambda x: spike(x, "gt", PHI["atan"]), "init_hidden": True}  # type: ignore[reportUnknownLambdaType]
+        module = found(**{"threshold": 0.5} | settings, **with_slope).double()
+        for name, parameter in (("threshold", "s.theta"), ("beta", "s.w")):
+            if parameter in p:
+                delattr(module, name)
+                setattr(module, name, p[parameter])
+        return unrolled(module)(currents, p)
+
+    return run
+
+
 def _snntorch() -> Iterator[tuple[str, Case]]:
-    """https://snntorch.readthedocs.io; its surrogates make float32, so it is given one that does not."""
-
-    def of(kind: str, **settings: Any) -> Callable[[Any, Any], Any]:
-        def run(currents: Any, p: Any) -> Any:
-            found: Any = getattr(import_module("snntorch"), kind)
-            with_slope = {"spike_grad": lambda x: spike(x, "gt", PHI["atan"]), "init_hidden": True}  # type: ignore[reportUnknownLambdaType]
-            module = found(**{"threshold": 0.5} | settings, **with_slope).double()
-            for name, parameter in (("threshold", "s.theta"), ("beta", "s.w")):
-                if parameter in p:
-                    delattr(module, name)
-                    setattr(module, name, p[parameter])
-            return unrolled(module)(currents, p)
-
-        return run
+    """https://snntorch.readthedocs.io."""
 
     same = "threshold=0.5, compare=gt, detach_reset=true, surrogate=atan"
     subtract, zero = "reset=soft, reset_time=delayed", "reset=hard, reset_time=delayed"
     for word, mechanism in ((subtract, "subtract"), ("reset=hard", "zero"), ("reset=none", "none")):
         yield (
             f"snnTorch Leaky, {mechanism}",
-            Case(f"lif(c, decay=0.75, {word}, {same})", of("Leaky", beta=0.75, reset_mechanism=mechanism)),
+            Case(f"lif(c, decay=0.75, {word}, {same})", _of_snntorch("Leaky", beta=0.75, reset_mechanism=mechanism)),
         )
     for word, mechanism in ((subtract, "subtract"), (zero, "zero")):
         yield (
             f"snnTorch Lapicque, {mechanism}",
             Case(
                 f"lif(c, decay=0.75, decay_input=true, {word}, {same})",
-                of("Lapicque", R=1.0, C=4.0, time_step=1.0, reset_mechanism=mechanism),
+                _of_snntorch("Lapicque", R=1.0, C=4.0, time_step=1.0, reset_mechanism=mechanism),
             ),
         )
         yield (
             f"snnTorch Synaptic, {mechanism}",
             Case(
                 f"cuba(c, current_decay=0.25, decay=0.75, {word}, {same})",
-                of("Synaptic", alpha=0.25, beta=0.75, reset_mechanism=mechanism),
+                _of_snntorch("Synaptic", alpha=0.25, beta=0.75, reset_mechanism=mechanism),
             ),
         )
     yield (
         "snnTorch Leaky, learned threshold",
         Case(
-            f"lif(c, decay=0.75, {subtract}, {same}, learn_threshold=layer)", of("Leaky", beta=0.75), {"s.theta": 0.625}
+            f"lif(c, decay=0.75, {subtract}, {same}, learn_threshold=layer)",
+            _of_snntorch("Leaky", beta=0.75),
+            {"s.theta": 0.625},
         ),
     )
     for each, beta in (("layer", 0.625), ("channel", [0.25, 0.5, 0.75, 1.25])):
         yield (
             f"snnTorch Leaky, learned beta, {each}",
-            Case(f"plif(c, form=clamp, each={each}, {subtract}, {same})", of("Leaky", beta=0.75), {"s.w": beta}),
+            Case(
+                f"plif(c, form=clamp, each={each}, {subtract}, {same})", _of_snntorch("Leaky", beta=0.75), {"s.w": beta}
+            ),
         )
 
 
@@ -506,9 +547,38 @@ def _norse() -> Iterator[tuple[str, Case]]:
     )
 
 
+def _alpha() -> Iterator[tuple[str, Case]]:
+    """Two currents against each other: in our settings, and as snnTorch's module."""
+    both = "alpha(c, excitatory_decay=0.875, inhibitory_decay=0.5"
+    for reset in ("hard", "soft"):
+        for detach in (False, True):
+            for surrogate in ("atan", "rect"):
+                call = f"{both}, threshold=0.5, reset={reset}, detach_reset={str(detach).lower()}"
+                run = dual(reset=reset, detach=detach, surrogate=surrogate)
+                yield f"alpha, {reset}, detached {detach}, {surrogate}", Case(f"{call}, surrogate={surrogate})", run)
+    for reset, each, surrogate, theta in (
+        ("soft", "channel", "rect", [0.25, 0.375, 0.5, 0.625]),
+        ("soft", "layer", "triangle", 0.375),
+        ("none", "layer", "rect", 0.375),
+    ):
+        call = f"{both}, gain=0.75, reset={reset}, learn_threshold={each}, surrogate={surrogate})"
+        run = dual(gain=0.75, reset=reset, surrogate=surrogate)
+        yield f"alpha, learned threshold, {each}, {reset}, {surrogate}", Case(call, run, {"s.theta": theta})
+    call = "alpha(c, excitatory_decay=1.0, inhibitory_decay=0.0, threshold=0.5)"
+    yield "alpha, decays of 1 and 0", Case(call, dual(decays=(1.0, 0.0)))
+    same = "compare=gt, detach_reset=true, surrogate=atan"
+    decays = {"alpha": 0.875, "beta": 0.5}
+    for word, mechanism in (("soft", "subtract"), ("hard", "zero"), ("none", "none")):
+        run = _of_snntorch("Alpha", **decays, reset_mechanism=mechanism)
+        yield f"snnTorch Alpha, {mechanism}", Case(f"{both}, threshold=0.5, reset={word}, {same})", run)
+    call = f"{both}, reset=soft, learn_threshold=layer, {same})"
+    run = _of_snntorch("Alpha", **decays, reset_mechanism="subtract")
+    yield "snnTorch Alpha, learned threshold", Case(call, run, {"s.theta": 0.375})
+
+
 def cases() -> dict[str, Case]:
     """All of them by name."""
-    return dict((*_settings(), *_others(), *_spikingjelly(), *_snntorch(), *_norse()))
+    return dict((*_settings(), *_others(), *_spikingjelly(), *_snntorch(), *_norse(), *_alpha()))
 
 
 def _telling(name: str, case: Case, seed: int) -> tuple[Numbers, Numbers]:
