@@ -36,7 +36,7 @@ def clusters_of(body: Body) -> list[Cluster]:
     graph.add_nodes_from(elements)
     for term in elements.values():
         for arg in term.args:
-            maker = body.previous.get(id(arg), arg)
+            maker = body.maker(arg)
             if id(maker) in elements:
                 graph.add_edge(id(maker), id(term))
     cores = [
@@ -142,9 +142,11 @@ def _cluster(members: set[int], order: Sequence[Term], body: Body) -> Cluster:
     states: dict[int, Term] = {}
     for term in inside:
         for arg in term.args:
-            maker = body.previous.get(id(arg))
-            if maker is not None and id(maker) in members:
+            if id(arg) in body.previous and id(body.maker(arg)) in members:
                 states[id(arg)] = arg
+                before = body.previous[id(arg)]
+                if id(before) in body.previous:  # what was read of the second step before is carried twice
+                    states[id(before)] = before
             elif arg.value is None and id(arg) not in members:
                 drives[id(arg)] = arg
     return Cluster(inside, tuple(drives.values()), tuple(states.values()))

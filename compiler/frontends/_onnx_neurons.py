@@ -16,7 +16,7 @@ import numpy as np
 from ._onnx_clusters import Cluster, read_outside
 from ._onnx_constants import rounded
 from ._onnx_elements import COMPARISONS, SHIFTED, Compared, Unknown, compared, is_bit
-from ._onnx_model import Model, Reset
+from ._onnx_model import Dual, Model, Reset
 from ._onnx_probe import NO_SUM, Probe
 from ._onnx_settings import Said, said, said_of_a_readout
 from ._onnx_steps import Body
@@ -245,7 +245,23 @@ def _waiting(probe: Probe, what: Compared, base: Model) -> Iterator[Model]:
             yield model
 
 
+def _of_two_currents(probe: Probe, what: Compared, base: Model) -> Iterator[Model]:
+    """A membrane that is the sum of two currents, which work against each other."""
+    dual = Dual.of(base) if what.moving is None else None
+    if dual is None:
+        return
+    yield dual
+    yield replace(dual, reset="hard")
+    # A soft reset adds one of the currents to the membrane, which tells how much of the input that takes.
+    inputs, seen = probe.after_a_spike(what, dual, 2)
+    less, more = (replace(dual, reset="soft").driven(np.full(probe.shape, k)).run(inputs)[2].h for k in (1.0, 2.0))
+    share = 1.0 + np.divide(seen[2] - less, more - less, out=np.zeros(probe.shape), where=np.abs(more - less) > 1e-12)
+    if share.all():
+        yield replace(dual.driven(share), reset="soft")
+
+
 _EXPLANATIONS: tuple[Callable[[Probe, Compared, Model], Iterator[Model]], ...] = (
+    _of_two_currents,
     _plain,
     _echoing,
     _to_another_potential,
@@ -269,8 +285,10 @@ def _found(probe: Probe, what: Compared, model: Model, most: float = 3.0) -> Fou
     if model.amount is None:
         names["h"] = "h"
     told = _in_full(probe, said(model, probe.beginning(what, model)))
-    if told.op == "cuba":
+    if told.op in ("cuba", "alpha"):
         names["i"] = "i"
+    if told.op == "alpha":
+        names["e"] = "e"
     if told.op == "alif":
         names["b"] = "b"
     roles = probe.roles(model, names, most)

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..ir.graph import Setting
+from ..ops.synaptic import weight_of_both
 from ._onnx_constants import differs, one_a_channel, one_sample, rounded, uniform
 from ._onnx_elements import Unknown
-from ._onnx_model import Model
+from ._onnx_model import Dual, Model
 from .frontend import Array
+
+_LOGARITHMS = 1e-5
+"""What the difference of two logarithms in f32 may be off by, relatively."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ def said(model: Model, beginning: Array | None) -> Said:
         settings["reset_time"] = "delayed"
     if model.reset == "hard" and (v_reset := uniform(np.asarray(model.v_reset), "potential after a reset")):
         settings["v_reset"] = v_reset
+    if initial and op == "alpha":
+        raise Unknown("its currents do not begin at 0")
     if initial:
         settings["initial"] = initial
     bias = model.bias
@@ -95,11 +101,14 @@ def said(model: Model, beginning: Array | None) -> Said:
     echo = (
         one_a_channel(np.asarray(model.echo), "weight with which its spikes come back") if np.any(model.echo) else None
     )
-    return Said(op, settings, varied, constant, in_front, model.lag, echo, beginning is not None)
+    lag = 0 if isinstance(model, Dual) else model.lag
+    return Said(op, settings, varied, constant, in_front, lag, echo, beginning is not None)
 
 
 def _operator(model: Model, varied: dict[str, Array]) -> tuple[str, dict[str, Setting], float | None]:
     """(operator, how it leaks and adapts, the decay of a current in front of it)."""
+    if isinstance(model, Dual):
+        return "alpha", _of_two_currents(model), None
     current = None if model.current_decay is None else uniform(model.current_decay, "decay of its current")
     leak: dict[str, Setting] = {"decay": 1.0}
     if model.period or np.any(model.rise) or np.any(model.jump) or np.any(model.coupling):
@@ -131,6 +140,18 @@ def _adapting(model: Model, leak: dict[str, Setting]) -> tuple[str, dict[str, Se
     if np.any(model.coupling):
         leak["coupling"] = uniform(np.asarray(model.coupling), "coupling of its adaptation")
     return "adaptive_lif", {**leak, "jump": uniform(np.asarray(model.jump), "growth of its adaptation")}
+
+
+def _of_two_currents(model: Dual) -> dict[str, Setting]:
+    """How both currents decay; a gain that is 1 but for the logarithms of its file is none."""
+    slow = uniform(model.decay, "decay of its excitatory current")
+    fast = uniform(np.asarray(model.inhibitory), "decay of its inhibitory current")
+    settings: dict[str, Setting] = {"excitatory_decay": slow, "inhibitory_decay": fast}
+    weight, usual = uniform(np.asarray(model.weight), "weight of its currents"), weight_of_both(slow, fast)
+    if abs(weight - usual) > _LOGARITHMS * usual:
+        raise Unknown(f"its membrane is {weight:g} times the sum of its currents, which is {usual:g} times in alpha")
+    gain = uniform(model.share, "factor of its input")
+    return settings if abs(gain - 1.0) <= _LOGARITHMS else {**settings, "gain": gain}
 
 
 def _leak(model: Model) -> dict[str, Setting] | None:

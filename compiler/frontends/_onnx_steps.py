@@ -34,6 +34,11 @@ class Body:
     first: Mapping[int, Term] = field(default_factory=dict[int, Term])
     """By the identity of a term, what stands in its place in the first step, where that is known."""
 
+    def maker(self, term: Term) -> Term:
+        """What makes *term* in this step, or what it is of a step before, which may be the second before this."""
+        once = self.previous.get(id(term), term)
+        return self.previous.get(id(once), once)
+
     def order(self) -> list[Term]:
         """Every term of the step, arguments first; what the step before made is not followed."""
         found: list[Term] = []

@@ -155,7 +155,7 @@ def test_options_that_a_file_has_no_place_for_are_refused(file: Path) -> None:
     assert (result.exit_code, result.output) == (
         1,
         "--surrogate: no surrogate is called 'atn'; did you mean atan?\n"
-        "--spiking relu: no neuron is called 'linear'; there are: adaptive_lif, alif, cuba, if, lif, plif, "
+        "--spiking relu: no neuron is called 'linear'; there are: adaptive_lif, alif, alpha, cuba, if, lif, plif, "
         "refractory_lif\n"
         "--spiking tanh: no setting of lif is called 'decy'; did you mean decay?\n",
     )

@@ -234,11 +234,35 @@ def plain(w: Writer, x: str, states: States) -> str:
     return w("Mul", worth(w, x, states), w.constant(2.0))
 
 
-def alpha(w: Writer, x: str, states: States) -> str:
-    """snnTorch's Alpha with ``reset_mechanism="none"``: two currents that the same input drives against each other."""
-    states["e"] = leak(w, states["e"], x, 0.875)
-    states["i"] = w("Sub", w("Mul", states["i"], w.constant(0.5)), x)
-    return above(w, w("Mul", w("Add", states["e"], states["i"]), w.constant(1.5)), w.constant(1.0))
+def late_and_read(w: Writer, x: str, states: States) -> str:
+    """Its current is read in the step that makes it."""
+    return w("Add", late(w, x, states), w("Relu", states["i"]))
+
+
+TAU = float(np.log(0.875) / (np.log(0.5) - np.log(0.875)) + 1)
+
+
+def alpha(reset: str, weight: float = TAU, factor: float = 1.0) -> Step:
+    """snnTorch's Alpha: two currents that the same input, *factor* times, drives against each other."""
+
+    def step(w: Writer, x: str, states: States) -> str:
+        x = w("Mul", x, w.constant(factor)) if factor != 1 else x
+        e = leak(w, states["e"], x, 0.875)
+        i = w("Sub", w("Mul", states["i"], w.constant(0.5)), x)
+        h = w("Mul", w("Add", e, i), w.constant(weight))
+        if reset != "none":
+            fired = above(w, states["h"], w.constant(1.0))
+            if reset == "subtract":
+                h = w("Sub", h, w("Mul", w("Neg", states["i"]), fired))
+                e = w("Sub", e, w("Mul", w.constant(1.0), fired))
+            else:
+                h, e = (w("Sub", value, w("Mul", value, fired)) for value in (h, e))
+            i = w("Sub", i, w("Mul", i, fired))
+            states["h"] = h
+        states["e"], states["i"] = e, i
+        return above(w, h, w.constant(1.0))
+
+    return step
 
 
 # The same in numbers
@@ -278,6 +302,26 @@ def simulated(
             wait = np.where(s > 0, period, np.maximum(wait - 1, 0))
             v = reset(h, s)
             found.append(s)
+        return np.stack(found)
+
+    return run
+
+
+def dual(reset: str, weight: float = TAU, factor: float = 1.0) -> Callable[[Array], Array]:
+    """Spikes of snnTorch's Alpha, of threshold 1."""
+
+    def run(x: Array) -> Array:
+        e = i = h = np.zeros(x.shape[1:])
+        found: list[Array] = []
+        for given in factor * x:
+            fired = h > 1
+            excited, inhibited, before = 0.875 * e + given, 0.5 * i - given, i
+            h, e, i = weight * (excited + inhibited), excited, inhibited
+            if reset == "subtract":
+                h, e, i = h + fired * before, e - fired, np.where(fired, 0, i)
+            elif reset == "zero":
+                h, e, i = (np.where(fired, 0, value) for value in (h, e, i))
+            found.append((h > 1).astype(float))
         return np.stack(found)
 
     return run
@@ -436,14 +480,26 @@ CASES = [
         ("v", "i"),
         layers=("delay",),
     ),
+    *(
+        Case(
+            f"alpha, {reset}, input times {factor:g}",
+            alpha(reset, factor=factor),
+            dual(reset, factor=factor),
+            "alpha",
+            {"reset": word, "compare": "gt", "excitatory_decay": 0.875, "inhibitory_decay": 0.5, "threshold": 1.0}
+            | ({"gain": factor} if factor != 1 else {}),
+            ("e", "i", "h") if reset != "none" else ("e", "i"),
+        )
+        for reset, word in (("none", "none"), ("zero", "hard"), ("subtract", "soft"))
+        for factor in (1.0, 2.0)
+    ),
     Case(
-        "alpha without a reset",
-        alpha,
-        simulated(0.875, share=1.5 * 0.375, current=0.5, late=True),
-        "cuba",
-        {**NONE, "decay": 0.875, "current_decay": 0.5, "gain": 0.5625},
+        "alpha without a reset, otherwise weighed",
+        alpha("none", 1.5),
+        dual("none", 1.5),
+        "alpha",
+        {"reset": "none", "gain": 1.5 / TAU},
         ("e", "i"),
-        layers=("delay",),
     ),
     Case(
         "it begins elsewhere",
@@ -582,6 +638,11 @@ BOUNDS = (
         (quadratic, ("v",), BOUNDS),
         (halved, ("v",), "its reset is none of hard, soft and none, at once or delayed"),
         (currents_of_their_own, ("v", "i"), "the decay differs from element to element (0.25 to 0.875)"),
+        (
+            alpha("subtract", 1.5),
+            ("e", "i", "h"),
+            f"its membrane is 1.5 times the sum of its currents, which is {TAU:g} times in alpha",
+        ),
     ],
 )
 def test_what_is_no_neuron_is_refused_with_the_reason(
@@ -599,10 +660,36 @@ def test_what_is_no_neuron_is_refused_with_the_reason(
 def test_an_input_that_is_late_and_the_same_in_every_step_is_refused(tmp_path: Path) -> None:
     write = Writer()
     x = write("Gemm", "x", write.constant(weights()["w1"]), write.constant(weights()["b1"]), transB=1)
-    states = {name: write.constant(np.zeros((BATCH, NEURONS))) for name in ("e", "i")}
-    rows = [write("Unsqueeze", alpha(write, x, states), write.constant([0], np.int64)) for _ in range(STEPS)]
+    states = {name: write.constant(np.zeros((BATCH, NEURONS))) for name in ("v", "i")}
+    rows = [write("Unsqueeze", late_and_read(write, x, states), write.constant([0], np.int64)) for _ in range(STEPS)]
     path = write.save(tmp_path / "net.onnx", [BATCH, INPUTS], [write("Concat", *rows, axis=0)])
     assert told(path).partition(": ")[2] == (
         "reads its input a step late, and that input is the same in every step, which no delay reads\n"
         "  try: an export whose input changes with time"
+    )
+
+
+@pytest.mark.parametrize("reset", ["none", "zero", "subtract"])
+def test_two_currents_need_no_delay_before_an_input_that_stays_the_same(reset: str, tmp_path: Path) -> None:
+    write = Writer()
+    w, b = write.constant(weights()["w1"]), write.constant(weights()["b1"])
+    states = {name: write.constant(np.zeros((BATCH, NEURONS))) for name in ("e", "i", "h")}
+    x, step = write("Gemm", "x", w, b, transB=1), alpha(reset)
+    rows = [write("Unsqueeze", step(write, x, states), write.constant([0], np.int64)) for _ in range(STEPS)]
+    imported = read_model(write.save(tmp_path / "net.onnx", [BATCH, INPUTS], [write("Concat", *rows, axis=0)]))
+    assert [node.op for node in imported.network.nodes if node.op != "parameter"] == ["linear", "alpha"]
+    given, drive = currents(Case("still", step, dual(reset), "alpha", {}))
+    expected = dual(reset)(np.broadcast_to(drive[0], (LONG, *drive[0].shape)))
+    assert 0.02 < expected.mean() < 0.98
+    assert np.array_equal(
+        outputs_of(replace(imported, network=replace(imported.network, steps=LONG)), given[0]), expected
+    )
+
+
+def test_currents_that_do_not_begin_at_0_are_refused(tmp_path: Path) -> None:
+    case = Case("elsewhere", alpha("zero"), simulated(), "alpha", {}, ("e", "i", "h"), begin={"e": 0.5})
+    text = told(unrolled(tmp_path / "net.onnx", case))
+    assert text.partition(": ")[2] == (
+        "carries state from step to step, and is no neuron that there is: its currents do not begin at 0\n"
+        "  try: a neuron of docs/neurons.md in its place"
     )
