@@ -74,6 +74,18 @@ def hidden(reset: str = "subtract") -> Any:
     )
 
 
+def alphas(reset: str) -> Any:
+    """Neurons with two currents, the first with a threshold that is learned."""
+    torch, snntorch = framework("torch"), framework("snntorch")
+    settings: dict[str, Any] = {"init_hidden": True, "reset_mechanism": reset}
+    return torch.nn.Sequential(
+        torch.nn.Linear(20, 16),
+        snntorch.Alpha(alpha=0.9, beta=0.7, threshold=0.3, learn_threshold=True, **settings),
+        torch.nn.Linear(16, CLASSES),
+        snntorch.Alpha(alpha=0.85, beta=0.6, threshold=0.25, output=True, **settings),
+    )
+
+
 def run_hidden(steps: int, timed: bool) -> Callable[[Any, Any], Any]:
     def run(module: Any, x: Any) -> Any:
         framework("snntorch.utils").reset(module)
@@ -226,6 +238,15 @@ CASES: Mapping[str, Case] = {
     "snntorch_hidden": Case("snntorch", hidden, run_hidden(7, False), VECTOR, 7, neurons=("1", "3")),
     "snntorch_zero_timed": Case(
         "snntorch", lambda: hidden("zero"), run_hidden(7, True), VECTOR, 7, TIMED, True, neurons=("1", "3")
+    ),
+    **{
+        f"snntorch_alpha_{reset}": Case(
+            "snntorch", lambda reset=reset: alphas(reset), run_hidden(8, False), VECTOR, 8, neurons=("1", "3")
+        )
+        for reset in ("subtract", "none")
+    },
+    "snntorch_alpha_zero_timed": Case(
+        "snntorch", lambda: alphas("zero"), run_hidden(8, True), VECTOR, 8, TIMED, True, neurons=("1", "3")
     ),
     "snntorch_carried": Case("snntorch", lambda: loop("carried"), run_carried, VECTOR, 6, neurons=LOOP),
     "snntorch_static_loop": Case(
