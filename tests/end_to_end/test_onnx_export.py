@@ -181,6 +181,8 @@ CHOICES: dict[str, list[Setting]] = {
     "form": ["sigmoid", "clamp"],
     "each": ["layer", "channel"],
     "current_decay": [0.6],
+    "excitatory_decay": [0.95, 1.0],
+    "inhibitory_decay": [0.0, 0.3],
     "coupling": [0.0, 0.3],
     "jump": [0.1],
     "threshold_decay": [0.8],

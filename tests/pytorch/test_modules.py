@@ -224,6 +224,19 @@ def test_constants_of_a_neuron_that_differ_are_trained_and_told() -> None:
     assert proof is not None and proof.different == 0
 
 
+@pytest.mark.parametrize("kind", ["Synaptic", "Alpha"])
+def test_a_learned_decay_behind_a_current_is_refused(kind: str) -> None:
+    nn = torch().nn
+    neuron = getattr(framework("snntorch"), kind)(alpha=0.9, beta=0.8, learn_beta=True, init_hidden=True)
+    with pytest.raises(SourceError) as error:
+        from_torch(nn.Sequential(nn.Linear(20, 16), neuron, nn.Linear(16, 5)), torch().rand(3, 20), 5)
+    assert told(error) == [
+        "Sequential, node 1: carries state from step to step, and is no neuron that there is: its decay is learned, "
+        "which only a membrane without a current has, whose input has no gain",
+        "  try: a neuron of docs/neurons.md in its place",
+    ]
+
+
 def test_a_learned_number_that_is_a_constant_here_is_told_and_asked_for_on_the_way_back() -> None:
     snntorch, nn = framework("snntorch"), torch().nn
     neuron = snntorch.Synaptic(alpha=0.8, beta=0.9, learn_alpha=True, init_hidden=True)
