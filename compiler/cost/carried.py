@@ -45,9 +45,10 @@ def _traces(training: Training) -> Iterator[Carried]:
     types, momentary = training.values(training.procedure("train_step")), held(training)
     for trace in read_back(training):
         if trace.node.op == Trace.name:
-            type = types[trace.value]
-            steps = 1 if trace.value in momentary else training.steps
-            yield Carried(trace.value, trace.node.layer, type, type.bytes(steps, training.batch), trace.names)
+            type, alone = types[trace.value], trace.value in momentary
+            size = type.bytes(1 if alone else training.steps, training.batch)
+            readers = (*trace.names, NEXT) if alone else trace.names
+            yield Carried(trace.value, trace.node.layer, type, size, readers)
 
 
 def _states(training: Training) -> Iterator[Carried]:

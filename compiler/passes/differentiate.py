@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ...source import Fault, Faults, Place, SourceError
+from ...source import NOWHERE, Fault, Faults, Place, SourceError
 from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable, chosen_words
 from ..ir.types import Type
 from ..ops.initialisers import INITIALISERS, Initialiser
@@ -60,16 +60,19 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
         try:
             rule.turns(options.steps)
         except SettingFault as fault:
-            faults.add(options.place(network, "rule"), fault.message)
+            place = options.place(network, "rule")
+            faults.add(place, fault.message if place != NOWHERE else f"--rule: {fault.message}")
     check_time(network, rule, options.steps, asked)
     if rule.template == "up" and not loss.online:
         late = f"{options.asked('loss', loss.name)} knows it after the last"
         message = f"{asked} needs the error of a step in that step, and {late}"
-        raise SourceError.at(network.place, message, hints=(f"loss = {OF_EACH_STEP}, the loss of each step",))
+        hint = f"loss = {OF_EACH_STEP}, the loss of each step"
+        raise SourceError.at(options.place(network, "loss", network.place), message, hints=(hint,))
     if rule.collapsed and not loss.steady:
         each = f"{options.asked('loss', loss.name)} has one for each"
         message = f"{asked} needs an error that is the same in every step, and {each}"
-        raise SourceError.at(network.place, message, hints=("loss = cross_entropy, the loss of the mean over time",))
+        hints = "loss = cross_entropy, the loss of the mean over time", *rule.instead
+        raise SourceError.at(options.place(network, "loss", network.place), message, hints=hints)
     check_feedback(network, rule, options)
     if rule.update == "step":
         check_updates(network, rule, options)

@@ -134,9 +134,9 @@ class TrainingOptions:
         """By name, for `Training.settings` and the program."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "origins"}
 
-    def place(self, network: Network, name: str) -> Place:
-        """Where the option *name* is written; NOWHERE for one of the command line, or a default."""
-        return _place(network, name) if self.origins.get(name) == "file" else NOWHERE
+    def place(self, network: Network, name: str, otherwise: Place = NOWHERE) -> Place:
+        """Where the option *name* is written; *otherwise* for one of the command line, or a default."""
+        return _place(network, name) if self.origins.get(name) == "file" else otherwise
 
     def __str__(self) -> str:
         """One option a line, with its origin."""
@@ -188,7 +188,7 @@ def show_call(value: Setting) -> str:
     try:
         name, given = called(value)
     except SettingFault:
-        return str(value)
+        return text_of_setting(value)
     inside = ", ".join(f"{key}={show_call(part)}" for key, part in given.items())
     return f"{name}({inside})" if inside else name
 

@@ -24,6 +24,7 @@ class DSR(Rule):
     needs: ClassVar = "lif and if with a soft reset; if collapsed also layers that keep means, and a loss of the mean"
     stores: ClassVar = "the mean of what each weight reads and a bit a neuron; with form=step a tape of all steps"
     carry: ClassVar = "rate"
+    instead: ClassVar = ("rule = dsr(form=step), which takes any loss",)
 
     form: Literal["collapsed", "step"] = "collapsed"
 

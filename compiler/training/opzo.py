@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ..ir.graph import Network
+from ..ir.settings import SettingFault
 from ..ops.feedback import Distribution, Perturb
 from ..ops.initialisers import KAIMING, InitialiserCall
 from ._traces import traceable, traces
 from .rule import Disturbance, Feedback, Reasons, Rule
+
+_LEARNING = ("momentum", "inverse_alpha", "feedback_update")
+_UNUSED = {"dfa": ("noise", "perturb", "alpha", "antithetic", *_LEARNING), "zo": (*_LEARNING, "init")}
+"""Settings that mean nothing, by *feedback*: of noise where there is none, of matrices where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,10 @@ class OPZO(Rule):
     def __post_init__(self) -> None:
         self.require(self.alpha > 0, "alpha", "positive")
         self.require(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
+        unused = _UNUSED.get(self.feedback, ())
+        for name, field in self.settings().items():
+            if name in unused and getattr(self, name) != field.default:
+                raise SettingFault(f"{name} of opzo means nothing with feedback={self.feedback}", name)
 
     @property
     def direct(self) -> Feedback | Literal["loss"]:

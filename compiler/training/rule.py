@@ -76,6 +76,14 @@ class Feedback:
     update: Literal["step", "batch"] = "step"
 
 
+ANSWERS: Mapping[str, tuple[str, ...]] = {
+    "template": ("up_down", "up"),
+    "carry": ("full", "none", "rate"),
+    "update": ("batch", "step"),
+}
+"""What a rule may answer to the questions that have words for an answer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule(Configured):
     """A learning rule by its answers; its fields are its settings.
@@ -102,6 +110,22 @@ class Rule(Configured):
 
     update: ClassVar[Literal["batch", "step"]] = "batch"
     """When parameters change: once, after the last step of a batch, or in each step, behind its errors."""
+
+    instead: ClassVar[tuple[str, ...]] = ()
+    """What to choose where the way back cannot run once, as hints."""
+
+    def __init_subclass__(cls) -> None:
+        """TypeError for a rule that leaves out what every rule says, or answers what is no answer."""
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            return
+        where = f"{cls.__module__}: the rule {cls.name}"
+        for word in ("title", "source", "needs", "stores"):
+            if not isinstance(getattr(cls, word, None), str):
+                raise TypeError(f"{where} does not say its {word}")
+        for word, answers in ANSWERS.items():
+            if getattr(cls, word) not in answers:
+                raise TypeError(f"{where} answers {word} = {getattr(cls, word)!r}; it is one of {', '.join(answers)}")
 
     @property
     def collapsed(self) -> bool:
@@ -135,4 +159,4 @@ class Rule(Configured):
 
 
 RULES: ClassCatalog[Rule] = ClassCatalog(__package__ or "", Rule, "rule")
-"""Every rule by its name, which is that of its file."""
+"""Every rule by its name."""

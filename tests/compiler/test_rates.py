@@ -316,7 +316,10 @@ def test_a_loss_of_each_step_is_refused_where_errors_pass_once_for_all() -> None
     assert fault.message == (
         "--rule dsr needs an error that is the same in every step, and cross_entropy_mse has one for each"
     )
-    assert fault.hints == ("loss = cross_entropy, the loss of the mean over time",)
+    assert fault.hints == (
+        "loss = cross_entropy, the loss of the mean over time",
+        "rule = dsr(form=step), which takes any loss",
+    )
     assert build_training(network, TrainingOptions.resolve(network, {"rule": RULES["step"]}))
 
 

@@ -19,7 +19,7 @@ from snnc.compiler.frontends import snn
 from snnc.compiler.ir.graph import Setting
 from snnc.compiler.passes.differentiate import build_training, untaught
 from snnc.compiler.passes.training_options import TrainingOptions
-from snnc.compiler.training.rule import RULES
+from snnc.compiler.training.rule import RULES, Rule
 from snnc.source import SourceError
 
 Array = NDArray[Any]
@@ -394,6 +394,28 @@ def test_parameters_that_no_error_reaches_are_told(rule: str, late: str) -> None
     ]
     full = build_training(network, TrainingOptions.resolve(network, {"rule": "bptt"}))
     assert not list(untaught(network, full))
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (("sltt_k", ("K", 2), ("K", 3)), "K of sltt_k is given twice"),
+        (("opzo", ("feedback", "dfa"), ("alpha", 0.9)), "alpha of opzo means nothing with feedback=dfa"),
+        (("opzo", ("feedback", "zo"), ("init", "zeros")), "init of opzo means nothing with feedback=zo"),
+    ],
+)
+def test_settings_that_would_be_passed_over_are_refused(written: Any, told: str) -> None:
+    network = snn.read("network net(x: f16[t, 4]) steps 3 { return linear(lif(x), out=2) }")
+    with pytest.raises(SourceError, match=re.escape(f"--rule: {told}")):
+        TrainingOptions.resolve(network, {"rule": written})
+    assert TrainingOptions.resolve(network, {"rule": ("opzo", ("feedback", "dfa"), ("alpha", 0.2))}).the_rule
+
+
+def test_a_rule_that_leaves_out_what_every_rule_says_is_told() -> None:
+    with pytest.raises(TypeError, match="the rule half does not say its title"):
+        type("Half", (Rule,), {"name": "half"})
+    with pytest.raises(TypeError, match="the rule half answers carry = 'ful'; it is one of full, none, rate"):
+        type("Half", (type(RULES["sltt"].make()),), {"name": "half", "carry": "ful"})
 
 
 @pytest.mark.parametrize("rule", ONLINE)

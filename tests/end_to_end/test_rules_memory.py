@@ -67,9 +67,9 @@ def test_tape_and_carried_state_are_written_as_the_tables_say(rule: str, network
     for kept in tape:
         assert written[kept.value] == kept.bytes * (4 if kept.momentary else 1), kept.value
     regions = training.procedure("train_step").regions
-    chosen = {name for region in regions if region.sweep == "chosen" for node in region.nodes for name in node.results}
+    chosen = {name: region.turns for region in regions for node in region.nodes for name in node.results}
     for state in carried:
-        steps = 1 if state.value.partition(".carry.")[0] in chosen else 4
+        steps = chosen.get(state.value.partition(".carry.")[0], 0) or 4
         assert written[state.value] == steps * state.bytes, state.value
     states = {name for name in written if ".carry." in name or name.endswith(".trace")}
     assert {state.value for state in carried} == states
