@@ -159,14 +159,18 @@ def _with_common_loss(compilation: Compilation, faults: tuple[Fault, ...]) -> tu
     from ..compiler.pipeline import Compilation
     from ..source import SourceError
 
+    def asked_of(fault: Fault) -> str:
+        """What is asked for, without the loss that does not give it."""
+        return fault.message.rpartition(", and ")[0] or fault.message
+
     train = {**compilation.options.train, "loss": read_choice(OF_EACH_STEP, "--loss")}
     left: set[str] = set()
     try:
         _ = Compilation(compilation.source, replace(compilation.options, train=train)).training
     except SourceError as error:
-        left = {fault.message for fault in error.faults}
+        left = {asked_of(fault) for fault in error.faults}
     hints = (f"--loss '{OF_EACH_STEP}', for all rules alike",)
-    told = (fault if fault.message in left else replace(fault, hints=hints) for fault in faults)
+    told = (fault if asked_of(fault) in left else replace(fault, hints=hints) for fault in faults)
     # The rule is named by the table; `--rule` is the option of other commands.
     return tuple(replace(fault, message=fault.message.replace("--rule ", "")) for fault in told)
 

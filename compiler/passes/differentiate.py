@@ -62,6 +62,8 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
         except SettingFault as fault:
             place = options.place(network, "rule")
             faults.add(place, fault.message if place != NOWHERE else f"--rule: {fault.message}")
+    if rule.update == "step":
+        network = changing(network)
     check_time(network, rule, options.steps, asked)
     if rule.template == "up" and not loss.online:
         late = f"{options.asked('loss', loss.name)} knows it after the last"
@@ -76,7 +78,6 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     check_feedback(network, rule, options)
     if rule.update == "step":
         check_updates(network, rule, options)
-        network = changing(network)
     return _Builder(network, options, rule, loss, options.the_optimizer).training()
 
 

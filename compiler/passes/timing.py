@@ -18,8 +18,13 @@ def check_time(network: Network, rule: Rule, steps: int, asked: str) -> None:
     *asked* is what messages call the rule.
     """
     nodes = [node for node in network.nodes if node.op != "parameter"]
+    some = rule.turns(steps) < steps
     cycles = {node.results[0]: cluster for cluster in clusters(nodes) if len(cluster) > 1 for node in cluster}
     with Faults(SourceError) as faults:
+        for node in network.nodes if some else ():
+            if node.op == "parameter" and node.types[0].timed:
+                told = f"{node.results[0]} has words of its own in each step, and {asked} learns in some of them only"
+                faults.add(node.place, told)
         for node in nodes:
             every = max(type.every for type in node.types)
             if steps % every:

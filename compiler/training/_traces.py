@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...source import Fault
 from ..ir.graph import Network, Node
 from ..ops.contracted import Contracted
+from ..ops.dropout import Dropout
 from ..ops.neuron import Leak
 from ..ops.op import OPS
 from ..ops.spiking import IF, Spiking
@@ -82,6 +83,8 @@ def _sources(value: str, makers: Mapping[str, Node], seen: set[str]) -> Iterator
             yield _Source(value, op.decay)
         else:
             yield Fault(node.place, f"the trace of spikes of {op.name} is not defined, that of lif and if is")
+    elif isinstance(op, Dropout) and op.mask == "step":
+        yield Fault(node.place, "dropout(mask=step) draws anew in each step, and a trace would keep what it left out")
     elif node.op in LINEAR:
         for operand in node.operands:
             yield from _sources(operand, makers, seen)

@@ -333,13 +333,26 @@ def test_what_is_made_of_weights_alone_is_made_anew_where_they_change_in_each_st
             "linear reads linear.concat, whose parts have no trace in common: s (decay 0.5), x (an input)",
         ),
         (
+            "ottt_a", "s = dropout(lif(linear(x, out=3)), mask=step); return linear(s, out=2)",
+            "linear reads s: dropout(mask=step) draws anew in each step, and a trace would keep what it left out",
+        ),
+        (
+            "sltt_k", "s = lif(scale(linear(x, out=3), each=step)); return linear(s, out=2)",
+            "s.scale.w has words of its own in each step, and --rule sltt_k learns in some of them only",
+        ),
+        (
+            "ottt_o", "c = batch_norm(linear(still, out=3), scope=window); return linear(lif(c), out=2)",
+            "c takes statistics over all time steps, and --rule ottt_o learns in each step: scope=step does not wait",
+        ),
+        (
             "sltt", "c = batch_norm(linear(x, out=3), scope=window); s = lif(c); return linear(s, out=2)",
             "c takes statistics over all time steps, and --rule sltt learns in each step: scope=step does not wait",
         ),
     ],
 )  # fmt: skip
 def test_what_a_rule_cannot_train_is_told(rule: str, body: str, told: str) -> None:
-    network = snn.read(f"network net(x: f16[t, 4]) steps 3 {{ {body} }} train {{ loss = cross_entropy_mse }}")
+    port = "still: f16[4]" if "still" in body else "x: f16[t, 4]"
+    network = snn.read(f"network net({port}) steps 3 {{ {body} }} train {{ loss = cross_entropy_mse }}")
     with pytest.raises(SourceError) as error:
         build_training(network, TrainingOptions.resolve(network, {"rule": rule}))
     (fault,) = error.value.faults
