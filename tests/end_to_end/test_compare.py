@@ -146,8 +146,8 @@ def test_a_rule_that_refuses_is_told_and_the_others_go_on(model: Path, data: str
     assert trained["run"]["steps"] == report["steps"] == 1
     message = "sltt needs the error of a step in that step, and cross_entropy knows it after the last"
     hint = "--loss 'cross_entropy_mse(lam=0.0)', for all rules alike"
-    assert refused["faults"] == [{"place": f"{model}:3:9", "message": message, "hints": [hint]}]
-    assert f"sltt refused: {model}:3:9: {message}\n  try: {hint}\n" in result.stderr
+    assert refused["faults"] == [{"place": f"{model}:9:9", "message": message, "hints": [hint]}]
+    assert f"sltt refused: {model}:9:9: {message}\n  try: {hint}\n" in result.stderr
     assert re.search(r"basis +┃ +sltt +┃ +bptt ", result.stderr)
     assert re.search(r"│ +refused +│ +trained │", result.stderr)
 
@@ -163,6 +163,20 @@ def test_no_loss_is_offered_that_would_not_help(model: Path, data: str) -> None:
     reason = "answer reads spikes: the trace of spikes of plif is not defined, that of lif and if is"
     assert fault == {"place": f"{other}:6:14", "message": f"ottt_a cannot train small: {reason}", "hints": []}
     assert result.stderr.endswith("small was trained under none of ottt_a\n")
+
+
+def test_a_rule_that_wants_another_kind_of_loss_keeps_its_own_hints(model: Path, data: str) -> None:
+    """What `dsr` asks for does not go away with the loss of each step, whatever loss the file names."""
+    other = model.parent / "rates.snn"
+    other.write_text(
+        MODEL.replace("threshold=0.5", "threshold=0.5, reset=soft").replace("= cross_entropy", "= cross_entropy_mse")
+    )
+    report = json.loads(invoke(other, "--rules", "dsr", "--data", data, "--json", "-").stdout)
+    ((fault,),) = (trial["faults"] for trial in report["rules"])
+    assert fault["hints"] == [
+        "loss = cross_entropy, the loss of the mean over time",
+        "rule = dsr(form=step), which takes any loss",
+    ]
 
 
 def test_a_run_that_fails_is_told_as_such(model: Path, data: str) -> None:
