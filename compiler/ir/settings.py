@@ -139,12 +139,7 @@ def called(value: Setting) -> tuple[str, dict[str, Setting]]:
     if isinstance(value, tuple) and value and isinstance(value[0], str):
         pairs = [part for part in value[1:] if isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)]
         if len(pairs) == len(value) - 1:
-            found: dict[str, Setting] = {}
-            for key, setting in pairs:
-                if key in found:
-                    raise SettingFault(f"{key} of {value[0]} is given twice", key)
-                found[cast(str, key)] = setting
-            return value[0], found
+            return value[0], {cast(str, key): setting for key, setting in pairs}
     raise SettingFault(f"expected a name, or a call such as adam(lr=0.001), not {shown(value)}", "")
 
 

@@ -156,6 +156,10 @@ def _place(network: Network, name: str, part: str = "") -> Place:
 def _complete(value: Setting, make: Callable[[str, Mapping[str, Setting]], Any]) -> Setting:
     """The call *value* with every setting that it has."""
     name, given = called(value)
+    parts = value[1:] if isinstance(value, tuple) else ()
+    for key in given:
+        if sum(part[0] == key for part in parts if isinstance(part, tuple)) > 1:
+            raise SettingFault(f"{key} of {name} is given twice", key)
     return name, *asdict(make(name, given)).items()
 
 
