@@ -51,6 +51,10 @@ def command(model: str, rules: str, plot: str | None, json_to: str | None, **cho
     _check_picture(plot)
     names = set(Execution.__dataclass_fields__)
     execution = Execution("compare", output, **{name: value for name, value in chosen.items() if name in names})
+    if execution.weights is not None:
+        from ..runtime.weights import load
+
+        load(execution.weights)  # what no rule could begin with is told before the work
     of_both = ("lr", "schedule")
     options = {name: value for name, value in chosen.items() if name not in names or name in of_both}
     attempts = _attempts(compiled(model, options), wanted)

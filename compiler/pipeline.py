@@ -336,17 +336,19 @@ def assemble(
 
 def host_settings(settings: Settings) -> dict[str, Any]:
     """The resolved settings as plain JSON values: a call ``adam(lr=0.001)`` as ``{"name": "adam", "lr": 0.001}``."""
-    plain: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, tuple) and value and isinstance(value[0], str):
-            name, given = called(value)
-            plain[key] = {"name": name, **given}
-        else:
-            plain[key] = value
+    plain = {key: _plain(value) for key, value in settings.items()}
     optimizer = plain.get("optimizer")
     if isinstance(optimizer, dict) and "lr" in optimizer:
         plain["learning_rate"] = optimizer["lr"]
     return plain
+
+
+def _plain(value: Setting) -> Any:
+    """A setting; a call as an object, and so the calls among its own settings."""
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        name, given = called(value)
+        return {"name": name, **{key: _plain(part) for key, part in given.items()}}
+    return value
 
 
 def _turns(training: Training) -> dict[str, Any]:

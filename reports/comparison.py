@@ -37,7 +37,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Trial:
-    """A rule, as one writes it in full, and what came of it.
+    """A rule, as one writes it without settings that are its defaults, and what came of it.
 
     A rule is refused for *faults* before anything runs, then it has no *memory*; it fails for them while it trains,
     then it has no *run*.

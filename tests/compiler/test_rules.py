@@ -19,6 +19,7 @@ from snnc.compiler.frontends import snn
 from snnc.compiler.ir.graph import Setting
 from snnc.compiler.passes.differentiate import build_training, untaught
 from snnc.compiler.passes.training_options import TrainingOptions
+from snnc.compiler.pipeline import host_settings
 from snnc.compiler.training.rule import RULES, Rule
 from snnc.source import SourceError
 
@@ -422,6 +423,12 @@ def test_settings_that_would_be_passed_over_are_refused(written: Any, told: str)
     with pytest.raises(SourceError, match=re.escape(f"--rule: {told}")):
         TrainingOptions.resolve(network, {"rule": written})
     assert TrainingOptions.resolve(network, {"rule": ("opzo", ("feedback", "dfa"), ("alpha", 0.2))}).the_rule
+
+
+def test_the_host_is_told_calls_within_calls() -> None:
+    written = {"rule": ("opzo", ("alpha", 0.5), ("init", ("normal", ("std", 0.25)))), "batch": 4}
+    init = {"name": "normal", "std": 0.25}
+    assert host_settings(written) == {"rule": {"name": "opzo", "alpha": 0.5, "init": init}, "batch": 4}
 
 
 def test_a_rule_that_leaves_out_what_every_rule_says_is_told() -> None:

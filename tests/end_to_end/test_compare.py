@@ -179,6 +179,13 @@ def test_a_rule_that_wants_another_kind_of_loss_keeps_its_own_hints(model: Path,
     ]
 
 
+def test_parameters_that_cannot_be_read_are_told_before_any_rule_is_tried(model: Path, data: str) -> None:
+    missing = model.parent / "missing.npz"
+    result = invoke(model, "--rules", "bptt,sltt", "--data", data, "--loss", LOSS, "--weights", missing)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"{missing}: cannot be read: No such file or directory\n"
+
+
 def test_a_run_that_fails_is_told_as_such(model: Path, data: str) -> None:
     options = ("--loss", LOSS, "--lr", "1e38", "--max-steps", "3", "--json", "-")
     result = invoke(model, "--rules", "bptt,sltt", "--data", data, *options)
