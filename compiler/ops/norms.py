@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from ..ir.expression import Expression, argument, index, maximum, read, sqrt, state, unary, where
 from ..ir.graph import Setting
-from ..ir.statement import Elementwise, Moments, State, Statement, Write, loop
+from ..ir.statement import Contraction, Elementwise, Moments, State, Statement, Write, loop
 from ..ir.types import Type
 from .op import Adjoint, Op, ShapeFault, Tracking
 from .site import WORKING, Site, element_loops
@@ -28,6 +28,9 @@ class BatchNorm(Op):
     once, to f32 (sums of bf16 and f32 values are f64: see `Moments`).  Then every operation rounds to f32:
     ``r = 1 / sqrt(var + eps)``, ``y = ((x - mean) * r) * gamma + beta``.  Running statistics follow by *momentum*, the
     variance unbiased (``var * N / (N - 1)``), as PyTorch's; inference reads them.
+
+    With *frozen*, training normalises with running statistics too, and leaves them as they are: all steps and samples
+    are multiplied by the same numbers, and the same are added.  No mean and variance are made beside y then.
     """
 
     name: ClassVar = "batch_norm"
@@ -45,6 +48,15 @@ class BatchNorm(Op):
             also=("gamma", "beta"),
             inner=("mean", "covariance"),
         ),
+        Adjoint("d_x_running", "x", ("error", "running_var", "gamma"), "BP"),
+        Adjoint(
+            "d_gamma_running",
+            "gamma",
+            ("error", "x", "running_mean", "running_var"),
+            "WG",
+            also=("beta",),
+            inner=("sum", "product"),
+        ),
     )
     keeps: ClassVar = {
         "x": "normalised again, since f16 of the result would lose its mean and variance",
@@ -59,10 +71,16 @@ class BatchNorm(Op):
     momentum: float = 0.1
     affine: bool = True
     shift: bool = True
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         self.require(self.eps > 0, "eps", "positive")
         self.require(0 <= self.momentum <= 1, "momentum", "between 0 and 1")
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Mean and variance are made where they are taken of a batch."""
+        return self.results[:1] if self.frozen else self.results
 
     def parameter_types(self, *operands: Type) -> dict[str, tuple[Type, Setting]]:
         """Statistics, ``gamma`` where *affine*, ``beta`` where also *shift*: f32, a word a channel."""
@@ -79,15 +97,26 @@ class BatchNorm(Op):
         """f16 as x; mean and variance f32, in every step but where they are taken over all of them."""
         (x,) = operands
         each = self._channels(x, timed=self.scope != "window" and x.timed)
-        return Type(WORKING, x.axes, x.timed, True), each, each
+        return (Type(WORKING, x.axes, x.timed, True), each, each)[: len(self.suffixes)]
 
     def gathers(self) -> tuple[str, str] | None:
         """A window is looked at as a whole."""
-        return ("takes statistics over all time steps", "scope=step") if self.scope == "window" else None
+        looks = self.scope == "window" and not self.frozen
+        return ("takes statistics over all time steps", "scope=step") if looks else None
+
+    def tracks(self) -> Tracking | None:
+        """Nothing follows where statistics are frozen."""
+        return None if self.frozen else self.tracking
+
+    def gradients(self) -> tuple[Adjoint, ...]:
+        """Of statistics that depend on x, or of those that do not."""
+        of_batch, *of_running = self.adjoints
+        return tuple(of_running) if self.frozen else (of_batch,)
 
     def inner_types(self, adjoint: Adjoint, types: Mapping[str, Type]) -> tuple[Type, ...]:
-        """Of the error: its mean, and its covariance with x."""
-        return types["mean"], types["mean"]
+        """Of the error: its mean, and its covariance with x; or its sum, and that of its products with x."""
+        each = types["running_mean"].with_(timed=types["error"].timed) if self.frozen else types["mean"]
+        return each, each
 
     def _channels(self, x: Type, timed: bool) -> Type:
         """f32, a word for each channel of an image or each feature of a vector."""
@@ -99,6 +128,8 @@ class BatchNorm(Op):
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """Moments, then every element."""
+        if self.frozen:
+            return self.running(at)
         x, _, _, *affine = at.node.operands
         y, mean, var = at.node.results
         return (*self._moments(at, x, x, mean, var), *self._normalised(at, y, x, mean, var, *affine))
@@ -169,6 +200,42 @@ class BatchNorm(Op):
             sums.append((result, total, summed))
         per_channel = {name: names[name] for name in ("var", "middle", "covariance")}
         return (*statements, *at.elementwise(per_channel, sums, tuple(states)))
+
+    def d_x_running(self, at: Site) -> tuple[Statement, ...]:
+        """``d.x = g * (gamma * r)``, of statistics that do not depend on x."""
+        error, var, *gamma = at.node.operands
+        inverse = self._inverse(read("var"))
+        names = {"error": error, "var": var} | dict(zip(("gamma",), gamma, strict=False))
+        return at.elementwise(names, [(at.result(), read("error") * (read("gamma") * inverse if gamma else inverse))])
+
+    def d_gamma_running(self, at: Site) -> tuple[Statement, ...]:
+        """``d.gamma = sum_t r * (sum(g * x) - mean * sum(g))``, ``d.beta = sum_t sum(g)``; sums over all else exact."""
+        error, x, mean, var = at.node.operands
+        d_gamma, d_beta, total, product = at.node.results
+        statements = (self._summed(at, total, error), self._summed(at, product, error, x))
+        of_gamma = self._inverse(read("var")) * (read("product") - read("mean") * read("total"))
+        writes: list[tuple[str, Expression, bool]] = []
+        states: list[State] = []
+        for name, result, value in (("gamma", d_gamma, of_gamma), ("beta", d_beta, read("total"))):
+            over_time = bool(result) and at.type(total).timed and not at.type(result).timed
+            if over_time:
+                value = state(name) + value
+                states.append(State(name, "f32", 0.0, value))
+            writes.append((result, value, over_time))
+        names = {"mean": mean, "var": var, "total": total, "product": product}
+        return (*statements, *at.elementwise(names, writes, tuple(states)))
+
+    def _summed(self, at: Site, target: str, error: str, x: str | None = None) -> Statement:
+        """The sum of the error, or of its products with x, over samples, rows and columns."""
+        type = at.type(x or error)
+        names = element_loops(type)
+        loops = (*at.lead_loops(error), *zip(names, type.factors, strict=True))
+        elements = [loop(name) for name in names]
+        sums = at.access(target, elements[: len(at.type(target).factors)])
+        left = None if x is None else at.access(x, elements)
+        summed = tuple(name for name, _ in loops if name not in sums.loops)
+        scale = 1.0 if x is None else type.scale
+        return Contraction("wg", loops, sums, left, at.access(error, elements), summed, None, scale)
 
     def _normalised(
         self, at: Site, y: str, x: str, mean: str, var: str, gamma: str = "", beta: str = ""

@@ -190,6 +190,10 @@ class Op(Configured):
         """The way back with these settings."""
         return self.adjoints
 
+    def tracks(self) -> Tracking | None:
+        """What a training step keeps of it with these settings."""
+        return self.tracking
+
     def keeping(self, role: str) -> str:
         """Why the way back reads *role* again."""
         return self.keeps.get(role, f"{self.name} reads it on the way back")

@@ -24,12 +24,13 @@ from .beside import Beside
 from .direct import VALUE, Direct, check_feedback, hidden_layers
 from .disturbed import WayThere, disturbed
 from .errors import owner_of
+from .frozen import freeze, frozen_by, learning, tracked_by
 from .inferring import inferring
 from .input_coding import code_inputs
 from .prune import prune
 from .reserved import RESULTS, SEED, check_names
 from .timing import changing, check_time
-from .training_options import TrainingOptions
+from .training_options import TrainingOptions, names_of
 from .update import Trained, check_updates, update_arguments, update_results, updates
 
 ARGUMENTS = (
@@ -50,11 +51,11 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
 
     *rule* stands in for the one that the options name: a rule need not have a file to be tried.
     """
-    network = _living(code_inputs(network, options.coding))
+    network, frozen = freeze(_living(code_inputs(network, options.coding)), options)
     rule, loss = rule or options.the_rule, options.the_loss
     asked = options.asked("rule", rule.name)
     with Faults(SourceError) as faults:
-        for reason in rule.admits(network):
+        for reason in rule.admits(learning(network, frozen)):
             told = f"{asked} cannot train {network.name}: {reason.message}"
             faults.add(reason.place, told, hints=reason.hints)
         try:
@@ -63,8 +64,8 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
             place = options.place(network, "rule")
             faults.add(place, fault.message if place != NOWHERE else f"--rule: {fault.message}")
     if rule.update == "step":
-        network = changing(network)
-    check_time(network, rule, options.steps, asked)
+        network = changing(network, frozen)
+    check_time(learning(network, frozen), rule, options.steps, asked)
     if rule.template == "up" and not loss.online:
         late = f"{options.asked('loss', loss.name)} knows it after the last"
         message = f"{asked} needs the error of a step in that step, and {late}"
@@ -78,7 +79,7 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     check_feedback(network, rule, options)
     if rule.update == "step":
         check_updates(network, rule, options)
-    return _Builder(network, options, rule, loss, options.the_optimizer).training()
+    return _Builder(network, options, rule, loss, options.the_optimizer, frozen).training()
 
 
 def _living(network: Network) -> Network:
@@ -106,14 +107,16 @@ class _Builder:
     rule: Rule
     loss: Loss
     optimizer: Optimizer
+    frozen: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         (self.result,) = self.network.results
         self.types = self.network.types
         self.inputs = self._inputs()
         made = [node for node in self.network.nodes if node.op == "parameter"]
-        tracked = _tracked(self.network)
-        self.parameters = [node for node in made if node.results[0] not in tracked]
+        tracked = tracked_by(self.network)
+        self.masters = [node for node in made if node.results[0] not in tracked]
+        self.parameters = [node for node in self.masters if node.results[0] not in self.frozen]
         self.statistics = [node for node in made if node.results[0] in tracked]
         self.nodes = [
             replace(node, layer=node.layer or node.results[0], phase="FP")
@@ -135,7 +138,7 @@ class _Builder:
         )
         self.errors = self.backward.errors
         beside = self.beside.names() | self.direct.names | self.there.names
-        check_names(self.network, self.options, self.inputs, self.parameters, beside)
+        check_names(self.network, self.options, self.inputs, self.masters, beside)
 
     def training(self) -> Training:
         """All of it."""
@@ -196,25 +199,29 @@ class _Builder:
             yield Variable(port.name, port.type, "input")
         for name, type in self.inputs.items():
             yield Variable(name, type, "label" if name == "label" else "input")
-        for node in self.parameters:
+        for node in self.masters:
             name, layer, (type,) = node.results[0], owner_of(node), node.types
             yield Variable(name, type, "parameter", layer)
             yield Variable(f"{name}.master", type.with_(format="f32"), "master", layer)
-            for state in self.optimizer.states:
+            for state in self._states(node):
                 yield Variable(f"{name}.{state}", type.with_(format="f32"), "optimizer", layer)
         for node in self.statistics:
             yield Variable(node.results[0], node.types[0], "statistic", owner_of(node))
         yield from self.direct.variables()
 
+    def _states(self, node: Node) -> tuple[str, ...]:
+        """What the optimizer keeps of a parameter: nothing where it is frozen."""
+        return () if node.results[0] in self.frozen else self.optimizer.states
+
     def _init(self) -> Iterator[Node]:
         """Masters are drawn and rounded to working copies; optimizer states are zero."""
-        for node in self.parameters:
+        for node in self.masters:
             name, layer, (type,) = node.results[0], owner_of(node), node.types
             master = type.with_(format="f32")
             word, settings = _initialiser(node, type)
             pair = (name, f"{name}.master")
             yield Node(pair, word, (), settings, (type, master), layer, "UP", node.place)
-            for state in self.optimizer.states:
+            for state in self._states(node):
                 yield Node((f"{name}.{state}",), "zeros", (), {}, (master,), layer, "UP", node.place)
         for node in self.statistics:
             word, settings = _initialiser(node, node.types[0])
@@ -257,7 +264,7 @@ class _Builder:
         """What keeps running statistics."""
         found: list[Node] = []
         for node in self.there.loud:
-            tracking = OPS[node.op].tracking
+            tracking = OPS[node.op].make(node.settings).tracks()
             if tracking is not None:
                 reads, results = named(node, tracking.reads), named(node, tracking.of)
                 types, facet = tuple(self.types[name] for name in results), f"{node.op}.{tracking.facet}"
@@ -299,17 +306,6 @@ class _Builder:
         return {key: value for key, value in given.items() if value != defaults[key].default}
 
 
-def _tracked(network: Network) -> set[str]:
-    """Parameters that are statistics of an operator: tracked, not trained."""
-    found: set[str] = set()
-    for node in network.nodes:
-        if node.op != "parameter":
-            kind = OPS[node.op]
-            roles = zip((*kind.operands, *kind.parameters), node.operands, strict=False)
-            found |= {value for role, value in roles if role in kind.statistics}
-    return found
-
-
 def _initialiser(node: Node, type: Type) -> tuple[str, dict[str, Setting]]:
     """Name and settings of a parameter's initialiser; SourceError where it has none such."""
     try:
@@ -323,9 +319,10 @@ def _initialiser(node: Node, type: Type) -> tuple[str, dict[str, Setting]]:
 
 
 def untaught(network: Network, training: Training) -> Iterator[Fault]:
-    """Parameters that a training step leaves as they are, since no error reaches them under the rule."""
+    """Parameters that a training step leaves as they are though nobody has frozen them: no error reaches them."""
     step = training.procedure("train_step")
     made = {name for node in step.nodes for name in node.results}
+    made |= frozen_by(network, names_of(training.settings.get("freeze", ())))
     makers = {name: node for node in network.nodes for name in node.results}
     for variable in training.variables:
         if variable.role == "parameter" and variable.name not in made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from ...source import Faults, SourceError
@@ -45,10 +46,10 @@ def check_time(network: Network, rule: Rule, steps: int, asked: str) -> None:
                 faults.add(node.place, f"{what}, {told}")
 
 
-def changing(network: Network) -> Network:
-    """*network* where parameters change in each step of time: so does all that is made of them."""
+def changing(network: Network, frozen: Collection[str] = ()) -> Network:
+    """*network* where parameters change in each step of time: so does all that is made of them, but of the *frozen*."""
     nodes = [node for node in network.nodes if node.op != "parameter"]
-    first = {name for node in network.nodes if node.op == "parameter" for name in node.results}
+    first = {node.results[0] for node in network.nodes if node.op == "parameter"} - set(frozen)
     behind = reached(first, nodes)
 
     def retimed(node: Node) -> Node:

@@ -46,7 +46,8 @@ class TrainingOptions:
     """The resolved options; calls (*rule*, *loss*, *optimizer*, *schedule*) carry all of their settings.
 
     *batch* samples and *steps* time steps an entry; *epochs* and *seed* are the host's, as is *schedule*.  *loss_scale*
-    is a number or a call of ``dynamic``, *clip* is ``none`` or a call of one of `CLIPS`.
+    is a number or a call of ``dynamic``, *clip* is ``none`` or a call of one of `CLIPS`.  *freeze* has names of layers
+    that stay as they are, or patterns of such.
     """
 
     batch: int = 64
@@ -57,6 +58,7 @@ class TrainingOptions:
     schedule: Setting = "constant"
     loss_scale: Setting = 1024.0
     clip: Setting = "none"
+    freeze: tuple[str, ...] = ()
     coding: str = "direct"
     epochs: int = 1
     seed: int = 0
@@ -131,8 +133,21 @@ class TrainingOptions:
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """By name, for `Training.settings` and the program."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "origins"}
+        """By name, for `Training.settings` and the program; what is frozen, where anything is."""
+        known = [entry.name for entry in fields(self) if entry.name != "origins"]
+        found: dict[str, Setting] = {name: getattr(self, name) for name in known if name != "freeze"}
+        match self.freeze:
+            case ():
+                pass
+            case (name,):
+                found["freeze"] = name
+            case names:
+                found["freeze"] = names
+        return found
+
+    def said(self, name: str) -> str:
+        """What a message begins with that speaks of the option *name*, if it cannot point at it: ``--freeze: ``."""
+        return f"--{name}: " if self.origins.get(name) == "command line" else ""
 
     def place(self, network: Network, name: str, otherwise: Place = NOWHERE) -> Place:
         """Where the option *name* is written; *otherwise* for one of the command line, or a default."""
@@ -257,6 +272,16 @@ def _clip(value: Setting) -> Setting:
     return filled
 
 
+def names_of(value: Setting) -> tuple[str, ...]:
+    """The names that *freeze* has: one, or a list of them; those that hold a pattern are written in quotes."""
+    listed = value if isinstance(value, tuple) else (value,)
+    names = tuple(name for name in listed if isinstance(name, str) and name)
+    if len(names) < len(listed):
+        wanted = 'names of layers, such as conv1 or [conv1, "norm*"]'
+        raise SettingFault(f"freeze of train has {wanted}, not {text_of_setting(value)}", "freeze")
+    return names
+
+
 def _require(holds: bool, wanted: str, value: float) -> None:
     """SettingFault unless *holds*; *wanted* begins with the name of the setting."""
     if not holds:
@@ -272,6 +297,7 @@ _CHECKS: Mapping[str, Callable[[Setting], Setting]] = {
     "schedule": _schedule,
     "loss_scale": _loss_scale,
     "clip": _clip,
+    "freeze": names_of,
     "coding": lambda value: SettingField("coding", "str", None, CODINGS).check(value, "train"),
     "epochs": _whole("epochs", 1),
     "seed": _whole("seed", 0),

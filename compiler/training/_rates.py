@@ -57,12 +57,14 @@ def _neuron(op: Neuron, collapsed: bool) -> tuple[str, tuple[str, ...]] | None:
 
 def _layer(op: Op) -> tuple[str, tuple[str, ...]] | None:
     """Why the mean of the result is not what the layer makes of the means of its operands, as parameters stay."""
-    if isinstance(op, BatchNorm):
+    if isinstance(op, BatchNorm) and not op.frozen:
         return "the gradient of batch_norm reads each step, not the mean over time", _BY_STEPS
     if isinstance(op, Dropout) and op.mask == "step":
         return "dropout(mask=step) leaves out other elements in each step", ("mask=batch", *_BY_STEPS)
     if isinstance(op, Scale) and op.each == "step":
         return "scale(each=step) has another factor in each step", _BY_STEPS
-    if isinstance(op, Contracted | Scale) or op.name in LINEAR:
+    if isinstance(op, BatchNorm) and op.scope == "separate":
+        return "batch_norm(scope=separate) has other statistics in each step", _BY_STEPS
+    if isinstance(op, Contracted | Scale | BatchNorm) or op.name in LINEAR:
         return None
     return f"the mean of {op.name} over time is not {op.name} of the mean", _BY_STEPS

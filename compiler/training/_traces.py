@@ -12,7 +12,7 @@ from ..ops.dropout import Dropout
 from ..ops.neuron import Leak
 from ..ops.op import OPS
 from ..ops.spiking import IF, Spiking
-from .rule import Reasons, differentiable
+from .rule import Reasons, differentiable, reached
 
 LINEAR = frozenset(
     {"flatten", "avg_pool1d", "avg_pool2d", "sum_pool2d", "adaptive_avg_pool2d", "global_avg_pool2d"}
@@ -43,9 +43,10 @@ def _found(network: Network) -> Iterator[tuple[str, float] | Fault]:
     """For every value that weights read, its decay or what stands in the way; nothing for the network's inputs."""
     nodes = [node for node in network.nodes if node.op != "parameter"]
     makers = {name: node for node in nodes for name in node.results}
+    learned = reached((name for node in network.nodes if node.op == "parameter" for name in node.results), nodes)
     done: set[str] = set()
     for node in nodes:
-        if not issubclass(OPS[node.op], Contracted) or node.operands[0] in done:
+        if not issubclass(OPS[node.op], Contracted) or node.operands[0] in done or node.operands[1] not in learned:
             continue
         read = node.operands[0]
         done.add(read)
