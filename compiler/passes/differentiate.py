@@ -18,15 +18,16 @@ from ..ops.initialisers import INITIALISERS, Initialiser
 from ..ops.losses import OF_EACH_STEP, Loss
 from ..ops.op import OPS, SettingFault, ShapeFault, called, named
 from ..ops.optimizers import Optimizer
-from ..training.rule import Rule
+from ..training.rule import RULES, Rule
 from .backward import Backward
 from .beside import Beside
 from .direct import VALUE, Direct, check_feedback, hidden_layers
 from .disturbed import WayThere, disturbed
 from .errors import owner_of
-from .frozen import freeze, frozen_by, learning, tracked_by
+from .frozen import freeze, frozen_by, learning, left_alone, tracked_by
 from .inferring import inferring
 from .input_coding import code_inputs
+from .matching import Matching
 from .prune import prune
 from .reserved import RESULTS, SEED, check_names
 from .timing import changing, check_time
@@ -53,6 +54,7 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     """
     network, frozen = freeze(_living(code_inputs(network, options.coding)), options)
     rule, loss = rule or options.the_rule, options.the_loss
+    frozen |= left_alone(network, rule)
     asked = options.asked("rule", rule.name)
     with Faults(SourceError) as faults:
         for reason in rule.admits(learning(network, frozen)):
@@ -132,12 +134,14 @@ class _Builder:
         spiking = [node for node in self.nodes if node.results[0] in hidden]
         self.direct = Direct(self.rule, spiking, self.types, self.answer, self.options.steps)
         without = {made: value for value, made in noisy.items()}
+        self.matching = Matching(self.nodes, self.types, self.options.batch) if self.rule.matches else None
         self.beside = Beside(self.network, self.there.nodes, self.rule, self.options.steps, without)
         self.backward = Backward(
             self.there.loud, self.parameters, self.answer, self.types, self.rule, self.beside, hidden
         )
         self.errors = self.backward.errors
         beside = self.beside.names() | self.direct.names | self.there.names
+        beside |= self.matching.names() if self.matching is not None else {}
         check_names(self.network, self.options, self.inputs, self.masters, beside)
 
     def training(self) -> Training:
@@ -164,7 +168,7 @@ class _Builder:
     @property
     def stepwise(self) -> bool:
         """Whether no other sweep reads what a step makes, so that all nodes take each step together."""
-        return self.rule.template == "up" or self.rule.collapsed
+        return self.rule.template == "up" or self.rule.collapsed or self.rule.matches
 
     def _chosen(self) -> tuple[tuple[str, str], ...]:
         """The host's choice among the steps, where the rule does not learn in all of them."""
@@ -241,7 +245,10 @@ class _Builder:
         return Region("once", static), Region("up", (*moving, loss), self.stepwise)
 
     def _train_step(self) -> tuple[Region, ...]:
-        static, up = self._forward(tuple(self.beside.along()), self.answer, self.types[self.answer])
+        beside = () if self.matching is None else self.matching.beside()
+        static, up = self._forward((*self.beside.along(), *beside), self.answer, self.types[self.answer])
+        if self.matching is not None:
+            return static, up, Region("once", (*self.matching.gradients(), *self._updates(())))
         self._seed()
         self.backward.run()
         steps, trackings = tuple(self.errors.steps), [*self._trackings(), *self.direct.updates()]
@@ -295,7 +302,7 @@ class _Builder:
         trained = [
             Trained(node.results[0], owner_of(node), node.types[0], node.place)
             for node in self.parameters
-            if node.results[0] in self.errors.readers
+            if node.results[0] in (self.errors.readers if self.matching is None else self.matching.trained)
         ]
         return updates(trained, trackings, self.options, self._settings(self.options.optimizer))
 
@@ -322,10 +329,11 @@ def untaught(network: Network, training: Training) -> Iterator[Fault]:
     """Parameters that a training step leaves as they are though nobody has frozen them: no error reaches them."""
     step = training.procedure("train_step")
     made = {name for node in step.nodes for name in node.results}
+    rule, given = called(training.settings["rule"])
     made |= frozen_by(network, names_of(training.settings.get("freeze", ())))
+    made |= left_alone(network, RULES[rule].make(given))
     makers = {name: node for node in network.nodes for name in node.results}
     for variable in training.variables:
         if variable.role == "parameter" and variable.name not in made:
-            rule, _ = called(training.settings["rule"])
             told = f"{variable.name} learns nothing under {rule}: no error of the same time step reaches it"
             yield Fault(makers[variable.name].place, told)

@@ -14,6 +14,7 @@ from ...catalog import unknown
 from ...source import Faults, SourceError
 from ..ir.graph import Network, Node
 from ..ops.op import OPS, operand_of
+from ..training.rule import Rule
 from .errors import owner_of
 from .training_options import TrainingOptions
 
@@ -43,6 +44,13 @@ def freeze(network: Network, options: TrainingOptions) -> tuple[Network, frozens
     still = {node.results[0] for name, node in tracked.items() if name in frozen}
     nodes = (_still(node) if node.results[0] in still else node for node in network.nodes)
     return replace(network, nodes=tuple(nodes)), frozen
+
+
+def left_alone(network: Network, rule: Rule) -> frozenset[str]:
+    """The parameters that *rule* never trains."""
+    made = (node.results[0] for node in network.nodes if node.op == "parameter")
+    trained = rule.trains(network)
+    return frozenset() if trained is None else frozenset(made) - trained - tracked_by(network).keys()
 
 
 def frozen_by(network: Network, patterns: Iterable[str]) -> frozenset[str]:

@@ -111,6 +111,9 @@ class Rule(Configured):
     update: ClassVar[Literal["batch", "step"]] = "batch"
     """When parameters change: once, after the last step of a batch, or in each step, behind its errors."""
 
+    matches: ClassVar[bool] = False
+    """Whether no error passes at all, and kernels follow what their neurons would be without time."""
+
     instead: ClassVar[tuple[str, ...]] = ()
     """What to choose where the way back cannot run once, as hints."""
 
@@ -147,6 +150,10 @@ class Rule(Configured):
     @property
     def disturbance(self) -> Disturbance | None:
         """What is added to hidden layers, if anything is."""
+        return None
+
+    def trains(self, network: Network) -> frozenset[str] | None:
+        """The parameters of *network* that it changes at all; None where it trains whatever an error reaches."""
         return None
 
     def traces(self, network: Network) -> Mapping[str, float]:

@@ -128,7 +128,7 @@ def test_the_references_are_those_of_the_script() -> None:
 
 def test_every_operator_surrogate_loss_and_optimizer_has_a_reference() -> None:
     found = dict(references())
-    for name in ("deep", "neurons"):
+    for name in ("deep", "neurons", "kernels"):
         found |= json.loads((GOLDEN / "references" / f"{name}.json").read_text(encoding="utf-8"))
     text = "\n".join(record["source"] for record in found.values())
     layers = {name for name in OPS if OPS[name].family == "layer"} - {"poisson", "dropout"}  # drawn, see their tests

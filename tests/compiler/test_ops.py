@@ -380,6 +380,7 @@ def test_every_layer_says_what_it_is_and_has_good_defaults(name: str) -> None:
     made = op.make(needed)
     special = {"linear": Type.of("f16", 4, batched=True), "standardise": Type.of("f16", 4, 3, weight=True)}
     special |= {"delay": Type.of("spike", 4, batched=True, timed=True), "vote": Type.of("f16", 20, batched=True)}
+    special |= {"ttfs_kernel": IMAGE.with_(timed=True)}
     x = special.get(name, IMAGE.with_(axes=IMAGE.axes[:2]) if name.endswith("1d") else IMAGE)
     operands = [x] * len(op.operands)
     assert len(made.infer(*operands)) == len(op.results)

@@ -402,7 +402,8 @@ def test_the_tables_of_training_have_every_setting_with_its_default() -> None:
     rows, words = (dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE)) for table in tables)
     known = {entry.name: entry.default for entry in dataclasses.fields(TrainingOptions) if entry.name != "origins"}
     for name, default in known.items():
-        assert rows[name].endswith("the network's" if name == "steps" else f"`{default}`"), name
+        written = "[]" if default == () else default
+        assert rows[name].endswith("the network's" if name == "steps" else f"`{written}`"), name
     calls = {name: tuple(kind.settings().values()) for kinds in (LOSSES, OPTIMIZERS) for name, kind in kinds.items()}
     for name, entries in {**calls, **SCHEDULES}.items():
         for entry in entries:
