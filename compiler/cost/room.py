@@ -29,17 +29,21 @@ def aliases_of(training: Training) -> dict[str, str]:
 
 
 def held(training: Training) -> frozenset[str]:
-    """Values that nodes of a stepwise sweep make and read in the very step, and that nobody else reads."""
+    """Values that nodes of a stepwise sweep make and read in the very step, and that nobody else reads.
+
+    The next step may read them too, where it does so before it makes them anew: what a `delay` brings back.
+    """
     if not any(region.stepwise for procedure in training.procedures for region in procedure.regions):
         return frozenset()
     aliases = aliases_of(training)
-    now = loop("t")
+    now, before = loop("t"), loop("t", 1, -1)
     found: set[str] = set()
     kept = set(training.types)
     for procedure in training.procedures:
         types = training.values(procedure)
         kept |= {aliases.get(name, name) for name in procedure.results}
         regions: dict[str, int] = {}
+        made: set[str] = set()
         for number, region in procedure.sweeps:
             for node in region.nodes:
                 for statement in lower(node, types, training.steps, training.batch, region.sweep, training.working):
@@ -48,8 +52,10 @@ def held(training: Training) -> frozenset[str]:
                         if types[name].timed:
                             found.add(name)
                             elsewhere = regions.setdefault(name, number) != number
-                            if elsewhere or not region.stepwise or access.index[0] != now:
+                            fresh = access.index[0] == now or (access.index[0] == before and name not in made)
+                            if elsewhere or not region.stepwise or not fresh:
                                 kept.add(name)
+                made.update(aliases.get(name, name) for name in node.results)
     return frozenset(found - kept)
 
 

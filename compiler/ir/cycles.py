@@ -62,3 +62,21 @@ def clusters(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], ...]:
 
     ordered: list[int] = list(nx.lexicographical_topological_sort(joined, key=first))
     return tuple(tuple(nodes[number] for number in members[key]) for key in ordered)
+
+
+def delays_first(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """*nodes* in an order in which each step reads what the step before has left before it makes it anew.
+
+    A `delay` reads nothing of its own step, so it may come before all others; of two, the one that reads the other.
+    """
+    delays = {node.results[0]: node for node in nodes if node.op.partition(".")[0] == "delay"}
+
+    def behind(node: Node) -> int:
+        count, seen = 0, {node.results[0]}
+        while (operand := node.operands[0]) in delays and operand not in seen:
+            count, node = count + 1, delays[operand]
+            seen.add(operand)
+        return count
+
+    early = sorted(delays.values(), key=behind, reverse=True)
+    return (*early, *(node for node in nodes if node.results[0] not in delays))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ...source import NOWHERE, Fault, Faults, Place, SourceError
+from ..ir.cycles import delays_first
 from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable, chosen_words
 from ..ir.types import Type
 from ..ops.initialisers import INITIALISERS, Initialiser
@@ -242,6 +243,7 @@ class _Builder:
         types = self.loss.loss_types(type)
         settings = self._settings(self.options.loss)
         loss = Node(results, self.loss.name, (result, *self.inputs), settings, types, "loss", "FP", self.place)
+        moving = delays_first(moving) if self.stepwise else moving
         return Region("once", static), Region("up", (*moving, loss), self.stepwise)
 
     def _train_step(self) -> tuple[Region, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snnc.compiler.frontends.snn import read
-from snnc.compiler.ir.cycles import clusters
+from snnc.compiler.ir.cycles import clusters, delays_first
 from snnc.compiler.ir.graph import Node
 from snnc.compiler.passes.differentiate import build_training
 from snnc.compiler.passes.training_options import TrainingOptions
@@ -47,6 +47,13 @@ def test_who_reads_a_variable_that_changes_in_each_step_takes_the_step_with_its_
     """Before the change as after it; what the change is made of, and what is made of the readers, stands alone."""
     nodes = [node("a", "x"), node("b", "a", "m"), node("m", "m", "a"), node("c", "m"), node("d", "c"), node("e", "a")]
     assert named(nodes) == [("a",), ("b", "m", "c"), ("d",), ("e",)]
+
+
+def test_delays_come_before_what_they_bring_back_and_before_each_other() -> None:
+    nodes = [node("a", "x"), node("d", "a", op="delay"), node("e", "d", op="delay"), node("b", "e"), node("f", "b")]
+    assert [each.results[0] for each in delays_first(nodes)] == ["e", "d", "a", "b", "f"]
+    around = [node("d", "e", op="delay"), node("a", "d"), node("e", "d", op="delay")]
+    assert [each.results[0] for each in delays_first(around)] == ["d", "e", "a"], "a ring of delays alone"
 
 
 def test_the_weight_gradient_of_a_recurrent_layer_stands_outside_of_its_cycle() -> None:
