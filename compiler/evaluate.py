@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..catalog import unknown
 from ..source import NOWHERE, Place
 from .ir.cycles import waiting
-from .ir.graph import Node, Procedure, Training, chosen_words
+from .ir.graph import Node, Procedure, Region, Training, chosen_words
 from .ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from .ir.types import Type
 from .ops.op import alias_of, lower
@@ -79,7 +79,7 @@ class Oracle:
             name: self.numerics.empty(self._lead(type) + type.memory, type.format) for name, type in self._types.items()
         }
         self._order: list[tuple[str, Place, int]] = []
-        self._lowered: dict[str, list[tuple[bool, Cluster]]] = {}
+        self._lowered: dict[str, list[tuple[Region, Cluster]]] = {}
 
     def write(self, name: str, logical: ArrayLike) -> None:
         """Give a variable its value, rounded to its format; ValueError for another shape, UnknownName for no such."""
@@ -115,10 +115,10 @@ class Oracle:
         self._order = []
         if procedure not in self._lowered:
             self._lowered[procedure] = list(self._statements(entry))
-        extents = self.training.steps, self.training.batch
         chosen = chosen_steps(self.training.steps, given)
-        for some, cluster in self._lowered[procedure]:
-            steps = chosen if some else None
+        for region, cluster in self._lowered[procedure]:
+            extents = self.training.steps_of(region), self.training.batch
+            steps = chosen if region.sweep == "chosen" else None
             node, statements = cluster[0]
             alias = alias_of(node)
             if len(cluster) > 1:
@@ -136,14 +136,14 @@ class Oracle:
         """Extents of ``[t][n]``."""
         return type.lead(self.training.steps, self.training.batch)
 
-    def _statements(self, entry: Procedure) -> Iterator[tuple[bool, Cluster]]:
-        """Each node of an entry with its statements, in order, those of a cycle together; whether in chosen steps."""
+    def _statements(self, entry: Procedure) -> Iterator[tuple[Region, Cluster]]:
+        """Each node of an entry with its statements and its region, in order, those of a cycle together."""
         types = self.training.values(entry)
-        steps, batch, working = self.training.steps, self.training.batch, self.training.working
+        batch, working = self.training.batch, self.training.working
         for region in entry.regions:
+            steps = self.training.steps_of(region)
             for cluster in waiting(region):
-                made = [(node, lower(node, types, steps, batch, region.sweep, working)) for node in cluster]
-                yield region.sweep == "chosen", made
+                yield region, [(node, lower(node, types, steps, batch, region.sweep, working)) for node in cluster]
 
     def _arguments(self, given: Mapping[str, float]) -> dict[str, float]:
         """The host's scalars as the machine has them."""

@@ -56,13 +56,14 @@ def _states(training: Training) -> Iterator[Carried]:
     procedure = training.procedure("train_step")
     types, momentary = training.values(procedure), held(training)
     for region in procedure.regions:
+        steps = training.steps_of(region)
         for cluster in together(region):
             for node in cluster:
                 alone = len(cluster) == 1 and region.sweep != "chosen"
                 if alone or alias_of(node) is not None:
                     continue
                 known = set(types)
-                for statement in lower(node, types, training.steps, training.batch, region.sweep, training.working):
+                for statement in lower(node, types, steps, training.batch, region.sweep, training.working):
                     with_homes(statement, next(filter(None, node.results)), types, momentary)
                 for name in (name for name in types if name not in known):
                     size = types[name].bytes(training.steps, training.batch)

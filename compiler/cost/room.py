@@ -45,8 +45,9 @@ def held(training: Training) -> frozenset[str]:
         regions: dict[str, int] = {}
         made: set[str] = set()
         for number, region in procedure.sweeps:
+            steps = training.steps_of(region)
             for node in region.nodes:
-                for statement in lower(node, types, training.steps, training.batch, region.sweep, training.working):
+                for statement in lower(node, types, steps, training.batch, region.sweep, training.working):
                     for _, access in accesses(statement):
                         name = aliases.get(access.value, access.value)
                         if types[name].timed:

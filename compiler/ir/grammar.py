@@ -133,13 +133,16 @@ class _Builder(Transformer[Token, syntax.File]):
         weight = items[0].type == "WEIGHT"
         word, *rest = items[weight:]
         scale = float(next(iter(_of(Token, rest)), 1.0))
-        thinned = _of(list, rest)
-        axes = (*(tuple(part[:1]) for part in thinned), *_of(tuple, rest))
-        every = next((part[1] for part in thinned), 1)
-        return WrittenType(str(word), axes, weight, scale, every, self.place(word))
+        times = _of(list, rest)
+        axes = (*(tuple(part[:1]) for part in times), *_of(tuple, rest))
+        every, steps = next((tuple(part[1:]) for part in times), (1, 0))
+        return WrittenType(str(word), axes, weight, scale, every, steps, self.place(word))
 
     def every(self, items: Children) -> list[Any]:
-        return [self.word(items[0]), self.whole(items[1])]
+        return [self.word(items[0]), self.whole(items[1]), 0]
+
+    def own(self, items: Children) -> list[Any]:
+        return [self.word(items[0]), 1, self.whole(items[1])]
 
     def axis(self, items: Children) -> tuple[int | Name, ...]:
         return tuple(self.whole(item) if item.type == "INTEGER" else self.word(item) for item in items)
@@ -223,8 +226,9 @@ class _Builder(Transformer[Token, syntax.File]):
 
     def sweep(self, items: Children) -> syntax.WrittenRegion:
         words, nodes = [str(item) for item in items if isinstance(item, Token)], _of(syntax.Assign, items)
-        turns = int(words[1]) if words[0] == "chosen" else 0
-        return syntax.WrittenRegion(words[0], tuple(nodes), len(words) > 1, turns)
+        numbers = [int(word) for word in words if word.isdecimal()]
+        turns, steps = (sum(numbers), 0) if words[0] == "chosen" else (0, sum(numbers))
+        return syntax.WrittenRegion(words[0], tuple(nodes), words[-1] == "stepwise" or bool(turns), turns, steps)
 
     def results(self, items: Children) -> list[str]:
         return list(map(str, items[1:]))

@@ -89,6 +89,7 @@ class Network:
 class Region:
     """Nodes that run once, in every time step from first to last (``up``) or last to first (``down``), or in some.
 
+    An ``up`` region may have *steps* of its own (0: those of the training graph), as have timed values made there.
     Nodes of a ``chosen`` region belong to the stepwise sweep upwards before it, and follow in *turns* of its steps,
     which the host chooses (see `chosen_words`).
 
@@ -101,6 +102,7 @@ class Region:
     nodes: tuple[Node, ...]
     stepwise: bool = False
     turns: int = 0
+    steps: int = 0
 
 
 def chosen_words(steps: int) -> tuple[str, ...]:
@@ -177,6 +179,10 @@ class Training:
         for node in procedure.nodes:
             known.update(zip(node.results, node.types, strict=True))
         return known
+
+    def steps_of(self, region: Region) -> int:
+        """Steps of time of *region*: its own, or those of all."""
+        return region.steps or self.steps
 
     def procedure(self, name: str) -> Procedure:
         """The entry point called *name*; KeyError when there is none."""

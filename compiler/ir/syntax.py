@@ -88,7 +88,8 @@ Value: TypeAlias = Name | Literal | Items | Call | Arithmetic | Negative
 class WrittenType:
     """``weight f16[t, n, 16*5*5] * 0.25``; every axis as its factors, each a number or a name.
 
-    *every* is the 4 of ``f16[t/4, n, 128]``, whose t is an axis like the others here.
+    *every* is the 4 of ``f16[t/4, n, 128]``, *steps* the 250 of ``f16[t:250, n, 128]``; their t is an axis like the
+    others here.
     """
 
     format: str
@@ -96,6 +97,7 @@ class WrittenType:
     weight: bool = False
     scale: float = 1.0
     every: int = 1
+    steps: int = 0
     place: Place = field(default=NOWHERE, compare=False)
 
 
@@ -188,12 +190,16 @@ class WrittenVariable:
 
 @dataclass(frozen=True)
 class WrittenRegion:
-    """``once { }``, ``sweep t up { }``, ``sweep t up stepwise { }``, ``sweep t down { }``, ``sweep t chosen 2 { }``."""
+    """``once { }``, ``sweep t up { }``, ``sweep t up 250 stepwise { }``, ``sweep t down { }``, ``sweep t chosen 2 {}``.
+
+    Either number, and ``stepwise``, may be left out.
+    """
 
     sweep: str
     nodes: tuple[Assign, ...]
     stepwise: bool = False
     turns: int = 0
+    steps: int = 0
 
 
 @dataclass(frozen=True)

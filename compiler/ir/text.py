@@ -52,8 +52,9 @@ def print_training(training: Training, places: bool = False) -> str:
     for procedure in training.procedures:
         lines += ["", f"    entry {procedure.name}({', '.join(procedure.inputs)}) {{"]
         for region in procedure.regions:
-            turns = f" {region.turns}" if region.sweep == "chosen" else " stepwise" if region.stepwise else ""
-            lines.append(f"        {SWEEPS[region.sweep]}{turns} {{")
+            words = [SWEEPS[region.sweep], *map(str, filter(None, (region.steps,)))]
+            words += [str(region.turns)] if region.sweep == "chosen" else ["stepwise"] if region.stepwise else []
+            lines.append(f"        {' '.join(words)} {{")
             lines += [_node(node, 3, places) for node in region.nodes]
             lines.append("        }")
         if procedure.results:
@@ -193,6 +194,7 @@ def _training(tree: syntax.File, file: str) -> Training:
                         tuple(_read_node(node, entry.name.place) for node in region.nodes),
                         region.stepwise,
                         region.turns,
+                        region.steps,
                     )
                     for region in entry.regions
                 ),

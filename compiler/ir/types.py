@@ -18,7 +18,8 @@ class Type:
     outputs before inputs), each as the tuple of its factors: a flattened image is the one axis ``16*5*5``.  *timed*
     values have another content in every time step, *batched* ones in every sample.  The value of a stored element
     is ``element * scale`` (a sum-pooled spike count keeps its 1/4 here, to be folded into the next sum).  A timed value
-    with *every* above 1 has content in each *every*-th step only, the first of all included: ``f16[t/4, n, 128]``.
+    with *every* above 1 has content in each *every*-th step only, the first of all included: ``f16[t/4, n, 128]``; one
+    with *steps* has so many of its own, whatever those of the network are: ``f16[t:250, n, 128]``.
     """
 
     format: str
@@ -30,6 +31,7 @@ class Type:
     """Whether axes are a weight's: outputs, inputs, taps; memory order is then taps, inputs, outputs."""
 
     every: int = 1
+    steps: int = 0
 
     @staticmethod
     def of(format: str, *shape: int, timed: bool = False, batched: bool = False, weight: bool = False) -> Type:
@@ -75,7 +77,8 @@ class Type:
 
     def lead(self, steps: int, batch: int) -> tuple[int, ...]:
         """Extents of ``[t][n]``, those of both that there are: of *steps* time steps, those with content."""
-        return (*((-(-steps // self.every),) if self.timed else ()), *((batch,) if self.batched else ()))
+        time = (-(-(self.steps or steps) // self.every),) if self.timed else ()
+        return (*time, *((batch,) if self.batched else ()))
 
     def bytes(self, steps: int, batch: int) -> int:
         """Bytes in DRAM over all steps and samples, rows padded to whole bytes."""
@@ -87,7 +90,7 @@ class Type:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        time = "t" if self.every == 1 else f"t/{self.every}"
+        time = f"t/{self.every}" if self.every > 1 else f"t:{self.steps}" if self.steps else "t"
         lead = [letter for letter, there in ((time, self.timed), ("n", self.batched)) if there]
         axes = ["*".join(map(str, axis)) for axis in self.axes]
         tail = f" * {self.scale!r}" if self.scale != 1.0 else ""

@@ -130,7 +130,10 @@ def type_of(written: WrittenType, known: Mapping[str, Setting]) -> Type:
         raise Wrong(written.place, "a size is a whole number above 0, not 0")
     if written.every < 1 or (written.every > 1 and not lead["t"]):
         raise Wrong(written.place, "only t has content in every so many steps: f16[t/4, n, 128]")
-    return Type(written.format, sizes, lead["t"], lead["n"], written.scale, written.weight, written.every)
+    if written.steps and not lead["t"]:
+        raise Wrong(written.place, "only t has steps of its own: f16[t:250, n, 128]")
+    timed, batched = lead["t"], lead["n"]
+    return Type(written.format, sizes, timed, batched, written.scale, written.weight, written.every, written.steps)
 
 
 def _extent(extent: int | Name, known: Mapping[str, Setting]) -> int:

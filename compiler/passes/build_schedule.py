@@ -41,6 +41,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
             stages: list[Stage] = []
             cycles = 0
             for region in procedure.regions:
+                steps = training.steps_of(region)
                 for cluster in together(region):
                     cycles += len(cluster) > 1 and region.sweep != "chosen"
                     for node in cluster:
@@ -49,7 +50,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                         pin = combined(options.pins, node.layer, node.phase)
                         pinned.update(p.text for p in options.pins if p.matches(node.layer, node.phase))
                         cycle = cycles if len(cluster) > 1 or region.sweep == "chosen" else 0
-                        statements = lower(node, types, training.steps, training.batch, region.sweep, training.working)
+                        statements = lower(node, types, steps, training.batch, region.sweep, training.working)
                         if cycle:
                             name = next(filter(None, node.results))
                             statements = tuple(with_homes(each, name, types, momentary) for each in statements)
@@ -91,7 +92,7 @@ def _stages(
             types,
             options.target,
             options.cores,
-            training.steps,
+            training.steps_of(region),
             training.batch,
             options.dataflow,
             pin,

@@ -56,13 +56,14 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
     """The symbol of *value* at *address*."""
     type = value.type
     lead = list(type.lead(steps, batch))
+    time = lead.pop(0) if type.timed else 0
     return Symbol(
         value.name,
         type.format,
         type.shape,
         type.factors,
         type.order,
-        min(lead.pop(0), 1 if value.held else steps) if type.timed else 0,
+        min(time, 1) if value.held else time,
         lead.pop(0) if type.batched else 0,
         value.role,
         value.layer,
