@@ -68,6 +68,8 @@ class Network:
             name: self.tensor(parameters[name]).requires_grad_() for name in graph.learned
         }
         self.groups = list(_groups(graph))
+        self.matrices: dict[str, Any] = {}
+        """Those that bring errors straight to layers, by what the layer fires; where a rule has some."""
 
     def tensor(self, array: Any) -> Any:
         """A copy of an array in the network's format."""

@@ -6,6 +6,9 @@ Nothing passes back into the step before: what neurons and delays carry is detac
 the trace of the spikes that it reads: an operation whose value is that of the spikes, and whose gradient is that of
 their trace.
 
+Under OPZO nothing passes back through weights: noise is added to what is read of spikes, and the error of the result
+comes to the spikes of every `lif` through a matrix, which follows what the result says to that noise.
+
 Under DSR all steps go at once, and the error of spikes passes back by their rate: 1 over the threshold where the mean
 input lies between 0 and the threshold.
 """
@@ -20,7 +23,7 @@ from . import torch_operators
 from .graph import Node
 from .torch_network import Network, Pass, Run
 
-ONLINE = ("sltt", "sltt_k", "ottt_a", "ottt_o")
+ONLINE = ("sltt", "sltt_k", "ottt_a", "ottt_o", "opzo")
 RULES = (*ONLINE, "dsr")
 """What `learn` can do."""
 
@@ -107,6 +110,48 @@ class Online(Run):
             self._traces[name] = torch_operators.dropout(traces[0], node.settings, kept)
 
 
+class Direct(Online):
+    """Online, but errors come straight to spikes; matrices stay with the network from batch to batch."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network, traced=True)
+        self._given = network.graph.rule
+        wanted = {"perturb": "after", "antithetic": False, "feedback_update": "step", "noise": "rademacher"}
+        if strange := sorted(name for name, value in wanted.items() if self._given.get(name, value) != value):
+            raise ValueError(f"the PyTorch peer has no opzo with another {', '.join(strange)}")
+        self._noisy = self._given["feedback"] != "dfa"
+        self._spikes: dict[str, Any] = {}
+        self._noise: dict[str, Any] = {}
+
+    def keep(self, node: Node, results: Sequence[Any]) -> None:
+        """What others read of spikes is disturbed, and takes no error back."""
+        if node.op == "lif":
+            name, spikes = node.results[0], results[0]
+            self._spikes[name] = spikes
+            z = self._torch.randint(0, 2, spikes.shape).to(spikes.dtype) * 2 - 1
+            self._noise[name] = z
+            results = [spikes.detach() + self._given["alpha"] * z * self._noisy, *results[1:]]
+        super().keep(node, results)
+
+    def arriving(self, y: Any, losses: Any, scale: float) -> Any:
+        """A sum whose gradient by the spikes of a layer is the error that comes to it; the matrices follow before."""
+        torch, given, matrices = self._torch, self._given, self._network.matrices
+        (error,) = torch.autograd.grad(losses.mean() * scale, y, retain_graph=True)
+        total: Any = 0.0
+        for name, spikes in self._spikes.items():
+            z, flat = self._noise[name][0].flatten(1), spikes[0].flatten(1)
+            if given["feedback"] == "zo":
+                total = total + (flat * z * (losses[:, None].detach() * scale / len(losses) / given["alpha"])).sum()
+                continue
+            if name not in matrices:
+                matrices[name] = torch.empty(y.shape[-1], flat.shape[1]).uniform_(-1, 1) / flat.shape[1] ** 0.5
+            if given["feedback"] == "learned":
+                told = y[0].detach().T @ z / len(z) / (given["alpha"] if given["inverse_alpha"] else 1.0)
+                matrices[name] = given["momentum"] * matrices[name] + (1 - given["momentum"]) * told
+            total = total + (flat * (error[0] @ matrices[name])).sum()
+        return total
+
+
 class ByRates(Run):
     """A pass in which spikes pass errors back by their rates."""
 
@@ -160,7 +205,7 @@ def learn(
         network.clip()
         optimizer.step()
         return losses.detach(), made.logits.detach()
-    online = Online(network, rule.startswith("ottt"))
+    online = Direct(network) if rule == "opzo" else Online(network, rule.startswith("ottt"))
     losses, logits = 0.0, 0.0
     optimizer.zero_grad()
     for step in range(steps):
@@ -170,7 +215,8 @@ def learn(
         if step in chosen:
             if rule == "ottt_o":
                 optimizer.zero_grad()
-            (loss.mean() * scale).backward()
+            straight = online.arriving(y, loss, scale) if isinstance(online, Direct) else 0.0
+            (loss.mean() * scale + straight).backward()
             if rule == "ottt_o":
                 network.clip()
                 optimizer.step()

@@ -17,8 +17,10 @@ TRAINABLE = {
     "ottt_o": ("digits", "lenet", "csnn", "recurrent"),
     "opzo": ("digits", "lenet", "csnn", "recurrent"),
 }
-"""Networks of the laws that each rule can train; `bptt` trains them all, in the tests of the other laws, and `dsr` is
-looked at by itself (test_law1_rates.py)."""
+"""Networks of the laws that each rule can train; `bptt` trains them all, in the tests of the other laws."""
+
+ELSEWHERE = {"bptt", "dsr", "t2fsnn"}
+"""Rules that are looked at by themselves (test_law1_rates.py, test_law1_kernels.py)."""
 
 MACHINES = ("tiny", "quad3", "exact7", "f32x3")
 
@@ -40,7 +42,7 @@ CHOSEN = {
 
 
 def test_every_rule_is_looked_at() -> None:
-    assert {"bptt", "dsr", *TRAINABLE} == set(RULES)
+    assert ELSEWHERE | TRAINABLE.keys() == set(RULES)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from snnc.runtime import checkpoint
 from snnc.runtime.checkpoint import Progress
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "t2fsnn"])  # which keeps nothing but parameters
 def test_a_run_goes_on_bit_for_bit(rule: str) -> None:
     loss = "cross_entropy_mse" if RULES[rule].template == "up" else "cross_entropy"
     training = f"rule = {rule}; loss = {loss}; optimizer = sgd(lr=0.1, momentum=0.9)"
