@@ -36,7 +36,8 @@ from .passes.emit import Semaphores, emit_entry
 from .passes.instructions import FEWER
 from .passes.layout import DramValue, place_symbols, roles, seen_as
 from .passes.pins import parse_pins
-from .passes.representable import check_representable, steps_in_vain
+from .passes.representable import check_representable, saturating, steps_in_vain
+from .passes.signs import TERNARY, with_signs
 from .passes.training_options import TrainingOptions, show_call
 from .passes.working_format import in_working_format
 
@@ -113,12 +114,9 @@ class Compilation:
     @property
     def doubts(self) -> tuple[Note, ...]:
         """What will most likely not go as the user wants, beside the notes of the file."""
-        told = steps_in_vain(self.network, self.training_options, self.target.working_format)
-        vain = () if told is None else (Note("warning", told.place, told.message),)
-        return (
-            *vain,
-            *(Note("warning", fault.place, fault.message) for fault in untaught(self.network, self.training)),
-        )
+        vain = steps_in_vain(self.network, self.training_options, self.target.working_format)
+        found = [vain, saturating(self.network, self.training_options), *untaught(self.network, self.training)]
+        return tuple(Note("warning", fault.place, fault.message) for fault in found if fault is not None)
 
     @cached_property
     def training_options(self) -> TrainingOptions:
@@ -132,7 +130,7 @@ class Compilation:
 
     @cached_property
     def training(self) -> Training:
-        """The training graph under the learning rule, in the working format of the machine.
+        """The training graph under the learning rule, in the formats of the machine.
 
         It remembers the settings that the network was given, and what was said in the place of its file.
         """
@@ -144,7 +142,8 @@ class Compilation:
             training = replace(training, settings={**training.settings, "network": given})
         if self.options.unsaid.said:
             training = replace(training, settings={**training.settings, "unsaid": self.options.unsaid.call})
-        return in_working_format(training, self.target.working_format)
+        training = in_working_format(training, self.target.working_format)
+        return with_signs(training) if TERNARY in self.target.engines["bp"].left_formats else training
 
     @cached_property
     def target(self) -> Target:

@@ -231,7 +231,7 @@ class Stream:
             before = None if first else self._read(view, extents)
             total, done = contract_ordered(before, l_operand, r_operand, extents, kept, view.format)
         self._write(view, extents, total)
-        words = self.unit == "bp" or (l_operand is not None and l_operand.format.kind == "float")
+        words = self.unit == "bp" if l_operand is None else not l_operand.format.whole
         self.chip.observer.work(self, "multiply" if words else "gated", done)
         if skipped := prod(extents) - done:
             self.chip.observer.work(self, "skipped", skipped)

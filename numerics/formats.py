@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[Any]
-Kind: TypeAlias = Literal["bit", "unsigned", "float", "fixed"]
+Kind: TypeAlias = Literal["bit", "unsigned", "sign", "float", "fixed"]
 
 _STORAGE: dict[str, str] = {
     "spike": "uint8",
     "u2": "uint8",
+    "ternary": "uint8",
     "u4": "uint8",
     "u8": "uint8",
     "u16": "uint16",
@@ -54,11 +55,21 @@ class Format:
         return self.bits < 8
 
     @property
+    def whole(self) -> bool:
+        """Whether it holds integers, which an engine takes as gates."""
+        return self.kind in ("bit", "unsigned", "sign")
+
+    @property
     def maximum(self) -> int:
-        """Largest value of a bit or an unsigned format; ValueError for the others."""
-        if self.kind not in ("bit", "unsigned"):
-            raise ValueError(f"{self.name} is not an unsigned format")
-        return (1 << self.bits) - 1
+        """Largest value of a format of integers; ValueError for the others."""
+        if not self.whole:
+            raise ValueError(f"{self.name} is not a format of integers")
+        return 1 if self.kind == "sign" else (1 << self.bits) - 1
+
+    @property
+    def minimum(self) -> int:
+        """Smallest value of a format of integers; ValueError for the others."""
+        return -self.maximum if self.kind == "sign" else 0 * self.maximum
 
     def __str__(self) -> str:
         return self.name
@@ -76,14 +87,19 @@ F32 = Format("f32", 8, 32, "float")
 F64 = Format("f64", 9, 64, "float")
 X64 = Format("x64", 10, 64, "fixed")
 X128 = Format("x128", 11, 128, "fixed")
+TERNARY = Format("ternary", 12, 2, "sign")
+"""1, 0 or -1.  The two bits stand side by side, not in planes of their own: so it is packed, moved and addressed as u2
+is, and one read of an engine gates with both."""
 
-FORMATS: dict[str, Format] = {form.name: form for form in (SPIKE, U2, U4, U8, U16, U32, F16, BF16, F32, F64, X64, X128)}
+_ALL = (SPIKE, U2, U4, U8, U16, U32, F16, BF16, F32, F64, X64, X128, TERNARY)
+FORMATS: dict[str, Format] = {form.name: form for form in _ALL}
 BY_CODE: dict[int, Format] = {form.code: form for form in FORMATS.values()}
 
 # NumPy converts f16 one element after the other. A table of all values and, for many elements, sums with a
 # well-chosen number give the same bits sooner.
 with np.errstate(invalid="ignore"):
     _SINGLE_OF_HALF = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+_SIGNS = np.asarray([0.0, 1.0, 0.0, -1.0], np.float32)
 _HALF_OVERFLOW = 65520.0  # from here on f16 rounds to inf
 _MANY = 6000
 
@@ -123,8 +139,13 @@ def unsigned_for(maximum: int) -> Format:
 
 
 def decode(array: Array, fmt: Format) -> Array:
-    """The numbers that a storage array means, exactly: float32, or float64 for f64 and u32."""
+    """The numbers that a storage array means, exactly: float32, or float64 for f64 and u32.
+
+    Of a ternary the low bit tells whether it is anything, and the high one that it is -1.
+    """
     match fmt.name:
+        case "ternary":
+            return _SIGNS.take(np.asarray(array, np.uint8))
         case "bf16":
             return (np.asarray(array, np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
         case "f64" | "u32":
@@ -140,18 +161,19 @@ def decode(array: Array, fmt: Format) -> Array:
 def encode(values: ArrayLike, fmt: Format) -> Array:
     """`values` rounded once, to nearest even, into the storage type of `fmt`.
 
-    Subnormals are kept, overflow gives inf and every NaN the canonical quiet one. An unsigned format takes integers
+    Subnormals are kept, overflow gives inf and every NaN the canonical quiet one. A format of integers takes those
     in its range (ValueError otherwise); of a spike, all that is not zero is 1.
     """
     array = np.asarray(values)
     match fmt.kind:
         case "bit":
             return (array != 0).astype(np.uint8)
-        case "unsigned":
-            held = (array >= 0) & (array <= fmt.maximum)
+        case "unsigned" | "sign":
+            held = (array >= fmt.minimum) & (array <= fmt.maximum)
             if not held.all() or (array.dtype.kind == "f" and not np.array_equal(array, np.rint(array))):
-                raise ValueError(f"{fmt.name} holds the integers 0..{fmt.maximum} only")
-            return array.astype(fmt.dtype)
+                raise ValueError(f"{fmt.name} holds the integers {fmt.minimum}..{fmt.maximum} only")
+            codes = array if fmt.kind == "unsigned" else np.where(array < 0, 3, array)
+            return codes.astype(fmt.dtype)
         case "float":
             return _encode_float(array, fmt)
         case "fixed":
@@ -179,8 +201,9 @@ def pack(array: Array, fmt: Format) -> NDArray[np.uint8]:
         if fmt.name == "x128":
             little = little.reshape(*storage.shape[:-2], storage.shape[-2] * 2)
         return little.view(np.uint8).copy()
-    if storage.size and int(storage.max()) > fmt.maximum:
-        raise ValueError(f"{fmt.name} holds the integers 0..{fmt.maximum} only")
+    most = (1 << fmt.bits) - 1
+    if storage.size and int(storage.max()) > most:
+        raise ValueError(f"{fmt.name} holds the integers 0..{most} only")
     share = 8 // fmt.bits
     count = storage.shape[-1]
     whole = np.zeros((*storage.shape[:-1], -(-count // share) * share), np.uint8)
@@ -209,7 +232,7 @@ def unpack(bytes_array: NDArray[np.uint8], fmt: Format, count: int) -> Array:
     share = 8 // fmt.bits
     result = np.empty((*rows.shape[:-1], used * share), np.uint8)
     for place in range(share):
-        result[..., place::share] = (rows >> np.uint8(place * fmt.bits)) & np.uint8(fmt.maximum)
+        result[..., place::share] = (rows >> np.uint8(place * fmt.bits)) & np.uint8((1 << fmt.bits) - 1)
     return result[..., :count]
 
 

@@ -124,7 +124,7 @@ class Call:
                 bad = int(indices[int(np.argmax(~np.isfinite(images).reshape(len(images), -1).all(axis=1)))])
                 raise DataError.at(NOWHERE, f"sample {bad} has values that are not finite")
             symbol = self._input
-            if symbol.kind.kind in ("bit", "unsigned"):
+            if symbol.kind.whole:
                 _check_whole(images / np.float32(symbol.scale), symbol, indices)
             else:
                 _check_range(images, symbol, indices)
@@ -205,13 +205,13 @@ def _check_probabilities(images: NDArray[np.float32], symbol: Symbol, indices: N
 
 def _check_whole(images: NDArray[np.float32], symbol: Symbol, indices: NDArray[np.int64]) -> None:
     """DataError where a port of bits or counts would have to hold another value."""
-    most = symbol.kind.maximum
-    wrong = (images != np.rint(images)) | (images < 0) | (images > most)
+    least, most = symbol.kind.minimum, symbol.kind.maximum
+    wrong = (images != np.rint(images)) | (images < least) | (images > most)
     if wrong.any():
         first = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
         raise DataError.at(
             NOWHERE,
             f"sample {int(indices[first[0]])} has the value {float(images[first]):g}; the input {symbol.name} is "
-            f"{symbol.format} and holds the integers 0..{most}",
+            f"{symbol.format} and holds the integers {least}..{most}",
             hints=["an f16 port", "coding = poisson in the train section, with an f16 port"],
         )

@@ -21,6 +21,7 @@ SETTINGS = {
     "batch_norm": {"scope", "eps", "momentum", "affine", "shift"},
     "delay": {"steps"},
     "dropout": {"p", "mask"},
+    "if": {*torch_neurons.LIF, "threshold", "surrogate", "tape"} - {"decay_input", "rest", "gain"},
     "li": {"decay", "decay_input", "gain", "initial", "rest"},
     "lif": {*torch_neurons.LIF, "decay", "threshold", "surrogate", "tape"},
     "parameter": {"init"},
@@ -208,6 +209,8 @@ class Run:
         match node.op:
             case "lif":
                 return torch_neurons.lif(data[0], given, states, *operands[1:])
+            case "if":
+                return torch_neurons.lif(data[0], {**given, "decay": 1.0}, states, *operands[1:])
             case "li":
                 return [torch_neurons.li(data[0], given, states)]
             case "delay":

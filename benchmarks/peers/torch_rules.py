@@ -10,7 +10,7 @@ Under OPZO nothing passes back through weights: noise is added to what is read o
 comes to the spikes of every `lif` through a matrix, which follows what the result says to that noise.
 
 Under DSR all steps go at once, and the error of spikes passes back by their rate: 1 over the threshold where the mean
-input lies between 0 and the threshold.
+input lies between 0 and the threshold.  Under SPIDE errors settle, see `torch_equilibrium`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from typing import Any
 
 from . import torch_operators
 from .graph import Node
+from .torch_equilibrium import learn_at_equilibrium
 from .torch_network import Network, Pass, Run
 
 ONLINE = ("sltt", "sltt_k", "ottt_a", "ottt_o", "opzo")
-RULES = (*ONLINE, "dsr")
+RULES = (*ONLINE, "dsr", "spide")
 """What `learn` can do."""
 
 WEIGHING = {"linear", "conv1d", "conv2d", "conv_transpose2d"}
@@ -196,6 +197,12 @@ def learn(
     """
     graph = network.graph
     rule, steps = str(graph.rule["name"]), graph.steps
+    if rule == "spide":
+        optimizer.zero_grad()
+        losses, logits = learn_at_equilibrium(network, inputs, labels)
+        network.clip()
+        optimizer.step()
+        return losses, logits
     if rule not in ONLINE:
         run = ByRates(network, training=True, drawn={}) if rule == "dsr" else Run(network, training=True, drawn={})
         made = run.all_steps(inputs)

@@ -44,8 +44,8 @@ def _rows(stages: Sequence[Stage], symbols: Mapping[str, Symbol], granule: int) 
                 yield Key(stage.phase, "", stage.layer), Amounts(multiply=sums * math.prod(on.extents.values()))
             if isinstance(stage.statement, Contraction):
                 dense = math.prod(on.extents.values())
-                words = "left" in buffers and FORMATS[buffers["left"].format].kind == "float"
-                gated = stage.statement.engine != "bp" and not words
+                left = buffers.get("left")
+                gated = FORMATS[left.format].whole if left is not None else stage.statement.engine != "bp"
                 amounts = Amounts(gated=dense) if gated else Amounts(multiply=dense)
                 yield Key(stage.phase, "", stage.layer), amounts
 

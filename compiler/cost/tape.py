@@ -16,7 +16,6 @@ from ..ir.graph import Node, Training
 from ..ir.types import Type
 from ..ir.working import type_in
 from ..ops.op import OPS, alias_of
-from ..ops.rated import Rated
 from ..ops.trace import Trace
 from .room import held
 
@@ -120,8 +119,9 @@ def _reasons(reads: Sequence[tuple[Node, int]]) -> Iterator[str]:
         name, _, facet = node.op.partition(".")
         op = OPS[name].make(node.settings)
         facet = facet.removesuffix("_local")
-        known = (*op.gradients(), *([op.rate_gradient()] if isinstance(op, Rated) else []))
+        known = (*op.gradients(), *op.rate_gradients())
         found = [adjoint.reads[number] for adjoint in known if adjoint.facet == facet]
+        found += [] if facet else op.operands[number : number + 1]
         yield op.keeping(found[0]) if found else f"{name} reads it on the way back"
 
 

@@ -89,7 +89,7 @@ class Network:
 class Region:
     """Nodes that run once, in every time step from first to last (``up``) or last to first (``down``), or in some.
 
-    An ``up`` region may have *steps* of its own (0: those of the training graph), as have timed values made there.
+    An ``up`` region may have its own number of *steps* (0: those of the training graph), and so do values made there.
     Nodes of a ``chosen`` region belong to the stepwise sweep upwards before it, and follow in *turns* of its steps,
     which the host chooses (see `chosen_words`).
 

@@ -190,9 +190,9 @@ class WrittenVariable:
 
 @dataclass(frozen=True)
 class WrittenRegion:
-    """``once { }``, ``sweep t up { }``, ``sweep t up 250 stepwise { }``, ``sweep t down { }``, ``sweep t chosen 2 {}``.
+    """``once { }``, ``sweep t up { }``, ``sweep t down { }``, ``sweep t chosen 2 { }``.
 
-    Either number, and ``stepwise``, may be left out.
+    A sweep upwards may have more words, ``sweep t up 250 stepwise { }``: its own number of steps, and ``stepwise``.
     """
 
     sweep: str

@@ -46,10 +46,13 @@ class Contracted(Op):
         return _gathered(at, "fp", equation, given, roles, at.type(roles["x"]).scale)
 
     def d_x(self, at: Site) -> tuple[Statement, ...]:
-        """``d.x = sum d.y * w``, one statement a residue class of the strides; with respect to the value of x."""
+        """``d.x = scale * sum d.y * w``, one statement a residue class of the strides; with respect to the value of x.
+
+        The scale is that of errors that are signs.
+        """
         roles = {"y": at.operand(0), "w": at.operand(1), "x": at.result()}
         equation, given = self.equation(at.type(roles["x"]).factors, at.type(roles["y"]).factors)
-        return _gathered(at, "bp", equation.gradient("x"), given, roles)
+        return _gathered(at, "bp", equation.gradient("x"), given, roles, at.type(roles["y"]).scale)
 
     def d_w(self, at: Site) -> tuple[Statement, ...]:
         """``d.w = scale * sum x * d.y`` over time, samples, rows and columns."""

@@ -23,11 +23,16 @@ class Delay(Op):
     operands: ClassVar = ("x",)
     late: ClassVar = True
     adjoints: ClassVar = (Adjoint("d_x", "x", ("error",), "BP"),)
+    aliases: ClassVar = {"d_mean": 0}
 
     steps: int = 1
 
     def __post_init__(self) -> None:
         self.require(self.steps >= 1, "steps", "at least 1")
+
+    def rate_gradients(self) -> tuple[Adjoint, ...]:
+        """``d.mean(x) = d.mean(y)``: a mean of many steps is the same a step later."""
+        return (Adjoint("d_mean", "x", ("error",), "BP"),)
 
     def result_types(self, *operands: Type) -> tuple[Type, ...]:
         """As x, which changes with time."""

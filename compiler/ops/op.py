@@ -194,6 +194,10 @@ class Op(Configured):
         """What a training step keeps of it with these settings."""
         return self.tracking
 
+    def rate_gradients(self) -> tuple[Adjoint, ...]:
+        """The way back of the mean over time, where rules train on that; layers that keep means have no other."""
+        return self.gradients()
+
     def keeping(self, role: str) -> str:
         """Why the way back reads *role* again."""
         return self.keeps.get(role, f"{self.name} reads it on the way back")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from ..ir.derivative import product
-from ..ir.expression import Expression, lift, read, state, where
+from ..ir.expression import Expression, lift, read, state, unary, where
 from ..ir.graph import Node
 from ..ir.statement import State, Statement
 from ..ir.types import Type
@@ -37,6 +37,7 @@ class Rated(Neuron):
     closed: ClassVar[bool] = True
 
     threshold: float
+    amplitude: float
     reset: Literal["hard", "soft", "none"]
     reset_time: Literal["immediate", "delayed"]
     learn_threshold: Learned
@@ -44,7 +45,7 @@ class Rated(Neuron):
     @classmethod
     def facets(cls) -> tuple[str, ...]:
         """Those of a neuron, and those of its rate."""
-        return (*super().facets(), "window", "mean", "total", "adjoint_rate")
+        return (*super().facets(), "window", "mean", "between", "total", "adjoint_rate")
 
     @property
     @abstractmethod
@@ -74,10 +75,10 @@ class Rated(Neuron):
         """A bit or a number of every sample and element, for all steps."""
         return Type("spike" if self.averaged == "window" else WORKING, x.axes, batched=True)
 
-    def rate_gradient(self) -> Adjoint:
-        """The way back; the threshold gets a term of each sample and element."""
+    def rate_gradients(self) -> tuple[Adjoint, ...]:
+        """One facet; the threshold gets a term of each sample and element."""
         learned = tuple(self.learned())
-        return Adjoint("adjoint_rate", "x", ("error", self.averaged, *learned), "BP", True, learned, terms=learned)
+        return (Adjoint("adjoint_rate", "x", ("error", self.averaged, *learned), "BP", True, learned, terms=learned),)
 
     def window(self, at: Site) -> tuple[Statement, ...]:
         """Where an error passes."""
@@ -86,6 +87,17 @@ class Rated(Neuron):
     def mean(self, at: Site) -> tuple[Statement, ...]:
         """The mean of the input over time, the last step counting most where the neuron leaks."""
         return self._averaged(at, lambda mean: mean)
+
+    def between(self, at: Site) -> tuple[Statement, ...]:
+        """Whether its spikes tell that their rate lies between 0 and 1: some step has one, and some has none.
+
+        Where a window of the mean input would tell what the rate will be, this tells what it is.
+        """
+        fired = Expression("or", (state("fired"), read("s")))
+        rested = Expression("or", (state("rested"), unary("not", read("s"))))
+        carried = State("fired", "spike", 0.0, fired), State("rested", "spike", 0.0, rested)
+        both = Expression("and", (fired, rested))
+        return at.elementwise({"s": at.operand(0)}, [(at.result(), both, True)], carried)
 
     def total(self, at: Site) -> tuple[Statement, ...]:
         """``T * mean(error)``, the sweep going down: the error of all steps together, weighted as the input is."""
@@ -101,7 +113,7 @@ class Rated(Neuron):
     def adjoint_rate(self, at: Site) -> tuple[Statement, ...]:
         """With the error g of all steps, in the window: ``d.x = g * rho / threshold``, or the T-th part of it in each
         step, and ``d.theta = -(g * rho / threshold) * mean(x) / threshold``; g is that of what spikes are worth."""
-        gradient = self.rate_gradient()
+        (gradient,) = self.rate_gradients()
         reads = dict(zip(gradient.reads, at.node.operands, strict=True))
         passes = read("window") if self.averaged == "window" else self._passes(read("mean"))
         slope = self.rho / self.threshold if self.averaged == "window" else self.rho / self._limit
@@ -139,6 +151,6 @@ class Rated(Neuron):
 
 
 def gradients_of(node: Node, carry: str) -> tuple[Adjoint, ...]:
-    """The way back of *node*; where *carry* is ``rate``, a neuron that has one goes back by it."""
+    """The way back of *node*, that of means over time where *carry* is ``rate``."""
     op = OPS[node.op].make(node.settings)
-    return (op.rate_gradient(),) if carry == "rate" and isinstance(op, Rated) else op.gradients()
+    return op.rate_gradients() if carry == "rate" else op.gradients()

@@ -256,7 +256,7 @@ def _unit_bits(fmt: Format) -> int:
     """Values of the format are integers times 2^-bits; ValueError where an exact accumulator does not take it."""
     if fmt == F16:
         return 24
-    if fmt.kind in ("bit", "unsigned") and fmt.bits <= 16:
+    if fmt.whole and fmt.bits <= 16:
         return 0
     raise ValueError(f"exact accumulators take f16 and integers, not {fmt.name}; use f32 accumulators")
 

@@ -16,7 +16,6 @@ from ..training.rule import Rule, reached
 from .beside import Beside
 from .direct import stopped
 from .errors import Errors, error_type
-from .reserved import averaged_of
 
 
 @dataclass
@@ -81,7 +80,8 @@ class Backward:
                 for adjoint, (value,) in self._adjoints(node):
                     if value in self.errors.readers:
                         made = self._adjoint(node, adjoint, f"d.{node.results[0]}")
-                        self.errors.add([(value, self.errors.name(value))], made, adjoint.sums, timed=True)
+                        timed = self._timed(node)
+                        self.errors.add([(value, self.errors.name(value))], made, adjoint.sums, timed)
 
     def _readers(self) -> dict[str, int]:
         """How many errors reach each value that a parameter lies behind, and the result before it."""
@@ -131,7 +131,7 @@ class Backward:
         """The node of an adjoint with its inner results; the gradients get their names from `Errors`."""
         of = operand_of(node, adjoint.of)
         weighs = of is not None and self.types[of].weight
-        averaged = {role: averaged_of(node.results[0], role) for role in ("window", "mean") if self._by_rate(node)}
+        averaged = self.beside.passes(node)
         read = named(node, adjoint.reads, error, **averaged)
         operands = tuple(self.beside.instead(name, weighs) for name in read)
         facet = adjoint.facet

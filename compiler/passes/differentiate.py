@@ -31,6 +31,7 @@ from .input_coding import code_inputs
 from .matching import Matching
 from .prune import prune
 from .reserved import RESULTS, SEED, check_names
+from .settled import Settled, check_settling
 from .timing import changing, check_time
 from .training_options import TrainingOptions, names_of
 from .update import Trained, check_updates, update_arguments, update_results, updates
@@ -80,6 +81,8 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
         hints = "loss = cross_entropy, the loss of the mean over time", *rule.instead
         raise SourceError.at(options.place(network, "loss", network.place), message, hints=hints)
     check_feedback(network, rule, options)
+    if rule.settling is not None:
+        check_settling(network, rule.settling, options)
     if rule.update == "step":
         check_updates(network, rule, options)
     return _Builder(network, options, rule, loss, options.the_optimizer, frozen).training()
@@ -259,6 +262,10 @@ class _Builder:
             learning = (*up.nodes, *steps, *self._updates(()))
             return static, replace(up, nodes=learning), Region("once", tuple(trackings))
         once = Region("once", (*self.errors.once, *self._updates(trackings)))
+        if self.rule.settling is not None:
+            parts = Settled(self.errors.once, self.rule.settling)
+            learning = Region("once", (*parts.after, *self._updates(trackings)))
+            return static, up, Region("once", (*self.beside.after, *parts.before)), parts.sweep, learning
         if turns < self.options.steps:
             return static, up, Region("chosen", steps, True, turns), once
         if self.rule.template == "up":

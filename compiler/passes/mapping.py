@@ -158,7 +158,7 @@ def _check_machine(request: Request) -> None:
         )
     if not _rounds(request):
         terms = math.prod(statement.extents[name] for name in statement.summed)
-        gated = left in ("spike", "u2", "u4", "u8", "u16")
+        gated = FORMATS[left].whole
         weight = FORMATS[left].maximum if gated else 1
         limit = EXACT_GATED if gated or isinstance(statement, Moments) else EXACT_PRODUCTS
         if terms * weight > limit:

@@ -100,7 +100,7 @@ def accumulator_format(target: Target, statement: Contraction, types: Mapping[st
     """What a sum is kept in: exact fixed point for gated sums or products, or the target's rounding format."""
     if target.accumulators != "exact":
         return FORMATS[target.accumulators]
-    gated = statement.left is None or types[statement.left.value].kind.kind in ("bit", "unsigned")
+    gated = statement.left is None or types[statement.left.value].kind.whole
     return FORMATS["x64" if gated else "x128"]
 
 

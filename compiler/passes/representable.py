@@ -55,6 +55,21 @@ def steps_in_vain(network: Network, options: TrainingOptions, working: str) -> F
     return Fault(place, f"{before}{many} skipped, since errors of a scale of {given['initial']:g} overflow {working}")
 
 
+def saturating(network: Network, options: TrainingOptions) -> Fault | None:
+    """What to tell of a static loss scale that makes errors larger than what spikes can bring back."""
+    settling = options.the_rule.settling
+    if settling is None or settling.solver != "spikes" or not isinstance(options.loss_scale, float):
+        return None
+    largest = _largest_error(network, options)
+    if options.loss_scale * largest <= settling.worth:
+        return None
+    place, before = _loss_scale(network, options)
+    told = f"loss_scale {options.loss_scale:g} makes errors of up to {options.loss_scale * largest:.3g} (a batch of "
+    told += f"{options.batch}), and a spike brings back {settling.worth:g} of them: where weights do not make errors "
+    told += f"smaller they saturate; with {settling.worth / largest:g} they cannot"
+    return Fault(place, f"{before}{told}")
+
+
 def _largest_error(network: Network, options: TrainingOptions) -> float:
     """The largest error of a step that an answer which is all wrong has in a full batch, without loss scale.
 

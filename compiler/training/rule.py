@@ -15,6 +15,7 @@ from ..ir.graph import Network, Node, Setting
 from ..ir.settings import Configured
 from ..ops.feedback import Perturb
 from ..ops.op import OPS
+from ..ops.settle import Solver
 
 Reasons = tuple[Fault, ...]
 """Why a rule cannot train a network, each with the place of the node that stands in the way."""
@@ -76,6 +77,20 @@ class Feedback:
     update: Literal["step", "batch"] = "step"
 
 
+@dataclass(frozen=True)
+class Settling:
+    """A sweep of *steps* steps of its own in which errors come to an equilibrium: see `ops.settle.Settle`.
+
+    With *solver* = spikes, a neuron fires where the errors that it has got add up to the *threshold*, and a spike is
+    *worth* so much of them.
+    """
+
+    solver: Solver
+    steps: int
+    threshold: float
+    worth: float
+
+
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     "template": ("up_down", "up"),
     "carry": ("full", "none", "rate"),
@@ -134,6 +149,12 @@ class Rule(Configured):
     def collapsed(self) -> bool:
         """Whether the way back runs once for all steps, on means over time, instead of in a sweep of its own."""
         return False
+
+    @property
+    def settling(self) -> Settling | None:
+        """The sweep in which errors settle, where they come back to where they were; only for a way back that is
+        `collapsed`, which then runs beside it, once, for weights."""
+        return None
 
     def turns(self, steps: int) -> int:
         """In how many of *steps* steps errors follow and weights learn; the host chooses them, a batch at a time."""

@@ -34,7 +34,10 @@ class Gate(Instruction, opcode=0x30, mnemonic="gate", units=("fp",)):
 
 
 class Dense(Instruction, opcode=0x31, mnemonic="dense", units=("bp",)):
-    """acc += left * right: back-propagation, errors times weights.  Fields as in ``gate``."""
+    """acc += left * right: back-propagation, errors times weights.  Fields as in ``gate``.
+
+    A ternary error multiplies nothing: its sign tells whether a weight is added or taken away.
+    """
 
     acc: int = bits(8, 13, "v")
     left: int = bits(14, 19, "v")

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS, add_x64, add_x128, raise_flags, x128_from_parts
-from ...numerics.formats import F16, F32, F64, SPIKE, U2, U4, U8, U16, X64, X128, Format, decode, encode
+from ...numerics.formats import F16, F32, F64, FORMATS, U16, X64, X128, Format, decode, encode
 
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
 Shape = tuple[int, ...]
 
 _EXACT_BITS = 53  # integers that float64 holds
-_UNIT_BITS = {SPIKE.code: 0, U2.code: 0, U4.code: 0, U8.code: 0, U16.code: 0, F16.code: 24}
+_UNIT_BITS = {form.code: 0 for form in FORMATS.values() if form.whole and form.bits <= U16.bits} | {F16.code: 24}
 """Formats that exact accumulators take: their values are multiples of ``2 ** -unit bits``."""
 
 
@@ -196,8 +196,9 @@ def _matrix(storage: Array, full: Shape, order: Shape, shape: Shape) -> Array:
 
 
 def _numbers(operand: Operand) -> Array:
-    """The operand's values; integers stay as they are stored."""
-    return decode(operand.storage, operand.format) if operand.format is F16 else operand.storage
+    """The operand's values; unsigned integers stay as they are stored."""
+    signed = operand.format.kind in ("float", "sign")
+    return decode(operand.storage, operand.format) if signed else operand.storage
 
 
 def _doubles(matrix: Array) -> Doubles:

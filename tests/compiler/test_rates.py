@@ -266,6 +266,7 @@ def test_the_rate_of_spikes_is_a_count_as_long_as_engines_gate_with_it(steps: in
 
 
 STEP_BY_STEP = ("rule = dsr(form=step), whose errors pass these layers step by step",)
+SETTLED = ("rule = spide, under which rates come to an equilibrium",)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +284,7 @@ STEP_BY_STEP = ("rule = dsr(form=step), whose errors pass these layers step by s
         ("step", "s = plif(linear(x, out=3), reset=soft); return linear(s, out=2)",
          "s: the rate of plif is not defined, that of lif and if is", ()),
         ("step", "c = linear(x, out=3); s = lif(add(c, delay(c)), reset=soft); return linear(s, out=2)",
-         "s.add.delay: a rate is that of an input which stays, and delay brings back what was", ()),
+         "s.add.delay: a rate is that of an input which stays, and delay brings back what was", SETTLED),
         ("collapsed", "s = lif(batch_norm(linear(x, out=3)), reset=soft); return linear(s, out=2)",
          "s.batch_norm: the gradient of batch_norm reads each step, not the mean over time", STEP_BY_STEP),
         ("collapsed", "s = lif(dropout(linear(x, out=3), mask=step), reset=soft); return linear(s, out=2)",

@@ -486,8 +486,8 @@ def test_a_rule_is_what_its_construction_in_pytorch_says_now(name: str) -> None:
 
 
 def test_every_rule_has_a_reference() -> None:
-    """Training on rates has others (see test_rates.py), and so have errors that come straight, and kernels."""
-    others = {"dsr", "opzo", "t2fsnn"}
+    """Training on rates has others (see test_rates.py), so have errors that come straight or settle, and kernels."""
+    others = {"dsr", "opzo", "spide", "t2fsnn"}
     assert {record["rule"] for record in references().values()} | others == set(RULES)
     gradients_of = [record["expected"]["d.c1.w"] for name, record in references().items() if name.startswith("mlp")]
     assert len({str(each) for each in gradients_of}) == len(RULES) - len(others)

@@ -17,7 +17,7 @@ from snnc.isa.kernels.bursts import bursts
 from snnc.isa.kernels.contract import Operand, contract_exact, contract_ordered
 from snnc.isa.kernels.drain import drain
 from snnc.isa.kernels.window import pool_max, pool_sum, taps_within, unpool
-from snnc.numerics.formats import BF16, F16, F32, F64, SPIKE, U4, U16, U32, X64, X128, Format, decode
+from snnc.numerics.formats import BF16, F16, F32, F64, SPIKE, TERNARY, U4, U16, U32, X64, X128, Format, decode, encode
 
 Array = NDArray[Any]
 INF, NAN = math.inf, math.nan
@@ -117,6 +117,18 @@ def test_gated_sums_are_exact_and_zero_gates_let_nothing_through(nest: Nest) -> 
 @settings(max_examples=60, deadline=None)
 def test_counts_times_words_are_exact(nest: Nest) -> None:
     check_exact(nest, U16, X64)
+
+
+@given(nests([-1, 0, 0, 1], EXTREME, np.float64, np.float16))
+@settings(max_examples=60, deadline=None)
+def test_signs_add_words_and_take_them_away_exactly(nest: Nest) -> None:
+    extents, kept, left, right = nest
+    for acc in (X64, X128):
+        total, done = contract_exact(Operand(encode(left, TERNARY), TERNARY), Operand(right, F16), extents, kept, acc)
+        factors = terms_by_place(nest, left, right)
+        for place, terms in factors.items():
+            assert equal(meaning(total, acc, place), special_or_sum(terms))
+        assert done == sum(left != 0 for terms in factors.values() for left, _ in terms)
 
 
 @given(nests([1], [*EXTREME, INF, NAN], np.uint8, np.float16))

@@ -173,7 +173,7 @@ WRONG = [
         "[engines.wq]",
         ["engines: no field is called 'wq'; there are: bp, fp, wg", "engines.wg: is missing"],
     ),
-    ('["f16"]', '["f17"]', ["engines.bp.left_formats.value: no choice is called 'f17'; did you mean f16?"]),
+    ('["f16", "ternary"]', '["f17"]', ["engines.bp.left_formats.value: no choice is called 'f17'; did you mean f16?"]),
     ('value = "exact"', 'value = "exakt"', ["accumulators.value: no choice is called 'exakt'; did you mean exact?"]),
     (
         'working_format = { value = "f16"',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnc.numerics import formats
-from snnc.numerics.formats import BF16, F16, F32, F64, FORMATS, SPIKE, U2, U4, U8, U16, U32, X64, X128, Format
+from snnc.numerics.formats import BF16, F16, F32, F64, FORMATS, SPIKE, TERNARY, U2, U4, U8, U16, U32, X64, X128, Format
 
 # (precision, least exponent of a unit in the last place, greatest finite) from IEEE 754 and the bfloat16 white paper.
 GRIDS = {"f16": (11, -24, 65504.0), "bf16": (8, -133, 3.3895313892515355e38), "f32": (24, -149, 3.4028234663852886e38)}
@@ -103,6 +104,19 @@ def test_a_spike_is_whatever_is_not_zero() -> None:
     np.testing.assert_array_equal(formats.encode(np.array([0.0, -0.0, 0.1, -3.0]), SPIKE), [0, 0, 1, 1])
 
 
+def test_a_ternary_is_nothing_or_a_sign() -> None:
+    """The low bit tells whether it is anything, the high one that it is -1; what both bits may be, they mean."""
+    numbers = np.array([0.0, 1.0, -1.0, -0.0])
+    assert formats.encode(numbers, TERNARY).tolist() == [0b00, 0b01, 0b11, 0b00]
+    assert formats.encode(np.array([-1, 1], np.int64), TERNARY).tolist() == [0b11, 0b01]
+    assert formats.decode(np.arange(4, dtype=np.uint8), TERNARY).tolist() == [0, 1, 0, -1]
+    np.testing.assert_array_equal(formats.round_to(numbers, TERNARY), numbers)
+    assert (TERNARY.minimum, TERNARY.maximum, TERNARY.whole, F16.whole) == (-1, 1, True, False)
+    for wrong in (2, -2, 0.5, np.nan):
+        with pytest.raises(ValueError, match=re.escape("ternary holds the integers -1..1 only")):
+            formats.encode(np.array([wrong]), TERNARY)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(FORMATS)), st.integers(0, 21), st.integers(0, 3), st.integers(0, 2**32))
 def test_unpack_undoes_pack(name: str, count: int, rows: int, seed: int) -> None:
@@ -123,6 +137,8 @@ def test_unpack_undoes_pack(name: str, count: int, rows: int, seed: int) -> None
 def test_the_first_element_lies_in_the_lowest_bits() -> None:
     assert formats.pack(np.array([1, 0, 1, 1, 0, 0, 0, 0, 1], np.uint8), SPIKE).tolist() == [0b00001101, 0b1]
     assert formats.pack(np.array([1, 2, 3, 0, 2], np.uint8), U2).tolist() == [0b00111001, 0b10]
+    signs = formats.encode(np.array([1, -1, 0, 0, -1]), TERNARY)
+    assert formats.pack(signs, TERNARY).tolist() == [0b00001101, 0b11]
     assert formats.pack(np.array([1, 2, 15], np.uint8), U4).tolist() == [0x21, 0x0F]
     assert formats.pack(np.array([0x0102], np.uint16), U16).tolist() == [2, 1]
     assert formats.pack(np.array([[1, 2]], np.uint64), X128).tolist() == [1] + [0] * 7 + [2] + [0] * 7
