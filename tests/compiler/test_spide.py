@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from snnc.compiler.frontends import snn
 from snnc.compiler.passes.differentiate import build_training
 from snnc.compiler.passes.training_options import TrainingOptions
 from snnc.compiler.pipeline import Compilation
+from snnc.compiler.training.rule import RULES
 from snnc.source import SourceError
 
 Array = NDArray[Any]
@@ -378,3 +380,23 @@ def test_a_loss_scale_with_which_errors_may_saturate_is_told(train: str, told: l
     source = SMALL.replace("rule = spide; TRAIN", train if "rule" in train else f"rule = spide; {train}")
     path.write_text(source, "utf-8")
     assert [note.message for note in Compilation(path).doubts] == told
+
+
+# The page about it
+
+
+SECTIONS = (GOLDEN.parents[1] / "docs" / "rules.md").read_text("utf-8").split("\n## ")
+PAGE = next(section for section in SECTIONS if section.startswith("Errors at equilibrium"))
+
+
+def test_the_page_has_every_setting_with_its_default() -> None:
+    told = dict(re.findall(r"^\| `(\w+) = ([\w.]+)` \|", PAGE, re.MULTILINE))
+    assert told == {name: str(field.default) for name, field in RULES["spide"].settings().items()}
+
+
+def test_the_network_of_the_page_is_trained_by_its_rule() -> None:
+    (text,) = re.findall(r"```snn\n(.*?)```", PAGE, re.DOTALL)
+    network = snn.read(text)
+    training = build_training(network, TrainingOptions.resolve(network))
+    sweep = next(region for region in training.procedure("train_step").regions if region.steps)
+    assert [node.op for node in sweep.nodes] == ["delay", "add", "settle", "add.d_b", "linear.d_x"]
