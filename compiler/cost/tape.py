@@ -119,7 +119,7 @@ def _reasons(reads: Sequence[tuple[Node, int]]) -> Iterator[str]:
         name, _, facet = node.op.partition(".")
         op = OPS[name].make(node.settings)
         facet = facet.removesuffix("_local")
-        known = (*op.gradients(), *op.rate_gradients())
+        known = (*op.gradients(), *op.rate_gradients(), *([op.count_gradient()] if isinstance(op, Rated) else []))
         found = [adjoint.reads[number] for adjoint in known if adjoint.facet == facet]
         found += [] if facet else op.operands[number : number + 1]
         yield op.keeping(found[0]) if found else f"{name} reads it on the way back"

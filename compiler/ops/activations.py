@@ -6,7 +6,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..ir.expression import Expression, exp, maximum, read, unary, where
+from ..ir.derivative import product
+from ..ir.expression import Expression, exp, lift, maximum, read, unary, where
 from ..ir.statement import Statement
 from ..ir.types import Type
 from .op import Adjoint, Op
@@ -44,17 +45,22 @@ class Activation(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class Relu(Activation):
-    """``y = max(x, 0)``; at 0 no error passes."""
+    """``y = gain * max(x, 0)``; at 0 no error passes."""
 
     name: ClassVar = "relu"
 
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.require(self.gain > 0, "gain", "positive")
+
     def value(self, x: Expression) -> Expression:
         """See the class."""
-        return maximum(x, 0.0)
+        return product(maximum(x, 0.0), lift(self.gain))
 
     def slope(self, error: Expression, y: Expression) -> Expression:
-        """The error where y is above 0."""
-        return where(y > 0.0, error, 0.0)
+        """The error times *gain* where y is above 0."""
+        return where(y > 0.0, product(error, lift(self.gain)), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 A loss reads the result ``y[t, n, classes]`` and the labels.  In the sweep upwards it keeps what it needs of every
 step, and writes after the last: ``logits``, ``loss`` (of each sample; the host divides by `valid`) and ``correct``.
+A result that does not change with time is its own mean, and is looked at once.
 Its facet ``error`` gives dL/dy of a step, a mean over the `valid` samples times `loss_scale`; ``value`` the part of the
 loss itself that belongs to a step, scaled alike.  Samples beyond `valid` (the rest of a partial batch) count for
 nothing.  Sums over time ascend in f32; softmax subtracts the maximum.
@@ -87,9 +88,9 @@ class Loss(Op):
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """One pass over the steps."""
         (classes,) = at.type(at.operand(0)).factors
-        y = at.value("y", 0)
-        total = state("total") + y
-        verdict = self.verdict(at.steps, classes, y, total)
+        y, timed = at.value("y", 0), at.type(at.operand(0)).timed
+        total = state("total") + y if timed else y
+        verdict = self.verdict(at.steps if timed else 1, classes, y, total)
         best = unary("rmin", where(total >= unary("rmax", total), index("c"), float(classes)))
         found = {
             "logits": verdict.logits,
@@ -97,9 +98,9 @@ class Loss(Op):
             "correct": where(_valid(), best.equals(read("label")), 0.0),
         }
         if verdict.seed is not None:
-            found["seed"] = _mean(verdict.seed)
-        writes = [(name, found[kind], True) for name, kind in zip(at.node.results, self.results, strict=True)]
-        carried = (State("total", "f32", 0.0, total), *verdict.carried)
+            found["seed"] = _mean(verdict.seed if timed else verdict.seed / float(at.steps))
+        writes = [(name, found[kind], timed) for name, kind in zip(at.node.results, self.results, strict=True)]
+        carried = (State("total", "f32", 0.0, total), *verdict.carried) if timed else ()
         return at.elementwise(dict(zip(self.operands, at.node.operands, strict=True)), writes, carried)
 
     def error(self, at: Site) -> tuple[Statement, ...]:

@@ -73,6 +73,11 @@ class BatchNorm(Op):
     shift: bool = True
     frozen: bool = False
 
+    @classmethod
+    def facets(cls) -> tuple[str, ...]:
+        """Those of every operator, and ``track_once``."""
+        return (*super().facets(), "track_once")
+
     def __post_init__(self) -> None:
         self.require(self.eps > 0, "eps", "positive")
         self.require(0 <= self.momentum <= 1, "momentum", "between 0 and 1")
@@ -146,11 +151,18 @@ class BatchNorm(Op):
         ``running = (1 - momentum)**T * running + (1 - (1 - momentum)**T) * statistic``.  A skipped training step
         leaves them as they are.
         """
+        return self._track(at)
+
+    def track_once(self, at: Site) -> tuple[Statement, ...]:
+        """The same, once, whatever changes with time: of what stands for all steps."""
+        return self._track(at, once=True)
+
+    def _track(self, at: Site, once: bool = False) -> tuple[Statement, ...]:
         x, mean, *_, old = at.plain
         names = dict(zip(("mean", "var", *self.statistics), at.plain[1:], strict=True))
         if at.overflow is not None:
             names["overflow"] = at.overflow
-        terms = self._terms(at, at.type(x), at.steps if self.scope == "window" else 1)
+        terms = self._terms(at, at.type(x), at.steps if self.scope == "window" and not once else 1)
         unbiased = read("var") * (terms / maximum(terms - 1.0, 1.0))
         follows = at.type(mean).timed and not at.type(old).timed
         writes: list[tuple[str, Expression, bool]] = []
@@ -163,7 +175,7 @@ class BatchNorm(Op):
                 after = after if counts is None else where(counts, after, before)
                 states.append(State(name, "f32", 0.0, after))
             else:
-                again = 1 if self.scope != "step" or at.type(mean).timed else at.steps
+                again = 1 if once or self.scope != "step" or at.type(mean).timed else at.steps
                 kept = (1.0 - self.momentum) ** again
                 after = read(name) * kept + statistic * (self.momentum if again == 1 else 1.0 - kept)
                 after = after if counts is None else where(counts, after, read(name))

@@ -5,9 +5,12 @@ is left.  With ``h[t] = decay * v[t-1] + rho * x[t]``, and all means weighted by
 
     mean(s) = min(max(rho * mean(x) / threshold, 0), 1),    all but ``v[T-1] / (threshold * sum w)``
 
-The derivative of this is what an error passes (Meng et al. 2022: differentiation on spike representation).  With their
-neurons, whose spikes are worth the threshold (*amplitude*), it is rho: 1 of ``if``, and ``1 - decay`` of ``lif`` with
-*decay_input*, for which they write its first order, ``1 / tau``.
+Without the upper border, which the sum of all that came in does not have, spikes are counted instead
+(Wu et al. 2021: tandem learning): an error passes wherever that sum is above 0.
+
+The derivative of the mean is what an error passes (Meng et al. 2022: differentiation on spike representation).  With
+their neurons, whose spikes are worth the threshold (*amplitude*), it is rho: 1 of ``if``, and ``1 - decay`` of ``lif``
+with *decay_input*, for which they write its first order, ``1 / tau``.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from ..ir.graph import Node
 from ..ir.statement import State, Statement
 from ..ir.types import Type
 from .neuron import Learned, Neuron
-from .op import OPS, Adjoint
+from .op import OPS, Adjoint, Op
 from .site import WORKING, Site
 
 
@@ -32,6 +35,7 @@ class Rated(Neuron):
     It reads the error of all steps together, which is ``total`` where each step has one of its own, and what the way
     there has made of the input: ``window``, a bit that is 1 where ``rho * mean(x)`` lies between 0 and the threshold,
     or ``mean`` itself where the threshold is learned.  *closed* says whether an error passes on the borders too.
+    Where spikes are counted that is ``above``, a bit that is 1 where mean(x) is above 0, for ``adjoint_count`` to read.
     """
 
     closed: ClassVar[bool] = True
@@ -41,11 +45,12 @@ class Rated(Neuron):
     reset: Literal["hard", "soft", "none"]
     reset_time: Literal["immediate", "delayed"]
     learn_threshold: Learned
+    amplitude: float
 
     @classmethod
     def facets(cls) -> tuple[str, ...]:
         """Those of a neuron, and those of its rate."""
-        return (*super().facets(), "window", "mean", "between", "total", "adjoint_rate")
+        return (*super().facets(), "window", "mean", "between", "above", "total", "adjoint_rate", "adjoint_count")
 
     @property
     @abstractmethod
@@ -71,9 +76,19 @@ class Rated(Neuron):
         """The facet of what the way back reads of the input."""
         return "window" if self.learn_threshold == "none" else "mean"
 
-    def averaged_type(self, x: Type) -> Type:
+    @staticmethod
+    def averaged_type(facet: str, x: Type) -> Type:
         """A bit or a number of every sample and element, for all steps."""
-        return Type("spike" if self.averaged == "window" else WORKING, x.axes, batched=True)
+        return Type(WORKING if facet == "mean" else "spike", x.axes, batched=True)
+
+    @property
+    def mean_gain(self) -> float:
+        """What the mean of the spikes is worth, over that of the input."""
+        return self.amplitude * self.rho / self.threshold
+
+    def count_gradient(self) -> Adjoint:
+        """The way back where spikes are counted."""
+        return Adjoint("adjoint_count", "x", ("error", "above"), "BP", True)
 
     def rate_gradients(self) -> tuple[Adjoint, ...]:
         """One facet; the threshold gets a term of each sample and element."""
@@ -83,6 +98,10 @@ class Rated(Neuron):
     def window(self, at: Site) -> tuple[Statement, ...]:
         """Where an error passes."""
         return self._averaged(at, self._passes)
+
+    def above(self, at: Site) -> tuple[Statement, ...]:
+        """Where an error passes, if spikes are counted."""
+        return self._averaged(at, lambda mean: mean > 0.0)
 
     def mean(self, at: Site) -> tuple[Statement, ...]:
         """The mean of the input over time, the last step counting most where the neuron leaks."""
@@ -125,6 +144,12 @@ class Rated(Neuron):
             writes.append((at.result(1), -(passed * read("mean") / self._limit), every_step))
         return at.elementwise(reads, writes)
 
+    def adjoint_count(self, at: Site) -> tuple[Statement, ...]:
+        """With the error g of all steps: ``d.x = g * rho / threshold`` where the mean of x is above 0."""
+        reads = dict(zip(self.count_gradient().reads, at.node.operands, strict=True))
+        passed = product(self.error(), lift(self.rho / self.threshold))
+        return at.elementwise(reads, [(at.result(), where(read("above"), passed, 0.0))])
+
     def _averaged(self, at: Site, of: Callable[[Expression], Expression]) -> tuple[Statement, ...]:
         """*of* the mean of x; sums ascend in f32, and an x that does not change with time is its mean."""
         x, value = at.operand(0), at.value("x", 0)
@@ -151,6 +176,15 @@ class Rated(Neuron):
 
 
 def gradients_of(node: Node, carry: str) -> tuple[Adjoint, ...]:
-    """The way back of *node*, that of means over time where *carry* is ``rate``."""
+    """The way back of *node*, that of means over time where *carry* is ``rate``, that of counts of spikes if ``count``."""
     op = OPS[node.op].make(node.settings)
-    return op.rate_gradients() if carry == "rate" else op.gradients()
+    if carry == "rate":
+        return op.rate_gradients()
+    return (op.count_gradient(),) if carry == "count" and isinstance(op, Rated) else op.gradients()
+
+
+def averaged_in(op: Op, carry: str) -> Literal["window", "mean", "above"] | None:
+    """What the way back reads of a neuron's mean input under *carry*; None where it reads none."""
+    if not isinstance(op, Rated) or carry not in ("rate", "count"):
+        return None
+    return op.averaged if carry == "rate" else "above"

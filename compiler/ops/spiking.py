@@ -48,6 +48,7 @@ class Spiking(Neuron):
         "e": "the gradient of a delayed reset reads the current",
         "ready": "no gradient passes where the neuron waits",
         "window": "an error passes where the mean input lies between 0 and the threshold",
+        "above": "an error passes where the mean input is above 0",
         "mean": "the gradient of the threshold reads the mean input, and it tells where errors pass",
     }
 

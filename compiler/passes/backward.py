@@ -121,7 +121,7 @@ class Backward:
 
     def _by_rate(self, node: Node) -> bool:
         """Whether an error passes the node as one for all steps together."""
-        return self.rule.carry == "rate" and issubclass(OPS[node.op], Rated)
+        return self.rule.carry in ("rate", "count") and issubclass(OPS[node.op], Rated)
 
     def _timed(self, node: Node) -> bool:
         """Whether the adjoints of the node belong to every step."""

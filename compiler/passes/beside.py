@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,32 +11,36 @@ from ..ir.types import Type
 from ..ops.neuron import Neuron
 from ..ops.op import OPS, named
 from ..ops.rate import Rate
-from ..ops.rated import Rated, gradients_of
+from ..ops.rated import Rated, averaged_in, gradients_of
 from ..ops.trace import Trace
 from ..training.rule import Rule, reached
 from .reserved import averaged_of, rate_of, trace_of
+from .way_there import WayThere
 
 
 @dataclass
 class Beside:
-    """What *rule* wants beside *nodes*, the way there of *network* over so many *steps*.
+    """What *rule* wants beside the way *there* of *network* over so many *steps*.
 
     `decays` has the decay of each value that has a trace, `rates` the values whose mean over time is made in the sweep,
-    `means` the name of the mean that is read in the place of each value that has one.  *without* tells what a value
-    with noise is without it, for that is what a trace is of.  More may be made than is read in the end: the rest is
-    pruned.
+    `means` the name of the mean that is read in the place of each value that has one.  A trace is of a value without
+    noise.  More may be made than is read in the end: the rest is pruned.
     """
 
     network: Network
-    nodes: Sequence[Node]
+    there: WayThere
     rule: Rule
     steps: int
-    without: Mapping[str, str] = field(default_factory=dict[str, str])
     decays: Mapping[str, float] = field(init=False)
     rates: frozenset[str] = field(init=False)
     means: Mapping[str, str] = field(init=False)
+    without: Mapping[str, str] = field(init=False)
+    behind: list[Node] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.without = {made: value for value, made in self.there.others.items()}
+        there = {node.results[0] for node in self.there.nodes}
+        self.behind = [node for node in self.there.met if node.results[0] not in there]
         self.decays = self.rule.traces(self.network)
         averaged = frozenset(self._averaged()) if self.rule.collapsed else frozenset[str]()
         self.means = {value: self._mean(value) for value in sorted(averaged)}
@@ -44,13 +48,16 @@ class Beside:
         self.rates = frozenset(made - self._brought_back)
 
     def along(self) -> Iterator[Node]:
-        """The way there, with everything beside it behind what it is of."""
+        """The way there, with everything beside it behind what it is of, and what errors meet beside that."""
+        behind = {name for node in self.behind for name in node.results}
+        neurons = {node.results[0]: node for node in self.there.met if self._facet(node)}
+        late = {name for name, node in neurons.items() if node.operands[0] in behind}
         for port in self.network.ports:
             if port.name in self.rates:
                 yield self._rate(
                     Node((port.name,), "", types=(port.type,), layer=port.name, phase="FP", place=port.place)
                 )
-        for node in self.nodes:
+        for node in self.there.nodes:
             yield node
             for value, type in zip(node.results, node.types, strict=True):
                 here = replace(node, results=(value,), types=(type,))
@@ -58,8 +65,13 @@ class Beside:
                     yield self._trace(here)
                 if value in self.rates:
                     yield self._rate(here)
-            if (neuron := self._rated(node)) is not None:
-                yield self._average(node, neuron)
+            if node.results[0] in neurons.keys() - late:
+                yield self._average(node)
+        for node in self.there.met:
+            if node.results[0] in behind:
+                yield replace(node, operands=tuple(self.instead(name, False) for name in node.operands))
+            if node.results[0] in late:
+                yield self._average(node)
 
     @property
     def after(self) -> tuple[Node, ...]:
@@ -70,7 +82,7 @@ class Beside:
         wanted = {name for value in self.means for name in self._made_of(value)} & self._brought_back
         types = {**self.network.types, **{rate_of(name): self._rate_type(name) for name in self.rates}}
         found: list[Node] = []
-        for node in self.nodes:
+        for node in self.there.nodes:
             if wanted.isdisjoint(node.results) or node.op == "delay":
                 continue
             operands = tuple(map(self._mean, node.operands))
@@ -81,18 +93,18 @@ class Beside:
         return tuple(found)
 
     def passes(self, node: Node) -> dict[str, str]:
-        """What tells whether an error passes the neuron of *node*, by its role, if one does by a rate."""
-        neuron = self._rated(node)
-        return {} if neuron is None else {neuron.averaged: averaged_of(node.results[0], self._told_by(neuron))}
+        """What tells whether an error passes the neuron of *node*, by its role, if one does by its mean input."""
+        role, facet = self._role(node), self._facet(node)
+        return {} if role is None or facet is None else {role: averaged_of(node.results[0], facet)}
 
     def names(self) -> dict[str, str]:
         """What the network may not name so, with what it is."""
         found = {trace_of(value): f"the trace of {value}" for value in self.decays}
         found |= {rate_of(value): f"the mean of {value} over time" for value in sorted({*self.rates, *self.means})}
-        for node in self.nodes:
-            if (neuron := self._rated(node)) is not None:
+        for node in self.there.met:
+            if (facet := self._facet(node)) is not None:
                 value = node.results[0]
-                found[averaged_of(value, self._told_by(neuron))] = f"what an error of {value} passes by"
+                found[averaged_of(value, facet)] = f"what an error of {value} passes by"
         return found
 
     def instead(self, value: str, weighs: bool) -> str:
@@ -102,21 +114,25 @@ class Beside:
         return self.means.get(value, value)
 
     def _averaged(self) -> Iterator[str]:
-        """All that changes with time and that adjoints read."""
+        """All that changes with time, and that adjoints read or what errors meet beside."""
         types = self.network.types
-        for node in self.nodes:
-            for adjoint in gradients_of(node, self.rule.carry):
-                yield from (name for name in named(node, adjoint.reads) if name in types and types[name].timed)
+        reads = [
+            named(node, adjoint.reads) for node in self.there.met for adjoint in gradients_of(node, self.rule.carry)
+        ]
+        for names in (*reads, *(node.operands for node in self.behind)):
+            yield from (name for name in names if name in types and types[name].timed)
 
     @cached_property
     def _makers(self) -> dict[str, Node]:
-        return {name: node for node in self.nodes for name in node.results if name}
+        return {name: node for node in self.there.nodes for name in node.results if name}
 
     @cached_property
     def _brought_back(self) -> frozenset[str]:
-        """What delays bring back, and what layers make of it before the next neurons."""
-        delays = [node for node in self.nodes if node.op == "delay"]
-        layers = [node for node in self.nodes if not issubclass(OPS[node.op], Neuron)]
+        """What delays bring back where errors settle, and what layers make of it before the next neurons."""
+        if self.rule.settling is None:
+            return frozenset()
+        delays = [node for node in self.there.nodes if node.op == "delay"]
+        layers = [node for node in self.there.nodes if not issubclass(OPS[node.op], Neuron)]
         return frozenset(reached([node.results[0] for node in delays], layers))
 
     def _mean(self, value: str) -> str:
@@ -133,14 +149,14 @@ class Beside:
             for operand in self._makers[value].operands if value in self._brought_back else ():
                 yield from self._made_of(operand)
 
-    def _told_by(self, neuron: Rated) -> str:
-        """The facet that tells where an error passes."""
-        return neuron.averaged if self.rule.settling is None else "between"
+    def _role(self, node: Node) -> str | None:
+        """What the way back of a neuron reads of its mean input, if errors pass it by that."""
+        return averaged_in(OPS[node.op].make(node.settings), self.rule.carry)
 
-    def _rated(self, node: Node) -> Rated | None:
-        """The neuron of a node, if errors pass it by its rate."""
-        op = OPS[node.op].make(node.settings)
-        return op if self.rule.carry == "rate" and isinstance(op, Rated) else None
+    def _facet(self, node: Node) -> str | None:
+        """The facet that plays this role: errors that settle ask what spikes tell, and not what their input would."""
+        role = self._role(node)
+        return role if role is None or self.rule.settling is None else "between"
 
     def _trace(self, of: Node) -> Node:
         (value,), (type,) = of.results, of.types
@@ -152,9 +168,10 @@ class Beside:
         types = (self._rate_type(value),)
         return replace(of, results=(rate_of(value),), op=Rate.name, operands=(value,), settings={}, types=types)
 
-    def _average(self, node: Node, neuron: Rated) -> Node:
-        facet, (value, *_), (x, *_) = self._told_by(neuron), node.results, node.operands
-        types, made = (neuron.averaged_type(node.types[0]),), (averaged_of(value, facet),)
+    def _average(self, node: Node) -> Node:
+        facet, (value, *_), (x, *_) = self._facet(node), node.results, node.operands
+        assert facet is not None
+        types, made = (Rated.averaged_type(facet, node.types[0]),), (averaged_of(value, facet),)
         operands = (value,) if facet == "between" else (x,)
         return replace(node, results=made, op=f"{node.op}.{facet}", operands=operands, types=types)
 

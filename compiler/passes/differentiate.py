@@ -23,7 +23,7 @@ from ..training.rule import RULES, Rule
 from .backward import Backward
 from .beside import Beside
 from .direct import VALUE, Direct, check_feedback, hidden_layers
-from .disturbed import WayThere, disturbed
+from .disturbed import disturbed
 from .errors import owner_of
 from .frozen import freeze, frozen_by, learning, left_alone, tracked_by
 from .inferring import inferring
@@ -32,9 +32,11 @@ from .matching import Matching
 from .prune import prune
 from .reserved import RESULTS, SEED, check_names
 from .settled import Settled, check_settling
+from .shadow import shadowed
 from .timing import changing, check_time
 from .training_options import TrainingOptions, names_of
 from .update import Trained, check_updates, update_arguments, update_results, updates
+from .way_there import WayThere
 
 ARGUMENTS = (
     ("valid", "u32"),
@@ -130,18 +132,20 @@ class _Builder:
             if node.op != "parameter"
         ]
         hidden = hidden_layers(self.nodes, self.parameters, self.result) if self.rule.direct is not None else ()
-        self.there = WayThere(self.nodes, self.types)
+        self.there = WayThere(self.nodes, self.types, self.nodes)
         if self.rule.disturbance is not None:
             self.there = disturbed(self.nodes, self.types, hidden, self.rule.disturbance)
-        self.types, noisy = dict(self.there.types), self.there.noisy
-        self.answer = noisy.get(self.result, self.result)
+        self.silent = self.rule.silent(self.network)
+        if self.rule.carry == "count":
+            self.there = shadowed(self.nodes, self.types, self.silent, self.options.steps)
+        self.types = dict(self.there.types)
+        self.answer = self.there.others.get(self.result, self.result)
         spiking = [node for node in self.nodes if node.results[0] in hidden]
         self.direct = Direct(self.rule, spiking, self.types, self.answer, self.options.steps)
-        without = {made: value for value, made in noisy.items()}
         self.matching = Matching(self.nodes, self.types, self.options.batch) if self.rule.matches else None
-        self.beside = Beside(self.network, self.there.nodes, self.rule, self.options.steps, without)
+        self.beside = Beside(self.network, self.there, self.rule, self.options.steps)
         self.backward = Backward(
-            self.there.loud, self.parameters, self.answer, self.types, self.rule, self.beside, hidden
+            self.there.met, self.parameters, self.answer, self.types, self.rule, self.beside, hidden
         )
         self.errors = self.backward.errors
         beside = self.beside.names() | self.direct.names | self.there.names
@@ -236,24 +240,36 @@ class _Builder:
             yield Node(node.results, word, (), settings, node.types, owner_of(node), "UP", node.place)
         yield from self.direct.init()
 
-    def _forward(self, nodes: Sequence[Node], result: str, type: Type) -> tuple[Region, ...]:
-        """What runs once, and the sweep upwards with the loss of *result*, which is of *type*."""
+    def _forward(self, nodes: Sequence[Node], result: str, type: Type) -> tuple[Region, Region, Region]:
+        """What runs once, the sweep upwards, and what runs once behind it; the loss of *result*, of *type*, is last."""
         timed = {name for name, type in self.types.items() if type.timed}
-        moves = [node.types[0].timed or not timed.isdisjoint(node.operands) for node in nodes]
-        static = tuple(node for node, moved in zip(nodes, moves, strict=True) if not moved)
-        moving = tuple(node for node, moved in zip(nodes, moves, strict=True) if moved)
+        late: set[str] = set()
+        static: list[Node] = []
+        moving: list[Node] = []
+        behind: list[Node] = []
+        for node in nodes:
+            if node.types[0].timed or not timed.isdisjoint(node.operands):
+                moving.append(node)
+                late.update(name for name, of in zip(node.results, node.types, strict=True) if name and not of.timed)
+            elif late.isdisjoint(node.operands):
+                static.append(node)
+            else:
+                behind.append(node)
+                late.update(node.results)
         results = tuple(SEED if name == "seed" else name for name in self.loss.results)
         types = self.loss.loss_types(type)
         settings = self._settings(self.options.loss)
         loss = Node(results, self.loss.name, (result, *self.inputs), settings, types, "loss", "FP", self.place)
-        moving = delays_first(moving) if self.stepwise else moving
-        return Region("once", static), Region("up", (*moving, loss), self.stepwise)
+        (moving if type.timed else behind).append(loss)
+        up = Region("up", delays_first(moving) if self.stepwise else tuple(moving), self.stepwise)
+        return Region("once", tuple(static)), up, Region("once", tuple(behind))
 
     def _train_step(self) -> tuple[Region, ...]:
         beside = () if self.matching is None else self.matching.beside()
-        static, up = self._forward((*self.beside.along(), *beside), self.answer, self.types[self.answer])
+        along = (*self.beside.along(), *beside)
+        static, up, behind = self._forward(along, self.answer, self.types[self.answer])
         if self.matching is not None:
-            return static, up, Region("once", (*self.matching.gradients(), *self._updates(())))
+            return static, up, behind, Region("once", (*self.matching.gradients(), *self._updates(())))
         self._seed()
         self.backward.run()
         steps, trackings = tuple(self.errors.steps), [*self._trackings(), *self.direct.updates()]
@@ -270,20 +286,26 @@ class _Builder:
             return static, up, Region("chosen", steps, True, turns), once
         if self.rule.template == "up":
             return static, replace(up, nodes=(*up.nodes, *steps)), once
-        return static, up, Region("down", steps), once
+        return static, up, behind, Region("down", steps), once
 
     def _inferring(self) -> tuple[Region, ...]:
-        """The regions of ``infer``."""
-        return self._forward(*inferring(self.nodes, self.types, self.result))
+        """The regions of ``infer``; neurons that are silent in training are so there."""
+        if not self.silent:
+            return self._forward(*inferring(self.nodes, self.types, self.result))
+        nodes = [node for node in self.beside.along() if "." not in node.op]
+        types = self.types | {name: of for node in nodes for name, of in zip(node.results, node.types, strict=True)}
+        return self._forward(*inferring(nodes, types, self.answer, self.options.steps))
 
     def _trackings(self) -> list[Node]:
         """What keeps running statistics."""
         found: list[Node] = []
-        for node in self.there.loud:
+        once = "_once" if self.rule.carry == "count" else ""
+        for node in self.there.met:
             tracking = OPS[node.op].make(node.settings).tracks()
             if tracking is not None:
                 reads, results = named(node, tracking.reads), named(node, tracking.of)
-                types, facet = tuple(self.types[name] for name in results), f"{node.op}.{tracking.facet}"
+                reads = tuple(self.beside.instead(name, False) for name in reads)
+                types, facet = tuple(self.types[name] for name in results), f"{node.op}.{tracking.facet}{once}"
                 found.append(replace(node, results=results, op=facet, operands=reads, types=types, phase="UP"))
         return found
 

@@ -6,7 +6,7 @@ What is made of spikes without noise keeps its name, and stays where a trace is 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 
 from ..ir.graph import Node, Settings
 from ..ir.types import Type
@@ -15,29 +15,7 @@ from ..ops.feedback import Perturb
 from ..ops.neuron import Neuron
 from ..ops.op import OPS
 from ..training.rule import Disturbance
-
-
-@dataclass(frozen=True)
-class WayThere:
-    """Nodes of the way there; *noisy* tells by what name errors meet a value that has another one without noise.
-
-    *quiet* are the first results of nodes that no error meets, since they are made again with noise.
-    """
-
-    nodes: Sequence[Node]
-    types: Mapping[str, Type]
-    noisy: Mapping[str, str] = field(default_factory=dict[str, str])
-    quiet: Collection[str] = ()
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Every name that is made for this, with what it is."""
-        return {made: f"{value} with noise" for value, made in self.noisy.items()}
-
-    @property
-    def loud(self) -> list[Node]:
-        """Those that errors meet."""
-        return [node for node in self.nodes if node.results[0] not in self.quiet]
+from .way_there import WayThere
 
 
 def noise_of(layer: str) -> str:
@@ -55,8 +33,10 @@ def disturbed(nodes: Sequence[Node], types: Mapping[str, Type], layers: Collecti
         if len(noisy) == count:
             break
     made = {node.results[0] for node in found}
+    # No error meets what is made again with noise.
     quiet = {node.results[0] for node in nodes if _copied(node) and noisy.get(node.results[0]) in made}
-    return WayThere(found, known, noisy, quiet)
+    met = [node for node in found if node.results[0] not in quiet]
+    return WayThere(found, known, met, noisy, "{} with noise")
 
 
 def _copied(node: Node) -> bool:

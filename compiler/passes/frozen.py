@@ -41,8 +41,8 @@ def freeze(network: Network, options: TrainingOptions) -> tuple[Network, frozens
             if name in frozen and free is not None:
                 told = f"{name} is frozen and {free} is not: {node.op} follows all of its statistics, or none"
                 faults.add(place, f"{said}{told}")
-    still = {node.results[0] for name, node in tracked.items() if name in frozen}
-    nodes = (_still(node) if node.results[0] in still else node for node in network.nodes)
+    stays = {node.results[0] for name, node in tracked.items() if name in frozen}
+    nodes = (still(node) if node.results[0] in stays else node for node in network.nodes)
     return replace(network, nodes=tuple(nodes)), frozen
 
 
@@ -76,8 +76,8 @@ def tracked_by(network: Network) -> dict[str, Node]:
     return found
 
 
-def _still(node: Node) -> Node:
-    """A node that takes its statistics as they are."""
+def still(node: Node) -> Node:
+    """A node that takes its statistics as they are, and makes none."""
     settings = {**node.settings, "frozen": True}
     count = len(OPS[node.op].make(settings).suffixes)
     return replace(node, settings=settings, results=node.results[:count], types=node.types[:count])

@@ -8,22 +8,25 @@ from dataclasses import replace
 from ..ir.graph import Node
 from ..ir.types import Type
 from ..ops.op import OPS, alias_of
+from ..ops.rate import Rate
 
 
-def inferring(nodes: Sequence[Node], types: Mapping[str, Type], result: str) -> tuple[list[Node], str, Type]:
-    """The nodes of ``infer``, and name and type of what *result* is there.
+def inferring(
+    nodes: Sequence[Node], types: Mapping[str, Type], result: str, steps: int = 1
+) -> tuple[list[Node], str, Type]:
+    """The nodes of ``infer``, and name and type of what *result* is there; means are taken over so many *steps*.
 
     Where the facet of a node is nothing but another name for an operand, the operand takes the place of the result.
     """
     known, names = dict(types), {name: name for name in types}
     found: list[Node] = []
     for _ in range(2):  # what a delay reads further on has its type and name only after the first time
-        found = list(_rewritten(nodes, types, known, names))
+        found = list(_rewritten(nodes, types, known, names, steps))
     return found, names[result], known[names[result]]
 
 
 def _rewritten(
-    nodes: Sequence[Node], types: Mapping[str, Type], known: dict[str, Type], names: dict[str, str]
+    nodes: Sequence[Node], types: Mapping[str, Type], known: dict[str, Type], names: dict[str, str], steps: int
 ) -> Iterator[Node]:
     """The nodes of ``infer``; *known* types and *names* of values follow.
 
@@ -36,7 +39,8 @@ def _rewritten(
             names[node.results[0]] = operands[op.aliases[op.inference]]
             continue
         read = [known[name] for name in operands]
-        node = replace(node, operands=operands, types=op.inferring(*read) if op.inference else op.infer(*read))
+        made = (Rate.type_of(read[0], steps),) if isinstance(op, Rate) else op.inferring(*read)
+        node = replace(node, operands=operands, types=made)
         if op.inference:
             results = (node.results[0], *("" for _ in node.results[1:]))
             node = replace(node, results=results, op=f"{node.op}.{op.inference}")

@@ -93,7 +93,7 @@ class Settling:
 
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     "template": ("up_down", "up"),
-    "carry": ("full", "none", "rate"),
+    "carry": ("full", "none", "rate", "count"),
     "update": ("batch", "step"),
 }
 """What a rule may answer to the questions that have words for an answer."""
@@ -119,9 +119,10 @@ class Rule(Configured):
     template: ClassVar[Literal["up_down", "up"]] = "up_down"
     """Steps upwards and then downwards, or a single sweep in which errors follow at once."""
 
-    carry: ClassVar[Literal["full", "none", "rate"]] = "full"
+    carry: ClassVar[Literal["full", "none", "rate", "count"]] = "full"
     """Whether the gradient of a neuron's state travels to the step before, or is cut; or whether none is asked of it,
-    and an error passes by the rate of its spikes, which follows the mean of its input."""
+    and an error passes by the rate of its spikes, which follows the mean of its input, or by their count, which follows
+    that as far as it is above 0.  Where spikes are counted, statistics of batches are those of counts."""
 
     update: ClassVar[Literal["batch", "step"]] = "batch"
     """When parameters change: once, after the last step of a batch, or in each step, behind its errors."""
@@ -176,6 +177,10 @@ class Rule(Configured):
     def trains(self, network: Network) -> frozenset[str] | None:
         """The parameters of *network* that it changes at all; None where it trains whatever an error reaches."""
         return None
+
+    def silent(self, network: Network) -> frozenset[str]:
+        """Neurons, by their spikes, that fire none in training: what they would fire in the mean takes its place."""
+        return frozenset()
 
     def traces(self, network: Network) -> Mapping[str, float]:
         """Values, with a decay, in whose place a weight gradient reads ``a[t] = decay * a[t-1] + x[t]``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,3 +60,37 @@ def test_a_training_step_moves_what_the_page_says(row: list[str]) -> None:
     predicted = vgg11(rule, 6).predicted["train_step"]
     phases = [predicted["by_phase"][phase]["dram"] for phase in ("FP", "BP", "WG", "UP")]
     assert [f"{moved['total'] / 1e6:.0f} MB" for moved in (*phases, predicted["dram"])] == told
+
+
+@pytest.mark.full
+def test_layers_that_learn_to_spike_in_turn_come_to_what_the_page_says(
+    shell: Callable[[list[str], Path], str], tmp_path: Path
+) -> None:
+    """Thresholds of one run are those that the run before has shown; what is frozen goes on in checkpoints."""
+    pytest.importorskip("sklearn", reason="needs scikit-learn for the scans of digits")
+    pattern = (
+        r"```snn\n(network progressive.*?)```.*?<!-- command: progressive -->\n```sh\n(.*?)```\n\n```text\n(.*?)```"
+    )
+    ((network, commands, shown),) = re.findall(pattern, PAGE, re.DOTALL)
+    (tmp_path / "progressive.snn").write_text(network, "utf-8")
+    commands = commands.replace("python -c", f"{sys.executable} -c") + "\necho $V1 $V2\n"
+    printed = shell(["sh", "-euc", commands], tmp_path).splitlines()
+    assert [line.rstrip() for line in printed if line.startswith("accuracy")] == shown.splitlines()
+    (thresholds,) = re.findall(r"V1 is (\S+) here, and V2 (\S+)\.", PAGE)
+    assert tuple(printed[-1].split()) == thresholds
+
+
+COUNTED = rows("| | DRAM, T = 8 | DRAM, T = 16 | moved, T = 8 | moved, T = 16 |")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("row", COUNTED, ids=[row[0] for row in COUNTED])
+def test_counts_take_the_room_and_the_traffic_that_the_page_says(row: list[str], tmp_path: Path) -> None:
+    rule, *told = row
+    (network,) = re.findall(r"```snn\n(network progressive.*?)```", PAGE, re.DOTALL)
+    path = tmp_path / "progressive.snn"
+    path.write_text(network, "utf-8")
+    programs = [Compilation(path, Options(steps=steps, rule=read_rule(rule))).program for steps in (8, 16)]
+    moved = [program.predicted["train_step"]["dram"]["total"] for program in programs]
+    room = [f"{program.dram_bytes / 1e6:.2f} MB" for program in programs]
+    assert [*room, *(f"{each / 1e6:.1f} MB" for each in moved)] == told

@@ -441,7 +441,7 @@ def test_the_page_has_every_setting_with_its_default() -> None:
 
 
 def test_the_network_of_the_page_is_trained_by_its_rule() -> None:
-    (text,) = re.findall(r"```snn\n(.*?)```", PAGE, re.DOTALL)
+    (text,) = re.findall(r"```snn\n(network direct.*?)```", PAGE, re.DOTALL)
     network = snn.read(text)
     made = ops(build_training(network, TrainingOptions.resolve(network)))
     assert made["d.s"] == "linear.d_x(d.linear, s.feedback)"

@@ -434,7 +434,7 @@ def test_the_host_is_told_calls_within_calls() -> None:
 def test_a_rule_that_leaves_out_what_every_rule_says_is_told() -> None:
     with pytest.raises(TypeError, match="the rule half does not say its title"):
         type("Half", (Rule,), {"name": "half"})
-    with pytest.raises(TypeError, match="the rule half answers carry = 'ful'; it is one of full, none, rate"):
+    with pytest.raises(TypeError, match="the rule half answers carry = 'ful'; it is one of full, none, rate, count"):
         type("Half", (type(RULES["sltt"].make()),), {"name": "half", "carry": "ful"})
 
 
@@ -486,8 +486,8 @@ def test_a_rule_is_what_its_construction_in_pytorch_says_now(name: str) -> None:
 
 
 def test_every_rule_has_a_reference() -> None:
-    """Training on rates has others (see test_rates.py), so have errors that come straight or settle, and kernels."""
-    others = {"dsr", "opzo", "spide", "t2fsnn"}
+    """Training on rates and counts has others (see test_rates.py), so have errors that come straight or settle, and kernels."""
+    others = {"dsr", "opzo", "spide", "tandem", "t2fsnn"}
     assert {record["rule"] for record in references().values()} | others == set(RULES)
     gradients_of = [record["expected"]["d.c1.w"] for name, record in references().items() if name.startswith("mlp")]
     assert len({str(each) for each in gradients_of}) == len(RULES) - len(others)
@@ -508,7 +508,7 @@ def test_the_page_names_every_rule_in_its_tables() -> None:
 
 
 def test_the_network_of_the_page_is_trained_by_its_rule() -> None:
-    text, *_ = re.findall(r"```snn\n(.*?)```", PAGE, re.DOTALL)
+    (text,) = re.findall(r"```snn\n(network mlp.*?)```", PAGE, re.DOTALL)
     network = snn.read(text)
     training = build_training(network, TrainingOptions.resolve(network))
     operands = [node.operands[0] for node in training.procedure("train_step").nodes if node.op == "linear.d_w"]

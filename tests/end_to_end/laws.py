@@ -342,6 +342,7 @@ class Exported:
 
     path: str
     machine: str
+    steps: int | None = None
 
     def __str__(self) -> str:
         return f"{Path(self.path).stem}-{self.machine}"
@@ -349,7 +350,7 @@ class Exported:
     def compilation(self) -> Compilation:
         """Not yet made."""
         target, cores = (MACHINES | OTHER_FORMATS)[self.machine]
-        return Compilation(self.path, Options(target_of(target), cores, batch=3))
+        return Compilation(self.path, Options(target_of(target), cores, 3, self.steps))
 
 
 Compiled = Case | Model | Exported

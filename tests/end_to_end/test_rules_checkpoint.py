@@ -14,7 +14,8 @@ from snnc.runtime.checkpoint import Progress
 def test_a_run_goes_on_bit_for_bit(rule: str) -> None:
     loss = "cross_entropy_mse" if RULES[rule].template == "up" else "cross_entropy"
     training = f"rule = {rule}; loss = {loss}; optimizer = sgd(lr=0.1, momentum=0.9)"
-    bench = Bench(Case("digits", "quad1", reset="soft", training=training), oracle=False)
+    reset = "soft, decay=1.0" if RULES[rule].carry == "count" else "soft"
+    bench = Bench(Case("digits", "quad1", reset=reset, training=training), oracle=False)
     bench.run("init")
     bench.feed()
     bench.run("train_step", 0)
