@@ -16,6 +16,7 @@ from ..ir.graph import Node, Training
 from ..ir.types import Type
 from ..ir.working import type_in
 from ..ops.op import OPS, alias_of
+from ..ops.rated import Rated
 from ..ops.trace import Trace
 from .room import held
 

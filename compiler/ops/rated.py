@@ -45,7 +45,6 @@ class Rated(Neuron):
     reset: Literal["hard", "soft", "none"]
     reset_time: Literal["immediate", "delayed"]
     learn_threshold: Learned
-    amplitude: float
 
     @classmethod
     def facets(cls) -> tuple[str, ...]:
@@ -176,7 +175,7 @@ class Rated(Neuron):
 
 
 def gradients_of(node: Node, carry: str) -> tuple[Adjoint, ...]:
-    """The way back of *node*, that of means over time where *carry* is ``rate``, that of counts of spikes if ``count``."""
+    """The way back of *node*, that of means over time where *carry* is ``rate``, of counts of spikes if ``count``."""
     op = OPS[node.op].make(node.settings)
     if carry == "rate":
         return op.rate_gradients()

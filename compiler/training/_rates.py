@@ -9,6 +9,7 @@ from ..ir.cycles import clusters
 from ..ir.graph import Network
 from ..ops.contracted import Contracted
 from ..ops.dropout import Dropout
+from ..ops.neuron import Neuron
 from ..ops.norms import BatchNorm
 from ..ops.op import OPS, Op
 from ..ops.rated import Rated

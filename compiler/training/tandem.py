@@ -62,7 +62,11 @@ class Tandem(Rule):
 
     def admits(self, network: Network) -> Reasons:
         """Where counts follow the input, and means pass all but a `batch_norm`; and where there are as many layers."""
-        return (*differentiable(network), *by_means(network, _neuron, _layer, (BROUGHT_BACK, ())), *self._too_many(network))
+        return (
+            *differentiable(network),
+            *by_means(network, _neuron, _layer, (BROUGHT_BACK, ())),
+            *self._too_many(network),
+        )
 
     def _too_many(self, network: Network) -> Iterator[Fault]:
         layers = _neurons(network)

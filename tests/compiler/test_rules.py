@@ -486,7 +486,7 @@ def test_a_rule_is_what_its_construction_in_pytorch_says_now(name: str) -> None:
 
 
 def test_every_rule_has_a_reference() -> None:
-    """Training on rates and counts has others (see test_rates.py), so have errors that come straight or settle, and kernels."""
+    """Training on rates and counts has others, so have errors that come straight or settle, and kernels."""
     others = {"dsr", "opzo", "spide", "tandem", "t2fsnn"}
     assert {record["rule"] for record in references().values()} | others == set(RULES)
     gradients_of = [record["expected"]["d.c1.w"] for name, record in references().items() if name.startswith("mlp")]

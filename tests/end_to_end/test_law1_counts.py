@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from laws import MACHINES, Bench, Exported, compiled, folder, outcome_of
@@ -105,3 +106,33 @@ def test_neither_the_program_nor_its_memory_grows_with_the_number_of_steps(netwo
     grown = {symbol.name for symbol in many.symbols if symbol.bytes != few.by_name[symbol.name].bytes}
     assert grown == ({"image"} if network == "normed" else set())
     assert many.instruction_count == few.instruction_count
+
+
+def operations(model: Exported) -> dict[str, float]:
+    """Sums and products of a training step by phase, counted, those that gating skips included."""
+    bench = Bench(model, oracle=False)
+    bench.run("init")
+    bench.feed()
+    bench.machine.counters.take()
+    bench.run("train_step")
+    phases = bench.machine.counters.take().by_phase()
+    return {phase: each.multiply + each.gated + each.skipped for phase, each in phases.items()}
+
+
+def test_errors_and_weights_take_one_step_and_only_layers_with_norms_go_forward_once_more() -> None:
+    """Beside `dsr`, whose errors pass layers step by step: 5 steps of the one network, and 4 of the other."""
+
+    def by_step(model: Exported) -> Exported:
+        path = model.path.replace(".snn", "-step.snn")
+        text = Path(model.path).read_text("utf-8")
+        Path(path).write_text(text.replace("rule = tandem(spiking=all)", "rule = dsr(form=step)"), "utf-8")
+        return Exported(path, model.machine)
+
+    plain, normed = (counted(network, "all", "exact7") for network in ("plain", "normed"))
+    once, steps = operations(plain), operations(by_step(plain))
+    assert (once["FP"], 5 * once["BP"]) == (steps["FP"], steps["BP"]) and once["WG"] < 0.3 * steps["WG"]
+    once, steps = operations(normed), operations(by_step(normed))
+    assert (4 * once["BP"], 4 * once["WG"]) == (steps["BP"], steps["WG"])
+    assert steps["FP"] < once["FP"] <= 1.25 * steps["FP"]
+    silent = operations(counted("normed", "0", "exact7"))
+    assert (silent["BP"], silent["WG"]) == (once["BP"], once["WG"]) and silent["FP"] < 0.26 * steps["FP"]
