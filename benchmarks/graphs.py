@@ -15,11 +15,15 @@ from .peers.torch_rules import RULES
 def graph_of(network: Network, options: TrainingOptions) -> Graph:
     """*network*, with its input coded as *options* say, and what else of the options changes what is computed.
 
-    ValueError where it has several inputs or results, or a rule that no peer knows.
+    ValueError where it has several inputs or results, a rule that no peer knows, or layers that are frozen.
     """
     if options.the_rule.name not in ("bptt", *RULES):
         known = ", ".join(("bptt", *RULES))
         raise ValueError(f"{network.name}: peers train with {known}, not with {options.the_rule.name}")
+    if options.freeze:
+        raise ValueError(f"{network.name}: peers train every layer, also {options.freeze[0]}")
+    if options.the_rule.silent(network):
+        raise ValueError(f"{network.name}: peers let every layer of neurons spike")
     if len(network.ports) != 1 or len(network.results) != 1:
         raise ValueError(f"{network.name}: peers have one input and one result")
     coded = code_inputs(network, options.coding)

@@ -18,7 +18,7 @@ from . import torch_neurons, torch_operators
 from .graph import Graph, Node
 
 SETTINGS = {
-    "batch_norm": {"scope", "eps", "momentum", "affine", "shift"},
+    "batch_norm": {"scope", "eps", "momentum", "affine", "shift", "frozen"},
     "delay": {"steps"},
     "dropout": {"p", "mask"},
     "if": {*torch_neurons.LIF, "threshold", "surrogate", "tape"} - {"decay_input", "rest", "gain"},

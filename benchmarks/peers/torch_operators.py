@@ -76,7 +76,7 @@ OPERATORS: Mapping[str, tuple[Operator, set[str]]] = {
     "global_avg_pool2d": (_fitted("adaptive_avg_pool2d"), set()),
     "global_max_pool2d": (_fitted("adaptive_max_pool2d"), set()),
     "flatten": (lambda x, _: x[0].flatten(1), set()),
-    "relu": (lambda x, _: x[0].relu(), set()),
+    "relu": (lambda x, given: given["gain"] * x[0].relu(), {"gain"}),
     "sigmoid": (lambda x, _: x[0].sigmoid(), set()),
     "tanh": (lambda x, _: x[0].tanh(), set()),
     "upsample": (
@@ -123,7 +123,8 @@ def batch_norm(x: Any, operands: Sequence[Any], given: Settings, training: bool,
 
     def normed(samples: Any, running: Sequence[Any]) -> Any:
         mean, var, gamma, beta = (*running, None, None)[:4]
-        return functional.batch_norm(samples, mean, var, gamma, beta, training, given["momentum"], given["eps"])
+        follows = training and not given["frozen"]
+        return functional.batch_norm(samples, mean, var, gamma, beta, follows, given["momentum"], given["eps"])
 
     if given["scope"] == "window":
         return normed(x.flatten(0, 1), operands).unflatten(0, x.shape[:2])

@@ -11,6 +11,9 @@ comes to the spikes of every `lif` through a matrix, which follows what the resu
 
 Under DSR all steps go at once, and the error of spikes passes back by their rate: 1 over the threshold where the mean
 input lies between 0 and the threshold.  Under SPIDE errors settle, see `torch_equilibrium`.
+
+Tandem learning runs the spiking network without gradients first, and then another one on means, which takes one step:
+neurons are a relu there, whose value is the mean of the spikes.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from .torch_equilibrium import learn_at_equilibrium
 from .torch_network import Network, Pass, Run
 
 ONLINE = ("sltt", "sltt_k", "ottt_a", "ottt_o", "opzo")
-RULES = (*ONLINE, "dsr", "spide")
+RULES = (*ONLINE, "dsr", "spide", "tandem")
 """What `learn` can do."""
 
 WEIGHING = {"linear", "conv1d", "conv2d", "conv_transpose2d"}
@@ -188,6 +191,33 @@ def _passed_by_rate(current: Any, spikes: Any, shares: Any, rho: float, given: M
     return ByRate.apply(current)
 
 
+class ByCounts(Run):
+    """A pass over means of what spikes, with statistics of the batch; spikes have seen the running ones before."""
+
+    def all_steps(self, inputs: Any) -> Pass:
+        """The one step that there is."""
+        network, graph = self._network, self._graph
+        with self._torch.no_grad():
+            spikes = Run(network, training=False, drawn=self._drawn).all_steps(inputs).values
+        image = inputs.mean(0, keepdim=True) if self._timed(graph.port) else inputs
+        self.values = {**network.statistics, **network.parameters, graph.port: image}
+        for node in graph.nodes:
+            if node.op == "lif":
+                name, given = node.results[0], node.settings
+                gain = given["amplitude"] * given["gain"] / given["threshold"]
+                answer: Any = gain * self._lifted(node.operands[0], 1).relu()
+                self.values[name] = answer + (spikes[name].mean(0, keepdim=True) - answer).detach()
+            elif node.op in ("dropout", "poisson"):
+                raise ValueError(f"{node.results[0]}: the PyTorch peer draws no {node.op} twice")
+            else:
+                self.keep(node, self.outcome(node, 0, 1))
+        return Pass(self.values, self.values[graph.result])
+
+
+RUNS: Mapping[str, type[Run]] = {"bptt": Run, "dsr": ByRates, "tandem": ByCounts}
+"""The pass of each rule under which all steps go before any error comes back."""
+
+
 def learn(
     network: Network, optimizer: Any, inputs: Any, labels: Any, chosen: Collection[int], scale: float = 1.0
 ) -> tuple[Any, Any]:
@@ -204,8 +234,7 @@ def learn(
         optimizer.step()
         return losses, logits
     if rule not in ONLINE:
-        run = ByRates(network, training=True, drawn={}) if rule == "dsr" else Run(network, training=True, drawn={})
-        made = run.all_steps(inputs)
+        made = RUNS[rule](network, training=True, drawn={}).all_steps(inputs)
         losses = network.losses(made, labels)
         optimizer.zero_grad()
         (losses.mean() * scale).backward()

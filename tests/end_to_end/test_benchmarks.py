@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from float64 import ROOT, benchmarks
 
+from snnc.compiler.frontends import snn
+from snnc.compiler.passes.training_options import TrainingOptions
+
 
 def test_a_full_size_run_counts_what_is_predicted_and_is_the_oracle(tmp_path: Path) -> None:
     written = tmp_path / "full.json"
@@ -50,7 +53,8 @@ def training(folder: Path, rule: str = "bptt") -> Any:
     """A short one, on data that come with scikit-learn."""
     pytest.importorskip("sklearn")
     benchmarks()
-    (folder / "normed.snn").write_text(NETWORK)
+    leaks = "decay=1.0, " if rule == "tandem" else ""
+    (folder / "normed.snn").write_text(NETWORK.replace("threshold=0.5", f"{leaks}threshold=0.5"))
     chosen = Namespace(
         model=str(folder / "normed.snn"),
         data="digits",
@@ -62,7 +66,7 @@ def training(folder: Path, rule: str = "bptt") -> Any:
         set=[],
         optimizer=None if rule != "ottt_o" else "sgd(lr=0.1)",
         rule=rule,
-        loss=None if rule == "bptt" else "cross_entropy_mse(lam=0.0)",
+        loss=None if rule in ("bptt", "tandem") else "cross_entropy_mse(lam=0.0)",
         clip=None,
         lr=0.01 if rule != "ottt_o" else 0.1,
     )
@@ -83,7 +87,7 @@ def test_a_lesson_is_what_the_host_does(tmp_path: Path) -> None:
     assert found.parameters.keys() == {*lesson.graph.learned, *lesson.graph.statistics}
 
 
-@pytest.mark.parametrize("rule", ["bptt", "sltt", "sltt_k(K=2)", "ottt_a", "ottt_o", "dsr(form=step)"])
+@pytest.mark.parametrize("rule", ["bptt", "sltt", "sltt_k(K=2)", "ottt_a", "ottt_o", "dsr(form=step)", "tandem"])
 def test_interpreter_and_pytorch_learn_alike(tmp_path: Path, rule: str) -> None:
     pytest.importorskip("torch")
     made = training(tmp_path, rule)
@@ -96,3 +100,20 @@ def test_interpreter_and_pytorch_learn_alike(tmp_path: Path, rule: str) -> None:
         assert abs(one.train - other["train"]) < 0.03
         assert abs(one.test - other["test"]) < 0.08, "of 90 samples"
     assert ours[1].loss < ours[0].loss - 0.1, "something is learned"
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        ("freeze = hidden", "small: peers train every layer, also hidden"),
+        ("rule = tandem(spiking=0)", "small: peers let every layer of neurons spike"),
+    ],
+)
+def test_peers_say_what_they_do_not_do(train: str, told: str) -> None:
+    benchmarks()
+    network = snn.read(f"""network small(image: f16[4]) steps 2 {{
+        hidden = linear(image, out=8)
+        return linear(if(hidden, reset=soft), out=2)
+    }} train {{ {train} }}""")
+    with pytest.raises(ValueError, match=told):
+        import_module("benchmarks.graphs").graph_of(network, TrainingOptions.resolve(network))
