@@ -76,8 +76,9 @@ class Execution:
             self._write_trace(training)
         self._tell(report)
         if self.compare_oracle is not None:
-            last = any(symbol.steps == 1 < program.steps for symbol in program.symbols)
-            of = " (where DRAM holds one time step: the last)" if last else ""
+            last = max(map(program.last_steps, program.symbols))
+            held = "one time step: the last" if last == 1 else f"{last} time steps: the last"
+            of = f" (where DRAM holds {held})" if last else ""
             calls = sum(report.calls.values())
             self.output.say(f"oracle            every tensor of {calls} calls is equal, bit for bit{of}")
         if self.check_races:
@@ -182,7 +183,8 @@ class Execution:
             write_whole(Path(dump.file), content.getvalue())
             return
         symbol = interpreter.program.symbol(dump.tensor)
-        last = ", its last time step" if symbol.steps == 1 < interpreter.program.steps else ""
+        count = interpreter.program.last_steps(symbol)
+        last = {0: "", 1: ", its last time step"}.get(count, f", its last {count} time steps")
         self.output.say(f"{dump.tensor} after step {dump.step}{last}: {symbol.format}{list(values.shape)}")
         self.output.say(np.array2string(values, precision=5, threshold=200))
 

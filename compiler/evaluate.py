@@ -22,11 +22,14 @@ from .ops.op import alias_of, lower
 from .oracle import contraction, elementwise, moments, window
 from .oracle.layout import Array, Loops, from_memory, place, to_memory
 from .oracle.numbers import Accumulators, Numerics, same_bits
-from .oracle.stepping import in_step
+from .oracle.stepping import in_step, in_turns, turns_of
 
 Values = Mapping[str, Array]
 Cluster = list[tuple[Node, tuple[Statement, ...]]]
 """Nodes with their statements: one, or those that take each step of time together."""
+
+Pass = tuple[Region, Cluster]
+"""A cluster with the region that it is of."""
 
 __all__ = ["Accumulators", "Difference", "Numerics", "Oracle", "Record", "evaluate_statements", "first_difference"]
 
@@ -79,7 +82,7 @@ class Oracle:
             name: self.numerics.empty(self._lead(type) + type.memory, type.format) for name, type in self._types.items()
         }
         self._order: list[tuple[str, Place, int]] = []
-        self._lowered: dict[str, list[tuple[Region, Cluster]]] = {}
+        self._lowered: dict[str, list[tuple[int, list[Pass]]]] = {}
 
     def write(self, name: str, logical: ArrayLike) -> None:
         """Give a variable its value, rounded to its format; ValueError for another shape, UnknownName for no such."""
@@ -116,34 +119,48 @@ class Oracle:
         if procedure not in self._lowered:
             self._lowered[procedure] = list(self._statements(entry))
         chosen = chosen_steps(self.training.steps, given)
-        for region, cluster in self._lowered[procedure]:
-            extents = self.training.steps_of(region), self.training.batch
-            steps = chosen if region.sweep == "chosen" else None
-            node, statements = cluster[0]
-            alias = alias_of(node)
-            if len(cluster) > 1:
-                self._values |= evaluate_cycle(cluster, self._values, self._types, self.numerics, given, extents)
-            elif alias is None:
-                made = evaluate_statements(statements, self._values, self._types, self.numerics, given, extents, steps)
+        for windows, passes in self._lowered[procedure]:
+            if windows:
+                extents = self.training.steps, self.training.batch
+                made = evaluate_windows(passes, windows, self._values, self._types, self.numerics, given, extents)
                 self._values.update(made)
-            else:
-                result, type = node.results[0], node.types[0]
-                self._values[result] = self._values[node.operands[alias]].reshape(self._lead(type) + type.memory)
-            last = steps[-1] if steps else -1
-            self._order += [(name, node.place, last) for node, _ in cluster for name in node.results if name]
+            for region, cluster in passes:
+                steps = chosen if region.sweep == "chosen" else None
+                if not windows:
+                    self._values.update(self._made(region, cluster, given, steps))
+                last = steps[-1] if steps else -1
+                self._order += [(name, node.place, last) for node, _ in cluster for name in node.results if name]
+
+    def _made(
+        self, region: Region, cluster: Cluster, given: Mapping[str, float], steps: Sequence[int] | None
+    ) -> dict[str, Array]:
+        """What a cluster makes that takes all steps of time, or those that are chosen, before the next does."""
+        extents = self.training.steps_of(region), self.training.batch
+        if len(cluster) > 1:
+            return evaluate_windows([(region, cluster)], 1, self._values, self._types, self.numerics, given, extents)
+        ((node, statements),) = cluster
+        alias = alias_of(node)
+        if alias is None:
+            return evaluate_statements(statements, self._values, self._types, self.numerics, given, extents, steps)
+        result, type = node.results[0], node.types[0]
+        return {result: self._values[node.operands[alias]].reshape(self._lead(type) + type.memory)}
 
     def _lead(self, type: Type) -> tuple[int, ...]:
         """Extents of ``[t][n]``."""
         return type.lead(self.training.steps, self.training.batch)
 
-    def _statements(self, entry: Procedure) -> Iterator[tuple[Region, Cluster]]:
-        """Each node of an entry with its statements and its region, in order, those of a cycle together."""
+    def _statements(self, entry: Procedure) -> Iterator[tuple[int, list[Pass]]]:
+        """Nodes of an entry with their statements, those of a cycle together; and in how many windows (0: in none)."""
         types = self.training.values(entry)
         batch, working = self.training.batch, self.training.working
-        for region in entry.regions:
-            steps = self.training.steps_of(region)
-            for cluster in waiting(region):
-                yield region, [(node, lower(node, types, steps, batch, region.sweep, working)) for node in cluster]
+        for length, regions in entry.windows:
+            passes: list[Pass] = []
+            for region in regions:
+                steps = self.training.steps_of(region)
+                for cluster in waiting(region):
+                    made = [(node, lower(node, types, steps, batch, region.sweep, working, length)) for node in cluster]
+                    passes.append((region, made))
+            yield self.training.steps // length if length else 0, passes
 
     def _arguments(self, given: Mapping[str, float]) -> dict[str, float]:
         """The host's scalars as the machine has them."""
@@ -188,35 +205,47 @@ def evaluate_statements(
     return making.finished()
 
 
-def evaluate_cycle(
-    nodes: Sequence[tuple[Node, tuple[Statement, ...]]],
+def evaluate_windows(
+    passes: Sequence[Pass],
+    windows: int,
     values: Values,
     types: Mapping[str, Type],
     numerics: Numerics,
     arguments: Mapping[str, float],
     extents: tuple[int, int],
 ) -> dict[str, Array]:
-    """What nodes make that wait for one another: all of them in one step of time, then all in the next."""
+    """What *passes* make that all take one of so many *windows* of time before any of them takes the next.
+
+    Inside a window, nodes that wait for one another take each step together, all others all of its steps before the
+    next node does.  Values are those of all steps: what a window to come has still to make is 0.
+    """
     making = _Making(types, numerics, arguments, extents, dict(values))
     states: dict[int, dict[str, Array]] = {}
     aliases: dict[str, Array] = {}
-    for node, statements in nodes:
-        for statement in statements:
-            making.allocate(statement, as_before=True)
-            making.show(statement)
-            if isinstance(statement, Elementwise):
-                states[id(statement)] = elementwise.begin(statement, numerics)
-        if (operand := alias_of(node)) is not None:
-            shape = node.types[0].lead(*extents) + node.types[0].memory
-            aliases[node.results[0]] = making.known[node.operands[operand]].reshape(shape)
-            making.known.update(aliases)
-    for step in range(extents[0]):
-        for _, statements in nodes:
+    for _, cluster in passes:
+        for node, statements in cluster:
             for statement in statements:
-                if isinstance(statement, Elementwise):
-                    states[id(statement)] = making.advance(statement, step, states[id(statement)])
-                else:
-                    making.compute(in_step(statement, step))
+                making.allocate(statement, as_before=True)
+                making.show(statement)
+            if (operand := alias_of(node)) is not None:
+                shape = node.types[0].lead(*extents) + node.types[0].memory
+                aliases[node.results[0]] = making.known[node.operands[operand]].reshape(shape)
+                making.known.update(aliases)
+    length = extents[0] // windows
+    for number in range(windows):
+        for region, cluster in passes:
+            statements = [statement for _, lowered in cluster for statement in lowered]
+            if number == 0 or region.sweep == "down":
+                begun = (statement for statement in statements if isinstance(statement, Elementwise))
+                states |= {id(statement): elementwise.begin(statement, numerics) for statement in begun}
+            place = windows - 1 - number if region.sweep == "down" else number
+            if len(cluster) == 1:
+                for statement in statements:
+                    making.sweep(statement, turns_of(statement, place, windows), states)
+                continue
+            for step in range(place * length, (place + 1) * length):
+                for statement in statements:
+                    making.step(statement, step, states, final=step + 1 == (place + 1) * length)
     return making.finished() | aliases
 
 
@@ -266,18 +295,29 @@ class _Making:
                 valid = int(self.arguments[statement.argument]) if statement.argument else None
                 moments.run(statement, self.known, self.made, self.types, self.numerics, valid)
 
-    def advance(self, statement: Elementwise, step: int, states: Mapping[str, Array]) -> dict[str, Array]:
-        """Fill the part of one step, and give the states after it."""
-        return elementwise.advance(
+    def sweep(self, statement: Statement, turns: range, states: dict[int, dict[str, Array]]) -> None:
+        """Fill the part of some *turns* of the loop over time; see `step`."""
+        if not isinstance(statement, Elementwise):
+            self.compute(in_turns(statement, turns))
+            return
+        for turn in turns:
+            self.step(statement, turn, states, final=turn == turns[-1])
+
+    def step(self, statement: Statement, step: int, states: dict[int, dict[str, Array]], final: bool) -> None:
+        """Fill the part of one step; *states* are those of each statement by its identity, which it takes on."""
+        if not isinstance(statement, Elementwise):
+            self.compute(in_step(statement, step))
+            return
+        states[id(statement)] = elementwise.advance(
             statement,
             step,
-            states,
+            states[id(statement)],
             self.known,
             self.made,
             self.types,
             self.numerics,
             self.arguments,
-            final=step + 1 >= statement.steps,
+            final,
         )
 
     def finished(self) -> dict[str, Array]:
@@ -292,16 +332,16 @@ class _Making:
 def first_difference(expected: Iterable[Record], found: Values) -> Difference | None:
     """The first element, in the order of the graph, in which *found* differs; a value that it lacks is passed over.
 
-    Signs of zeros count, all NaN are one.  A value that is found for one step only is that of the last that made it.
+    Signs of zeros count, all NaN are one.  A value that is found for some steps only is that of the last that made it.
     ValueError for another shape.
     """
     for record in expected:
         if record.name not in found:
             continue
         ours, theirs = record.elements, found[record.name]
-        held = record.type.timed and theirs.shape == (1, *ours.shape[1:])
-        skipped = record.last % len(ours) if held else 0
-        ours = ours[skipped : skipped + 1] if held else ours
+        held = record.type.timed and 0 < len(theirs) < len(ours)
+        skipped = record.last % len(ours) + 1 - len(theirs) if held else 0
+        ours = ours[skipped : skipped + len(theirs)] if held else ours
         if ours.shape != theirs.shape:
             raise ValueError(f"{record.name} has shape {ours.shape} in the oracle and {theirs.shape} in the program")
         wide = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)

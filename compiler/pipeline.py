@@ -252,9 +252,9 @@ def assemble(
     names += [name for name in schedule.types if name not in set(names)]
     layers |= {name: layers.get(name.partition(CARRY)[0], "") for name in names if CARRY in name}
     known = training.types | dict(schedule.types)
-    held = schedule.held
+    rooms = schedule.rooms
     values = [
-        DramValue(name, known[name], role.get(name, "value"), layers.get(name, ""), name in held) for name in names
+        DramValue(name, known[name], role.get(name, "value"), layers.get(name, ""), rooms.get(name)) for name in names
     ]
     symbols, dram_bytes = place_symbols(training, values, target)
     by_name = {symbol.name: symbol for symbol in symbols}
@@ -351,9 +351,10 @@ def _plain(value: Setting) -> Any:
 
 
 def _turns(training: Training) -> dict[str, Any]:
-    """How many steps the host draws in which errors follow, where it does."""
-    turns = max(region.turns for procedure in training.procedures for region in procedure.regions)
-    return {"turns": turns} if turns else {}
+    """How many steps the host draws in which errors follow, and how many a window has, where there are such."""
+    regions = [region for procedure in training.procedures for region in procedure.regions]
+    found = {"turns": max(region.turns for region in regions), "window": max(region.window for region in regions)}
+    return {key: count for key, count in found.items() if count}
 
 
 def _arguments(lowered: Lowered) -> set[int]:

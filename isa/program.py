@@ -121,7 +121,8 @@ class Program:
 
     *target* and *target_hash* name the machine (*target_text* is its canonical description, so that the runtime needs
     no file); *graph_hash* is the hash of the training graph that it computes; *settings* are the host's resolved
-    settings (loss, optimizer, schedule, loss scale, coding ...) as plain JSON values; *predicted* the compiler's
+    settings (loss, optimizer, schedule, loss scale, coding ..., and ``window``, the steps that are taken together where
+    these are not all) as plain JSON values; *predicted* the compiler's
     prediction of traffic and *bound* the floors (see `traffic`), by entry; *data* the initial contents of symbols
     (imported parameters and constants) as the bytes of their canonical layout.
     """
@@ -157,6 +158,11 @@ class Program:
     def entry(self, name: str) -> Entry:
         """The entry called *name*; KeyError when there is none."""
         return {entry.name: entry for entry in self.entries}[name]
+
+    def last_steps(self, symbol: Symbol) -> int:
+        """How many steps of time, the last ones, DRAM holds of *symbol*; 0 where it holds all that there are."""
+        window = self.settings.get("window", 0)
+        return symbol.steps if symbol.steps < self.steps and symbol.steps <= max(window, 1) else 0
 
     @property
     def instruction_count(self) -> int:

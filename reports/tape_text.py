@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..compiler.cost.carried import Carried
+from ..compiler.cost.carried import NEXT, NEXT_WINDOW, Carried
 from ..compiler.cost.tape import Kept
 from ..source import NOWHERE
 from .tables import bytes_text
@@ -16,15 +16,20 @@ from .tables import bytes_text
 
 def tape_text(tape: Sequence[Kept], network: str, carried: Sequence[Carried] = ()) -> str:
     """The table, its total, and for each value why it is kept and the alternatives; then what is *carried*."""
-    total, momentary = sum(kept.bytes for kept in tape), sum(kept.bytes for kept in tape if kept.momentary)
+    total = sum(kept.bytes for kept in tape)
     rows = [("layer", "value", "stored", "bits", "bytes", "read by")]
     rows += [
         (kept.layer, kept.value, _stored(kept), str(kept.bits), bytes_text(kept.bytes), ", ".join(kept.readers))
         for kept in tape
     ]
     rows.append(("all", "", "", "", bytes_text(total), ""))
-    anew = f"; {momentary} of them are the room of one time step, written anew in each" if momentary else ""
-    lines = [f"tape of a training step of {network}: {total} bytes, written once and read by the way back{anew}"]
+    anew: list[str] = []
+    for room in sorted({kept.room for kept in tape if kept.room}):
+        size = sum(kept.bytes for kept in tape if kept.room == room)
+        of = "one time step, written anew in each" if room == 1 else f"{room} time steps, written anew in each window"
+        anew.append(f"; {size} of them are the room of {of}")
+    told = f"{total} bytes, written once and read by the way back{''.join(anew)}"
+    lines = [f"tape of a training step of {network}: {told}"]
     for number, line in enumerate(_lines(rows)):
         lines.append(line)
         if 0 < number <= len(tape):
@@ -37,7 +42,9 @@ def _carried_lines(carried: Sequence[Carried]) -> Iterator[str]:
     if not carried:
         return
     total = sum(state.bytes for state in carried)
-    yield f"carried state: {total} bytes, written anew in each time step and no part of the tape"
+    often = ("time step", NEXT), ("window", NEXT_WINDOW)
+    each = " or ".join(word for word, reader in often if any(reader in state.readers for state in carried))
+    yield f"carried state: {total} bytes, written anew in each {each} and no part of the tape"
     rows = [("layer", "value", "stored", "bits", "bytes", "read by")]
     rows += [
         (
@@ -76,6 +83,7 @@ def tape_json(tape: Sequence[Kept], carried: Sequence[Carried] = ()) -> dict[str
                 "bits": kept.bits,
                 "bytes": kept.bytes,
                 "one_step": kept.momentary,
+                "room": kept.room or None,
                 "readers": list(kept.readers),
                 "reason": kept.reason,
                 "alternatives": [
@@ -103,8 +111,10 @@ def tape_json(tape: Sequence[Kept], carried: Sequence[Carried] = ()) -> dict[str
 
 
 def _stored(kept: Kept) -> str:
-    """The type, and whether there is room for one step of it."""
-    return f"{kept.type}, one step" if kept.momentary else str(kept.type)
+    """The type, and for how many steps there is room where others take their place."""
+    if not kept.room:
+        return str(kept.type)
+    return f"{kept.type}, one step" if kept.momentary else f"{kept.type}, {kept.room} steps"
 
 
 def _reasons(kept: Kept) -> list[str]:

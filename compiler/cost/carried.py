@@ -1,8 +1,9 @@
-"""Carried state: what a step of time leaves in DRAM for the next one, beside the tape.
+"""Carried state: what a step of time, or a window of steps, leaves in DRAM for the next one, beside the tape.
 
 Nodes that take each step of time together share the scratchpads, so their states (membranes, traces, sums over time)
-lie in DRAM between two steps.  Nodes that walk through all steps alone keep theirs in a scratchpad and carry nothing.
-Bytes are the room that a value needs; it is written once in every step that makes it.
+lie in DRAM between two steps; where time is cut into windows, those of all nodes lie there between two windows.  Nodes
+that walk through all steps alone keep theirs in a scratchpad and carry nothing.
+Bytes are the room that a value needs; it is written once in every step, or window, that makes it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from ..ir.cycles import together
 from ..ir.graph import Training
 from ..ir.types import Type
-from ..ops.op import alias_of, lower
+from ..ops.op import alias_of
 from ..ops.trace import Trace
-from .room import held, with_homes
+from .room import held
 from .tape import read_back
+from .windows import statements_of, window_rooms
 
-NEXT = "the next step"
+NEXT, NEXT_WINDOW = "the next step", "the next window"
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,17 @@ def _traces(training: Training) -> Iterator[Carried]:
 
 
 def _states(training: Training) -> Iterator[Carried]:
-    """States of nodes that take each step together, where they are no results themselves."""
+    """States of nodes that take each step, or each window, together, where they are no results themselves."""
     procedure = training.procedure("train_step")
-    types, momentary = training.values(procedure), held(training)
+    types, momentary, rooms = training.values(procedure), held(training), window_rooms(training)
     for region in procedure.regions:
-        steps = training.steps_of(region)
         for cluster in together(region):
+            waits = len(cluster) > 1 or region.sweep == "chosen"
             for node in cluster:
-                alone = len(cluster) == 1 and region.sweep != "chosen"
-                if alone or alias_of(node) is not None:
+                if not (waits or region.window) or alias_of(node) is not None:
                     continue
                 known = set(types)
-                for statement in lower(node, types, steps, training.batch, region.sweep, training.working):
-                    with_homes(statement, next(filter(None, node.results)), types, momentary)
+                statements_of(training, node, region, types, waits, momentary, rooms)
                 for name in (name for name in types if name not in known):
                     size = types[name].bytes(training.steps, training.batch)
-                    yield Carried(name, node.layer, types[name], size, (NEXT,))
+                    yield Carried(name, node.layer, types[name], size, (NEXT if waits else NEXT_WINDOW,))

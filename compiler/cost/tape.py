@@ -2,7 +2,7 @@
 could have been kept in its place.
 
 Bytes are those of one training step, rows padded to whole bytes as they lie in DRAM: what is written, once.  Of a value
-that is gone with its step they are those of one step, the room that it needs.
+that is gone with its step, or with its window of steps, they are those of one, the room that it needs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ..ops.op import OPS, alias_of
 from ..ops.rated import Rated
 from ..ops.trace import Trace
 from .room import held
+from .windows import window_rooms
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,13 @@ class Kept:
     reason: str
     alternatives: tuple[Alternative, ...]
     place: Place = NOWHERE
-    momentary: bool = False
-    """Whether it is gone with its step of time, so that *bytes* are those of one."""
+    room: int = 0
+    """The steps of which *bytes* are, where others take their place: 1, or those of a window; else 0."""
+
+    @property
+    def momentary(self) -> bool:
+        """Whether it is gone with its step of time."""
+        return self.room == 1
 
     @property
     def bits(self) -> int:
@@ -91,12 +97,13 @@ def tape_of(training: Training) -> tuple[Kept, ...]:
     waiting = {node.results[0] for cluster in clusters(forward) if len(cluster) > 1 for node in cluster}
     online = all(region.sweep != "down" for region in procedure.regions)
     found: list[Kept] = []
-    momentary = held(training)
+    rooms = dict.fromkeys(held(training), 1) | window_rooms(training)
+    span = next((window for window, _ in procedure.windows if window), training.steps)
     for kept in read_back(training):
         value, node, type = kept.value, kept.node, types[kept.value]
         if node.op == Trace.name:
             continue
-        steps = 1 if value in momentary else training.steps
+        steps = rooms.get(value, training.steps)
         waits = online or node.results[0] in waiting
         found.append(
             Kept(
@@ -106,9 +113,9 @@ def tape_of(training: Training) -> tuple[Kept, ...]:
                 type.bytes(steps, training.batch),
                 kept.names,
                 "; ".join(dict.fromkeys(_reasons(kept.readers))),
-                tuple(_alternatives(value, node, types, training, steps, waits)),
+                tuple(_alternatives(value, node, types, training, steps, span, waits)),
                 node.place,
-                value in momentary,
+                rooms.get(value, 0),
             )
         )
     return tuple(found)
@@ -127,12 +134,15 @@ def _reasons(reads: Sequence[tuple[Node, int]]) -> Iterator[str]:
 
 
 def _alternatives(
-    value: str, node: Node, types: Mapping[str, Type], training: Training, steps: int, waits: bool
+    value: str, node: Node, types: Mapping[str, Type], training: Training, steps: int, span: int, waits: bool
 ) -> Iterator[Alternative]:
-    """What the maker of the value knows in its place, over *steps* steps; a node that *waits* takes one at a time."""
+    """What the maker of the value knows in its place, over *steps* steps, of which the way back takes *span* at a time.
+
+    A node that *waits* takes one at a time.
+    """
     op = OPS[node.op.partition(".")[0]].make(node.settings)
     suffix = dict(zip(node.results, op.suffixes, strict=False)).get(value, "")
-    for other in op.otherwise(suffix, training.steps):
+    for other in op.otherwise(suffix, span):
         if other.every > 1 and waits:
             continue
         kinds = [types[value].with_(format=format, every=other.every) for format in other.formats or ()]

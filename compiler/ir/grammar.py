@@ -6,6 +6,7 @@ Imported only when something is parsed, since Lark takes a while.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -213,13 +214,17 @@ class _Builder(Transformer[Token, syntax.File]):
     def entry(self, items: Children) -> syntax.WrittenEntry:
         name, *parts = items
         inputs = next(iter(_of(tuple, parts)), ())
-        results = _of(list, parts)
+        each = [item for part in parts for item in (cast(Children, part) if isinstance(part, list) else [part])]
         return syntax.WrittenEntry(
             self.word(name),
             tuple(name.text for name in inputs),
-            tuple(_of(syntax.WrittenRegion, parts)),
-            tuple(results[0]) if results else (),
+            tuple(_of(syntax.WrittenRegion, each)),
+            tuple(_of(str, each)),
         )
+
+    def window(self, items: Children) -> list[syntax.WrittenRegion]:
+        size, *regions = items
+        return [replace(region, window=self.whole(size)) for region in regions]
 
     def once(self, items: Children) -> syntax.WrittenRegion:
         return syntax.WrittenRegion("once", tuple(items))

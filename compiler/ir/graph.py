@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal
 
 from ...source import NOWHERE, Place
@@ -96,6 +97,11 @@ class Region:
     Inside a sweep, carried state belongs to the node that carries it (a neuron's membrane), starts afresh with the
     sweep and is gone after it.  A timed value made in one region and used in a later one is tape.  *stepwise* lets all
     nodes take a step of time before any takes the next, so that what no other step reads needs room for one step.
+
+    Regions that follow one another and have the same *window*, other than 0, take so many steps together, all of these
+    regions one after the other, before any of them takes the next so many.  The state of a sweep upwards goes on from
+    window to window; a sweep downwards begins afresh in each, and what it would read of windows to come is 0.  What
+    does not change with time is made anew in each window.
     """
 
     sweep: Sweep
@@ -103,6 +109,7 @@ class Region:
     stepwise: bool = False
     turns: int = 0
     steps: int = 0
+    window: int = 0
 
 
 def chosen_words(steps: int) -> tuple[str, ...]:
@@ -126,6 +133,12 @@ class Procedure:
         for region in self.regions:
             number += region.sweep != "chosen"
             yield number, region
+
+    @property
+    def windows(self) -> Iterator[tuple[int, tuple[Region, ...]]]:
+        """Runs of regions that take windows of time together, with the steps of a window; others with 0."""
+        for window, regions in groupby(self.regions, lambda region: region.window):
+            yield window, tuple(regions)
 
     @property
     def nodes(self) -> Iterator[Node]:

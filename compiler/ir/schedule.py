@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from ...source import NOWHERE, Place
-from .statement import Access, Contraction, Elementwise, Moments, Statement, over_steps
+from .statement import TIME, WINDOW, Access, Contraction, Elementwise, Moments, Statement, over_steps
 from .types import Type
 
 
@@ -119,7 +120,7 @@ class Decision:
 CHOSEN = 15
 """The loop register that counts the chosen steps; loops of stages are fewer."""
 
-ALWAYS = ("t", "n")
+ALWAYS = (*TIME, "n")
 """Loops that are instructions even where a tile covers them, so that no program grows with steps or samples."""
 
 
@@ -159,6 +160,16 @@ class Stage:
 
     turns: int = 0
     """Of how many steps it takes part in, which the host chooses; 0 for all."""
+
+    @property
+    def windows(self) -> int:
+        """How many windows of time it takes with others, each before any takes the next; 0 where time is not cut."""
+        return self.statement.extents.get(WINDOW, 0)
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The loops, outermost, that it turns together with other stages."""
+        return (*((WINDOW,) if self.windows else ()), *(("t",) if self.cycle else ()))
 
     @property
     def by_name(self) -> dict[str, Buffer]:
@@ -261,8 +272,14 @@ class Schedule:
     types: Mapping[str, Type]
     """Type of each DRAM value that a stage touches."""
 
-    held: frozenset[str] = frozenset()
-    """Values that change with time and are gone with the step: there is room for one step of them."""
+    rooms: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Of values that change with time and are gone with their step, or their window: for how many steps there is room.
+    """
+
+
+def windowed(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:
+    """Runs of stages that take windows of time together, and of those that do not."""
+    return (tuple(run) for _, run in groupby(stages, lambda stage: stage.windows))
 
 
 def together(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:

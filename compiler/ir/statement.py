@@ -5,17 +5,23 @@ carried state over time), a `Window` (maxima and sums over windows) and `Moments
 oracle evaluates them on whole tensors; the compiler tiles them, spreads them over cores and emits them.  Neither looks
 at operators.
 
-Loop names: ``t`` is time and ``n`` the sample wherever they occur; others are the operator's own letters.
+Loop names: ``t`` is time and ``n`` the sample wherever they occur; others are the operator's own letters.  Where time
+is cut into windows, ``w`` walks the windows and ``t`` the steps of one.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from .expression import REDUCTIONS, Expression
 
 Phase = str
+
+WINDOW = "w"
+TIME = (WINDOW, "t")
+"""Loops over time, outermost first."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,8 @@ class Contraction:
 class State:
     """Carried state of an `Elementwise`: *initial* before the first step, then *next* after each, in *format*.
 
-    *home* is where it lies between two steps, where other statements take the scratchpads in between (a cycle).
+    *home* is where it lies between two steps, where other statements take the scratchpads in between (a cycle).  One
+    that *stays* is in the scratchpad from step to step of a window, and goes home behind its last.
     """
 
     name: str
@@ -100,6 +107,7 @@ class State:
     initial: float
     next: Expression
     home: Access | None = None
+    stays: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,8 @@ class Elementwise:
     the *logical* axes.  A tensor is a name here, which picks a stream of numbers; nothing of it is read."""
 
     over: int = 1
+    begins: tuple[str, ...] = ("t",)
+    """Loops in whose first turns the states have their initial values."""
 
     @property
     def targets(self) -> tuple[Access, ...]:
@@ -227,6 +237,31 @@ class Moments:
 
 
 Statement = Contraction | Elementwise | Window | Moments
+
+
+def with_accesses(statement: Statement, change: Callable[[Access], Access]) -> Statement:
+    """*statement* with what *change* says in the place of each access, homes of states included."""
+
+    def perhaps(access: Access | None) -> Access | None:
+        return None if access is None else change(access)
+
+    match statement:
+        case Elementwise():
+            return replace(
+                statement,
+                reads={name: change(access) for name, access in statement.reads.items()},
+                states=tuple(replace(state, home=perhaps(state.home)) for state in statement.states),
+                writes=tuple(replace(write, target=change(write.target)) for write in statement.writes),
+            )
+        case Contraction():
+            moved = replace(statement, target=change(statement.target), left=perhaps(statement.left))
+            return replace(moved, right=change(statement.right), bias=perhaps(statement.bias))
+        case Window():
+            moved = replace(statement, target=change(statement.target), source=change(statement.source))
+            return replace(moved, tap=perhaps(statement.tap))
+        case Moments():
+            moved = replace(statement, left=change(statement.left), right=change(statement.right))
+            return replace(moved, mean=change(statement.mean), comoment=change(statement.comoment))
 
 
 def over_steps(statement: Statement, steps: int) -> Statement:

@@ -193,6 +193,7 @@ class WrittenRegion:
     """``once { }``, ``sweep t up { }``, ``sweep t down { }``, ``sweep t chosen 2 { }``.
 
     A sweep upwards may have more words, ``sweep t up 250 stepwise { }``: its own number of steps, and ``stepwise``.
+    *window* is that of ``window 4 { }`` around it, 0 for none.
     """
 
     sweep: str
@@ -200,6 +201,7 @@ class WrittenRegion:
     stepwise: bool = False
     turns: int = 0
     steps: int = 0
+    window: int = 0
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,11 @@ def print_training(training: Training, places: bool = False) -> str:
     lines += [f"    argument {name} : {kind}" for name, kind in training.arguments]
     for procedure in training.procedures:
         lines += ["", f"    entry {procedure.name}({', '.join(procedure.inputs)}) {{"]
-        for region in procedure.regions:
-            words = [SWEEPS[region.sweep], *map(str, filter(None, (region.steps,)))]
-            words += [str(region.turns)] if region.sweep == "chosen" else ["stepwise"] if region.stepwise else []
-            lines.append(f"        {' '.join(words)} {{")
-            lines += [_node(node, 3, places) for node in region.nodes]
-            lines.append("        }")
+        for window, regions in procedure.windows:
+            depth = 3 if window else 2
+            lines += [f"        window {window} {{"] if window else []
+            lines += [line for region in regions for line in _region(region, depth, places)]
+            lines += ["        }"] if window else []
         if procedure.results:
             lines.append(f"        return {', '.join(procedure.results)}")
         lines.append("    }")
@@ -69,6 +68,14 @@ def print_training(training: Training, places: bool = False) -> str:
 def print_settings(word: str, settings: Settings) -> str:
     """A section of settings, such as ``train``, as text."""
     return "\n".join(_settings(word, settings, 0)) + "\n"
+
+
+def _region(region: Region, depth: int, places: bool) -> Iterator[str]:
+    words = [SWEEPS[region.sweep], *map(str, filter(None, (region.steps,)))]
+    words += [str(region.turns)] if region.sweep == "chosen" else ["stepwise"] if region.stepwise else []
+    yield f"{'    ' * depth}{' '.join(words)} {{"
+    yield from (_node(node, depth + 1, places) for node in region.nodes)
+    yield f"{'    ' * depth}}}"
 
 
 def _node(node: Node, depth: int, places: bool) -> str:
@@ -195,6 +202,7 @@ def _training(tree: syntax.File, file: str) -> Training:
                         region.stepwise,
                         region.turns,
                         region.steps,
+                        region.window,
                     )
                     for region in entry.regions
                 ),

@@ -49,6 +49,20 @@ class TimeSum(Op):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WindowSum(Op):
+    """``y = sum of x over windows of time`` in f32, rounded once: an x that each window makes anew."""
+
+    name: ClassVar = "window_sum"
+    family: ClassVar = "adjoint"
+    operands: ClassVar = ("x",)
+
+    def forward(self, at: Site) -> tuple[Statement, ...]:
+        """In the order of the windows."""
+        total = state("total") + at.value("x", 0)
+        return at.elementwise({"x": at.operand(0)}, [(at.result(), total, True)], (State("total", "f32", 0.0, total),))
+
+
+@dataclass(frozen=True, kw_only=True)
 class TermSum(Op):
     """The gradient of a parameter that elements share, from a term of each sample and element: one exact sum.
 

@@ -147,7 +147,7 @@ class BatchNorm(Op):
         """``running = (1 - momentum) * running + momentum * statistic``, in every step where there is one for each.
 
         A single term has no variance, and leaves that as it was (PyTorch refuses it).  Statistics that are the same in
-        all T steps, of an x that does not change, are followed as often, at once:
+        all T steps (of a window), of an x that does not change, are followed as often, at once:
         ``running = (1 - momentum)**T * running + (1 - (1 - momentum)**T) * statistic``.  A skipped training step
         leaves them as they are.
         """
@@ -175,7 +175,7 @@ class BatchNorm(Op):
                 after = after if counts is None else where(counts, after, before)
                 states.append(State(name, "f32", 0.0, after))
             else:
-                again = 1 if once or self.scope != "step" or at.type(mean).timed else at.steps
+                again = 1 if once or self.scope != "step" or at.type(mean).timed else at.span
                 kept = (1.0 - self.momentum) ** again
                 after = read(name) * kept + statistic * (self.momentum if again == 1 else 1.0 - kept)
                 after = after if counts is None else where(counts, after, read(name))

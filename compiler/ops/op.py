@@ -266,9 +266,17 @@ def inner_results(node: Node) -> frozenset[str]:
 
 
 def lower(
-    node: Node, types: Mapping[str, Type], steps: int, batch: int, sweep: Sweep = "once", working: str = WORKING
+    node: Node,
+    types: Mapping[str, Type],
+    steps: int,
+    batch: int,
+    sweep: Sweep = "once",
+    working: str = WORKING,
+    window: int = 0,
 ) -> tuple[Statement, ...]:
     """What *node* computes.  *types* are those of all visible values, operands and results, in the format *working*.
+
+    The statements are those of all steps, also where a *window* (not 0) takes so many of them at a time.
 
     Several statements write disjoint parts of one result.  A result named "" is not wanted and not written; an alias
     (`alias_of`) computes nothing.  In a ``down`` sweep timed values are met from their last step to their first.
@@ -280,7 +288,7 @@ def lower(
     if facet not in kind.facets():
         raise unknown(f"facet of {name}", facet, kind.facets()[1:])
     meaning = getattr(kind.make(node.settings), facet or "forward")
-    found = cast(Callable[[Site], tuple[Statement, ...]], meaning)(Site(node, types, steps, batch, sweep))
+    found = cast(Callable[[Site], tuple[Statement, ...]], meaning)(Site(node, types, steps, batch, sweep, window))
     return tuple(statement_in(statement, working) for statement in found)
 
 

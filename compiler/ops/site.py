@@ -24,13 +24,22 @@ class Instant:
 
 @dataclass(frozen=True)
 class Site:
-    """A node among the types of everything that it sees."""
+    """A node among the types of everything that it sees.
+
+    *steps* are those of the whole time; *window*, other than 0, are those for which the node runs, once and again.
+    """
 
     node: Node
     types: Mapping[str, Type]
     steps: int
     batch: int
     sweep: Sweep
+    window: int = 0
+
+    @property
+    def span(self) -> int:
+        """Steps that what does not change with time stands for."""
+        return self.window or self.steps
 
     def operand(self, number: int) -> str:
         """Name of an operand."""

@@ -1,10 +1,29 @@
-"""A statement in one step of time: what a cycle takes one after the other."""
+"""A statement in one step of time, which a cycle takes one after the other, or in those of a window."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ir.statement import Access, Contraction, Elementwise, Index, Moments, Statement, Window
+from ..ir.statement import Access, Contraction, Elementwise, Index, Moments, Statement, Window, with_accesses
+
+
+def turns_of(statement: Statement, place: int, windows: int) -> range:
+    """The turns of the loop over time that lie in window number *place* of so many; the only one of no such loop."""
+    turns = statement.extents.get("t", 0) // windows
+    return range(place * turns, (place + 1) * turns) if turns else range(1)
+
+
+def in_turns(statement: Contraction | Window | Moments, turns: range) -> Statement:
+    """*statement* in some turns of its loop over time, where it has one."""
+    if "t" not in statement.extents:
+        return statement
+
+    def later(access: Access) -> Access:
+        moved = (Index(index.terms, index.offset + index.coefficient("t") * turns.start) for index in access.index)
+        return Access(access.value, tuple(moved))
+
+    loops = tuple((name, len(turns) if name == "t" else extent) for name, extent in statement.loops)
+    return with_accesses(replace(statement, loops=loops), later)
 
 
 def in_step(statement: Statement, step: int) -> Statement:
@@ -17,33 +36,9 @@ def in_step(statement: Statement, step: int) -> Statement:
     def fixed(access: Access) -> Access:
         return Access(access.value, tuple(map(number, access.index)))
 
-    def perhaps(access: Access | None) -> Access | None:
-        return None if access is None else fixed(access)
-
-    match statement:
-        case Elementwise():
-            return replace(
-                statement,
-                steps=0,
-                reads={name: fixed(access) for name, access in statement.reads.items()},
-                writes=tuple(replace(write, target=fixed(write.target)) for write in statement.writes),
-                random={name: number(index) for name, index in statement.random.items()},
-            )
-        case Contraction():
-            assert "t" not in statement.summed, f"{statement.target} sums over time"
-            moved = replace(statement, loops=_without_time(statement.loops), target=fixed(statement.target))
-            return replace(
-                moved, left=perhaps(statement.left), right=fixed(statement.right), bias=perhaps(statement.bias)
-            )
-        case Window():
-            moved = replace(statement, loops=_without_time(statement.loops), target=fixed(statement.target))
-            return replace(moved, source=fixed(statement.source), tap=perhaps(statement.tap))
-        case Moments():
-            assert "t" not in statement.summed, f"{statement.comoment} sums over time"
-            moved = replace(statement, loops=_without_time(statement.loops), left=fixed(statement.left))
-            moved = replace(moved, right=fixed(statement.right), comoment=fixed(statement.comoment))
-            return replace(moved, mean=fixed(statement.mean))
-
-
-def _without_time(loops: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    return tuple((name, extent) for name, extent in loops if name != "t")
+    if isinstance(statement, Elementwise):
+        random = {name: number(index) for name, index in statement.random.items()}
+        return with_accesses(replace(statement, steps=0, random=random), fixed)
+    assert isinstance(statement, Window) or "t" not in statement.summed, f"{statement} sums over time"
+    loops = tuple((name, extent) for name, extent in statement.loops if name != "t")
+    return with_accesses(replace(statement, loops=loops), fixed)

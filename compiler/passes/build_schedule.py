@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
-from ..cost.room import aliases_of, held, with_homes
+from ..cost.room import aliases_of, held
+from ..cost.windows import statements_of, window_rooms
 from ..ir.cycles import together
 from ..ir.graph import Node, Procedure, Region, Training
 from ..ir.schedule import Schedule, Stage, accesses
 from ..ir.statement import Statement
 from ..ir.types import Type
-from ..ops.op import alias_of, lower
+from ..ops.op import alias_of
 from .build_stage import build_stage
 from .mapping import Request, pin_problem
 from .pins import Pin, combined
@@ -30,7 +32,7 @@ class MappingOptions:
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     """Every stage of every entry; all that does not fit is told together."""
-    aliases, momentary = aliases_of(training), held(training)
+    aliases, momentary, rooms = aliases_of(training), held(training), window_rooms(training)
     entries: dict[str, tuple[Stage, ...]] = {}
     touched: dict[str, Type] = {}
     pinned: set[str] = set()
@@ -41,7 +43,6 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
             stages: list[Stage] = []
             cycles = 0
             for region in procedure.regions:
-                steps = training.steps_of(region)
                 for cluster in together(region):
                     cycles += len(cluster) > 1 and region.sweep != "chosen"
                     for node in cluster:
@@ -50,12 +51,11 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                         pin = combined(options.pins, node.layer, node.phase)
                         pinned.update(p.text for p in options.pins if p.matches(node.layer, node.phase))
                         cycle = cycles if len(cluster) > 1 or region.sweep == "chosen" else 0
-                        statements = lower(node, types, steps, training.batch, region.sweep, training.working)
-                        if cycle:
-                            name = next(filter(None, node.results))
-                            statements = tuple(with_homes(each, name, types, momentary) for each in statements)
+                        statements = statements_of(training, node, region, types, bool(cycle), momentary, rooms)
                         try:
-                            stages += _stages(training, node, region, statements, types, options, pin, refusals, cycle)
+                            stages += _stages(
+                                training, node, region, statements, types, options, pin, refusals, cycle, rooms
+                            )
                         except TargetError as error:
                             faults.extend(error.faults)
             entries[procedure.name] = tuple(stages)
@@ -64,7 +64,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                     name = aliases.get(access.value, access.value)
                     touched.setdefault(name, types[name])
     _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
-    return Schedule(training.name, entries, touched, momentary)
+    return Schedule(training.name, entries, touched, dict.fromkeys(momentary, 1) | rooms)
 
 
 def _stages(
@@ -77,8 +77,9 @@ def _stages(
     pin: Pin,
     refusals: dict[str, Fault | None],
     cycle: int,
+    rooms: Mapping[str, int],
 ) -> list[Stage]:
-    """The stages of a node that comes to *statements*, in a *cycle* (not 0) or alone."""
+    """The stages of a node that comes to *statements*, in a *cycle* (not 0) or alone; *rooms* see `window_rooms`."""
     stages: list[Stage] = []
     for number, statement in enumerate(statements):
         name = node.results[0] or next(result for result in node.results if result)
@@ -99,6 +100,7 @@ def _stages(
             node.place,
             cycle,
             region.turns,
+            rooms,
         )
         problem = pin_problem(request)
         if problem is None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...source import TargetError
 from ..ir.schedule import Buffer, Decision, Explanation, For, Stage, Step, Tree, present
-from ..ir.statement import Contraction, Elementwise, Moments, Statement, Window
+from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
 from .mapping import Request, choose
 from .operands import Operand
 
@@ -166,7 +166,7 @@ def _bound_by(
     if explanation.binds:
         return explanation
     extents = largest_share(request.statement, mapping)
-    if all(mapping.tiles[name] >= extents[name] for name in extents if name != "t"):
+    if all(mapping.tiles[name] >= extents[name] for name in extents if name not in TIME):
         return replace(explanation, binds="nothing: one tile covers a core's share")
     used: dict[int, int] = {}
     for buffer in buffers:

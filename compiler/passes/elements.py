@@ -100,8 +100,12 @@ def lower_elements(
     }
     values = [code.put(write.expression, initial, unsigned) for write in statement.writes]
     carried = [code.put(state.next, initial, unsigned) for state in statement.states]
-    homes = [use if s.home is None else f"out.{s.name}" for use, s in zip(states, statement.states, strict=True)]
-    stores = list(zip(values, writes, strict=True)) + list(zip(carried, homes, strict=True))
+    stores = list(zip(values, writes, strict=True))
+    for register, use, state in zip(carried, states, statement.states, strict=True):
+        if state.home is None or state.stays:
+            stores.append((register, use))
+        if state.home is not None:
+            stores.append((register, f"out.{state.name}"))
     for register, use in stores:
         code.lanes.append(Lane("store", 0, register, code.operand(use)))
     return Lowered(ElementProgram(name, tuple(code.uses), tuple(code.lanes)), tuple(code.uses))

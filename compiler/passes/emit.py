@@ -19,7 +19,7 @@ from ...isa.instruction import UNITS, Instruction
 from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait
 from ...isa.program import Debug, Stream, Symbol
 from ..ir.graph import chosen_words
-from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Step, Tree, together
+from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Step, Tree, together, windowed
 from .instructions import StepWriter
 
 
@@ -89,30 +89,42 @@ def emit_entry(
     """
     writers = {(core, unit): Writer(core, unit) for core in range(cores) for unit in UNITS}
     landed = semaphores.number("store", "load", "landed", 0)
-    before: Stage | None = None
-    for run in together(stages):
+
+    def meet(stage: Stage, before: Stage | None) -> None:
         for core in range(cores):
-            _meet(writers[core, "load"], _debug(run[0]), before, cores, landed)
-        begun = {key: len(writer.instructions) for key, writer in writers.items()}
-        chosen: dict[tuple[int, str], int] = {}
-        for number, stage in enumerate(run):
-            debug = _debug(stage)
-            for core in range(cores):
-                _meet(writers[core, "load"], debug, run[number - 1] if number else None, cores, landed)
-            if stage.turns and not chosen:  # what the border before them waits for has happened in every step
-                chosen = {key: len(writer.instructions) for key, writer in writers.items()}
-            for core in stage.active:
-                steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
-                _emit_stage(steps, writers, debug, semaphores)
-                writers[core, "store"].put(debug, Post(landed, core))
-        before = run[-1]
-        if before.cycle:
-            for core in range(cores):
-                _meet(writers[core, "load"], _debug(before), before, cores, landed)
+            _meet(writers[core, "load"], _debug(stage), before, cores, landed)
+
+    def begin() -> dict[tuple[int, str], int]:
+        return {key: len(writer.instructions) for key, writer in writers.items()}
+
+    before: Stage | None = None
+    for group in windowed(stages):
+        meet(group[0], before)
+        before, opened = None, begin()
+        for run in together(group):
+            meet(run[0], before)
+            begun = begin()
+            chosen: dict[tuple[int, str], int] = {}
+            for number, stage in enumerate(run):
+                meet(stage, run[number - 1] if number else None)
+                if stage.turns and not chosen:  # what the border before them waits for has happened in every step
+                    chosen = begin()
+                for core in stage.active:
+                    steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
+                    _emit_stage(steps, writers, _debug(stage), semaphores)
+                    writers[core, "store"].put(_debug(stage), Post(landed, core))
+            before = run[-1]
+            if before.cycle:
+                meet(before, before)
+                for key, writer in writers.items():
+                    if chosen:
+                        writer.turn(chosen[key], Choose(CHOSEN, 0, arguments[chosen_words(1)[0]]))
+                    writer.turn(begun[key], Loop(before.shared.index("t"), 1, before.statement.extents["t"]))
+                before = None
+        if group[0].windows:
+            meet(group[-1], before)
             for key, writer in writers.items():
-                if chosen:
-                    writer.turn(chosen[key], Choose(CHOSEN, 0, arguments[chosen_words(1)[0]]))
-                writer.turn(begun[key], Loop(0, 1, before.statement.extents["t"]))
+                writer.turn(opened[key], Loop(0, 1, group[0].windows))
             before = None
     for (core, unit), writer in writers.items():
         if unit == "load" and before is not None and core in before.active:
@@ -157,11 +169,11 @@ def _emit_stage(
         for link in links:
             if link.consumer == unit:
                 writer.put(debug, *[Post(link.free, core)] * link.buffer.ring)
-        if stage.cycle:  # its loop over time, the outermost, is that of the whole cycle
-            (time,) = (child for child in stage.tree if isinstance(child, For))
-            _walk(time.body, 1, unit, steps, links, writer, debug)
-        else:
-            _walk(stage.tree, 0, unit, steps, links, writer, debug)
+        tree = stage.tree
+        for _ in stage.shared:  # the outermost loops, which it turns together with other stages
+            (loop,) = (child for child in tree if isinstance(child, For))
+            tree = loop.body
+        _walk(tree, len(stage.shared), unit, steps, links, writer, debug)
         for link in links:
             if link.producer == unit:
                 writer.put(debug, *[Wait(link.free)] * link.buffer.ring)

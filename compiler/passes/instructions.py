@@ -112,7 +112,7 @@ class StepWriter:
                 assert isinstance(statement, Elementwise)
                 axes = compute_axes(self.on, statement)
                 reduced = sum(name in statement.reduced for name in axes)
-                return Run(self.programs(self.on.stage)[0], view, self.on.mask(("t",)), reduced or 1)
+                return Run(self.programs(self.on.stage)[0], view, self.on.mask(statement.begins), reduced or 1)
             case "drain":
                 assert isinstance(statement, Contraction)
                 biased = "bias" in step.reads

@@ -23,8 +23,8 @@ class DramValue:
     type: Type
     role: str
     layer: str
-    held: bool = False
-    """Whether there is room for one step of time only."""
+    room: int | None = None
+    """For how many steps of time there is room; None for all."""
 
 
 def place_symbols(training: Training, values: Iterable[DramValue], target: Target) -> tuple[tuple[Symbol, ...], int]:
@@ -55,15 +55,15 @@ def place_symbols(training: Training, values: Iterable[DramValue], target: Targe
 def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
     """The symbol of *value* at *address*."""
     type = value.type
-    lead = list(type.lead(steps, batch))
-    time = lead.pop(0) if type.timed else 0
+    kind = type if value.room is None else type.with_(steps=0)
+    lead = list(kind.lead(steps if value.room is None else value.room, batch))
     return Symbol(
         value.name,
         type.format,
         type.shape,
         type.factors,
         type.order,
-        min(time, 1) if value.held else time,
+        lead.pop(0) if type.timed else 0,
         lead.pop(0) if type.batched else 0,
         value.role,
         value.layer,
@@ -94,7 +94,7 @@ def roles(training: Training, aliases: Mapping[str, str]) -> dict[str, str]:
                     name = aliases.get(result, result)
                     if result and name not in made:
                         made[name] = place
-                        parameter = name.removeprefix("d.")
+                        parameter = name.removeprefix("d.").removesuffix(".window")
                         kind = "gradient" if name != parameter and parameter in parameters else "value"
                         found.setdefault(name, kind)
         for result in procedure.results:

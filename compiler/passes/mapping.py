@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from ...numerics.formats import FORMATS
 from ...source import Place, TargetError
 from ..dataflows.dataflow import DATAFLOWS
 from ..ir.schedule import ALWAYS, Decision, Explanation
-from ..ir.statement import Contraction, Elementwise, Moments, Statement, Window
+from ..ir.statement import TIME, WINDOW, Contraction, Elementwise, Moments, Statement, Window
 from ..ir.types import Type
 from .operands import Operand, exact_moments, operands_of, turns
 from .pins import Pin
@@ -64,10 +64,20 @@ class Request:
     turns: int = 0
     """Other than 0: of how many steps it takes part in, which the host chooses."""
 
+    rooms: Mapping[str, int] = field(default_factory=dict[str, int])
+    """For how many steps there is room of values that are gone with their window."""
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The loops, outermost, that it turns together with others: over windows, and in a cycle over steps."""
+        windows = (WINDOW,) if WINDOW in self.statement.extents else ()
+        return (*windows, *(("t",) if self.cycle else ()))
+
     def operands(self, split: str | None) -> tuple[Operand, ...]:
-        """What needs a buffer where cores *split* that loop; in a cycle nothing outlives a step."""
-        hold = frozenset({"t"}) if self.cycle else frozenset[str]()
-        return operands_of(self.statement, self.phase, self.types, self.target, self.steps, self.batch, hold, split)
+        """What needs a buffer where cores *split* that loop; nothing outlives a turn of a loop that is shared."""
+        hold = frozenset(self.shared)
+        sizes = self.steps, self.batch
+        return operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,7 @@ def pin_problem(request: Request) -> str | None:
     if not pin.exact:
         return None
     where = f"--pin {pin.text}: {request.layer}.{request.phase.lower()}"
-    free = _cuttable(statement) - {"t"}
+    free = _cuttable(statement) - set(TIME)
     for name in pin.tiles:
         if name not in statement.extents:
             return f"{where} has no loop {name!r}; its loops are {_told(statement.extents)}"
@@ -181,11 +191,12 @@ def _splits(request: Request) -> list[Split]:
 
 
 def _orders(request: Request) -> list[tuple[str, tuple[str, ...]]]:
-    """Dataflows with their order of loops; in a cycle time is the outermost."""
-    if request.cycle:
-        turned = [(name, ("t", *(loop for loop in order if loop != "t"))) for name, order in _free_orders(request)]
-        return list(dict.fromkeys(turned))
-    return _free_orders(request)
+    """Dataflows with their order of loops; those that others share are the outermost."""
+    shared = request.shared
+    turned = [
+        (name, (*shared, *(loop for loop in order if loop not in shared))) for name, order in _free_orders(request)
+    ]
+    return list(dict.fromkeys(turned))
 
 
 def _free_orders(request: Request) -> list[tuple[str, tuple[str, ...]]]:
@@ -218,7 +229,7 @@ def _sums_inside(statement: Contraction, order: tuple[str, ...]) -> tuple[str, .
 def _candidates(name: str, extent: int, fixed: bool, pinned: int | None) -> list[int]:
     """Tile sizes worth a look for a loop of *extent*."""
     if fixed or extent <= 1:
-        return [1 if name == "t" else max(extent, 1)]
+        return [1 if name in TIME else max(extent, 1)]
     if pinned is not None:
         return [min(pinned, extent)]
     sizes = {extent}
@@ -279,7 +290,7 @@ def _search(
     cuttable = _cuttable(statement)
     names = list(extents)
     options = [
-        _candidates(n, extents[n], n == "t" or (n not in cuttable), pin.tiles.get(n) if n in cuttable else None)
+        _candidates(n, extents[n], n in TIME or (n not in cuttable), pin.tiles.get(n) if n in cuttable else None)
         for n in names
     ]
     grids = np.meshgrid(*(np.array(sizes, np.int64) for sizes in options), indexing="ij")

@@ -19,6 +19,9 @@ from ..ir.types import Type
 PACKED_ROW_BITS = 64
 """Rows of packed formats are padded to this in scratchpads (8 in DRAM)."""
 
+NO_ROOMS: Mapping[str, int] = {}
+"""All values have room for all steps."""
+
 Sizes = Mapping[str, Any]
 """Tile of every loop: integers, or arrays with one entry a candidate."""
 
@@ -82,7 +85,7 @@ class Operand:
 
 
 def axes_of(access: Access, type: Type, statement: Statement, steps: int, batch: int, writes: bool) -> tuple[Axis, ...]:
-    """The axes of *access*, one for each axis of the value in memory."""
+    """The axes of *access*, one for each axis of the value in memory, where there is room for so many *steps*."""
     bounds = [*type.lead(steps, batch), *type.memory]
     assert len(bounds) == len(access.index), f"{access}: {len(access.index)} indices for {type}"
     extents = statement.extents
@@ -113,13 +116,15 @@ def operands_of(
     batch: int,
     hold: frozenset[str] = frozenset(),
     split: str | None = None,
+    rooms: Mapping[str, int] = NO_ROOMS,
 ) -> tuple[Operand, ...]:
     """Every operand of *statement* that needs a buffer, in the order of the instruction.
 
     *hold* are loops at whose every turn all buffers are filled anew, whether they follow them or not.  Where cores
-    *split* a sum, one of them needs room for the whole beside its own.
+    *split* a sum, one of them needs room for the whole beside its own.  Of some values *rooms* tells for how many of
+    the *steps* there is room.
     """
-    found = _operands(statement, phase, types, target, steps, batch)
+    found = _operands(statement, phase, types, target, steps, batch, rooms)
     if isinstance(statement, Moments) and split in statement.summed:
         sums = [operand for operand in found if operand.use.startswith("acc.")]
         found += tuple(replace(each, use=each.use.replace("acc.", "whole.")) for each in sums)
@@ -127,13 +132,19 @@ def operands_of(
 
 
 def _operands(
-    statement: Statement, phase: str, types: Mapping[str, Type], target: Target, steps: int, batch: int
+    statement: Statement,
+    phase: str,
+    types: Mapping[str, Type],
+    target: Target,
+    steps: int,
+    batch: int,
+    rooms: Mapping[str, int],
 ) -> tuple[Operand, ...]:
     side = statement.engine if isinstance(statement, Moments) else phase.lower()
 
     def operand(use: str, access: Access, role: str, writes: bool = False) -> Operand:
         type = types[access.value]
-        axes = axes_of(access, type, statement, steps, batch, writes)
+        axes = axes_of(access, type, statement, rooms.get(access.value, steps), batch, writes)
         return Operand(use, f"{side}.{role}", type.kind, axes, access.value, writes)
 
     match statement:

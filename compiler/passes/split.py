@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..ir.schedule import accesses
-from ..ir.statement import Contraction, Elementwise, Moments, Statement, Window
+from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
 
 CHANNEL_GRAIN = 16
 """Channel splits fall on multiples of this, so that packed rows never share a byte between cores."""
@@ -56,7 +56,7 @@ def splittable(statement: Statement, exact: bool) -> dict[str, int]:
             targets = [statement.target]
         case Moments():
             targets = [statement.comoment]
-    common = {name for name in targets[0].loops if all(name in target.loops for target in targets)} - {"t"}
+    common = {name for name in targets[0].loops if all(name in target.loops for target in targets)} - set(TIME)
     if isinstance(statement, Elementwise):
         common -= set(statement.reduced)
     if exact and isinstance(statement, Moments) and "n" in statement.summed:
@@ -99,7 +99,7 @@ def named(statement: Statement, word: str) -> str | None:
     if word == "batch":
         return "n" if "n" in statement.extents else None
     if word in ("rows", "channels"):
-        spatial = [index for index in target.index if not {"t", "n"} & {name for name, _ in index.terms}]
+        spatial = [index for index in target.index if not {*TIME, "n"} & {name for name, _ in index.terms}]
         if not spatial or (word == "rows" and len(spatial) < 2):
             return None
         terms = spatial[0 if word == "rows" else -1].terms

@@ -10,7 +10,7 @@ from ...isa.instructions.describe import Span, Turn, View
 from ...isa.program import Symbol
 from ...numerics.formats import FORMATS, U32
 from ..ir.schedule import Axis, Buffer, OnCore, dram_strides
-from ..ir.statement import Contraction, Elementwise, Index, Moments, Statement
+from ..ir.statement import TIME, Contraction, Elementwise, Index, Moments, Statement
 
 DRAM = 0
 IDENTITY = 63
@@ -130,7 +130,7 @@ def compute_axes(on: OnCore, statement: Statement) -> tuple[str, ...]:
             *outer, last = [name for name, _ in statement.loops] or ["t"]
             return (*(name for name in outer if _long(on, name)), last)
         case _:
-            followed = [name for index in statement.target.index for name, c in index.terms if c and name != "t"]
+            followed = [name for index in statement.target.index for name, c in index.terms if c and name not in TIME]
             return (*followed, *statement.taps)
 
 
