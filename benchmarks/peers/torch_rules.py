@@ -2,7 +2,8 @@
 
 Online rules: a network that takes one step of time after the other, cut where a rule cuts.
 
-Nothing passes back into the step before: what neurons and delays carry is detached.  Under OTTT a weight learns from
+Nothing passes back into the step before: what neurons and delays carry is detached.  Truncated back-propagation
+detaches it between two windows of steps.  Under OTTT a weight learns from
 the trace of the spikes that it reads: an operation whose value is that of the spikes, and whose gradient is that of
 their trace.
 
@@ -39,26 +40,29 @@ PASSING = {"flatten", "avg_pool1d", "avg_pool2d", "sum_pool2d", "adaptive_avg_po
 
 
 class Online(Run):
-    """A pass that stops after every step."""
+    """A pass that stops after every step; nothing passes back over the border of a *window* of steps."""
 
-    def __init__(self, network: Network, traced: bool) -> None:
+    def __init__(self, network: Network, traced: bool, window: int = 1) -> None:
         super().__init__(network, training=True, drawn={})
         self._traced = traced
+        self._window = window
         self._traces: dict[str, Any] = {}
         self._past: dict[str, list[Any]] = {}
 
     def step(self, inputs: Any, number: int) -> Any:
-        """The result of step *number*, ``[1, n, ...]``; nothing passes back into the steps before."""
+        """The result of step *number*, ``[1, n, ...]``; nothing passes back into the windows before."""
         network, graph = self._network, self._graph
-        for states in self._states.values():
-            states.update({name: value.detach() for name, value in states.items()})
+        if number % self._window == 0:
+            for states in self._states.values():
+                states.update({name: value.detach() for name, value in states.items()})
+            self._past = {name: [value.detach() for value in values] for name, values in self._past.items()}
         here = inputs[number : number + 1] if self._timed(graph.port) else inputs
         self.values = {**network.statistics, **network.parameters, graph.port: here}
         for node in graph.nodes:
             self.keep(node, self._delayed(node, here) if node.op == "delay" else self._traced_outcome(node, number))
         for node in graph.nodes:
             if node.op == "delay":
-                self._past[node.results[0]].append(self.values[node.operands[0]].detach())
+                self._past[node.results[0]].append(self.values[node.operands[0]])
                 if self._traced and node.operands[0] in self._traces:
                     self._past.setdefault(f"{node.results[0]}.trace", []).append(self._traces[node.operands[0]])
         result = self.values[graph.result]
@@ -233,7 +237,8 @@ def learn(
         network.clip()
         optimizer.step()
         return losses, logits
-    if rule not in ONLINE:
+    window = 1 if rule in ONLINE else int(graph.rule.get("window", 0)) % steps
+    if not window:
         made = RUNS[rule](network, training=True, drawn={}).all_steps(inputs)
         losses = network.losses(made, labels)
         optimizer.zero_grad()
@@ -241,22 +246,28 @@ def learn(
         network.clip()
         optimizer.step()
         return losses.detach(), made.logits.detach()
-    online = Direct(network) if rule == "opzo" else Online(network, rule.startswith("ottt"))
+    online = Direct(network) if rule == "opzo" else Online(network, rule.startswith("ottt"), window)
+    often = rule == "ottt_o" or (rule == "bptt" and graph.rule["update"] == "window")
     losses, logits = 0.0, 0.0
+    waiting: list[Any] = []
     optimizer.zero_grad()
     for step in range(steps):
         y = online.step(inputs, step)
         loss = network.losses(Pass(online.values, y), labels) / steps
         losses, logits = losses + loss.detach(), logits + y.detach()[0] / steps
         if step in chosen:
-            if rule == "ottt_o":
-                optimizer.zero_grad()
             straight = online.arriving(y, loss, scale) if isinstance(online, Direct) else 0.0
-            (loss.mean() * scale + straight).backward()
-            if rule == "ottt_o":
+            waiting.append(loss.mean() * scale + straight)
+        if waiting and (step + 1) % window == 0:
+            if often:
+                optimizer.zero_grad()
+            total: Any = sum(waiting)
+            total.backward()
+            waiting.clear()
+            if often:
                 network.clip()
                 optimizer.step()
-    if rule != "ottt_o":
+    if not often:
         network.clip()
         optimizer.step()
     return losses, logits

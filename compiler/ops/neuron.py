@@ -296,6 +296,18 @@ class Neuron(Op):
             gradients = {f"g{name}": edge(value, WORKING) for name, value in of_states.items()}
         return found
 
+    @property
+    def fires_again_with(self) -> tuple[str, ...]:
+        """Learned parameters with which the full adjoint fires the step before again: they must be what they were."""
+        if self.every > 1:
+            return ()
+        earlier = {name: read(name) for name in self.learned()}
+        bits = self.bits_are_enough and not self.membrane_on_tape
+        back = self._derived(read("x"), True, 0, "h", bits, earlier)
+        roots = (back.x, *back.parameters.values(), *back.states.values())
+        met = {id(part) for root in roots for part in root.walk()}
+        return tuple(name for name, leaf in earlier.items() if id(leaf) in met)
+
     def _way_back(self, x: Expression, carries: bool, first: int, tensor: str) -> WayBack:
         """The derivative of a step, from bits where they tell all that the full adjoint needs, else from words.
 
@@ -308,13 +320,16 @@ class Neuron(Op):
         """Whether the full adjoint follows from the bits of comparisons, without what they were compared from."""
         return set(self.compared).isdisjoint(map(_role, self._derived(read("x"), True, 0, "h", bits=True).reads))
 
-    def _derived(self, x: Expression, carries: bool, first: int, tensor: str, bits: bool) -> WayBack:
+    def _derived(
+        self, x: Expression, carries: bool, first: int, tensor: str, bits: bool, earlier: Values | None = None
+    ) -> WayBack:
         """The derivative of fire, and then that of charge.
 
-        The states before a step are those that the step before it left: they are fired again from its tape.  What of
-        them is not found there (its own states) must not be needed, or `gradients` says so.
+        The states before a step are those that the step before it left: they are fired again from its tape, with the
+        parameters of this step, or *earlier* ones.  What of them is not found there (its own states) must not be
+        needed, or `gradients` says so.
         """
-        parameters = {name: read(name) for name in self.learned()}
+        parameters = earlier or {name: read(name) for name in self.learned()}
         unknown = {name: Expression("unknown", name=name) for name in self.carried()}
         before = Step(x, parameters, unknown, self._known(bits, _BEFORE), tensor)
         self.fire(before, {name: read(f"{name}{_BEFORE}") for name in self.charge(Step(x, parameters, unknown))})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ..ir.graph import Node
 from ..ir.types import Type
+from ..ops.delay import Delay
 from ..ops.op import OPS, Adjoint, named, operand_of, roles_of
 from ..ops.rated import Rated, gradients_of
 from ..training.rule import Rule, reached
@@ -25,6 +26,7 @@ class Backward:
     *types* are those of all values of the way there, *beside* is what the rule has made beside it.  A way back that
     runs once sees all values as if they were the same in every step, and their errors are those of all steps together.
     The errors of *hidden* spikes come from elsewhere, and none passes back through weights then (see `Rule.direct`).
+    A *window* of time, where it is not 0, has so many steps, and no error leaves it.
     """
 
     nodes: Sequence[Node]
@@ -34,6 +36,7 @@ class Backward:
     rule: Rule
     beside: Beside
     hidden: Collection[str] = ()
+    window: int = 0
     errors: Errors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,7 +46,8 @@ class Backward:
                 replace(node, types=tuple(type.with_(timed=False) for type in node.types)) for node in self.nodes
             ]
         stepwise, updating = self.rule.template == "up", self.rule.update == "step"
-        self.errors = Errors(self.types, self._readers(), stepwise, updating)
+        windowed = bool(self.window) and self.rule.update == "batch"
+        self.errors = Errors(self.types, self._readers(), stepwise, updating, windowed)
 
     def run(self) -> None:
         """Make all adjoints."""
@@ -109,10 +113,13 @@ class Backward:
     def _adjoints(self, node: Node) -> Iterator[tuple[Adjoint, tuple[str, ...]]]:
         """The adjoints of *node* with the values that each serves ("" for a parameter that it goes without).
 
-        Where errors stay in their step, none passes to what acts in later steps alone.
+        Where errors stay in their step, none passes to what acts in later steps alone; where they stay in their
+        window, none to what acts behind it.
         """
         passed = self._passed(node)
-        late = OPS[node.op].operands if OPS[node.op].late and self.rule.carry == "none" else ()
+        op = OPS[node.op].make(node.settings)
+        beyond = isinstance(op, Delay) and 0 < self.window <= op.steps
+        late = op.operands if beyond or (op.late and self.rule.carry == "none") else ()
         for adjoint in gradients_of(node, self.rule.carry):
             found = {role: operand_of(node, role) for role in adjoint.served}
             values = tuple(name if name in passed and role not in late else "" for role, name in found.items())

@@ -66,13 +66,17 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
             faults.add(reason.place, told, hints=reason.hints)
         try:
             rule.turns(options.steps)
+            rule.window_of(options.steps)
         except SettingFault as fault:
             place = options.place(network, "rule")
             faults.add(place, fault.message if place != NOWHERE else f"--rule: {fault.message}")
     if rule.update == "step":
         network = changing(network, frozen)
+    window = rule.window_of(options.steps)
+    if window:
+        asked += f"(window={window})"
     check_time(learning(network, frozen), rule, options.steps, asked)
-    if rule.template == "up" and not loss.online:
+    if (rule.template == "up" or window) and not loss.online:
         late = f"{options.asked('loss', loss.name)} knows it after the last"
         message = f"{asked} needs the error of a step in that step, and {late}"
         hint = f"loss = {OF_EACH_STEP}, the loss of each step"
@@ -85,7 +89,7 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     check_feedback(network, rule, options)
     if rule.settling is not None:
         check_settling(network, rule.settling, options)
-    if rule.update == "step":
+    if rule.update == "step" or (window and rule.update == "window"):
         check_updates(network, rule, options)
     return _Builder(network, options, rule, loss, options.the_optimizer, frozen).training()
 
@@ -121,6 +125,8 @@ class _Builder:
         (self.result,) = self.network.results
         self.types = self.network.types
         self.inputs = self._inputs()
+        self.window = self.rule.window_of(self.options.steps)
+        self.renewed = bool(self.window) and self.rule.update == "window"
         made = [node for node in self.network.nodes if node.op == "parameter"]
         tracked = tracked_by(self.network)
         self.masters = [node for node in made if node.results[0] not in tracked]
@@ -145,7 +151,7 @@ class _Builder:
         self.matching = Matching(self.nodes, self.types, self.options.batch) if self.rule.matches else None
         self.beside = Beside(self.network, self.there, self.rule, self.options.steps)
         self.backward = Backward(
-            self.there.met, self.parameters, self.answer, self.types, self.rule, self.beside, hidden
+            self.there.met, self.parameters, self.answer, self.types, self.rule, self.beside, hidden, self.window
         )
         self.errors = self.backward.errors
         beside = self.beside.names() | self.direct.names | self.there.names
@@ -261,7 +267,8 @@ class _Builder:
         settings = self._settings(self.options.loss)
         loss = Node(results, self.loss.name, (result, *self.inputs), settings, types, "loss", "FP", self.place)
         (moving if type.timed else behind).append(loss)
-        up = Region("up", delays_first(moving) if self.stepwise else tuple(moving), self.stepwise)
+        nodes = delays_first(moving) if self.stepwise else tuple(moving)
+        up = Region("up", nodes, self.stepwise, window=self.window)
         return Region("once", tuple(static)), up, Region("once", tuple(behind))
 
     def _train_step(self) -> tuple[Region, ...]:
@@ -282,11 +289,31 @@ class _Builder:
             parts = Settled(self.errors.once, self.rule.settling)
             learning = Region("once", (*parts.after, *self._updates(trackings)))
             return static, up, Region("once", (*self.beside.after, *parts.before)), parts.sweep, learning
+        if self.window:
+            return self._windows(static, up, once)
         if turns < self.options.steps:
             return static, up, Region("chosen", steps, True, turns), once
         if self.rule.template == "up":
             return static, replace(up, nodes=(*up.nodes, *steps)), once
         return static, up, behind, Region("down", steps), once
+
+    def _windows(self, static: Region, up: Region, once: Region) -> tuple[Region, ...]:
+        """A window after the other: up and down, and then an update, or the sums of what is updated *once* behind all.
+
+        What is made of parameters alone is made in each window where these change in each.
+        """
+        down = Region("down", tuple(self.errors.steps), window=self.window)
+        if not self.renewed:
+            return static, up, down, Region("once", tuple(self.errors.windows), window=self.window), once
+        changing = {name for node in self.parameters for name in node.results}
+        kept: list[Node] = []
+        made: list[Node] = []
+        for node in static.nodes:
+            changes = not changing.isdisjoint(node.operands)
+            (made if changes else kept).append(node)
+            changing |= set(node.results) if changes else set()
+        renewed = Region("once", tuple(made), window=self.window)
+        return Region("once", tuple(kept)), renewed, up, down, replace(once, window=self.window)
 
     def _inferring(self) -> tuple[Region, ...]:
         """The regions of ``infer``; neurons that are silent in training are so there."""
@@ -366,5 +393,6 @@ def untaught(network: Network, training: Training) -> Iterator[Fault]:
     makers = {name: node for node in network.nodes for name in node.results}
     for variable in training.variables:
         if variable.role == "parameter" and variable.name not in made:
-            told = f"{variable.name} learns nothing under {rule}: no error of the same time step reaches it"
+            within = "window" if given.get("window") else "time step"
+            told = f"{variable.name} learns nothing under {rule}: no error of the same {within} reaches it"
             yield Fault(makers[variable.name].place, told)

@@ -16,14 +16,17 @@ class Errors:
 
     Where steps follow one another (*stepwise*), what does not change with time gets an error from each of them, and
     these are added in f32 as they come; else a node may sum over time by itself.  Where parameters change in each step
-    (*updating*), nothing is added: the error of each step is used in that step.
+    (*updating*), nothing is added: the error of each step is used in that step.  Where each window of time makes them
+    anew (*windowed*), they are added behind it, by nodes of every window.
     """
 
     types: Mapping[str, Type]
     readers: Mapping[str, int]
     stepwise: bool = False
     updating: bool = False
+    windowed: bool = False
     steps: list[Node] = field(default_factory=list[Node])
+    windows: list[Node] = field(default_factory=list[Node])
     once: list[Node] = field(default_factory=list[Node])
     arrived: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
@@ -57,6 +60,12 @@ class Errors:
                 continue
             type = self.types[value]
             error = self._type(value)
+            if self.windowed and timed and not error.timed:
+                of_one = f"{name}.window"
+                self.windows.append(
+                    Node((name,), "window_sum", (of_one,), {}, (error,), node.layer, node.phase, node.place)
+                )
+                name = of_one
             if terms and value in terms:
                 names.append(f"{name}.terms")
                 types.append(terms[value].with_(timed=error.timed))

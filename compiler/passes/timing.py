@@ -8,7 +8,8 @@ from dataclasses import replace
 from ...source import Faults, SourceError
 from ..ir.cycles import clusters
 from ..ir.graph import Network, Node
-from ..ops.op import OPS
+from ..ops.neuron import Neuron
+from ..ops.op import OPS, operand_of
 from ..ops.tape import MOST
 from ..training.rule import Rule, reached
 
@@ -18,7 +19,10 @@ def check_time(network: Network, rule: Rule, steps: int, asked: str) -> None:
 
     *asked* is what messages call the rule.
     """
+    window = rule.window_of(steps)
+    renewed = rule.update == "step" or (bool(window) and rule.update == "window")
     nodes = [node for node in network.nodes if node.op != "parameter"]
+    learned = {node.results[0] for node in network.nodes if node.op == "parameter"}
     some = rule.turns(steps) < steps
     cycles = {node.results[0]: cluster for cluster in clusters(nodes) if len(cluster) > 1 for node in cluster}
     with Faults(SourceError) as faults:
@@ -27,19 +31,28 @@ def check_time(network: Network, rule: Rule, steps: int, asked: str) -> None:
                 told = f"{node.results[0]} has words of its own in each step, and {asked} learns in some of them only"
                 faults.add(node.place, told)
         for node in nodes:
-            every = max(type.every for type in node.types)
-            if steps % every:
-                told = f"{node.results[0]} keeps states every {every} steps, which do not divide {steps} steps"
-                fits = [str(count) for count in range(2, MOST + 1) if steps % count == 0]
+            every, together = max(type.every for type in node.types), window or steps
+            if together % every:
+                divided = f"{steps} steps" if not window else f"a window of {window}"
+                told = f"{node.results[0]} keeps states every {every} steps, which do not divide {divided}"
+                fits = [str(count) for count in range(2, MOST + 1) if together % count == 0]
                 faults.add(
                     node.place, f"{told}: {' or '.join(fits)} would" if fits else f"{told}; tape=auto needs none"
                 )
-            gathered = OPS[node.op].make(node.settings).gathers() if node.types[0].timed else None
+            op = OPS[node.op].make(node.settings)
+            again = op.fires_again_with if renewed and isinstance(op, Neuron) else ()
+            if changed := [role for role in again if operand_of(node, role) in learned]:
+                told = f"on its way back {node.results[0]} fires the step before again with {', '.join(changed)}"
+                hints = ("update = batch",) if window else ()
+                faults.add(node.place, f"{told}, which {asked} has changed since", hints=hints)
+            gathered = op.gathers() if node.types[0].timed or (renewed and window) else None
             if gathered is None:
                 continue
             what, instead = f"{node.results[0]} {gathered[0]}", f"{gathered[1]} does not wait"
             if rule.template == "up":
                 faults.add(node.place, f"{what}, and {asked} learns in each step: {instead}")
+            if window and every == 1:
+                faults.add(node.place, f"{what}, and {asked} sees {window} of them at a time: {instead}")
             if node.results[0] in cycles:
                 delay = next(other for other in cycles[node.results[0]] if other.op == "delay")
                 told = f"and its own result comes back to it through {delay.results[0]}: {instead}"

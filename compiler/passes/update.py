@@ -44,14 +44,15 @@ class Trained:
 
 
 def check_updates(network: Network, rule: Rule, options: TrainingOptions) -> None:
-    """SourceError for options that see all steps of a batch at once, where parameters change in each step."""
+    """SourceError for options that see all steps of a batch at once, where parameters change within it."""
     optimizer = options.the_optimizer
     with Faults(SourceError) as faults:
 
         def refuse(setting: str, told: str, instead: str) -> None:
-            faults.add(
-                options.place(network, setting), f"{rule.name} updates in each step, and {told}", hints=(instead,)
-            )
+            message = f"{rule.name} updates in each {rule.update}, and {told}"
+            window = rule.window_of(options.steps)
+            others = (f"rule = {rule.name}(window={window}, update=batch)",) if window else ()
+            faults.add(options.place(network, setting), message, hints=(instead, *others))
 
         if optimizer.counts:
             told = f"{optimizer.name} is corrected by the number of updates, which the host counts by batches"

@@ -94,7 +94,7 @@ class Settling:
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     "template": ("up_down", "up"),
     "carry": ("full", "none", "rate", "count"),
-    "update": ("batch", "step"),
+    "update": ("batch", "window", "step"),
 }
 """What a rule may answer to the questions that have words for an answer."""
 
@@ -124,8 +124,8 @@ class Rule(Configured):
     and an error passes by the rate of its spikes, which follows the mean of its input, or by their count, which follows
     that as far as it is above 0.  Where spikes are counted, statistics of batches are those of counts."""
 
-    update: ClassVar[Literal["batch", "step"]] = "batch"
-    """When parameters change: once, after the last step of a batch, or in each step, behind its errors."""
+    update: ClassVar[Literal["batch", "window", "step"]] = "batch"
+    """When parameters change: once, after the last step of a batch, or behind the errors of each window or step."""
 
     matches: ClassVar[bool] = False
     """Whether no error passes at all, and kernels follow what their neurons would be without time."""
@@ -160,6 +160,10 @@ class Rule(Configured):
     def turns(self, steps: int) -> int:
         """In how many of *steps* steps errors follow and weights learn; the host chooses them, a batch at a time."""
         return steps
+
+    def window_of(self, steps: int) -> int:
+        """How many of *steps* steps are gone up, and down again, before the next so many; 0 where it is all of them."""
+        return 0
 
     @property
     def direct(self) -> Feedback | Literal["loss"] | None:

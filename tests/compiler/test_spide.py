@@ -268,7 +268,8 @@ def test_weights_learn_the_same_before_a_delay_and_behind_it(solver: str, port: 
         trained(text, given | {"k.w": given["c.w"]}, rule=rule(solver, 40))
         for text in (before, behind.replace("LAST", ""))
     ]
-    assert np.array_equal(*(oracle.read("s") for oracle in found)) and 0.1 < found[0].read("s").mean() < 0.9
+    spikes, same = (oracle.read("s") for oracle in found)
+    assert np.array_equal(spikes, same) and 0.1 < spikes.mean() < 0.9
     one, other = map(gradients, found)
     assert one["c.w"].shape == other["k.w"].shape and len(one) == len(other)
     for name, value in one.items():

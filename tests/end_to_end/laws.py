@@ -17,6 +17,7 @@ from pairwise import everything, pairwise
 
 from snnc.compiler.cost.room import aliases_of
 from snnc.compiler.evaluate import Accumulators, Numerics, Oracle, first_difference
+from snnc.compiler.ir.graph import Setting
 from snnc.compiler.ops.surrogates import SURROGATES as TABLE
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.isa.program import Program
@@ -321,7 +322,7 @@ class Model:
 
     name: str
     machine: str
-    rule: str | None = None
+    rule: Setting | None = None
 
     def __str__(self) -> str:
         return f"{self.name}-{self.machine}"
@@ -455,8 +456,8 @@ class Bench:
         unseen = {record.name for record in records} - set(shapes) - set(aliases_of(self.training))
         assert not unseen, f"not in DRAM: {sorted(unseen)}"
         found = {name: self.stored(name) for name in shapes}
-        held = {name for name, shape in shapes.items() if found[name].size != np.prod(shape)}  # of the last step alone
-        assert all(self.symbols[name].steps == 1 for name in held)
+        held = {name for name, shape in shapes.items() if found[name].size != np.prod(shape)}  # of the last steps alone
+        assert all(0 < self.symbols[name].steps < self.training.steps for name in held)
         found |= {name: found[name].reshape(shape) for name, shape in shapes.items() if name not in held}
         first = first_difference(records, found)
         told = [] if first is None else [str(first)]

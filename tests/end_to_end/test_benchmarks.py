@@ -53,6 +53,7 @@ def training(folder: Path, rule: str = "bptt") -> Any:
     """A short one, on data that come with scikit-learn."""
     pytest.importorskip("sklearn")
     benchmarks()
+    often = rule in ("ottt_o", "bptt(window=1)")
     leaks = "decay=1.0, " if rule == "tandem" else ""
     (folder / "normed.snn").write_text(NETWORK.replace("threshold=0.5", f"{leaks}threshold=0.5"))
     chosen = Namespace(
@@ -64,11 +65,11 @@ def training(folder: Path, rule: str = "bptt") -> Any:
         batch=40,
         steps=3,
         set=[],
-        optimizer=None if rule != "ottt_o" else "sgd(lr=0.1)",
+        optimizer="sgd(lr=0.1)" if often else None,
         rule=rule,
         loss=None if rule in ("bptt", "tandem") else "cross_entropy_mse(lam=0.0)",
         clip=None,
-        lr=0.01 if rule != "ottt_o" else 0.1,
+        lr=0.1 if often else 0.01,
     )
     vars(chosen).update(target="tiny", cores=None, seed=3)
     return import_module("benchmarks.deep_learning").Training(chosen)
@@ -87,7 +88,10 @@ def test_a_lesson_is_what_the_host_does(tmp_path: Path) -> None:
     assert found.parameters.keys() == {*lesson.graph.learned, *lesson.graph.statistics}
 
 
-@pytest.mark.parametrize("rule", ["bptt", "sltt", "sltt_k(K=2)", "ottt_a", "ottt_o", "dsr(form=step)", "tandem"])
+RULES = "sltt", "sltt_k(K=2)", "ottt_a", "ottt_o", "dsr(form=step)", "tandem"
+
+
+@pytest.mark.parametrize("rule", ["bptt", "bptt(window=1)", "bptt(window=1, update=batch)", *RULES])
 def test_interpreter_and_pytorch_learn_alike(tmp_path: Path, rule: str) -> None:
     pytest.importorskip("torch")
     made = training(tmp_path, rule)

@@ -124,6 +124,19 @@ def test_tape_and_carried_state_have_the_bytes_of_the_network(report: dict[str, 
     }
 
 
+def test_a_window_has_the_tape_of_its_steps(model: Path, data: str) -> None:
+    """Windows of one step have the memory of `sltt`."""
+    words = ("--rules", "bptt(window=1, update=batch),sltt", "--data", data, "--loss", LOSS, "--max-steps", "1")
+    result = invoke(model, *words, "--json", "-")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    valid(report)
+    windows, online = report["rules"]
+    assert windows["rule"] == "bptt(update=batch, window=1)"
+    for what in ("tape", "carried"):
+        assert windows["allocated"][what] == online["allocated"][what] > 0
+
+
 def test_work_is_counted_by_phase(report: dict[str, Any]) -> None:
     """3 steps, 8 samples, 16 pixels, 8 neurons, 2 answers; what is not done was skipped."""
     first, second, biases = 3 * 8 * 16 * 8, 3 * 8 * 8 * 2, 3 * 8 * (8 + 2)
@@ -203,7 +216,7 @@ def test_a_run_that_fails_is_told_as_such(model: Path, data: str) -> None:
     ("rules", "message"),
     [
         ("bptt,slt", "--rules: no rule is called 'slt'; did you mean sltt?"),
-        ("bptt:K=2,sltt", "--rules: no setting of bptt is called 'K'; there are none"),
+        ("ottt_a:K=2,sltt", "--rules: no setting of ottt_a is called 'K'; there are none"),
         ("bpt,sltt", "--rules: no rule is called 'bpt'; did you mean bptt?"),
     ],
 )

@@ -9,13 +9,16 @@ from snnc.compiler.training.rule import RULES
 from snnc.runtime import checkpoint
 from snnc.runtime.checkpoint import Progress
 
+WINDOWS = "bptt(window=2)", "bptt(window=2, update=batch)"
 
-@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "t2fsnn"])  # which keeps nothing but parameters
+
+@pytest.mark.parametrize("rule", [*(rule for rule in RULES if rule != "t2fsnn"), *WINDOWS])  # it keeps parameters alone
 def test_a_run_goes_on_bit_for_bit(rule: str) -> None:
-    loss = "cross_entropy_mse" if RULES[rule].template == "up" else "cross_entropy"
+    name, _, window = rule.partition("(")
+    loss = "cross_entropy_mse" if RULES[name].template == "up" or window else "cross_entropy"
     training = f"rule = {rule}; loss = {loss}; optimizer = sgd(lr=0.1, momentum=0.9)"
-    reset = "soft, decay=1.0" if RULES[rule].carry == "count" else "soft"
-    bench = Bench(Case("digits", "quad1", reset=reset, training=training), oracle=False)
+    reset = "soft, decay=1.0" if RULES[name].carry == "count" else "soft"
+    bench = Bench(Case("digits", "quad1", reset=reset, training=training, steps=4), oracle=False)
     bench.run("init")
     bench.feed()
     bench.run("train_step", 0)
