@@ -164,7 +164,9 @@ class Execution:
         for each in pending:
             self.output.say(f"{each.tensor}@{each.step} was not dumped: the run had no such step")
         calls = {INIT: int(self.resume is None), TRAIN: bar.done}
-        calls[INFER] = 0 if training.test is None else batch_count(training.test.samples, size)
+        counts = [0 if training.test is None else training.test.samples]
+        counts += [0 if training.assigned is None else training.assigned.samples]
+        calls[INFER] = sum(batch_count(count, size) for count in counts)
         entries = {entry.name for entry in interpreter.program.entries}
         return training, {name: count for name, count in calls.items() if name in entries}
 
@@ -223,6 +225,8 @@ class Execution:
             calls,
             training.skipped,
             training.loss_scale,
+            () if training.assigned is None else training.assigned.classes,
+            0 if training.assigned is None else training.assigned.samples,
         )
 
     def _tell(self, run: Run) -> None:

@@ -68,11 +68,16 @@ def load_data(spec: str, program: Program) -> Dataset:
         if symbol.role == "input"
     ]
     logits = program.by_name.get("logits")
-    return _load(spec, program.network, ports, logits.shape[-1] if logits is not None and logits.shape else None)
+    judged = any(symbol.role == "label" for symbol in program.symbols)
+    classes = logits.shape[-1] if judged and logits is not None and logits.shape else None
+    return _load(spec, program.network, ports, classes)
 
 
-def load_data_for(spec: str, network: Network) -> Dataset:
-    """The same for a network that is not compiled yet: what cannot be trained on is told before that."""
+def load_data_for(spec: str, network: Network, judged: bool = True) -> Dataset:
+    """The same for a network that is not compiled yet: what cannot be trained on is told before that.
+
+    *judged* says that its outputs are classes.
+    """
     from ..models.data import Port
     from ..numerics.formats import FORMATS
 
@@ -82,7 +87,7 @@ def load_data_for(spec: str, network: Network) -> Dataset:
         largest = held.maximum if held.kind in ("bit", "unsigned") else None
         ports.append(Port(port.name, port.type.shape, network.steps, port.type.timed, largest, port.sizes))
     shape = network.types[network.results[0]].shape
-    return _load(spec, network.name, ports, shape[-1] if shape else None)
+    return _load(spec, network.name, ports, shape[-1] if shape and judged else None)
 
 
 def _load(spec: str, network: str, ports: list[Port], classes: int | None) -> Dataset:

@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from ..models.data import Samples
     from ..runtime.host import Evaluation
     from ..runtime.interpreter import Interpreter
+    from ..runtime.labelling import Assigned
 
 
-def trained(path: str, checkpoint: str | None, weights: str | None) -> Interpreter:
-    """An interpreter of the program in *path* with the parameters of a checkpoint, of weights, or of its own."""
+def trained(path: str, checkpoint: str | None, weights: str | None) -> tuple[Interpreter, Assigned | None]:
+    """An interpreter of the program in *path* with the parameters of a checkpoint, of weights, or of its own.
+
+    With it, the classes that a checkpoint knows of the outputs of a network that has learned without labels.
+    """
     from ..runtime import checkpoint as checkpoints
     from ..runtime import weights as parameters
     from ..runtime.host import INFER
     from ..runtime.interpreter import Interpreter
+    from ..runtime.labelling import Assigned
     from ..source import DataError, Place
 
     if checkpoint is not None and weights is not None:
@@ -34,10 +39,11 @@ def trained(path: str, checkpoint: str | None, weights: str | None) -> Interpret
         raise click.UsageError("the program holds no trained parameters; give --checkpoint or --weights")
     interpreter = Interpreter(program)
     if checkpoint is not None:
-        checkpoints.restore(checkpoints.load(checkpoint), program, interpreter.chip.dram, checkpoint)
-    elif weights is not None:
+        progress = checkpoints.restore(checkpoints.load(checkpoint), program, interpreter.chip.dram, checkpoint)
+        return interpreter, Assigned.held(progress)
+    if weights is not None:
         parameters.take_over(interpreter, parameters.load(weights), weights)
-    return interpreter
+    return interpreter, None
 
 
 def _holds_parameters(program: Program) -> bool:
@@ -47,13 +53,26 @@ def _holds_parameters(program: Program) -> bool:
 
 
 def evaluated(
-    interpreter: Interpreter, spec: str, part: str, output: Output, logits: bool
-) -> tuple[Samples, Evaluation]:
-    """The samples of *part* (train or test), and what the program answers for them."""
-    from ..runtime.host import evaluate
+    interpreter: Interpreter, assigned: Assigned | None, spec: str, part: str, output: Output, logits: bool
+) -> tuple[Samples, Evaluation, Assigned | None]:
+    """The samples of *part* (train or test), what the program answers for them, and what its outputs stand for.
+
+    Where they are no classes by themselves and nothing has *assigned* them any, training samples of the data do.
+    """
+    from ..reports.tables import labels_text
+    from ..runtime.checkpoint import Progress
+    from ..runtime.host import INFER, evaluate
+    from ..runtime.labelling import assign, seen_last, unlabelled
     from ..runtime.settings import Settings
 
-    dataset = load_data(spec, interpreter.program)
+    program = interpreter.program
+    settings = Settings.of(program.settings)
+    dataset = load_data(spec, program)
     split: Samples = getattr(dataset, part)
     with ProgressBar(output, 0) as bar:
-        return split, evaluate(interpreter, split, Settings.of(interpreter.program.settings), bar, logits)
+        if assigned is None and unlabelled(program, INFER):
+            chosen = seen_last(len(dataset.train), program.batch, settings, Progress())
+            assigned = assign(interpreter, INFER, dataset.train, chosen, settings)
+        if assigned is not None:
+            output.say(f"labels    {labels_text(assigned.classes, assigned.samples)}")
+        return split, evaluate(interpreter, split, settings, bar, logits, assigned), assigned

@@ -58,12 +58,17 @@ def command(model: str, rules: str, plot: str | None, json_to: str | None, **cho
     of_both = ("lr", "schedule")
     options = {name: value for name, value in chosen.items() if name not in names or name in of_both}
     attempts = _attempts(compiled(model, options), wanted)
-    one = next(iter(attempts.values()))
+    judged = [each for each in attempts.values() if each.training_options.the_loss.judges]
+    one = next(iter(judged or attempts.values()))
     tell(one.imported.notes)
-    dataset = load_data_for(execution.data, one.network)
+    dataset = load_data_for(execution.data, one.network, judged=bool(judged))
     given = [(name, chosen[name]) for name in ("epochs", "max_steps", "seed") if chosen[name] is not None]
     settings = tuple(row for row in _settings(one, given) if row.name != "rule")
     output.say(settings_text(settings))
+    for rule, compilation in attempts.items():
+        others = [f"--{name.replace('_', '-')}" for name in one.options.train if name not in compilation.options.train]
+        if others:
+            output.say(f"{rule} learns without a loss: {', '.join(others)} go to the other rules")
     execution.say(dataset)
     trials: list[Trial] = []
     for rule, compilation in attempts.items():
@@ -93,7 +98,8 @@ def _check_picture(plot: str | None) -> None:
 def _attempts(shared: Compilation, rules: Iterable[Setting]) -> dict[str, Compilation]:
     """What is to be compiled for each rule, by the rule with its settings but for defaults.
 
-    SourceError for what is no rule, and for all that is wrong under any of them; wrong usage where one comes twice.
+    What follows from a rule is not asked of it otherwise, since the options are those of all rules.  SourceError for
+    what is no rule, and for all that is wrong under any of them; wrong usage where one comes twice.
     """
     from ..catalog import UnknownName
     from ..compiler.ops.op import SettingFault, called
@@ -111,7 +117,9 @@ def _attempts(shared: Compilation, rules: Iterable[Setting]) -> dict[str, Compil
                 faults.add(NOWHERE, f"--rules: {error}")
     found: dict[str, Compilation] = {}
     for rule in rules:
-        options = replace(shared.options, train={**shared.options.train, "rule": rule})
+        given = {**shared.options.train, "rule": rule}
+        implied = RULES[called(rule)[0]].implies
+        options = replace(shared.options, train={name: value for name, value in given.items() if name not in implied})
         compilation = Compilation(shared.source, options)
         shown = show_rule(compilation.training_options.rule)
         if shown in found:

@@ -32,8 +32,8 @@ def command(
 
     check_writable([json_to])
     output = Output(json_to)
-    interpreter = trained(program, checkpoint, weights)
-    _, evaluation = evaluated(interpreter, data, part, output, logits=False)
+    interpreter, assigned = trained(program, checkpoint, weights)
+    _, evaluation, _ = evaluated(interpreter, assigned, data, part, output, logits=False)
     counted = interpreter.counters.take()
     accuracy = "unknown" if evaluation.accuracy is None else f"{100 * evaluation.accuracy:.2f} %"
     loss = "" if evaluation.loss is None else f", loss {evaluation.loss:.4f}"

@@ -43,12 +43,13 @@ def command(
         raise click.BadParameter(f"{to} does not end in {' or '.join(SUFFIXES)}", param_hint="-o")
     check_writable([to, json_to])
     output = Output(json_to)
-    interpreter = trained(program, checkpoint, weights)
-    split, evaluation = evaluated(interpreter, data, part, output, logits=True)
+    interpreter, assigned = trained(program, checkpoint, weights)
+    split, evaluation, assigned = evaluated(interpreter, assigned, data, part, output, logits=True)
     logits = evaluation.logits
     if logits is None:
         raise DataError.at(Place(program), "answers no logits")
-    prediction, label = logits.argmax(axis=1).astype(np.uint16), split.labels
+    prediction = logits.argmax(axis=1).astype(np.uint16) if assigned is None else assigned.predicted(logits)
+    label = split.labels
     if suffix == ".npz":
         _write_npz(to, {"prediction": prediction, "label": label, "logits": logits})
     else:

@@ -50,7 +50,7 @@ def command(model: str, to: str | None, compare_oracle: bool, json_to: str | Non
     tell(compilation.doubts)
     # Mapping takes the time: what is wrong with the network, or does not fit it, is told before.
     assert compilation.training
-    dataset = load_data_for(execution.data, compilation.network)
+    dataset = load_data_for(execution.data, compilation.network, compilation.training_options.the_loss.judges)
     program = compilation.program
     say_program(output, program)
     output.say(prediction_text(program))

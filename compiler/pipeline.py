@@ -344,7 +344,8 @@ def host_settings(settings: Settings) -> dict[str, Any]:
 
 def _plain(value: Setting) -> Any:
     """A setting; a call as an object, and so the calls among its own settings; a list of words as it is."""
-    if isinstance(value, tuple) and value and isinstance(value[0], str) and not isinstance(value[-1], str):
+    words = isinstance(value, tuple) and len(value) > 1 and isinstance(value[-1], str)
+    if isinstance(value, tuple) and value and isinstance(value[0], str) and not words:
         name, given = called(value)
         return {"name": name, **{key: _plain(part) for key, part in given.items()}}
     return value

@@ -34,7 +34,8 @@ class Run:
 
     *counted* and *modelled* are of all that ran, *counted_step* and *modelled_step* of one training step; *cycles* and
     *utilisation* come from the replay of that step.  *calls* says how often each entry was called.  *skipped_steps*
-    changed nothing, since a gradient was not finite; *loss_scale* is the one that a next step would have.
+    changed nothing, since a gradient was not finite; *loss_scale* is the one that a next step would have.  *labels* are
+    the classes that outputs got after learning without any, and *labelled* the samples that tell.
     """
 
     command: str
@@ -58,6 +59,8 @@ class Run:
     calls: Mapping[str, int] = field(default_factory=dict[str, int])
     skipped_steps: int = 0
     loss_scale: float = 1.0
+    labels: tuple[int, ...] = ()
+    labelled: int = 0
 
     @property
     def predicted_run(self) -> dict[str, Any] | None:
@@ -140,6 +143,7 @@ def run_report(run: Run) -> dict[str, Any]:
         "settings": {each.name: {"value": plain(each.value), "origin": each.origin} for each in run.resolved},
         "loss": [number if isfinite(number) else None for number in run.loss],
         "accuracy": {"train": run.train_accuracy, "test": run.test_accuracy},
+        "labels": {"outputs": list(run.labels), "samples": run.labelled} if run.labels else None,
         "test_loss": run.test_loss if run.test_loss is not None and isfinite(run.test_loss) else None,
         "steps": run.steps,
         "skipped_steps": run.skipped_steps,

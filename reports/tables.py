@@ -6,7 +6,7 @@ predicted (by the compiler, before anything ran).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..isa.traffic import Amounts, Traffic
@@ -140,6 +140,8 @@ def headline(run: Run) -> list[tuple[str, str]]:
     if run.loss:
         first, last = run.loss[0], run.loss[-1]
         rows.append(("loss", f"{first:.4g} -> {last:.4g} in {run.steps} steps, {run.seconds:.1f} s"))
+    else:
+        rows.append(("training", f"{run.steps} steps, {run.seconds:.1f} s"))
     if "overflow" in run.program.entry("train_step").results:
         rows.append(("loss scale", f"{run.loss_scale:g} at the end; {run.skipped_steps} of {run.steps} steps skipped"))
     accuracy = [
@@ -149,6 +151,8 @@ def headline(run: Run) -> list[tuple[str, str]]:
     ]
     if accuracy:
         rows.append(("accuracy", ", ".join(accuracy)))
+    if run.labels:
+        rows.append(("labels", labels_text(run.labels, run.labelled)))
     if run.counted_step is not None:
         rows += _traffic_rows(run, run.counted_step.total)
     if run.cycles is not None:
@@ -157,6 +161,13 @@ def headline(run: Run) -> list[tuple[str, str]]:
     if run.interrupted:
         rows.append(("interrupted", "the run was ended before it was done"))
     return rows
+
+
+def labels_text(labels: Sequence[int], samples: int) -> str:
+    """How many outputs stand for classes, and from what that is known."""
+    silent = sum(label < 0 for label in labels)
+    told = f"{len(labels)} outputs stand for {len(set(labels) - {-1})} classes, assigned on {samples} training samples"
+    return f"{told}; {silent} of them never fired" if silent else told
 
 
 def _traffic_rows(run: Run, step: Amounts) -> Iterator[tuple[str, str]]:

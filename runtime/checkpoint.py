@@ -44,7 +44,8 @@ class Progress:
 
     *losses* has the mean loss of every step; *correct* of *seen* samples of the latest epoch that began were right.
     *skipped* of the steps changed nothing, since their gradients were not finite; *scale* is the loss scale of the next
-    step (None: the one of the settings), and *good* steps in a row did well with it.
+    step (None: the one of the settings), and *good* steps in a row did well with it.  *classes* are those of the
+    outputs of a network that has learned without labels, from *labelled* samples.
     """
 
     step: int = 0
@@ -56,6 +57,8 @@ class Progress:
     skipped: int = 0
     scale: float | None = None
     good: int = 0
+    classes: tuple[int, ...] = ()
+    labelled: int = 0
 
     @property
     def updates(self) -> int:
@@ -172,7 +175,7 @@ def _parsed(body: bytes, header: int) -> Checkpoint:
     if at != len(body):
         raise ValueError(f"{at} bytes described, {len(body)} there")
     written: dict[str, Any] = description["progress"]
-    written["losses"] = tuple(written["losses"])
+    written |= {name: tuple(written.get(name, ())) for name in ("losses", "classes")}
     progress = Progress(**written)
     return Checkpoint(
         description["program"], description["graph_hash"], description["settings"], progress, symbols, contents

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,14 +63,15 @@ def batches(samples: int, size: int, seed: int, epoch: int, shuffle: bool, start
 class Outcome:
     """What an entry answered for its *valid* samples: *losses* a sample, how many were *correct*, and the *logits*.
 
-    Each is None where the entry has no such result.  *overflow* says that it skipped its updates, because a gradient
-    was not finite.
+    Each is None where the entry has no such result.  *labels* are those that the data has.  *overflow* says that it
+    skipped its updates, because a gradient was not finite.
     """
 
     valid: int
     losses: NDArray[np.float64] | None
     correct: int | None
     logits: NDArray[np.float32] | None
+    labels: NDArray[np.uint16]
     overflow: bool = False
 
     @property
@@ -79,11 +80,18 @@ class Outcome:
         return None if self.losses is None else float(self.losses.sum() / self.valid)
 
 
-class Call:
-    """An entry that is called for one batch after the other."""
+Judge = Callable[[NDArray[np.float32], NDArray[np.uint16]], int]
+"""How many of some samples are right, from their logits and labels."""
 
-    def __init__(self, interpreter: Interpreter, entry: str, samples: Samples) -> None:
-        self._interpreter = interpreter
+
+class Call:
+    """An entry that is called for one batch after the other.
+
+    Where nothing in the program knows labels, *judge* says what is right, if anybody does.
+    """
+
+    def __init__(self, interpreter: Interpreter, entry: str, samples: Samples, judge: Judge | None = None) -> None:
+        self._interpreter, self._judge = interpreter, judge
         self._entry = interpreter.program.entry(entry)
         symbols = [interpreter.program.symbol(name) for name in self._entry.inputs]
         self._label = next((symbol for symbol in symbols if symbol.role == "label" or symbol.name == "label"), None)
@@ -157,13 +165,16 @@ class Call:
         logits: NDArray[Any] | None = None
         if "correct" in results:
             correct = int(np.count_nonzero(self._read("correct", valid)))
-        if "logits" in results and (wanted or correct is None):
+        judged = self._label is not None or self._judge is not None
+        if "logits" in results and (wanted or (correct is None and judged)):
             logits = self._interpreter.read("logits").astype(np.float32)
             logits = logits.reshape(-1, *logits.shape[-1:])[:valid]
-            if correct is None:
+            if self._judge is not None:
+                correct = self._judge(logits, labels)
+            elif correct is None and judged:
                 correct = int(np.count_nonzero(logits.argmax(axis=1) == labels))
         overflow = "overflow" in results and bool(self._interpreter.read("overflow").any())
-        return Outcome(valid, losses, correct, logits, overflow)
+        return Outcome(valid, losses, correct, logits, labels, overflow)
 
     def _read(self, name: str, valid: int) -> NDArray[Any]:
         return self._interpreter.read(name).reshape(-1)[:valid]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +23,8 @@ from .choosing import drawn
 from .feeding import Call, Dataset, Outcome, Samples, batch_count, batches
 from .finite import first_not_finite, lasting
 from .interpreter import Interpreter
+from .interruption import Interruption
+from .labelling import Assigned, assign, seen_last, unlabelled
 from .modelled import Modelled
 from .recording import Record, Recorder
 from .replay import Timing, replay
@@ -70,6 +69,7 @@ class Training:
     training.  *counted* and *modelled* are of all that this call ran (modelled: its training steps), *counted_step* and
     *modelled_step* of its first training step, which *record* and *timing* replay; None where no step ran.
     *skipped* of the steps changed nothing, since a gradient was not finite; *loss_scale* would be that of a next step.
+    *assigned* are the classes of outputs that have learned without labels.
     """
 
     loss: tuple[float, ...]
@@ -87,6 +87,7 @@ class Training:
     spike_rates: Mapping[str, float]
     skipped: int
     loss_scale: float
+    assigned: Assigned | None = None
 
 
 def evaluate(
@@ -95,9 +96,13 @@ def evaluate(
     settings: Settings,
     watcher: Watcher | None = None,
     logits: bool = False,
+    assigned: Assigned | None = None,
 ) -> Evaluation:
-    """Run the `infer` entry over all *samples*, in order; with *logits* they are kept, a row a sample."""
-    call = Call(interpreter, INFER, samples)
+    """Run the `infer` entry over all *samples*, in order; with *logits* they are kept, a row a sample.
+
+    Where outputs are no classes, *assigned* tells which they stand for; without, there is no accuracy.
+    """
+    call = Call(interpreter, INFER, samples, None if assigned is None else assigned.correct)
     outcomes: list[Outcome] = []
     done = 0
     for number, indices in enumerate(batches(len(samples), interpreter.program.batch, 0, 0, False, 0)):
@@ -181,13 +186,14 @@ class _Run:
         self._begin(resume, initial)
         self._save()
         start = self._progress.step
-        with _Interruption() as interruption:
+        with Interruption() as interruption:
             self._train(interruption)
         self._save()
         rates = spike_rates(self._interpreter, self._valid) if self._valid else {}
         evaluation: Evaluation | None = None
+        assigned = None if interruption.asked else self._assigned()
         if test and not interruption.asked and any(entry.name == INFER for entry in self._program.entries):
-            evaluation = evaluate(self._interpreter, self._data.test, self._settings, self._watcher)
+            evaluation = evaluate(self._interpreter, self._data.test, self._settings, self._watcher, assigned=assigned)
         counted = self._interpreter.counters.take()
         if self._before is not None:
             counted = self._before + counted
@@ -208,7 +214,20 @@ class _Run:
             spike_rates=rates,
             skipped=self._progress.skipped,
             loss_scale=self._scale.value,
+            assigned=assigned,
         )
+
+    def _assigned(self) -> Assigned | None:
+        """Classes for the outputs, where nothing else gives them any; the checkpoint gets to know them."""
+        if not unlabelled(self._program, INFER):
+            return None
+        samples, size = self._data.train, self._program.batch
+        chosen = seen_last(len(samples), size, self._settings, self._progress)
+        watch = None if self._watcher is None else self._watcher.evaluated
+        found = assign(self._interpreter, INFER, samples, chosen, self._settings, watch)
+        self._progress = replace(self._progress, classes=found.classes, labelled=found.samples)
+        self._save()
+        return found
 
     def _begin(self, resume: str | Path | None, initial: str | Path | None) -> None:
         """Parameters: drawn, taken over, or as they were."""
@@ -218,7 +237,8 @@ class _Run:
             self._progress = checkpoints.restore(held, self._program, self._interpreter.chip.dram, str(resume))
             self._losses = list(held.progress.losses)
             answers = self._program.entry(TRAIN).results
-            if self._progress.seen and ("correct" in answers or "logits" in answers):
+            judged = ("correct" in answers or "logits" in answers) and not unlabelled(self._program, TRAIN)
+            if self._progress.seen and judged:
                 self._accuracy = self._progress.correct / self._progress.seen
             return
         initialise(self._interpreter, self._settings)
@@ -227,7 +247,7 @@ class _Run:
         if (symbol := lasting(self._interpreter)) is not None:
             raise DataError.at(NOWHERE, f"{symbol.name} is not finite before the first step", hints=["another init"])
 
-    def _train(self, interruption: _Interruption) -> None:
+    def _train(self, interruption: Interruption) -> None:
         """Steps, until they are done or somebody interrupts."""
         settings = self._settings
         call = Call(self._interpreter, TRAIN, self._data.train)
@@ -385,34 +405,3 @@ def spike_rates(interpreter: Interpreter, valid: int) -> dict[str, float]:
             found[0] += int(np.count_nonzero(spikes))
             found[1] += spikes.size
     return {layer: count / size for layer, (count, size) in ones.items() if size}
-
-
-class _Interruption:
-    """Ctrl-C asks for an end between two steps; a second one ends at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._asked)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def guard(self, call: Any, *facts: Any) -> None:
-        """Call somebody else's code between two steps, where a KeyboardInterrupt does no harm."""
-        try:
-            call(*facts)
-        except KeyboardInterrupt:
-            self.asked = True
-
-    def _asked(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True

@@ -16,6 +16,7 @@ class Settings:
 
     *loss_scale* is that of every step, unless *scaling* changes it; *clip* is the limit that gradients are clipped at.
     *turns* time steps of a training step are drawn in which errors follow; 0 where a program does not ask.
+    *label_samples* samples give classes to the outputs of a network that learns without labels.
     """
 
     epochs: int = 1
@@ -30,20 +31,21 @@ class Settings:
     scaling: Scaling | None = None
     clip: float | None = None
     turns: int = 0
+    label_samples: int = 1000
 
     @classmethod
     def of(cls, written: Mapping[str, Any], **overrides: Any) -> Self:
         """Settings as a program writes them, then *overrides* that are not None.
 
         Read are the keys that the fields are called; ``learning_rate`` (or ``lr``), ``beta1`` and ``beta2`` also from
-        the options of the call under ``optimizer``; ``schedule`` is a name or a call (`schedules.called`), as are
-        ``clip`` and a ``loss_scale`` that is no number.
+        the options of the call under ``optimizer``, ``label_samples`` from those under ``rule``; ``schedule`` is a name
+        or a call (`schedules.called`), as are ``clip`` and a ``loss_scale`` that is no number.
         """
-        optimizer = written.get("optimizer")
-        inner: Mapping[str, Any] = {} if optimizer is None else called(optimizer)[1]
+        inner = _options(written, "optimizer")
+        rule = {key: value for key, value in _options(written, "rule").items() if key == "label_samples"}
         values: dict[str, Any] = {}
         for name in (part.name for part in fields(cls)):
-            for source in (inner, written, overrides):
+            for source in (inner, rule, written, overrides):
                 if source.get(name) is not None:
                     values[name] = source[name]
         if "learning_rate" not in values and inner.get("lr", written.get("lr")) is not None:
@@ -69,3 +71,8 @@ class Settings:
         """Adam's bias corrections 1 - beta^t in step number *step* from 0, so t = step + 1, in float64."""
         first, second = (1.0 - beta ** (step + 1) for beta in (self.beta1, self.beta2))
         return first, second
+
+
+def _options(written: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Those of the call that stands under *name*, if one does."""
+    return {} if written.get(name) is None else called(written[name])[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from ..ir.gather import gather
@@ -31,6 +32,11 @@ class Contracted(Op):
     )
 
     keeps: ClassVar = {"x": "left operand of the weight gradient"}
+
+    @classmethod
+    def facets(cls) -> tuple[str, ...]:
+        """The gradients, and that of the weight with its operands exchanged."""
+        return (*super().facets(), "d_w_gated")
 
     bias: bool
     """Whether a bias is added; every subclass has the setting."""
@@ -62,6 +68,16 @@ class Contracted(Op):
         extents = backward.extents(_shapes(backward, roles, at), given)
         scale = at.type(roles["x"]).scale
         return (_contraction(at, "wg", backward, extents, roles, backward.summed, None, scale),)
+
+    def d_w_gated(self, at: Site) -> tuple[Statement, ...]:
+        """`d_w` with the result's side on the left, in the place of an error: where y are spikes, they gate x."""
+        roles = {"x": at.operand(0), "y": at.operand(1), "w": at.result()}
+        equation, given = self.equation(at.type(roles["x"]).factors, at.type(roles["y"]).factors)
+        backward = equation.gradient("w")
+        exchanged = replace(backward, left=backward.right, right=backward.left)
+        extents = backward.extents(_shapes(backward, roles, at), given)
+        scale = at.type(roles["x"]).scale
+        return (_contraction(at, "wg", exchanged, extents, roles, backward.summed, None, scale),)
 
     def d_b(self, at: Site) -> tuple[Statement, ...]:
         """``d.b = sum d.y`` over time, samples, rows and columns."""

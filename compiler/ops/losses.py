@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 from ...catalog import ClassCatalog
-from ..ir.expression import Expression, argument, exp, index, log, read, state, unary, where
+from ..ir.expression import Expression, argument, exp, index, lift, log, read, state, unary, where
 from ..ir.statement import State, Statement
 from ..ir.types import Type
 from .op import Op, ShapeFault
@@ -35,7 +35,8 @@ class Loss(Op):
     """``logits, loss, correct[, seed] = loss(y, label[, inputs])``, ``error`` and ``value``.
 
     `online` says that the error of a step is known in that step, and so is its part of the loss.  A loss whose error is
-    the same in every step gives it once, as `seed`.
+    the same in every step gives it once, as `seed`.  One that does not judge (`judges`) reads no label, and has but
+    `logits`: it stands where a loss would, under rules that learn without errors.
     """
 
     family: ClassVar = "loss"
@@ -45,6 +46,7 @@ class Loss(Op):
     """What `error` reads: operands, or results."""
 
     online: ClassVar[bool] = True
+    judges: ClassVar[bool] = True
 
     @property
     def steady(self) -> bool:
@@ -54,13 +56,15 @@ class Loss(Op):
     @classmethod
     def facets(cls) -> tuple[str, ...]:
         """The verdict, the error, and the loss of a step."""
+        if not cls.judges:
+            return ("",)
         return ("", "error", "value") if cls.online else ("", "error")
 
     def inputs(self, y: Type) -> dict[str, Type]:
         """What the host hands in beside images, by name."""
         if len(y.factors) != 1 or y.weight:
             raise ShapeFault(f"{self.name} reads one axis of classes, not {y}", 0)
-        return {"label": Type("u16", (), batched=True)}
+        return {"label": Type("u16", (), batched=True)} if self.judges else {}
 
     def loss_types(self, y: Type) -> tuple[Type, ...]:
         """Types of the results."""
@@ -91,6 +95,10 @@ class Loss(Op):
         y, timed = at.value("y", 0), at.type(at.operand(0)).timed
         total = state("total") + y if timed else y
         verdict = self.verdict(at.steps if timed else 1, classes, y, total)
+        carried = (State("total", "f32", 0.0, total), *verdict.carried) if timed else ()
+        reads = dict(zip(self.operands, at.node.operands, strict=True))
+        if not self.judges:
+            return at.elementwise(reads, [(at.result(), verdict.logits, timed)], carried)
         best = unary("rmin", where(total >= unary("rmax", total), index("c"), float(classes)))
         found = {
             "logits": verdict.logits,
@@ -100,8 +108,7 @@ class Loss(Op):
         if verdict.seed is not None:
             found["seed"] = _mean(verdict.seed if timed else verdict.seed / float(at.steps))
         writes = [(name, found[kind], timed) for name, kind in zip(at.node.results, self.results, strict=True)]
-        carried = (State("total", "f32", 0.0, total), *verdict.carried) if timed else ()
-        return at.elementwise(dict(zip(self.operands, at.node.operands, strict=True)), writes, carried)
+        return at.elementwise(reads, writes, carried)
 
     def error(self, at: Site) -> tuple[Statement, ...]:
         """dL/dy in every step; of a result that does not change with time, dL/dy of all steps together."""
@@ -286,3 +293,26 @@ class WeightedSum(Loss):
     def scaled(self, error: Expression) -> Expression:
         """Of valid samples, times the loss scale, not divided."""
         return where(_valid(), error * argument("loss_scale"), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates(Loss):
+    """No loss: logits are the mean over time of what each output fires, and no error comes of them."""
+
+    name: ClassVar = "rates"
+    operands: ClassVar = ("y",)
+    results: ClassVar = ("logits",)
+    reads: ClassVar = ()
+    judges: ClassVar = False
+
+    def largest_error(self, steps: int, classes: int) -> float:
+        """There is none."""
+        return 0.0
+
+    def verdict(self, steps: int, classes: int, y: Expression, total: Expression) -> Verdict:
+        """logits = the firing rates."""
+        return Verdict(total / float(steps), lift(0.0))
+
+    def step_error(self, steps: int, classes: int, y: Expression) -> Expression:
+        """There is none."""
+        return lift(0.0)

@@ -143,6 +143,9 @@ class Op(Configured):
     timed: ClassVar[bool] = False
     """Whether results change with time even where no operand does."""
 
+    spiking: ClassVar[bool] = False
+    """Whether it is a neuron whose first result is the spikes that its operand makes."""
+
     late: ClassVar[bool] = False
     """Whether operands act in later steps alone, so that no error of a step passes to them in that step."""
 

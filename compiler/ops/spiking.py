@@ -39,6 +39,7 @@ class Spiking(Neuron):
 
     results: ClassVar = ("", "h", "mask")
     parameters: ClassVar = ("theta",)
+    spiking: ClassVar = True
     keeps: ClassVar = {
         "": "the reset follows the spikes",
         "mask": "the surrogate has two values, and the mask of the rounded membrane tells them apart",

@@ -29,6 +29,7 @@ from .frozen import freeze, frozen_by, learning, left_alone, tracked_by
 from .inferring import inferring
 from .input_coding import code_inputs
 from .matching import Matching
+from .plastic import Plastic, check_judged
 from .prune import prune
 from .reserved import RESULTS, SEED, check_names
 from .settled import Settled, check_settling
@@ -59,6 +60,7 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     network, frozen = freeze(_living(code_inputs(network, options.coding)), options)
     rule, loss = rule or options.the_rule, options.the_loss
     frozen |= left_alone(network, rule)
+    check_judged(network, rule, options)
     asked = options.asked("rule", rule.name)
     with Faults(SourceError) as faults:
         for reason in rule.admits(learning(network, frozen)):
@@ -89,7 +91,7 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     check_feedback(network, rule, options)
     if rule.settling is not None:
         check_settling(network, rule.settling, options)
-    if rule.update == "step" or (window and rule.update == "window"):
+    if rule.plasticity is None and (rule.update == "step" or (window and rule.update == "window")):
         check_updates(network, rule, options)
     return _Builder(network, options, rule, loss, options.the_optimizer, frozen).training()
 
@@ -156,6 +158,11 @@ class _Builder:
         self.errors = self.backward.errors
         beside = self.beside.names() | self.direct.names | self.there.names
         beside |= self.matching.names() if self.matching is not None else {}
+        self.plastic: Plastic | None = None
+        if self.rule.plasticity is not None:
+            synapses = self.rule.synapses(replace(self.network, nodes=(*self.parameters, *self.nodes)))
+            self.plastic = Plastic(self.rule.plasticity, synapses, self.types)
+            beside |= self.plastic.names
         check_names(self.network, self.options, self.inputs, self.masters, beside)
 
     def training(self) -> Training:
@@ -166,9 +173,9 @@ class _Builder:
         init = Procedure("init", (), (Region("once", tuple(self._init())),), ())
         regions = self._train_step()
         made = {name for region in regions for node in region.nodes for name in node.results}
-        results = (*RESULTS, *(name for name in update_results(self.options) if name in made))
+        results = (*self._answers, *(name for name in update_results(self.options) if name in made))
         step = Procedure("train_step", handed, regions, results)
-        infer = Procedure("infer", handed, self._inferring(), RESULTS)
+        infer = Procedure("infer", handed, self._inferring(), self._answers)
         return Training(
             self.network.name,
             self.options.steps,
@@ -178,6 +185,11 @@ class _Builder:
             tuple(prune(procedure, names) for procedure in (init, step, infer)),
             self.options.settings,
         )
+
+    @property
+    def _answers(self) -> tuple[str, ...]:
+        """Those of `RESULTS` that there are."""
+        return tuple(name for name in RESULTS if name in self.loss.results)
 
     @property
     def stepwise(self) -> bool:
@@ -277,6 +289,10 @@ class _Builder:
         static, up, behind = self._forward(along, self.answer, self.types[self.answer])
         if self.matching is not None:
             return static, up, behind, Region("once", (*self.matching.gradients(), *self._updates(())))
+        if self.plastic is not None:
+            learning = (*up.nodes, *self.plastic.steps())
+            once = (*self._trackings(), *self.plastic.afterwards())
+            return static, replace(up, nodes=learning), behind, Region("once", once)
         self._seed()
         self.backward.run()
         steps, trackings = tuple(self.errors.steps), [*self._trackings(), *self.direct.updates()]
@@ -393,6 +409,6 @@ def untaught(network: Network, training: Training) -> Iterator[Fault]:
     makers = {name: node for node in network.nodes for name in node.results}
     for variable in training.variables:
         if variable.role == "parameter" and variable.name not in made:
-            within = "window" if given.get("window") else "time step"
-            told = f"{variable.name} learns nothing under {rule}: no error of the same {within} reaches it"
+            unmoved = "no error of the same window reaches it" if given.get("window") else RULES[rule].unmoved
+            told = f"{variable.name} learns nothing under {rule}: {unmoved}"
             yield Fault(makers[variable.name].place, told)

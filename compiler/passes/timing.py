@@ -60,13 +60,16 @@ def check_time(network: Network, rule: Rule, steps: int, asked: str) -> None:
 
 
 def changing(network: Network, frozen: Collection[str] = ()) -> Network:
-    """*network* where parameters change in each step of time: so does all that is made of them, but of the *frozen*."""
+    """*network* where parameters change in each step of time: so does all that is made of them, but of the *frozen*.
+
+    A node whose result does anyway says itself which of its results follow each step.
+    """
     nodes = [node for node in network.nodes if node.op != "parameter"]
     first = {node.results[0] for node in network.nodes if node.op == "parameter"} - set(frozen)
     behind = reached(first, nodes)
 
     def retimed(node: Node) -> Node:
-        if node.op == "parameter" or node.results[0] not in behind:
+        if node.op == "parameter" or node.results[0] not in behind or node.types[0].timed:
             return node
         return replace(node, types=tuple(type.with_(timed=True) for type in node.types))
 

@@ -15,7 +15,7 @@ from ..ops.op import SettingFault, SettingField, called
 from ..ops.optimizers import OPTIMIZERS, Optimizer
 from ..training.rule import RULES, Rule
 
-Origin = Literal["command line", "file", "default"]
+Origin = Literal["command line", "file", "rule", "default"]
 
 _WARMUP = SettingField("warmup", "int", 0)
 SCHEDULES: Mapping[str, tuple[SettingField, ...]] = {
@@ -66,7 +66,10 @@ class TrainingOptions:
 
     @classmethod
     def resolve(cls, network: Network, command: Mapping[str, Setting | None] | None = None) -> TrainingOptions:
-        """Options for *network*; None in *command* means that the command line is silent.  Raises SourceError."""
+        """Options for *network*; None in *command* means that the command line is silent.  Raises SourceError.
+
+        What the rule implies comes before a default, and before a file that was written with another rule in mind.
+        """
         known = [entry.name for entry in fields(cls) if entry.name != "origins"]
         spoken = {name: value for name, value in (command or {}).items() if value is not None}
         values: dict[str, Setting] = {}
@@ -82,6 +85,9 @@ class TrainingOptions:
         if not values.get("steps"):
             values["steps"] = network.steps
             origins["steps"] = "file"
+        for name, value in _implied(values.get("rule", cls.rule)).items():
+            if origins[name] == "default" or (origins[name], origins["rule"]) == ("file", "command line"):
+                values[name], origins[name] = value, "rule"
         checked: dict[str, Any] = {}
         with faults:
             for name in known:
@@ -160,6 +166,15 @@ class TrainingOptions:
         return "\n".join(
             f"{name:<10} = {text:<{width}}  # {self.origins.get(name, 'default')}" for name, text in shown.items()
         )
+
+
+def _implied(rule: Setting) -> Mapping[str, Setting]:
+    """The options that follow from a rule; nothing for what is no rule, which its own check tells."""
+    try:
+        name, _ = called(rule)
+        return RULES[name].implies
+    except (UnknownName, SettingFault):
+        return {}
 
 
 def _place(network: Network, name: str, part: str = "") -> Place:

@@ -91,6 +91,47 @@ class Settling:
     worth: float
 
 
+@dataclass(frozen=True)
+class Synapse:
+    """A weight between spikes: *layer* reads the spikes *before* through *weight*, and *neuron* is moved by the sum."""
+
+    layer: Node
+    weight: str
+    before: str
+    neuron: Node
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a spike leaves behind: it falls to *decay* in each step, and adds up or (not *additive*) begins anew."""
+
+    decay: float
+    additive: bool = True
+
+
+@dataclass(frozen=True)
+class Plasticity:
+    """How weights learn from the spikes on both of their sides.
+
+    In each step *potentiation* times the trace *before* of what the weight reads where its neuron fires, less
+    *depression* times the trace *after* of what the neuron has fired where the weight reads a spike; both as
+    `ops.plasticity.PlasticUpdate` says, with the bounds, *mu*, and *every* so many steps.  Without *after* nothing is
+    taken away, and what fires counts by *threshold*, as `MostFired` says.  Behind a batch the weights that lead to a
+    neuron are scaled to the sum *normalise* (0: left alone).
+    """
+
+    before: Traced
+    after: Traced | None
+    potentiation: float
+    depression: float
+    w_min: float
+    w_max: float
+    mu: float
+    every: int
+    threshold: int
+    normalise: float
+
+
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     "template": ("up_down", "up"),
     "carry": ("full", "none", "rate", "count"),
@@ -129,6 +170,12 @@ class Rule(Configured):
 
     matches: ClassVar[bool] = False
     """Whether no error passes at all, and kernels follow what their neurons would be without time."""
+
+    implies: ClassVar[Mapping[str, Setting]] = {}
+    """Options of training that follow from the rule, where nothing is said of them beside it."""
+
+    unmoved: ClassVar[str] = "no error of the same time step reaches it"
+    """Why a parameter learns nothing, where one does not."""
 
     instead: ClassVar[tuple[str, ...]] = ()
     """What to choose where the way back cannot run once, as hints."""
@@ -185,6 +232,15 @@ class Rule(Configured):
     def silent(self, network: Network) -> frozenset[str]:
         """Neurons, by their spikes, that fire none in training: what they would fire in the mean takes its place."""
         return frozenset()
+
+    @property
+    def plasticity(self) -> Plasticity | None:
+        """How weights learn without errors, if they do: then nothing passes back at all, and there is no loss."""
+        return None
+
+    def synapses(self, network: Network) -> tuple[Synapse, ...]:
+        """The weights that learn so."""
+        return ()
 
     def traces(self, network: Network) -> Mapping[str, float]:
         """Values, with a decay, in whose place a weight gradient reads ``a[t] = decay * a[t-1] + x[t]``."""

@@ -415,7 +415,8 @@ class Bench:
         for side in (self.machine, self.oracle):
             if side is not None:
                 side.write(self._image, images)
-                side.write("label", labels)
+                if "label" in self.symbols:
+                    side.write("label", labels)
 
     def run(
         self, entry: str, step: int = 0, valid: int | None = None, scalars: Mapping[str, float] | None = None
@@ -479,6 +480,8 @@ class Outcome:
     differences: Mapping[str, str]
     counted: Mapping[str, Traffic]
     losses: tuple[float, ...]
+    """None where a program has no loss."""
+
     learned: frozenset[str]
     """Parameters whose masters the training steps have changed."""
 
@@ -499,7 +502,8 @@ def outcome_of(case: Compiled) -> Outcome:
         bench.feed()
         bench.run("train_step", step, valid)
         differences[f"train_step {step}"] = bench.difference()
-        losses.append(float(np.mean(bench.stored("loss"))))
+        if "loss" in bench.symbols:
+            losses.append(float(np.mean(bench.stored("loss"))))
         moved = bench.machine.counters.take()
         counted.setdefault("train_step", moved)  # the first: statistics of a partial batch read fewer samples
     learned = {name.removesuffix(".master") for name in masters if np.any(bench.stored(name) != before[name])}

@@ -19,8 +19,8 @@ TRAINABLE = {
 }
 """Networks of the laws that each rule can train; `bptt` trains them all, in the tests of the other laws."""
 
-ELSEWHERE = {"bptt", "dsr", "spide", "tandem", "t2fsnn"}
-"""Rules that are looked at by themselves (test_law1_rates.py, _equilibrium.py, _counts.py, _kernels.py)."""
+ELSEWHERE = {"bptt", "dsr", "spide", "tandem", "t2fsnn", "stdp"}
+"""Rules that are looked at by themselves (test_law1_rates.py, _equilibrium.py, _counts.py, _kernels.py, _stdp.py)."""
 
 MACHINES = ("tiny", "quad3", "exact7", "f32x3")
 

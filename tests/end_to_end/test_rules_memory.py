@@ -11,7 +11,9 @@ from snnc.compiler.pipeline import Compilation, Options
 from snnc.compiler.training.rule import RULES
 from snnc.isa.program import Program, Symbol
 
-ONLINE = [name for name, rule in RULES.items() if rule.template == "up"]
+ONLINE = [name for name, rule in RULES.items() if rule.template == "up" and rule().plasticity is None]
+"""But for `stdp`, which trains other networks (test_law1_stdp.py)."""
+
 NETWORK = "csnn"
 
 
