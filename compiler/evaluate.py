@@ -222,15 +222,15 @@ def evaluate_windows(
     making = _Making(types, numerics, arguments, extents, dict(values))
     states: dict[int, dict[str, Array]] = {}
     aliases: dict[str, Array] = {}
-    for _, cluster in passes:
-        for node, statements in cluster:
-            for statement in statements:
-                making.allocate(statement, as_before=True)
-                making.show(statement)
-            if (operand := alias_of(node)) is not None:
-                shape = node.types[0].lead(*extents) + node.types[0].memory
-                aliases[node.results[0]] = making.known[node.operands[operand]].reshape(shape)
-                making.known.update(aliases)
+    nodes = [each for _, cluster in passes for each in cluster]
+    for statement in (statement for _, statements in nodes for statement in statements):
+        making.allocate(statement, as_before=True)
+        making.show(statement)
+    for node, _ in nodes:
+        if (operand := alias_of(node)) is not None:
+            shape = node.types[0].lead(*extents) + node.types[0].memory
+            aliases[node.results[0]] = making.known[node.operands[operand]].reshape(shape)
+            making.known.update(aliases)
     length = extents[0] // windows
     for number in range(windows):
         for region, cluster in passes:

@@ -30,6 +30,7 @@ CHOSEN = [
     Case("joined", "quad3"),
     Case("lenet", "tiny", "output_stationary"),
     Case("csnn", "quad3", reset="soft", training="rule = opzo; loss = cross_entropy_mse; optimizer = sgd"),
+    Case("recurrent", "quad3", training="rule = bptt(window=2); loss = cross_entropy_mse; optimizer = sgd", steps=4),
 ]
 OTHERS = [
     Case(network, machine, dataflow)
