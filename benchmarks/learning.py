@@ -22,18 +22,24 @@ from .training_step import machine
 
 @dataclass(frozen=True)
 class Claim:
-    """*model*, trained for *epochs* on *data*, reaches *accuracy* on the test split; *options* follow the folder."""
+    """*model*, trained for *epochs* on *data*, reaches *accuracy* on the test split; *options* follow the folder.
+
+    *target* is the machine, "" for that of the command.
+    """
 
     model: str
     data: str
     options: str
     epochs: int
     accuracy: float
+    target: str = ""
 
 
+HERE = Path(__file__).resolve().parent
 CLAIMS = (
     Claim("mlp", "mnist", "", 2, 0.965),
     Claim("csnn", "fashion", ",train=10000", 1, 0.75),
+    Claim(str(HERE / "clusters.snn"), "mnist", ",train=4000,test=2000", 1, 0.70, str(HERE / "wide.toml")),
 )
 
 
@@ -43,7 +49,7 @@ def train(claim: Claim, folder: str, max_steps: int | None) -> dict[str, Any]:
         report = Path(made) / "report.json"
         command = [str(Path(sys.executable).with_name("snnc")), "train", claim.model]
         command += ["--data", f"idx:{Path(folder).resolve()}{claim.options}", "--epochs", str(claim.epochs)]
-        command += ["--json", str(report)]
+        command += ["--json", str(report), *(["--target", claim.target] if claim.target else [])]
         if max_steps is not None:
             command += ["--max-steps", str(max_steps)]
         began = perf_counter()
@@ -77,9 +83,10 @@ def main() -> None:
         found = train(claim, folder, chosen.max_steps)
         accuracy, seconds, steps = found["accuracy"], found["seconds"], found["steps"]
         early = "" if chosen.max_steps is None else ", ended early"
+        seen = "" if accuracy["train"] is None else f"training {accuracy['train']:.2%}, "
         print(
-            f"{claim.model} on {claim.data}{claim.options}, {claim.epochs} epochs: test {accuracy['test']:.2%} "
-            f"(claim: {claim.accuracy:.2%}{early}), training {accuracy['train']:.2%}, {steps} steps, "
+            f"{Path(claim.model).stem} on {claim.data}{claim.options}, {claim.epochs} epochs: "
+            f"test {accuracy['test']:.2%} (claim: {claim.accuracy:.2%}{early}), {seen}{steps} steps, "
             f"{seconds:.1f} s, with start and compilation {found['command_seconds']:.1f} s",
             flush=True,
         )
