@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +58,35 @@ def test_noise_behind_the_neurons_takes_the_bits_from_the_layers_that_read_them(
     after, before = worked("opzo", ("feedback", "learned")), worked("opzo", ("perturb", "before"))
     assert after["FP"].gated == 0 < before["FP"].gated
     assert before["FP"].multiply < after["FP"].multiply
+
+
+STATIC = """
+network still(image: f16[1, 6, 6]) steps 4 {
+    c = conv2d(image, out=4, kernel=3)
+    s = lif(c, reset=soft)
+    return linear(flatten(s), out=3)
+}
+"""
+
+
+@pytest.mark.parametrize(("rule", "times"), [("bptt", 1), ("sltt", 1), ("ottt_a", 1), ("ottt_o", 4)])
+def test_a_layer_that_reads_the_same_in_every_step_works_once_unless_its_weights_change(
+    rule: str, times: int, tmp_path: Path
+) -> None:
+    """Section 8.2, T-E: its sums are made once, and so is the gradient of its weights."""
+    path = tmp_path / "still.snn"
+    path.write_text(STATIC, encoding="utf-8")
+    train = {"loss": ("cross_entropy_mse", ("lam", 0.05)), "rule": rule, "optimizer": "sgd"}
+    program = Compilation(str(path), Options("tiny", 1, 2, train=train)).program
+    machine = Interpreter(program)
+    for entry in ("init", "train_step"):
+        machine.counters.take()
+        machine.write("image", np.random.default_rng(0).random((2, 1, 6, 6), np.float32))
+        machine.run(entry, {name: ARGUMENTS[name] for name in program.entry(entry).arguments})
+    found: dict[str, float] = {}
+    for key, amounts in machine.counters.take().rows.items():
+        if key.layer == "c":
+            found[key.phase] = found.get(key.phase, 0.0) + operations(amounts)
+    sums = 2 * 4 * 4 * 4 * 9  # samples, channels, places, taps
+    of_bias = 2 * 4 * 4 * 4
+    assert (found["FP"], found["WG"]) == (times * sums, times * (sums + of_bias))
