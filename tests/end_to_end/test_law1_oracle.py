@@ -60,8 +60,8 @@ def test_the_cases_of_ci_cover_every_pair() -> None:
 
 def test_the_networks_have_every_operator() -> None:
     used = {node.op for name in NETWORKS for node in compiled(Case(name, "quad1")).network.nodes} | {"poisson"}
-    by_kernels = {"ttfs", "ttfs_kernel"}  # see test_law1_kernels.py
-    known = {name for name, op in OPS.items() if op.family == "layer"} - by_kernels
+    elsewhere = {"ttfs", "ttfs_kernel", "competing_lif"}  # see test_law1_kernels.py, test_law1_stdp.py
+    known = {name for name, op in OPS.items() if op.family == "layer"} - elsewhere
     assert known <= used
 
 
