@@ -27,7 +27,8 @@ def reached(sources: Iterable[str], nodes: Sequence[Node]) -> set[str]:
     for node in nodes:
         for name in node.operands:
             readers.setdefault(name, []).append(node)
-    found, waiting = set(sources), list(sources)
+    found = set(sources)
+    waiting = list(found)
     while waiting:
         for node in readers.get(waiting.pop(), ()):
             if node.results[0] not in found:

@@ -311,6 +311,27 @@ def test_what_is_made_of_weights_alone_is_made_anew_where_they_change_in_each_st
     assert first["ottt_o"][:2] == ["w", "c"] and timed["ottt_o"].regions[0].sweep == "up"
 
 
+@pytest.mark.parametrize("rule", ["ottt_a", "ottt_o", "opzo"])
+@pytest.mark.parametrize("freeze", [(), ("raw", "w")])
+def test_a_weight_that_is_made_of_others_learns_from_traces_unless_those_are_frozen(
+    rule: str, freeze: tuple[str, ...]
+) -> None:
+    source = """network net(x: f16[t, 4]) steps 3 {
+        raw = parameter(init=kaiming_normal) : weight f16[5, 4]
+        w = standardise(raw)
+        s = lif(x, decay=0.5)
+        c = linear(s, w=w, out=5)
+        return linear(lif(c), out=2)
+    } train { loss = cross_entropy_mse; optimizer = sgd; batch = 2 }"""
+    network = snn.read(source)
+    chosen: dict[str, Any] = {"rule": rule, "freeze": freeze}
+    training = build_training(network, TrainingOptions.resolve(network, chosen))
+    nodes = list(training.procedure("train_step").nodes)
+    read = [node.operands[0] for node in nodes if node.op == "linear.d_w" and node.results[0].startswith("d.w")]
+    assert read == ([] if freeze else ["s.trace"])
+    assert ("s.trace" in {name for node in nodes for name in node.results}) == (not freeze)
+
+
 # What a rule refuses
 
 
