@@ -39,7 +39,7 @@ HERE = Path(__file__).resolve().parent
 CLAIMS = (
     Claim("mlp", "mnist", "", 2, 0.965),
     Claim("csnn", "fashion", ",train=10000", 1, 0.75),
-    Claim(str(HERE / "clusters.snn"), "mnist", ",train=4000,test=2000", 1, 0.70, str(HERE / "wide.toml")),
+    Claim(str(HERE / "clusters.snn"), "mnist", ",train=4000,test=10000", 1, 0.75, str(HERE / "wide.toml")),
 )
 
 
