@@ -47,24 +47,56 @@ def _found(network: Network) -> Iterator[Fault]:
     """What stands in the way, node by node."""
     nodes = [node for node in network.nodes if node.op != "parameter"]
     makers = {name: node for node in nodes for name in node.results}
-    if not any(node.op == TTFS.name for node in nodes):
+    layers = [node for node in nodes if node.op == TTFS.name]
+    left = {name for node in network.nodes if node.op == "parameter" for name in node.results}
+    if not layers:
         yield Fault(network.place, "it has no ttfs, whose kernel could be matched")
+    elif all(left.isdisjoint(node.operands[1:]) for node in layers):
+        yield Fault(network.place, "every tau and delay is frozen, and nothing is left to train")
     for port in network.ports:
         if port.type.timed:
             yield Fault(port.place, f"{port.name} has another content in each step, and is none without time")
     for node in nodes:
         op, name = OPS[node.op].make(node.settings), node.results[0]
-        if not node.types[0].timed or isinstance(op, TTFS):
+        if not node.types[0].timed:
             continue
-        if isinstance(op, TTFSKernel):
+        if isinstance(op, TTFS):
+            yield from _fires(node, op, makers, network.steps)
+        elif isinstance(op, TTFSKernel):
             yield from _apart(node, op, makers)
         elif isinstance(op, Contracted):
             if len(node.operands) > len(op.operands) + 1:
                 told = f"{name} adds its bias in every step, and without time once"
                 yield Fault(node.place, told, hints=("bias=false",))
-        elif node.op not in _STAYING and not (isinstance(op, Scale) and op.each != "step"):
+        elif node.op in _STAYING:
+            for same in (operand for operand in node.operands if not network.types[operand].timed):
+                yield Fault(node.place, f"{name} takes {same} in every step, and without time once")
+        elif not (isinstance(op, Scale) and op.each != "step"):
             told = f"{name}: what {node.op} makes of the steps does not add up to what it makes without time"
             yield Fault(node.place, told)
+
+
+def _fires(node: Node, op: TTFS, makers: Mapping[str, Node], steps: int) -> Iterator[Fault]:
+    """What keeps the neuron of *node* from firing when its kernel says, in so many *steps*."""
+    name, (read, tau, delay) = node.results[0], node.operands
+    if tau == delay:
+        yield Fault(node.place, f"{name} has {tau} as its tau and as its delay, which follow different things")
+    if op.start + op.window > steps:
+        told = f"{name} may fire until {op.start + op.window} steps are over, and there are {steps}"
+        yield Fault(node.place, told)
+    waiting, seen = [read], set[str]()
+    while waiting:
+        value = waiting.pop()
+        maker = makers.get(value)
+        if maker is None or value in seen:
+            continue
+        seen.add(value)
+        if maker.op == TTFS.name:
+            _, *kernel = maker.operands
+            told = f"{name} reads spikes of {value}, and no ttfs_kernel tells what they are worth"
+            yield Fault(node.place, told, hints=(f"ttfs_kernel(.., {', '.join(kernel)})",))
+        elif maker.op != TTFSKernel.name:
+            waiting += maker.operands
 
 
 def _apart(node: Node, op: TTFSKernel, makers: Mapping[str, Node]) -> Iterator[Fault]:

@@ -231,6 +231,33 @@ def test_what_is_not_the_same_without_time_is_refused(line: str, message: str) -
     assert fault.place.line in (5, 6)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("y = ttfs(linear(flatten(s), out=2, bias=false), tau, delay, start=4, window=4)",
+         "y reads spikes of s, and no ttfs_kernel tells what they are worth"),
+        ("y = ttfs(add(s, ttfs_kernel(s, tau, delay, window=4)), tau, delay, start=4, window=4)",
+         "y reads spikes of s, and no ttfs_kernel tells what they are worth"),
+        ("y = add(ttfs_kernel(s, tau, delay, window=4), image)",
+         "y takes image in every step, and without time once"),
+        ("y = ttfs(image, tau, delay, start=5, window=4)", "y may fire until 9 steps are over, and there are 8"),
+        ("y = ttfs(image, delay, delay, window=4)",
+         "y has delay as its tau and as its delay, which follow different things"),
+    ],
+)  # fmt: skip
+def test_what_would_fire_otherwise_than_its_kernel_says_is_refused(line: str, message: str) -> None:
+    with pytest.raises(SourceError) as error:
+        graph(NETWORK.format(line=line), rule="t2fsnn")
+    assert [fault.message for fault in error.value.faults] == [f"--rule t2fsnn cannot train wrong: {message}"]
+
+
+def test_where_every_kernel_is_frozen_nothing_is_left_to_train() -> None:
+    with pytest.raises(SourceError) as error:
+        graph(NETWORK.format(line=WHOLE), rule="t2fsnn", freeze=("tau", "delay"))
+    told = "every tau and delay is frozen, and nothing is left to train"
+    assert [fault.message for fault in error.value.faults] == [f"--rule t2fsnn cannot train wrong: {told}"]
+
+
 def test_a_network_without_kernels_and_an_input_that_moves_are_refused() -> None:
     with pytest.raises(SourceError) as error:
         graph("network none(x: f16[t, 4]) steps 3 { return linear(if(x), out=2, bias=false) }", rule="t2fsnn")
