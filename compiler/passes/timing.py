@@ -21,6 +21,7 @@ def check_time(network: Network, rule: Rule, steps: int, asked: str) -> None:
     """
     window = rule.window_of(steps)
     renewed = rule.update == "step" or (bool(window) and rule.update == "window")
+    passes_back = renewed and rule.plasticity is None
     nodes = [node for node in network.nodes if node.op != "parameter"]
     learned = {node.results[0] for node in network.nodes if node.op == "parameter"}
     some = rule.turns(steps) < steps
@@ -40,7 +41,7 @@ def check_time(network: Network, rule: Rule, steps: int, asked: str) -> None:
                     node.place, f"{told}: {' or '.join(fits)} would" if fits else f"{told}; tape=auto needs none"
                 )
             op = OPS[node.op].make(node.settings)
-            again = op.fires_again_with if renewed and isinstance(op, Neuron) else ()
+            again = op.fires_again_with if passes_back and isinstance(op, Neuron) else ()
             if changed := [role for role in again if operand_of(node, role) in learned]:
                 told = f"on its way back {node.results[0]} fires the step before again with {', '.join(changed)}"
                 hints = ("update = batch",) if window else ()

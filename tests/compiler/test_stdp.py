@@ -151,6 +151,15 @@ def test_what_is_no_weight_between_spikes_is_told() -> None:
     assert (told.place.line, told.message) == (2, "c1.b learns nothing under stdp: it is no weight between spikes")
 
 
+def test_a_threshold_that_errors_would_teach_stays_as_it_is() -> None:
+    """Nothing goes back, so no neuron fires a step again with a threshold that has changed since."""
+    source = NET.replace("lif(c1, threshold=0.5, amplitude=2.0)", "plif(c1, threshold=0.5, learn_threshold=layer)")
+    told = [fault.message for fault in untaught(snn.read(source), training_of(source))]
+    assert told == [
+        f"{name} learns nothing under stdp: it is no weight between spikes" for name in ("c1.b", "s1.w", "s1.theta")
+    ]
+
+
 @pytest.mark.parametrize(
     ("every", "threshold", "format"), [(1, 1, "spike"), (4, 2, "u2"), (9, 1, "u4"), (255, 1, "u8")]
 )
