@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,7 @@ def _trial(rule: str, compilation: Compilation, execution: Execution, dataset: D
 def _with_common_loss(compilation: Compilation, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
     """*faults*; those that go away with the loss of each step have as their hint the option that gives it to all rules.
 
-    Rules are compared under one loss, so none of them gets another by itself.
+    Rules are compared under one loss, so none of them gets another by itself; one that has no loss is helped by none.
     """
     from ..compiler.ops.losses import OF_EACH_STEP
     from ..compiler.pipeline import Compilation
@@ -175,16 +176,19 @@ def _with_common_loss(compilation: Compilation, faults: tuple[Fault, ...]) -> tu
         """What is asked for, without the loss that does not give it."""
         return fault.message.rpartition(", and ")[0] or fault.message
 
-    train = {**compilation.options.train, "loss": read_choice(OF_EACH_STEP, "--loss")}
-    left: set[str] = set()
-    try:
-        _ = Compilation(compilation.source, replace(compilation.options, train=train)).training
-    except SourceError as error:
-        left = {asked_of(fault) for fault in error.faults}
+    helped: set[Fault] = set()
+    if compilation.training_options.the_loss.judges:
+        train = {**compilation.options.train, "loss": read_choice(OF_EACH_STEP, "--loss")}
+        left: set[str] = set()
+        try:
+            _ = Compilation(compilation.source, replace(compilation.options, train=train)).training
+        except SourceError as error:
+            left = {asked_of(fault) for fault in error.faults}
+        helped = {fault for fault in faults if asked_of(fault) not in left}
     hints = (f"--loss '{OF_EACH_STEP}', for all rules alike",)
-    told = (fault if asked_of(fault) in left else replace(fault, hints=hints) for fault in faults)
+    told = (replace(fault, hints=hints) if fault in helped else fault for fault in faults)
     # The rule is named by the table; `--rule` is the option of other commands.
-    return tuple(replace(fault, message=fault.message.replace("--rule ", "")) for fault in told)
+    return tuple(replace(fault, message=re.sub("--rule:? ", "", fault.message)) for fault in told)
 
 
 def _comparison(one: Compilation, data: str, settings: tuple[Resolved, ...], trials: Iterable[Trial]) -> Comparison:

@@ -192,6 +192,19 @@ def test_a_rule_that_wants_another_kind_of_loss_keeps_its_own_hints(model: Path,
     ]
 
 
+def test_a_rule_without_a_loss_is_helped_by_none(model: Path, data: str) -> None:
+    report = json.loads(invoke(model, "--rules", "stdp,bptt", "--data", data, "--max-steps", "1", "--json", "-").stdout)
+    of_pixels, of_answers = report["rules"][0]["faults"]
+    assert of_pixels["message"] == "stdp cannot train small: hidden reads hidden.flatten, which is f16 and no spikes"
+    assert of_pixels["hints"] == of_answers["hints"] == []
+
+
+def test_a_window_that_does_not_fit_is_told_of_the_rule_that_the_table_names(model: Path, data: str) -> None:
+    words = ("--rules", "bptt(window=2),bptt", "--data", data, "--max-steps", "1", "--json", "-")
+    ((fault,), _) = (trial.get("faults", []) for trial in json.loads(invoke(model, *words).stdout)["rules"])
+    assert fault["message"] == "window of bptt is one that divides 3 steps: 1, 3, not 2"
+
+
 def test_parameters_that_cannot_be_read_are_told_before_any_rule_is_tried(model: Path, data: str) -> None:
     missing = model.parent / "missing.npz"
     result = invoke(model, "--rules", "bptt,sltt", "--data", data, "--loss", LOSS, "--weights", missing)
