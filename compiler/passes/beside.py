@@ -8,11 +8,11 @@ from functools import cached_property
 
 from ..ir.graph import Network, Node
 from ..ir.types import Type
-from ..ops.neuron import Neuron
 from ..ops.op import OPS, named
 from ..ops.rate import Rate
 from ..ops.rated import Rated, averaged_in, gradients_of
 from ..ops.trace import Trace
+from ..training._rates import keeps_means
 from ..training.rule import Rule, reached
 from .reserved import averaged_of, rate_of, trace_of
 from .way_there import WayThere
@@ -128,11 +128,16 @@ class Beside:
 
     @cached_property
     def _brought_back(self) -> frozenset[str]:
-        """What delays bring back where errors settle, and what layers make of it before the next neurons."""
+        """What delays bring back where errors settle, and what layers make of it before the next neurons.
+
+        A layer that keeps no means has one of its own: only where nothing learns may there be any.
+        """
         if self.rule.settling is None:
             return frozenset()
         delays = [node for node in self.there.nodes if node.op == "delay"]
-        layers = [node for node in self.there.nodes if not issubclass(OPS[node.op], Neuron)]
+        layers = [
+            node for node in self.there.nodes if node.op == "delay" or keeps_means(OPS[node.op].make(node.settings))
+        ]
         return frozenset(reached([node.results[0] for node in delays], layers))
 
     def _mean(self, value: str) -> str:

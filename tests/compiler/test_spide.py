@@ -277,6 +277,31 @@ def test_weights_learn_the_same_before_a_delay_and_behind_it(solver: str, port: 
         np.testing.assert_allclose(other["k.w" if name == "c.w" else name], value, rtol=1e-9, atol=1e-13, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "m = max_pool2d(back, kernel=2)",
+        "m = relu(conv2d(back, out=3, kernel=1))",
+        "m = dropout(back, mask=step)",
+        "m = avg_pool2d(max_pool2d(back, kernel=2), kernel=2)",
+    ],
+)
+def test_what_keeps_no_means_has_its_own_behind_a_delay_too(layers: str) -> None:
+    """Only where layers are frozen may there be such; weights behind them learn from what they have read."""
+    source = f"""network net(x: f16[2, 4, 4]) steps 8 {{
+        first = lif(conv2d(x, out=3, kernel=3, pad=1), threshold=0.25)
+        back = delay(first)
+        {layers}
+        s = if(linear(flatten(m), out=5), threshold=0.25, reset=soft)
+        return linear(s, out=2)
+    }} train {{ rule = spide; loss_scale = 2; batch = 2; freeze = "*conv2d" }}"""
+    oracle = trained(source, given_of(source, 4, samples=2, classes=2))
+    of_each_step = oracle.read("m").reshape(8, 2, -1)
+    assert len({str(step) for step in of_each_step}) > 2
+    found = oracle.read("s.linear.flatten.rate")
+    np.testing.assert_allclose(found, of_each_step.mean(axis=0), rtol=1e-9, atol=1e-12)
+
+
 # What cannot be trained so
 
 
