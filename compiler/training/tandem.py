@@ -18,7 +18,7 @@ from ..ops.op import OPS, Op
 from ..ops.rated import Rated
 from ..ops.spiking import Spiking
 from ._rates import BROUGHT_BACK, Why, by_means, without_mean
-from .rule import Reasons, Rule, differentiable
+from .rule import Reasons, Rule, differentiable, reached
 
 
 def spiking_layers(value: Setting) -> Setting:
@@ -62,11 +62,20 @@ class Tandem(Rule):
 
     def admits(self, network: Network) -> Reasons:
         """Where counts follow the input, and means pass all but a `batch_norm`; and where there are as many layers."""
-        return (
-            *differentiable(network),
-            *by_means(network, _neuron, _layer, (BROUGHT_BACK, ())),
-            *self._too_many(network),
-        )
+        behind = self._behind_silence(network)
+        means = by_means(network, _neuron, _layer, _DELAYED)
+        return (*differentiable(network), *dict.fromkeys((*means, *behind)), *self._too_many(network))
+
+    def _behind_silence(self, network: Network) -> Iterator[Fault]:
+        """What counts cannot pass that comes from neurons which have nothing else, though nothing is learned there."""
+        layers = [node for node in network.nodes if node.op != "parameter" and not issubclass(OPS[node.op], Spiking)]
+        silent = reached(self.silent(network), layers)
+        for node in layers:
+            if silent.isdisjoint(node.operands):
+                continue
+            why = _DELAYED if node.op == "delay" else _layer(OPS[node.op].make(node.settings))
+            if why is not None:
+                yield Fault(node.place, f"{node.results[0]}: {why[0]}", hints=why[1])
 
     def _too_many(self, network: Network) -> Iterator[Fault]:
         layers = _neurons(network)
@@ -85,6 +94,10 @@ class Tandem(Rule):
             why = _neuron(OPS[node.op].make(node.settings))
             if why is not None:
                 yield Fault(node.place, f"{node.results[0]}: {why[0]}", hints=why[1])
+
+
+_DELAYED: Why = (BROUGHT_BACK, ())
+"""Why no count passes a delay."""
 
 
 def _neurons(network: Network) -> list[Node]:

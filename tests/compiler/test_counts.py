@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from snnc.compiler.cost.tape import tape_of
 from snnc.compiler.evaluate import Accumulators, Numerics, Oracle
 from snnc.compiler.frontends import snn
+from snnc.compiler.ir.graph import Training
 from snnc.compiler.passes.differentiate import build_training
 from snnc.compiler.passes.training_options import TrainingOptions
 from snnc.source import SourceError
@@ -330,6 +331,36 @@ def test_what_only_spikes_have_cannot_be_read_of_a_layer_that_does_not_spike() -
         3,
         "tandem cannot train net: linear.add reads s1.h, and s1 does not spike",
     )
+
+
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [
+        ("m = max_pool1d(s1, kernel=2)", "m: the mean of max_pool1d over time is not max_pool1d of the mean"),
+        ("m = delay(s1)", "m: a rate is that of an input which stays, and delay brings back what was"),
+        ("c = add(s1, s1); m = relu(c)", "m: the mean of relu over time is not relu of the mean"),
+    ],
+)
+def test_what_counts_cannot_pass_is_no_better_behind_a_frozen_layer_that_does_not_spike(
+    between: str, told: str
+) -> None:
+    """With it the layer would fire after all; where it fires anyway, frozen layers may be anything."""
+    network = snn.read(f"""network net(x: f16[t, 2, 4]) steps 3 {{
+        s1 = if(conv1d(x, out=3, kernel=1), reset=soft)
+        {between}
+        s2 = if(linear(flatten(m), out=3), reset=soft)
+        return linear(s2, out=2)
+    }} train {{ freeze = s1 }}""")
+
+    def training(spiking: int) -> Training:
+        rule = "tandem", ("spiking", spiking)
+        return build_training(network, TrainingOptions.resolve(network, {"rule": rule}))
+
+    with pytest.raises(SourceError) as error:
+        training(0)
+    (fault,) = error.value.faults
+    assert (fault.place.line, fault.message) == (3, f"--rule tandem cannot train net: {told}")
+    assert "s1" in {name for node in training(1).procedure("train_step").nodes for name in node.results}
 
 
 def test_a_loss_with_an_error_of_each_step_is_refused() -> None:
