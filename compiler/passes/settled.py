@@ -30,7 +30,13 @@ PASSED = ".adjoint_rate"
 
 
 def check_settling(network: Network, settling: Settling, options: TrainingOptions) -> None:
-    """SourceError for a loss scale that looks for errors which overflow, where spikes would have lost them before."""
+    """SourceError for a loss scale that looks for errors which overflow, where spikes would have lost them before.
+
+    And for a single step, in which no neuron fires and rests.
+    """
+    if options.steps == 1:
+        told = "spide passes an error where a neuron fires in some steps and rests in others, and there is one step"
+        raise SourceError.at(network.place, told)
     if options.dynamic and settling.solver == "spikes":
         told = "spide fires errors, which saturate long before a dynamic loss scale finds one that overflows"
         hints = "loss_scale = 64.0", "rule = spide(solver=fixed_point)"

@@ -375,6 +375,15 @@ def test_losses_and_scales_that_do_not_settle_are_told(train: str, told: str, hi
     assert (fault.message, fault.place.line, fault.hints) == (told, 5, hints)
 
 
+def test_a_single_step_in_which_no_error_would_pass_is_told() -> None:
+    network = snn.read(SMALL.replace("TRAIN", "").replace("steps 3", "steps 1"))
+    with pytest.raises(SourceError) as error:
+        build_training(network, TrainingOptions.resolve(network))
+    (fault,) = error.value.faults
+    told = "spide passes an error where a neuron fires in some steps and rests in others, and there is one step"
+    assert (fault.message, fault.place.line) == (told, 1)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
