@@ -44,10 +44,9 @@ def _found(network: Network) -> Iterator[Synapse | Fault]:
         others = [reader.results[0] for reader in readers[weight] if reader is not node]
         if types[before].kind.kind not in ("bit", "unsigned"):
             message = f"{result} reads {before}, which is {types[before].format} and no spikes"
-            port = next((port for port in network.ports if port.name == before), None)
             source = _source(before, makers)
             image = any(port.name == source and not port.type.timed for port in network.ports)
-            yield Fault(node.place, message, hints=(POISSON,) if image or port is not None else ())
+            yield Fault(node.place, message, hints=(POISSON,) if image else ())
         elif maker.op != "parameter":
             told = f"{result} reads {weight}, which {maker.op} makes, and what learns from spikes is a weight itself"
             yield Fault(node.place, told)

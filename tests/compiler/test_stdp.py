@@ -190,6 +190,7 @@ POISSON = ("coding = poisson, where values from 0 to 1 are rates of random spike
         ("s = lif(linear(x, out=3)); return s", "s.linear reads x, which is f16 and no spikes", POISSON),
         ("s = lif(linear(flatten(x), out=3)); return s", "s.linear reads s.linear.flatten, which is f16 and no spikes",
          POISSON),
+        ("return lif(linear(m, out=3))", "lif.linear reads m, which is f16 and no spikes", ()),
         ("s = lif(linear(e, out=3)); return lif(linear(relu(s), out=2))",
          "lif.linear reads lif.linear.relu, which is f16 and no spikes", ()),
         ("s = lif(e); return linear(s, out=2)",
@@ -205,7 +206,7 @@ POISSON = ("coding = poisson, where values from 0 to 1 are rates of random spike
     ],
 )  # fmt: skip
 def test_weights_that_do_not_stand_between_spikes_are_refused(body: str, told: str, hints: tuple[str, ...]) -> None:
-    port = "x: f16[4]" if "(x" in body else "e: spike[t, 4]"
+    port = "x: f16[4]" if "(x" in body else "m: f16[t, 4]" if "(m" in body else "e: spike[t, 4]"
     source = f"network net({port}) steps 3 {{ {body} }} train {{ rule = stdp }}"
     assert [(message, hint) for _, message, hint in refused(source)] == [(f"stdp cannot train net: {told}", hints)]
 
