@@ -72,7 +72,10 @@ class ReadBack:
 
 
 def read_back(training: Training) -> tuple[ReadBack, ...]:
-    """Every value that ``train_step`` makes on the way there and reads on the way back, in the order of the graph."""
+    """Every value that ``train_step`` makes on the way there and reads on the way back, in the order of the graph.
+
+    A trace is one of them, too, where nothing goes back and it is made beside what learns from it.
+    """
     variables = set(training.types)
     homes: dict[str, str] = {}
     made: dict[str, Node] = {}
@@ -84,7 +87,7 @@ def read_back(training: Training) -> tuple[ReadBack, ...]:
                 readers.setdefault(home, []).append((node, number))
         if (source := alias_of(node)) is not None:
             homes[node.results[0]] = homes.get(node.operands[source], node.operands[source])
-        elif node.phase == "FP":
+        elif node.phase == "FP" or node.op == Trace.name:
             made.update((result, node) for result in node.results if result and result not in variables)
     return tuple(ReadBack(value, node, tuple(readers[value])) for value, node in made.items() if value in readers)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from snnc.compiler.cost.carried import carried_of
 from snnc.compiler.cost.tape import tape_of
 from snnc.compiler.evaluate import Numerics, Oracle
 from snnc.compiler.frontends import snn
@@ -143,6 +144,18 @@ def test_the_tape_says_what_spikes_are_kept_for() -> None:
         "left operand of the weight gradient",
         "s2": "weights learn where their neurons fire",
     }
+
+
+def test_the_traces_of_both_sides_are_carried_from_step_to_step() -> None:
+    """One step of f16 each, with samples: what weights read and what their neurons fire."""
+    traces = {state.value: state for state in carried_of(training_of(NET)) if state.value.endswith(".trace")}
+    assert {name: state.bytes for name, state in traces.items()} == {
+        "image.spikes.trace": 2 * 8 * 2, "s1.fired.trace": 2 * 6 * 2, "s1.trace": 2 * 6 * 2,
+        "s2.fired.trace": 2 * 5 * 2,
+    }  # fmt: skip
+    assert {state.readers for state in traces.values()} == {
+        ("WG of c1", "the next step"), ("WG of s2.linear", "the next step"),
+    }  # fmt: skip
 
 
 def test_what_is_no_weight_between_spikes_is_told() -> None:
