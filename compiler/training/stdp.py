@@ -63,6 +63,7 @@ class STDP(Rule):
             self.require(getattr(self, name) >= 1, name, "at least 1")
         self.require(self.every <= 255, "every", "at most 255")
         self.require(self.w_min < self.w_max, "w_min", f"below w_max, {self.w_max:g}")
+        self.require(self.normalise == 0 or self.w_min >= 0, "normalise", "0 where w_min lets weights cancel out")
         for name in _UNUSED[self.form]:
             if getattr(self, name) != self.settings()[name].default:
                 raise SettingFault(f"{name} of stdp means nothing with form={self.form}", name)

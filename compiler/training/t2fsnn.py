@@ -56,6 +56,10 @@ def _found(network: Network) -> Iterator[Fault]:
     for port in network.ports:
         if port.type.timed:
             yield Fault(port.place, f"{port.name} has another content in each step, and is none without time")
+    for name in network.results:
+        for fired in _untold(name, makers):
+            told = f"{name}, the result, is made of spikes of {fired.results[0]}, and no ttfs_kernel tells their worth"
+            yield Fault(makers[name].place, told, hints=(f"ttfs_kernel(.., {', '.join(fired.operands[1:])})",))
     for node in nodes:
         op, name = OPS[node.op].make(node.settings), node.results[0]
         if not node.types[0].timed:
@@ -84,7 +88,14 @@ def _fires(node: Node, op: TTFS, makers: Mapping[str, Node], steps: int) -> Iter
     if op.start + op.window > steps:
         told = f"{name} may fire until {op.start + op.window} steps are over, and there are {steps}"
         yield Fault(node.place, told)
-    waiting, seen = [read], set[str]()
+    for fired in _untold(read, makers):
+        told = f"{name} reads spikes of {fired.results[0]}, and no ttfs_kernel tells what they are worth"
+        yield Fault(node.place, told, hints=(f"ttfs_kernel(.., {', '.join(fired.operands[1:])})",))
+
+
+def _untold(value: str, makers: Mapping[str, Node]) -> Iterator[Node]:
+    """Neurons whose spikes *value* is made of, and of which nobody has told what they are worth."""
+    waiting, seen = [value], set[str]()
     while waiting:
         value = waiting.pop()
         maker = makers.get(value)
@@ -92,9 +103,7 @@ def _fires(node: Node, op: TTFS, makers: Mapping[str, Node], steps: int) -> Iter
             continue
         seen.add(value)
         if maker.op == TTFS.name:
-            _, *kernel = maker.operands
-            told = f"{name} reads spikes of {value}, and no ttfs_kernel tells what they are worth"
-            yield Fault(node.place, told, hints=(f"ttfs_kernel(.., {', '.join(kernel)})",))
+            yield maker
         elif maker.op != TTFSKernel.name:
             waiting += maker.operands
 

@@ -218,6 +218,8 @@ WHOLE = READ.format(of="flatten(s)")
          "y reads spikes of s in another window than they are fired in"),
         (WHOLE.replace("tau, delay", "tau, tau"),
          "y reads spikes of s by another tau or delay than they were fired by"),
+        ("y = linear(flatten(s), out=2, bias=false)",
+         "y, the result, is made of spikes of s, and no ttfs_kernel tells their worth"),
         (read_behind("ttfs_kernel(s, tau, delay, window=4)"),
          "y reads z, which tells already what spikes are worth"),
     ],
@@ -248,7 +250,7 @@ def test_what_is_not_the_same_without_time_is_refused(line: str, message: str) -
 def test_what_would_fire_otherwise_than_its_kernel_says_is_refused(line: str, message: str) -> None:
     with pytest.raises(SourceError) as error:
         graph(NETWORK.format(line=line), rule="t2fsnn")
-    assert [fault.message for fault in error.value.faults] == [f"--rule t2fsnn cannot train wrong: {message}"]
+    assert f"--rule t2fsnn cannot train wrong: {message}" in [fault.message for fault in error.value.faults]
 
 
 def test_where_every_kernel_is_frozen_nothing_is_left_to_train() -> None:

@@ -280,6 +280,7 @@ def test_a_rule_of_the_command_line_comes_with_what_it_implies_before_what_the_f
     [
         ({"tau_pre": 0.5}, "tau_pre of stdp is at least 1, not 0.5"),
         ({"w_min": 1.0}, "w_min of stdp is below w_max, 1, not 1.0"),
+        ({"w_min": -0.5, "normalise": 5.0}, "normalise of stdp is 0 where w_min lets weights cancel out, not 5.0"),
         ({"every": 256}, "every of stdp is at most 255, not 256"),
         ({"potentiation": -1.0}, "potentiation of stdp is at least 0, not -1.0"),
         ({"form": "fspinn", "depression": 0.5}, "depression of stdp means nothing with form=fspinn"),

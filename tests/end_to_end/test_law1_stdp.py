@@ -52,17 +52,18 @@ train { rule = stdp(RULE) }
 
 SOURCES = {"clusters": CLUSTERS, "places": PLACES, "still": STILL}
 
-PAIR = "potentiation=0.25, depression=0.125, tau_pre=4, tau_post=2, w_min=-0.5"
+POSITIVE = "potentiation=0.25, depression=0.125, tau_pre=4, tau_post=2"
+PAIR = f"{POSITIVE}, w_min=-0.5"
 CASES = (
     ("clusters", "tiny", PAIR),
-    ("clusters", "exact7", f"{PAIR}, mu=1, normalise=3, trace=nearest"),
-    ("clusters", "quad3", "form=fspinn, every=2, potentiation=0.25, mu=1, normalise=3, w_min=-1"),
+    ("clusters", "exact7", f"{POSITIVE}, mu=1, normalise=3, trace=nearest"),
+    ("clusters", "quad3", "form=fspinn, every=2, potentiation=0.25, mu=1, normalise=3"),
     ("places", "quad3", f"{PAIR}, every=2, mu=0.5"),
-    ("places", "exact7", "form=fspinn, every=4, threshold=2, mu=0.5, trace=nearest, normalise=2, w_min=-1"),
+    ("places", "exact7", "form=fspinn, every=4, threshold=2, mu=0.5, trace=nearest, normalise=2"),
     ("places", "tiny", f"{PAIR}, trace=nearest"),
-    ("places", "f32x3", f"{PAIR}, normalise=2"),
+    ("places", "f32x3", f"{POSITIVE}, normalise=2"),
     ("still", "quad4", PAIR),
-    ("still", "bf16x3", f"{PAIR}, mu=0.5, normalise=1"),
+    ("still", "bf16x3", f"{POSITIVE}, mu=0.5, normalise=1"),
     ("still", "exact1", "form=fspinn, potentiation=0.25"),
 )
 """Networks with machines and settings of the rule."""
@@ -96,7 +97,7 @@ def test_no_order_of_streams_changes_a_bit_and_nothing_races(tmp_path: Path) -> 
     bits: set[str] = set()
     for watched in (False, True):
         order = Shuffled(3) if watched else RoundRobin()
-        made = model(tmp_path, "places", "quad3", f"{PAIR}, normalise=2")
+        made = model(tmp_path, "places", "quad3", f"{POSITIVE}, normalise=2")
         bench = Bench(made, oracle=False, order=order, watched=watched)
         bench.run("init")
         bench.feed()
@@ -122,7 +123,7 @@ def test_more_steps_need_no_more_memory(rule: str, tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    bench = Bench(model(tmp_path, "clusters", "quad1", f"{PAIR}, normalise=3"), oracle=False)
+    bench = Bench(model(tmp_path, "clusters", "quad1", f"{POSITIVE}, normalise=3"), oracle=False)
     bench.run("init")
     bench.feed()
     bench.run("train_step", 0)
