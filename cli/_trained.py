@@ -73,6 +73,7 @@ def evaluated(
         if assigned is None and unlabelled(program, INFER):
             chosen = seen_last(len(dataset.train), program.batch, settings, Progress())
             assigned = assign(interpreter, INFER, dataset.train, chosen, settings)
+            interpreter.counters.take()  # what is told of inferring is that of the samples asked for
         if assigned is not None:
             output.say(f"labels    {labels_text(assigned.classes, assigned.samples)}")
         return split, evaluate(interpreter, split, settings, bar, logits, assigned), assigned

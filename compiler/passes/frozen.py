@@ -84,6 +84,10 @@ def still(node: Node) -> Node:
 
 
 def _names(node: Node) -> list[str]:
-    """What the parameter of *node* may be called: its own name, that of a block around its layer, and its layer's."""
+    """What the parameter of *node* may be called: its own name, that of a block around its layer, and its layer's.
+
+    What is called ``x.1`` is another ``x``, made again, and not part of it.
+    """
     parts = node.results[0].split(".")
-    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)] + [owner_of(node)]
+    ends = (count for count in range(len(parts), 0, -1) if count == len(parts) or not parts[count].isdigit())
+    return [".".join(parts[:count]) for count in ends] + [owner_of(node)]

@@ -18,6 +18,7 @@ from snnc.compiler.frontends import snn
 from snnc.compiler.ir.graph import Setting, Training
 from snnc.compiler.ir.text import parse_training, print_training
 from snnc.compiler.passes.differentiate import build_training, untaught
+from snnc.compiler.passes.frozen import frozen_by
 from snnc.compiler.passes.training_options import TrainingOptions
 from snnc.compiler.pipeline import host_settings
 from snnc.source import NOWHERE, SourceError
@@ -164,6 +165,21 @@ def test_a_norm_that_is_frozen_keeps_means_and_lets_a_way_back_on_rates_run_once
     network = snn.read(source.replace("MORE", "rule = dsr; freeze = s2.batch_norm"))
     with pytest.raises(SourceError, match=r"batch_norm\(scope=separate\) has other statistics in each step"):
         build_training(network, TrainingOptions.resolve(network))
+
+
+def test_what_is_made_again_under_a_name_is_no_part_of_what_had_it_before() -> None:
+    """Rounds of a repetition, and calls beside one another, are ``x``, ``x.1``, ``x.2``."""
+    network = snn.read("""
+        block layer(x) { return lif(linear(x, out=4)) }
+        network again(image: f16[4]) steps 2 {
+            x = layer(image)
+            repeat 2 { x = layer(x) }
+            return linear(x, out=2)
+        }""")
+    every = {name for node in network.nodes if node.op == "parameter" for name in node.results}
+    assert frozen_by(network, ["x"]) == {"x.linear.w", "x.linear.b"}
+    assert frozen_by(network, ["x.1"]) == {"x.1.linear.w", "x.1.linear.b"}
+    assert frozen_by(network, ["x*"]) == {name for name in every if name.startswith("x")} and len(every) == 8
 
 
 # What is frozen may be written in many ways

@@ -109,7 +109,10 @@ def test_with_weights_alone_the_training_samples_are_asked_again(report: dict[st
         "--weights", folder / "clusters.ckpt", "--json", folder / "weights.json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert json.loads((folder / "weights.json").read_text())["accuracy"] > 0.9
+    told = json.loads((folder / "weights.json").read_text())
+    assert told["accuracy"] > 0.9
+    with_labels = json.loads((folder / "eval.json").read_text())
+    assert told["counted"] == with_labels["counted"], "what is asked for labels is not told of the samples"
 
 
 def test_a_run_that_goes_on_knows_the_classes_of_its_end(report: dict[str, Any], folder: Path) -> None:
