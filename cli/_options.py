@@ -71,7 +71,10 @@ _TRAINING = (
     click.option("--loss-scale", metavar="X|dynamic", help="Of the backward pass; or 'dynamic(initial=1024)'."),
     click.option("--clip", metavar="CLIP", help="Of gradients: 'norm(1.0)' for all together, 'value(0.5)' for each."),
     click.option(
-        "--freeze", metavar="NAME,...", help="Layers that stay as they are, or patterns of names: 'conv1,norm*'."
+        "--freeze",
+        multiple=True,
+        metavar="NAME,...",
+        help="Layers that stay as they are, or patterns of names: 'conv1,norm*'.",
     ),
     click.option("--dataflow", default="auto", show_default=True, metavar="auto|NAME", help="Of every layer."),
     click.option(
@@ -332,8 +335,9 @@ def train_overrides(chosen: dict[str, Any]) -> dict[str, Setting]:
     for name in ("loss", "optimizer", "schedule"):
         if (text := chosen.pop(name, None)) is not None:
             overrides[name] = read_choice(text, f"--{name}")
-    if (text := chosen.pop("freeze", None)) is not None:
-        overrides["freeze"] = tuple(name.strip() for name in text.split(",") if name.strip())
+    if texts := chosen.pop("freeze", ()):
+        names = (name.strip() for text in texts for name in text.split(","))
+        overrides["freeze"] = tuple(name for name in names if name)
     for name in ("loss_scale", "clip"):
         if (text := chosen.pop(name, None)) is not None:
             overrides[name] = _read_number_or_call(text, f"--{name.replace('_', '-')}")

@@ -166,8 +166,10 @@ def headline(run: Run) -> list[tuple[str, str]]:
 def labels_text(labels: Sequence[int], samples: int) -> str:
     """How many outputs stand for classes, and from what that is known."""
     silent = sum(label < 0 for label in labels)
-    told = f"{len(labels)} outputs stand for {len(set(labels) - {-1})} classes, assigned on {samples} training samples"
-    return f"{told}; {silent} of them never fired" if silent else told
+    classes = len(set(labels) - {-1})
+    many = "class" if classes == 1 else "classes"
+    told = f"{len(labels)} outputs stand for {classes} {many}, assigned on {samples} training samples"
+    return f"{told}; {silent} of the outputs never fired" if silent else told
 
 
 def _traffic_rows(run: Run, step: Amounts) -> Iterator[tuple[str, str]]:

@@ -52,7 +52,7 @@ def check_updates(network: Network, rule: Rule, options: TrainingOptions) -> Non
             message = f"{rule.name} updates in each {rule.update}, and {told}"
             window = rule.window_of(options.steps)
             others = (f"rule = {rule.name}(window={window}, update=batch)",) if window else ()
-            faults.add(options.place(network, setting), message, hints=(instead, *others))
+            faults.add(options.place(network, setting, network.place), message, hints=(instead, *others))
 
         if optimizer.counts:
             told = f"{optimizer.name} is corrected by the number of updates, which the host counts by batches"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..ir.graph import Network
+from ..ir.settings import SettingFault
 from ..ops.settle import Solver
 from ._rates import settles
 from .rule import Reasons, Rule, Settling
@@ -39,6 +40,9 @@ class SPIDE(Rule):
         self.require(self.steps >= 1, "steps", "at least 1")
         self.require(self.threshold > 0, "threshold", "positive")
         self.require(self.worth > 0, "worth", "positive")
+        for name in ("threshold", "worth") if self.solver == "fixed_point" else ():
+            if getattr(self, name) != self.settings()[name].default:
+                raise SettingFault(f"{name} of spide means nothing with solver={self.solver}", name)
 
     @property
     def collapsed(self) -> bool:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from snnc.compiler.evaluate import Accumulators, Numerics, Oracle
 from snnc.compiler.frontends import snn
+from snnc.compiler.ir.settings import SettingFault
 from snnc.compiler.passes.differentiate import build_training
 from snnc.compiler.passes.training_options import TrainingOptions
 from snnc.compiler.pipeline import Compilation
@@ -177,6 +178,13 @@ def test_gradients_are_what_their_construction_in_pytorch_says_now(network: str,
     spec.loader.exec_module(maker)
     given = maker.telling(network, 991)
     agree(maker.source(network, solver), given, maker.expected(network, solver, given))
+
+
+@pytest.mark.parametrize("name", ["threshold", "worth"])
+def test_what_neurons_fire_by_means_nothing_where_errors_pass_as_they_are(name: str) -> None:
+    told = f"{name} of spide means nothing with solver=fixed_point"
+    with pytest.raises(SettingFault, match=re.escape(told)):
+        RULES["spide"].make({"solver": "fixed_point", name: 3.0})
 
 
 # Conservation

@@ -65,3 +65,9 @@ def test_to_go_on_with_other_layers_frozen_is_refused_with_the_way_out(folder: P
     assert status == 1
     assert re.search(rf"{path}: a checkpoint of another program\s+try: --weights {path}", told), told
     assert trained(folder, "third", "--freeze", "y", "--resume", path)[0] == 0
+
+
+def test_layers_may_be_named_one_by_one_or_at_once(folder: Path) -> None:
+    told = call("check", folder / "turns.snn", "--freeze", "nope,y", "--freeze", "n1")
+    assert told == call("check", folder / "turns.snn", "--freeze", "nope,y,n1")
+    assert "no layer with parameters is called 'nope'" in told[1] and "every parameter of turns is frozen" in told[1]

@@ -82,7 +82,8 @@ SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
 
 def source(network: str, solver: str) -> str:
     """The network with its training."""
-    rule = f"spide(solver={solver}, steps={SETTLING[solver]}, threshold={THRESHOLD}, worth={WORTH})"
+    fired = f", threshold={THRESHOLD}, worth={WORTH}" if solver == "spikes" else ""
+    rule = f"spide(solver={solver}, steps={SETTLING[solver]}{fired})"
     return f"{SOURCES[network]}\ntrain {{ rule = {rule}; optimizer = sgd; loss_scale = 1; batch = {BATCH} }}"
 
 
