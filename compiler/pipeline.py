@@ -182,9 +182,7 @@ class Compilation:
         """Every setting with its value and where it comes from."""
         chosen = self.training_options
         rows = [
-            (name, show_call(value), chosen.origins.get(name, "default"))
-            for name, value in chosen.settings.items()
-            if name != "steps"
+            (name, text, chosen.origins.get(name, "default")) for name, text in chosen.shown.items() if name != "steps"
         ]
         defaults = Options()
         mapping = [

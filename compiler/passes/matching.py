@@ -15,7 +15,7 @@ from ..ops.activations import Relu
 from ..ops.first_spike import TTFS, TTFSKernel
 from ..ops.gradients import BLOCK, Row, blocks
 from ..ops.matching import SUMS, KernelGradient, MatchedBlocks, MatchedSamples, MatchedSums, MatchedWords, SpikeTime
-from ..ops.op import OPS
+from ..ops.op import OPS, WORKING
 
 
 @dataclass
@@ -101,7 +101,7 @@ class _Layer:
         kernel = self.node.operands[1:]
         window: dict[str, Setting] = {"window": TTFS.make(self.node.settings).window}
         rows = activation_of(s), time_of(s)
-        yield self._row(rows[0], Type("f16", ((type.elements,),), batched=True))
+        yield self._row(rows[0], Type(WORKING, ((type.elements,),), batched=True))
         yield self._row(rows[1], Type("f32", ((type.elements,),), batched=True))
         count, level = blocks(type.elements), 1
         read = tuple(f"{row}.row" for row in rows)

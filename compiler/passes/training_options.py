@@ -151,6 +151,14 @@ class TrainingOptions:
                 found["freeze"] = names
         return found
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """By name, as a person writes them; of the rule, settings that mean something beside the others."""
+        name, given = called(self.rule)
+        unused = self.the_rule.unused
+        rule = (name, *((key, value) for key, value in given.items() if key not in unused))
+        return {key: show_call(rule if key == "rule" else value) for key, value in self.settings.items()}
+
     def said(self, name: str) -> str:
         """What a message begins with that speaks of the option *name*, if it cannot point at it: ``--freeze: ``."""
         return f"--{name}: " if self.origins.get(name) == "command line" else ""
@@ -161,7 +169,7 @@ class TrainingOptions:
 
     def __str__(self) -> str:
         """One option a line, with its origin."""
-        shown = {name: show_call(value) for name, value in self.settings.items()}
+        shown = self.shown
         width = max(map(len, shown.values()))
         return "\n".join(
             f"{name:<10} = {text:<{width}}  # {self.origins.get(name, 'default')}" for name, text in shown.items()

@@ -54,7 +54,7 @@ def _found(network: Network) -> Iterator[Synapse | Fault]:
             told = f"{weight} is read by {result} and {others[0]}, and a weight learns from the spikes beside one layer"
             yield Fault(node.place, told)
         elif neuron is None:
-            told = f"no neuron that spikes reads {result} directly, or in a sum, and no other reads it"
+            told = f"{result} is not the current, or part of it, of one neuron that spikes alone"
             yield Fault(node.place, told)
         else:
             yield Synapse(node, weight, before, neuron)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ..ir.settings import SettingFault
 from .rule import Rule
 
 
@@ -30,8 +30,12 @@ class BPTT(Rule):
 
     def __post_init__(self) -> None:
         self.require(self.window >= 0, "window", "at least 0")
-        if not self.window and self.update == "batch":
-            raise SettingFault("update of bptt means nothing without a window", "update")
+        super().__post_init__()
+
+    @property
+    def unused(self) -> Mapping[str, str]:
+        """Without a window there is one update a batch."""
+        return {} if self.window else {"update": "without a window"}
 
     def window_of(self, steps: int) -> int:
         """The window that is asked for; one of all steps is none."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ..ir.graph import Network
-from ..ir.settings import SettingFault
 from ..ops.feedback import Distribution, Perturb
 from ..ops.initialisers import KAIMING, InitialiserCall
 from ._traces import traceable, traces
@@ -55,10 +54,12 @@ class OPZO(Rule):
     def __post_init__(self) -> None:
         self.require(self.alpha > 0, "alpha", "positive")
         self.require(0 <= self.momentum < 1, "momentum", "at least 0 and below 1")
-        unused = _UNUSED.get(self.feedback, ())
-        for name, field in self.settings().items():
-            if name in unused and getattr(self, name) != field.default:
-                raise SettingFault(f"{name} of opzo means nothing with feedback={self.feedback}", name)
+        super().__post_init__()
+
+    @property
+    def unused(self) -> Mapping[str, str]:
+        """Those of noise where there is none, and of matrices where there are none, or none that learn."""
+        return dict.fromkeys(_UNUSED.get(self.feedback, ()), f"with feedback={self.feedback}")
 
     @property
     def direct(self) -> Feedback | Literal["loss"]:

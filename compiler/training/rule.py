@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from ...catalog import ClassCatalog
 from ...source import Fault
 from ..ir.graph import Network, Node, Setting
-from ..ir.settings import Configured
+from ..ir.settings import Configured, SettingFault
 from ..ops.feedback import Perturb
 from ..ops.op import OPS
 from ..ops.settle import Solver
@@ -193,6 +193,18 @@ class Rule(Configured):
         for word, answers in ANSWERS.items():
             if getattr(cls, word) not in answers:
                 raise TypeError(f"{where} answers {word} = {getattr(cls, word)!r}; it is one of {', '.join(answers)}")
+
+    def __post_init__(self) -> None:
+        """SettingFault for a setting that is given, and means nothing beside the others."""
+        known = self.settings()
+        for name, beside in self.unused.items():
+            if getattr(self, name) != known[name].default:
+                raise SettingFault(f"{name} of {self.name} means nothing {beside}", name)
+
+    @property
+    def unused(self) -> Mapping[str, str]:
+        """Settings that mean nothing beside the others, with those: ``with feedback=dfa``."""
+        return {}
 
     @property
     def collapsed(self) -> bool:

@@ -24,6 +24,7 @@ class SLTTK(SLTT):
 
     def __post_init__(self) -> None:
         self.require(self.K >= 1, "K", "at least 1")
+        super().__post_init__()
 
     def turns(self, steps: int) -> int:
         """K, where there are as many."""

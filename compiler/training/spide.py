@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ..ir.graph import Network
-from ..ir.settings import SettingFault
 from ..ops.settle import Solver
 from ._rates import settles
 from .rule import Reasons, Rule, Settling
@@ -40,9 +40,13 @@ class SPIDE(Rule):
         self.require(self.steps >= 1, "steps", "at least 1")
         self.require(self.threshold > 0, "threshold", "positive")
         self.require(self.worth > 0, "worth", "positive")
-        for name in ("threshold", "worth") if self.solver == "fixed_point" else ():
-            if getattr(self, name) != self.settings()[name].default:
-                raise SettingFault(f"{name} of spide means nothing with solver={self.solver}", name)
+        super().__post_init__()
+
+    @property
+    def unused(self) -> Mapping[str, str]:
+        """Those of spikes where errors pass as they are."""
+        spikes = ("threshold", "worth") if self.solver == "fixed_point" else ()
+        return dict.fromkeys(spikes, f"with solver={self.solver}")
 
     @property
     def collapsed(self) -> bool:

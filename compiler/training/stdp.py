@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ..ir.graph import Network
-from ..ir.settings import SettingFault
 from ._synapses import between_spikes, synapses
 from .rule import Plasticity, Reasons, Rule, Synapse, Traced
 
@@ -64,9 +64,12 @@ class STDP(Rule):
         self.require(self.every <= 255, "every", "at most 255")
         self.require(self.w_min < self.w_max, "w_min", f"below w_max, {self.w_max:g}")
         self.require(self.normalise == 0 or self.w_min >= 0, "normalise", "0 where w_min lets weights cancel out")
-        for name in _UNUSED[self.form]:
-            if getattr(self, name) != self.settings()[name].default:
-                raise SettingFault(f"{name} of stdp means nothing with form={self.form}", name)
+        super().__post_init__()
+
+    @property
+    def unused(self) -> Mapping[str, str]:
+        """Those of the other form."""
+        return dict.fromkeys(_UNUSED[self.form], f"with form={self.form}")
 
     def turns(self, steps: int) -> int:
         """All; *every* divides them, so that nothing is left over behind the last."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stored import records, script, trained
 
 from snnc.compiler.cost.tape import tape_of
-from snnc.compiler.evaluate import Accumulators, Numerics, Oracle
+from snnc.compiler.evaluate import Oracle
 from snnc.compiler.frontends import snn
 from snnc.compiler.ir.graph import Training
 from snnc.compiler.passes.differentiate import build_training
@@ -23,31 +21,9 @@ from snnc.source import SourceError
 
 Array = NDArray[Any]
 GOLDEN = Path(__file__).parent.parent / "golden"
-ARGUMENTS: dict[str, float] = {
-    "learning_rate": 0.1, "loss_scale": 1.0, "seed": 0, "step": 0, "correction1": 1.0, "correction2": 1.0,
-}  # fmt: skip
-
-
-def trained(
-    source: str, given: Mapping[str, Any], numerics: Accumulators = "f64", entry: str = "train_step", **command: Any
-) -> Oracle:
-    """The oracle after one training step, or another *entry*."""
-    network = snn.read(source)
-    options = TrainingOptions.resolve(network, command)
-    oracle = Oracle(build_training(network, options), Numerics(numerics))
-    for name, value in given.items():
-        for each in {name, f"{name}.master"} & oracle.training.types.keys():
-            oracle.write(each, np.asarray(value, np.float64))
-    oracle.run(entry, ARGUMENTS | {"valid": options.batch})
-    return oracle
 
 
 # Independent constructions
-
-
-@cache
-def references() -> dict[str, Any]:
-    return json.loads((GOLDEN / "references" / "counts.json").read_text("utf-8"))
 
 
 def agree(source: str, given: Mapping[str, Any], expected: Mapping[str, Any], inferred: Any) -> None:
@@ -62,18 +38,15 @@ def agree(source: str, given: Mapping[str, Any], expected: Mapping[str, Any], in
             np.testing.assert_allclose(oracle.read(name), np.asarray(value), rtol=1e-9, atol=1e-11, err_msg=name)
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("counts"))
 def test_counts_are_what_their_construction_in_pytorch_says(name: str) -> None:
-    agree(**references()[name])
+    agree(**records("counts")[name])
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("counts"))
 def test_counts_are_what_their_construction_in_pytorch_says_now(name: str) -> None:
     pytest.importorskip("torch", reason="needs PyTorch (pip install snnc[torch]); stored references are tested anyway")
-    spec = importlib.util.spec_from_file_location("make_count_references", GOLDEN / "make_count_references.py")
-    assert spec is not None and spec.loader is not None
-    maker: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
+    maker = script("make_count_references")
     network, _, spiking = name.partition(", ")
     given = maker.draw(network, 991)
     inferred = maker.expected(network, spiking, given, training=False)["logits"]

@@ -238,7 +238,7 @@ def test_the_command_line_beats_the_file_which_beats_the_default() -> None:
     assert (
         "optimizer = adam(lr=0.01, beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.0, decay_on=all) # file" in lines
     )
-    assert "rule = bptt(update=window, window=0) # default" in lines
+    assert "rule = bptt(window=0) # default" in lines
     assert TrainingOptions.resolve(made, {"steps": 7}).steps == 7
 
 

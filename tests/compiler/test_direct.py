@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stored import given_to, records, script
 
 from snnc.compiler.evaluate import Numerics, Oracle
 from snnc.compiler.frontends import snn
@@ -36,15 +34,6 @@ def graph(source: str, rule: str = "opzo", settings: Mapping[str, Any] | None = 
     network = snn.read(source)
     chosen = (rule, *(settings or {}).items())
     return build_training(network, TrainingOptions.resolve(network, {"rule": chosen, "optimizer": "sgd", **more}))
-
-
-def given_to(training: Training, given: Mapping[str, Any]) -> Oracle:
-    """The float64 oracle, before any step."""
-    oracle = Oracle(training, Numerics("f64"))
-    for name, value in given.items():
-        for each in {name, f"{name}.master"} & training.types.keys():
-            oracle.write(each, np.asarray(value, np.float64))
-    return oracle
 
 
 def trained(
@@ -383,11 +372,6 @@ def test_what_lies_between_spikes_and_weights_and_learns_is_refused() -> None:
 # Independent constructions
 
 
-@cache
-def references() -> dict[str, Any]:
-    return json.loads((GOLDEN / "references" / "direct_rules.json").read_text("utf-8"))
-
-
 def agree(
     source: str, rule: str, settings: Mapping[str, Any], given: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> None:
@@ -401,18 +385,15 @@ def agree(
             assert np.array_equal(oracle.read(name), np.asarray(value)), f"spikes of {name}"
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("direct_rules"))
 def test_a_rule_is_what_its_construction_in_pytorch_says(name: str) -> None:
-    agree(**references()[name])
+    agree(**records("direct_rules")[name])
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("direct_rules"))
 def test_a_rule_is_what_its_construction_in_pytorch_says_now(name: str) -> None:
     pytest.importorskip("torch", reason="needs PyTorch (pip install snnc[torch]); stored references are tested anyway")
-    spec = importlib.util.spec_from_file_location("make_direct_references", GOLDEN / "make_direct_references.py")
-    assert spec is not None and spec.loader is not None
-    maker: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
+    maker = script("make_direct_references")
     network, _, case = name.partition(", ")
     given, settings = maker.prepared(network, 991), maker.CASES[case]
     agree(maker.source(network), "opzo", settings, given, maker.expected(network, settings, given))
@@ -420,7 +401,9 @@ def test_a_rule_is_what_its_construction_in_pytorch_says_now(name: str) -> None:
 
 def test_every_setting_of_a_rule_makes_a_difference() -> None:
     for network in ("mlp", "residual"):
-        found = [record["expected"]["d.c1.w"] for name, record in references().items() if name.startswith(network)]
+        found = [
+            record["expected"]["d.c1.w"] for name, record in records("direct_rules").items() if name.startswith(network)
+        ]
         assert len({str(each) for each in found}) == len(found) == 5
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from stored import given_to, records, script
 
 from snnc.compiler.cost.tape import tape_of
 from snnc.compiler.evaluate import Numerics, Oracle
@@ -29,19 +27,11 @@ ARGUMENTS: dict[str, float] = {
 }  # fmt: skip
 
 
-@cache
-def references() -> dict[str, Any]:
-    return json.loads((GOLDEN / "references" / "frozen.json").read_text("utf-8"))
-
-
 def agree(source: str, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Spikes are equal, gradients and what lasts to 1e-9; what is frozen has no gradient, and the bits that it had."""
     network = snn.read(source)
     options = TrainingOptions.resolve(network)
-    oracle = Oracle(build_training(network, options), Numerics("f64"))
-    for name, value in given.items():
-        for each in {name, f"{name}.master"} & oracle.training.types.keys():
-            oracle.write(each, np.asarray(value, np.float64))
+    oracle = given_to(build_training(network, options), given)
     oracle.run("train_step", ARGUMENTS | {"valid": options.batch})
     for name, value in expected.items():
         found, told = oracle.read(name), np.asarray(value)
@@ -58,18 +48,15 @@ def agree(source: str, given: Mapping[str, Any], expected: Mapping[str, Any]) ->
             assert f"d.{name}" not in made and np.array_equal(oracle.read(f"{name}.master"), given[name]), name
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("frozen"))
 def test_frozen_layers_are_what_pytorch_makes_of_them(name: str) -> None:
-    agree(**references()[name])
+    agree(**records("frozen")[name])
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("frozen"))
 def test_frozen_layers_are_what_pytorch_makes_of_them_now(name: str) -> None:
     pytest.importorskip("torch", reason="needs PyTorch (pip install snnc[torch]); stored references are tested anyway")
-    spec = importlib.util.spec_from_file_location("make_frozen_references", GOLDEN / "make_frozen_references.py")
-    assert spec is not None and spec.loader is not None
-    maker: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
+    maker = script("make_frozen_references")
     given = maker.draw(991)
     agree(maker.source(name), given, maker.expected(name, given))
 

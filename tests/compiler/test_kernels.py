@@ -5,17 +5,15 @@ References lie in ``tests/golden/references/kernels.json`` (see ``make_kernel_re
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stored import given_to, records, script
 
 from snnc.compiler.evaluate import Numerics, Oracle
 from snnc.compiler.frontends import snn
@@ -30,11 +28,6 @@ ARGUMENTS: dict[str, float] = {
 }  # fmt: skip
 
 
-@cache
-def references() -> dict[str, Any]:
-    return json.loads((GOLDEN / "references" / "kernels.json").read_text(encoding="utf-8"))
-
-
 def graph(source: str, **more: Any) -> Training:
     network = snn.read(source)
     return build_training(network, TrainingOptions.resolve(network, more))
@@ -42,17 +35,14 @@ def graph(source: str, **more: Any) -> Training:
 
 def trained(source: str, given: Mapping[str, Any], arguments: Mapping[str, float] = ARGUMENTS) -> Oracle:
     """The float64 oracle after a training step."""
-    oracle = Oracle(graph(source), Numerics("f64"))
-    for name, value in given.items():
-        for each in {name, f"{name}.master"} & oracle.training.types.keys():
-            oracle.write(each, np.asarray(value, np.float64))
+    oracle = given_to(graph(source), given)
     oracle.run("train_step", arguments)
     return oracle
 
 
 @pytest.mark.parametrize("name", ["mlp", "convolution"])
 def test_spikes_activations_and_steps_are_those_of_the_reference(name: str) -> None:
-    record = references()[name]
+    record = records("kernels")[name]
     oracle = trained(record["source"], record["given"])
     for value, wanted in record["expected"].items():
         scale = 4.0 if value.startswith("d.") else 1.0
@@ -63,12 +53,8 @@ def test_spikes_activations_and_steps_are_those_of_the_reference(name: str) -> N
 
 
 def test_the_references_are_of_the_networks_of_the_script() -> None:
-    path = GOLDEN / "make_kernel_references.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    maker = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
-    assert maker.SOURCES == {name: record["source"] for name, record in references().items()}
+    maker = script("make_kernel_references")
+    assert maker.SOURCES == {name: record["source"] for name, record in records("kernels").items()}
 
 
 ENCODER = """network encoder(image: f16[WORDS]) steps WINDOW {
@@ -165,7 +151,7 @@ def test_a_neuron_fires_once_and_in_its_window_only() -> None:
 
 
 def test_weights_stay_and_nobody_is_warned() -> None:
-    network = snn.read(references()["mlp"]["source"])
+    network = snn.read(records("kernels")["mlp"]["source"])
     training = build_training(network, TrainingOptions.resolve(network))
     assert not list(untaught(network, training))
     step = training.procedure("train_step")
@@ -175,7 +161,7 @@ def test_weights_stay_and_nobody_is_warned() -> None:
 
 
 def test_a_frozen_kernel_stays() -> None:
-    training = graph(references()["convolution"]["source"], freeze=("tau", "delay1"))
+    training = graph(records("kernels")["convolution"]["source"], freeze=("tau", "delay1"))
     step = training.procedure("train_step")
     assert {name for node in step.nodes for name in node.results} & training.types.keys() == {
         "delay", "delay.master", "tau1", "tau1.master",

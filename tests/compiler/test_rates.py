@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stored import records, script, trained
 
 from snnc.compiler.cost.tape import tape_of
-from snnc.compiler.evaluate import Accumulators, Numerics, Oracle
+from snnc.compiler.evaluate import Accumulators, Oracle
 from snnc.compiler.frontends import snn
 from snnc.compiler.ir.types import Type
 from snnc.compiler.ops.rate import Rate
@@ -27,21 +26,6 @@ Array = NDArray[Any]
 GOLDEN = Path(__file__).parent.parent / "golden"
 FORMS = ("collapsed", "step")
 RULES = {form: ("dsr", ("form", form)) for form in FORMS}
-ARGUMENTS: dict[str, float] = {
-    "learning_rate": 0.1, "loss_scale": 1.0, "seed": 0, "step": 0, "correction1": 1.0, "correction2": 1.0,
-}  # fmt: skip
-
-
-def trained(source: str, given: Mapping[str, Any], numerics: Accumulators = "f64", **command: Any) -> Oracle:
-    """The oracle after one training step."""
-    network = snn.read(source)
-    options = TrainingOptions.resolve(network, command)
-    oracle = Oracle(build_training(network, options), Numerics(numerics))
-    for name, value in given.items():
-        for each in {name, f"{name}.master"} & oracle.training.types.keys():
-            oracle.write(each, np.asarray(value, np.float64))
-    oracle.run("train_step", ARGUMENTS | {"valid": options.batch})
-    return oracle
 
 
 def gradients(oracle: Oracle) -> dict[str, Array]:
@@ -79,11 +63,6 @@ def test_a_small_net_has_the_gradients_of_the_reference_bit_for_bit(
 # Independent constructions
 
 
-@cache
-def references() -> dict[str, Any]:
-    return json.loads((GOLDEN / "references" / "rates.json").read_text("utf-8"))
-
-
 def agree(source: str, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Spikes are equal, gradients to 1e-9."""
     oracle = trained(source, given)
@@ -94,18 +73,15 @@ def agree(source: str, given: Mapping[str, Any], expected: Mapping[str, Any]) ->
             assert np.array_equal(oracle.read(name), np.asarray(value)), f"spikes of {name}"
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("rates"))
 def test_rates_are_what_their_construction_in_pytorch_says(name: str) -> None:
-    agree(**references()[name])
+    agree(**records("rates")[name])
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("rates"))
 def test_rates_are_what_their_construction_in_pytorch_says_now(name: str) -> None:
     pytest.importorskip("torch", reason="needs PyTorch (pip install snnc[torch]); stored references are tested anyway")
-    spec = importlib.util.spec_from_file_location("make_rate_references", GOLDEN / "make_rate_references.py")
-    assert spec is not None and spec.loader is not None
-    maker: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
+    maker = script("make_rate_references")
     network, _, form = name.partition(", ")
     given = maker.draw(network, 991)
     agree(maker.source(network, form), given, maker.expected(network, form, given))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stored import given_to, records, script
 
-from snnc.compiler.evaluate import Numerics, Oracle
+from snnc.compiler.evaluate import Oracle
 from snnc.compiler.frontends import snn
 from snnc.compiler.ir.graph import Setting
 from snnc.compiler.passes.differentiate import build_training, untaught
@@ -38,11 +37,7 @@ def trained(
     """The float64 oracle after one training step under *rule*, which learns in *chosen* steps if it asks for any."""
     network = snn.read(source)
     options = TrainingOptions.resolve(network, {"rule": rule, "optimizer": ("sgd", ("momentum", 0.9)), **more})
-    oracle = Oracle(build_training(network, options), Numerics("f64"))
-    variables = oracle.training.types
-    for name, value in given.items():
-        for each in {name, f"{name}.master"} & variables.keys():
-            oracle.write(each, np.asarray(value, np.float64))
+    oracle = given_to(build_training(network, options), given)
     words = [name for name, _ in oracle.training.arguments if name.startswith("chosen")]
     choice = dict.fromkeys(words, 0) | ({"chosen0": sum(1 << step for step in chosen)} if words else {})
     oracle.run("train_step", ARGUMENTS | choice | {"valid": options.batch, "learning_rate": rate})
@@ -471,11 +466,6 @@ def test_a_loss_that_waits_for_the_last_step_is_refused(rule: str) -> None:
 # Independent constructions
 
 
-@cache
-def references() -> dict[str, Any]:
-    return json.loads((GOLDEN / "references" / "rules.json").read_text("utf-8"))
-
-
 def agree(
     source: str, rule: str, given: Mapping[str, Any], expected: Mapping[str, Any], chosen: Sequence[int] = ()
 ) -> None:
@@ -488,18 +478,15 @@ def agree(
             assert np.array_equal(oracle.read(name), np.asarray(value)), f"spikes of {name}"
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("rules"))
 def test_a_rule_is_what_its_construction_in_pytorch_says(name: str) -> None:
-    agree(**references()[name])
+    agree(**records("rules")[name])
 
 
-@pytest.mark.parametrize("name", references())
+@pytest.mark.parametrize("name", records("rules"))
 def test_a_rule_is_what_its_construction_in_pytorch_says_now(name: str) -> None:
     pytest.importorskip("torch", reason="needs PyTorch (pip install snnc[torch]); stored references are tested anyway")
-    spec = importlib.util.spec_from_file_location("make_rule_references", GOLDEN / "make_rule_references.py")
-    assert spec is not None and spec.loader is not None
-    maker: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
+    maker = script("make_rule_references")
     network, _, rule = name.partition(", ")
     given = maker.draw(network, 991)
     chosen = maker.CHOSEN if rule == "sltt_k" else ()
@@ -509,8 +496,8 @@ def test_a_rule_is_what_its_construction_in_pytorch_says_now(name: str) -> None:
 def test_every_rule_has_a_reference() -> None:
     """Rates and counts have others, so have errors that come straight, settle, or are none, and kernels."""
     others = {"dsr", "opzo", "spide", "tandem", "t2fsnn", "stdp"}
-    assert {record["rule"] for record in references().values()} | others == set(RULES)
-    gradients_of = [record["expected"]["d.c1.w"] for name, record in references().items() if name.startswith("mlp")]
+    assert {record["rule"] for record in records("rules").values()} | others == set(RULES)
+    gradients_of = [record["expected"]["d.c1.w"] for name, record in records("rules").items() if name.startswith("mlp")]
     assert len({str(each) for each in gradients_of}) == len(RULES) - len(others)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Mapping
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stored import records, script, trained
 
-from snnc.compiler.evaluate import Accumulators, Numerics, Oracle
+from snnc.compiler.evaluate import Accumulators, Oracle
 from snnc.compiler.frontends import snn
 from snnc.compiler.ir.settings import SettingFault
 from snnc.compiler.passes.differentiate import build_training
@@ -25,21 +25,6 @@ from snnc.source import SourceError
 
 Array = NDArray[Any]
 GOLDEN = Path(__file__).parent.parent / "golden"
-ARGUMENTS: dict[str, float] = {
-    "learning_rate": 0.1, "loss_scale": 1.0, "seed": 0, "step": 0, "correction1": 1.0, "correction2": 1.0,
-}  # fmt: skip
-
-
-def trained(source: str, given: Mapping[str, Any], numerics: Accumulators = "f64", **command: Any) -> Oracle:
-    """The oracle after one training step."""
-    network = snn.read(source)
-    options = TrainingOptions.resolve(network, command)
-    oracle = Oracle(build_training(network, options), Numerics(numerics))
-    for name, value in given.items():
-        for each in {name, f"{name}.master"} & oracle.training.types.keys():
-            oracle.write(each, np.asarray(value, np.float64))
-    oracle.run("train_step", ARGUMENTS | {"valid": options.batch})
-    return oracle
 
 
 def rule(solver: str = "spikes", steps: int = 250) -> Any:
@@ -146,11 +131,6 @@ def test_where_a_neuron_is_saturated_no_error_passes_it(shared: Path) -> None:
 # Independent constructions
 
 
-@cache
-def references() -> dict[str, Any]:
-    return json.loads((GOLDEN / "references" / "equilibrium.json").read_text("utf-8"))
-
-
 def agree(source: str, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Spikes are equal, gradients to 1e-9."""
     oracle = trained(source, given)
@@ -165,17 +145,14 @@ def agree(source: str, given: Mapping[str, Any], expected: Mapping[str, Any]) ->
     "name", ["mlp, spikes", "mlp, fixed_point", "convolutional, spikes", "convolutional, fixed_point"]
 )
 def test_gradients_are_what_their_construction_in_pytorch_says(name: str) -> None:
-    agree(**references()[name])
+    agree(**records("equilibrium")[name])
 
 
 @pytest.mark.parametrize("network", ["mlp", "convolutional"])
 @pytest.mark.parametrize("solver", ["spikes", "fixed_point"])
 def test_gradients_are_what_their_construction_in_pytorch_says_now(network: str, solver: str) -> None:
     pytest.importorskip("torch", reason="needs PyTorch (pip install snnc[torch]); stored references are tested anyway")
-    spec = importlib.util.spec_from_file_location("make_equilibrium", GOLDEN / "make_equilibrium_references.py")
-    assert spec is not None and spec.loader is not None
-    maker: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
+    maker = script("make_equilibrium_references")
     given = maker.telling(network, 991)
     agree(maker.source(network, solver), given, maker.expected(network, solver, given))
 

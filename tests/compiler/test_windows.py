@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stored import records, script
 
 from snnc.compiler.evaluate import Numerics, Oracle
 from snnc.compiler.frontends import snn
@@ -22,7 +21,7 @@ from snnc.source import Fault, SourceError
 
 Array = NDArray[Any]
 GOLDEN = Path(__file__).parent.parent / "golden"
-REFERENCES: dict[str, Any] = json.loads((GOLDEN / "references" / "windows.json").read_text("utf-8"))
+REFERENCES: dict[str, Any] = records("windows")
 CASES = [(network, settings) for network, record in REFERENCES.items() for settings in record["expected"]]
 ARGUMENTS: dict[str, float] = {
     "valid": 2, "learning_rate": 0.1, "loss_scale": 1.0, "seed": 0, "step": 0, "correction1": 1.0, "correction2": 1.0,
@@ -69,10 +68,7 @@ def test_a_window_is_what_its_construction_in_pytorch_says(network: str, setting
 @pytest.mark.parametrize(("network", "settings"), CASES)
 def test_a_window_is_what_its_construction_in_pytorch_says_now(network: str, settings: str) -> None:
     pytest.importorskip("torch", reason="needs PyTorch (pip install snnc[torch]); stored references are tested anyway")
-    spec = importlib.util.spec_from_file_location("make_window_references", GOLDEN / "make_window_references.py")
-    assert spec is not None and spec.loader is not None
-    maker: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
+    maker = script("make_window_references")
     given = maker.draw(network, 991)
     window, update = (part.partition("=")[2] for part in settings.split(", "))
     agree(maker.source(network), settings, given, maker.expected(network, int(window), update, given))
