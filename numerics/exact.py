@@ -23,6 +23,10 @@ Pairs: TypeAlias = NDArray[np.uint64]
 
 X64_UNIT_BITS = 24
 X128_UNIT_BITS = 48
+X64_TERMS, X128_TERMS = 1 << 23, 1 << 47
+"""Terms that an accumulator holds whatever they are: 2^23 times the largest f16 stays below 2^63, 2^47 products of two
+below 2^127."""
+
 X64_NAN, X64_POS, X64_NEG = -(1 << 63), (1 << 63) - 1, -(1 << 63) + 1
 X128_NAN, X128_POS, X128_NEG = -(1 << 127), (1 << 127) - 1, -(1 << 127) + 1
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from ...numerics.exact import X64_TERMS
 from ..ir.graph import Network, Node
 from ..ir.types import Type
 from ..ops.op import OPS, named
@@ -24,13 +25,15 @@ class Beside:
 
     `decays` has the decay of each value that has a trace, `rates` the values whose mean over time is made in the sweep,
     `means` the name of the mean that is read in the place of each value that has one.  A trace is of a value without
-    noise.  More may be made than is read in the end: the rest is pruned.
+    noise, and a history of it where exact sums of a *batch* have room for its words.  More may be made than is read in
+    the end: the rest is pruned.
     """
 
     network: Network
     there: WayThere
     rule: Rule
     steps: int
+    batch: int
     decays: Mapping[str, float] = field(init=False)
     rates: frozenset[str] = field(init=False)
     means: Mapping[str, str] = field(init=False)
@@ -165,8 +168,19 @@ class Beside:
 
     def _trace(self, of: Node) -> Node:
         (value,), (type,) = of.results, of.types
-        made, settings, types = (trace_of(value),), {"decay": self.decays[value]}, (Trace.type_of(type),)
-        return replace(of, results=made, op=Trace.name, operands=(value,), settings=settings, types=types)
+        decay = self.decays[value]
+        history = Trace(decay=decay).history_of(type, self.steps)
+        if history is None or self._terms(value) * history.kind.maximum > X64_TERMS:
+            history = Trace.type_of(type)
+        made, settings = (trace_of(value),), {"decay": decay}
+        return replace(of, results=made, op=Trace.name, operands=(value,), settings=settings, types=(history,))
+
+    def _terms(self, value: str) -> int:
+        """The most terms that a weight's gradient sums in a step: one of every sample and place that reads *value*."""
+        types = self.network.types
+        readers = [node for node in self.network.nodes if value in node.operands[:1]]
+        places = [types[name] for name in (value, *(node.results[0] for node in readers))]
+        return self.batch * max(type.elements // type.factors[0] for type in places)
 
     def _rate(self, of: Node) -> Node:
         (value,) = of.results

@@ -151,7 +151,7 @@ class _Builder:
         spiking = [node for node in self.nodes if node.results[0] in hidden]
         self.direct = Direct(self.rule, spiking, self.types, self.answer, self.options.steps)
         self.matching = Matching(self.nodes, self.types, self.options.batch) if self.rule.matches else None
-        self.beside = Beside(self.network, self.there, self.rule, self.options.steps)
+        self.beside = Beside(self.network, self.there, self.rule, self.options.steps, self.options.batch)
         self.backward = Backward(
             self.there.met, self.parameters, self.answer, self.types, self.rule, self.beside, hidden, self.window
         )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...isa.target import Target
+from ...numerics.exact import X64_TERMS, X128_TERMS
 from ...numerics.formats import FORMATS
 from ...source import Place, TargetError
 from ..dataflows.dataflow import DATAFLOWS
@@ -31,12 +32,6 @@ Array = NDArray[np.int64]
 
 LARGEST_EXTENT = (1 << 23) - 1
 """What an axis register can hold."""
-
-EXACT_GATED = 1 << 23
-"""Terms that a 64-bit accumulator holds whatever they are: 2^23 times the largest f16 stays below 2^63;
-2^47 products of two f16 likewise stay below 2^127."""
-
-EXACT_PRODUCTS = 1 << 47
 
 BLOCK = 64
 """Channels of a block of a rounding sum."""
@@ -170,7 +165,7 @@ def _check_machine(request: Request) -> None:
         terms = math.prod(statement.extents[name] for name in statement.summed)
         gated = FORMATS[left].whole
         weight = FORMATS[left].maximum if gated else 1
-        limit = EXACT_GATED if gated or isinstance(statement, Moments) else EXACT_PRODUCTS
+        limit = X64_TERMS if gated or isinstance(statement, Moments) else X128_TERMS
         if terms * weight > limit:
             raise TargetError.at(
                 request.place,

@@ -107,13 +107,13 @@ def test_the_table_adds_up() -> None:
 
 
 def test_what_each_step_carries_to_the_next_stands_apart_from_the_tape() -> None:
-    """16 words of f16 a sample for the membrane and for the trace; 4 words of f32 for each sum of the loss."""
+    """16 words of f16 a sample for the membrane, 16 of four bits for the history; 4 of f32 for each sum of the loss."""
     training = graph("surrogate=rect, reset=soft", "rule = ottt_a; loss = cross_entropy_mse")
     tape, carried = tape_of(training), carried_of(training)
     assert {each.value: each.bytes for each in tape} == {"s.mask": 2 * 16 // 8, "y": 2 * 4 * 2}
-    words, sums = 2 * 16 * 2, 2 * 4 * 4
+    words, histories, sums = 2 * 16 * 2, 2 * 16 * 4 // 8, 2 * 4 * 4
     assert {state.value: (state.bytes, state.readers) for state in carried} == {
-        "s.trace": (words, ("WG of y", "the next step")),
+        "s.trace": (histories, ("WG of y", "the next step")),
         "s.carry.v": (words, ("the next step",)),
         "logits.carry.total": (sums, ("the next step",)),
         "logits.carry.loss": (sums, ("the next step",)),
@@ -123,9 +123,9 @@ def test_what_each_step_carries_to_the_next_stands_apart_from_the_tape() -> None
         "tape of a training step of a: 20 bytes, written once and read by the way back; 20 of them are the room of one "
         "time step, written anew in each"
     )
-    assert "carried state: 192 bytes, written anew in each time step and no part of the tape" in lines
+    assert "carried state: 144 bytes, written anew in each time step and no part of the tape" in lines
     told = tape_json(tape, carried)
-    assert (told["bytes"], told["carried"]["bytes"]) == (20, 2 * words + 2 * sums)
+    assert (told["bytes"], told["carried"]["bytes"]) == (20, words + histories + 2 * sums)
 
 
 def test_stages_that_walk_through_all_steps_alone_carry_nothing_in_dram() -> None:

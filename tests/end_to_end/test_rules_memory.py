@@ -16,6 +16,9 @@ ONLINE = [name for name, rule in RULES.items() if rule.template == "up" and rule
 
 NETWORK = "csnn"
 
+FEWER = {"p1.trace": 8, "cloth.flatten.trace": 4}
+"""Bits of a history of four steps: of counts of up to 3, and of spikes."""
+
 
 def training_of(rule: str) -> str:
     """A train section that every rule takes."""
@@ -30,11 +33,19 @@ def taken(made: Program, *roles: str) -> int:
     return sum(symbol.bytes for symbol in made.symbols if symbol.role in roles)
 
 
+def histories(made: Program) -> int:
+    """Bytes of traces, each in its place in DRAM."""
+    return sum(-(-symbol.bytes // 64) * 64 for symbol in made.symbols if symbol.name.endswith(".trace"))
+
+
 @pytest.mark.parametrize("rule", ONLINE)
 def test_a_rule_that_learns_in_each_step_needs_no_more_memory_for_more_steps(rule: str) -> None:
-    few, many = program(rule, 4), program(rule, 16)
-    assert few.dram_bytes == many.dram_bytes
-    assert few.instruction_count == many.instruction_count
+    """But for histories of spikes: a word of so many bits, until f16 takes its place."""
+    few, long, many = program(rule, 4), program(rule, 9), program(rule, 16)
+    assert long.dram_bytes == many.dram_bytes
+    assert long.instruction_count == many.instruction_count
+    assert many.dram_bytes - few.dram_bytes == histories(many) - histories(few)
+    assert (histories(few) < histories(many)) == rule.startswith(("ottt", "opzo"))
     tape = [symbol for symbol in many.symbols if symbol.role == "tape"]
     assert all(symbol.steps == 0 for symbol in tape), "tape is of what does not change with time"
 
@@ -87,7 +98,12 @@ def tables(rule: str, steps: int) -> tuple[dict[str, int], dict[str, int]]:
 
 @pytest.mark.parametrize("rule", ONLINE)
 def test_neither_the_tape_nor_carried_state_grows_with_the_steps(rule: str) -> None:
-    assert tables(rule, 4) == tables(rule, 16)
+    """What a history has more in 16 steps than in 4 is what f16 has more than 4 bits."""
+    (few, carried), (many, later) = tables(rule, 4), tables(rule, 16)
+    assert few == many
+    assert carried == {
+        name: size if not name.endswith(".trace") else FEWER[name] * size // 16 for name, size in later.items()
+    }
 
 
 def test_a_trace_is_carried_and_takes_the_place_of_spikes_on_the_tape() -> None:
