@@ -88,7 +88,7 @@ def test_in_every_step_a_trace_is_the_sum_of_all_spikes_with_their_powers(drawn:
         assert Fraction(float(traces[(t, *place)])) == sum(told)
 
 
-def graph(source: str, **command: object) -> Training:
+def graph(source: str, **command: int) -> Training:
     network = snn.read(source)
     return build_training(network, TrainingOptions.resolve(network, command))
 
@@ -96,6 +96,10 @@ def graph(source: str, **command: object) -> Training:
 def types(training: Training) -> dict[str, str]:
     values = training.values(training.procedure("train_step"))
     return {name: str(type) for name, type in values.items() if name.endswith(".trace")}
+
+
+def no_history(trace: Trace, x: Type, steps: int) -> None:
+    """As if no word held what *trace* of *x* remembers."""
 
 
 def test_a_gradient_has_the_bits_that_traces_of_f16_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +116,7 @@ def test_a_gradient_has_the_bits_that_traces_of_f16_give_it(monkeypatch: pytest.
     layer = "s.linear.flatten.trace"
     assert types(graph(source)) == {layer: "u8[t, n, 5*2*2] * 0.25", "s.trace": "u4[t, n, 7] * 0.125"}
     histories = trained(source, given, "exact")
-    monkeypatch.setattr(Trace, "history_of", lambda *_: None)
+    monkeypatch.setattr(Trace, "history_of", no_history)
     assert types(graph(source)) == {layer: "f16[t, n, 5*2*2] * 0.25", "s.trace": "f16[t, n, 7]"}
     numbers = trained(source, given, "exact")
     for name in made:
