@@ -15,9 +15,10 @@ from ..ir.schedule import Schedule, Stage, accesses
 from ..ir.statement import Statement
 from ..ir.types import Type
 from ..ops.op import alias_of
+from .admission import pin_problem
 from .build_stage import build_stage
-from .mapping import Request, pin_problem
 from .pins import Pin, combined
+from .request import Request
 
 
 @dataclass(frozen=True)

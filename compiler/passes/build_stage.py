@@ -7,8 +7,9 @@ from dataclasses import replace
 from ...source import TargetError
 from ..ir.schedule import Buffer, Decision, Explanation, For, Stage, Step, Tree, present
 from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
-from .mapping import Request, choose
+from .mapping import choose
 from .operands import Operand
+from .request import Request
 
 ALIGNMENT = 8
 """Bytes on which every buffer begins."""
