@@ -205,8 +205,11 @@ class Stage:
 
     def steps_on(self, core: int) -> Iterator[tuple[int, Step]]:
         """The steps of one core: of a sum that cores share, only the first divides and stores."""
-        idle = ("vector", "store") if self.gathers and core != self.active[0] else ()
-        return ((depth, step) for depth, step in self.steps() if step.unit not in idle)
+        return ((depth, step) for depth, step in self.steps() if self.has(step, core))
+
+    def has(self, step: Step, core: int) -> bool:
+        """Whether *core*, which has work, takes *step*."""
+        return not (self.gathers and step.unit in ("vector", "store") and core != self.active[0])
 
 
 @dataclass(frozen=True)
