@@ -107,6 +107,9 @@ class Instruction:
     """Whether it opens a loop, which an ``end`` closes."""
 
     layout: ClassVar[dict[str, Bits]]
+    limits: ClassVar[tuple[tuple[str, int, int], ...]]
+    """Least and largest value of each operand that is a whole number; of programs with many words all are checked."""
+    floats: ClassVar[tuple[str, ...]]
     by_opcode: ClassVar[dict[int, type[Instruction]]] = {}
     by_mnemonic: ClassVar[dict[str, type[Instruction]]] = {}
 
@@ -114,6 +117,9 @@ class Instruction:
         dataclass(frozen=True)(cls)
         cls.opcode, cls.mnemonic, cls.units = opcode, mnemonic, units
         cls.layout = {f.name: f.metadata["bits"] for f in fields(cls)}  # type: ignore[arg-type]
+        whole = [(name, place) for name, place in cls.layout.items() if place.coding != "float"]
+        cls.limits = tuple((name, place.minimum, place.maximum) for name, place in whole)
+        cls.floats = tuple(name for name, place in cls.layout.items() if place.coding == "float")
         taken = [b for place in cls.layout.values() for b in range(place.low, place.high + 1)]
         assert len(taken) == len(set(taken)), f"{cls.__name__}: two operands share a bit"
         assert all(OPCODE_BITS <= b < WORD_BITS for b in taken), f"{cls.__name__}: an operand leaves the word"
@@ -122,12 +128,12 @@ class Instruction:
         Instruction.by_opcode[opcode] = Instruction.by_mnemonic[mnemonic] = cls
 
     def __post_init__(self) -> None:
-        for name, place in self.layout.items():
+        for name, least, most in self.limits:
             value = getattr(self, name)
-            if place.coding == "float":
-                object.__setattr__(self, name, struct.unpack("<f", struct.pack("<f", value))[0])
-            elif not place.minimum <= value <= place.maximum:
-                raise ValueError(f"{self.mnemonic}: {name}={value} is outside {place.minimum}..{place.maximum}")
+            if not least <= value <= most:
+                raise ValueError(f"{self.mnemonic}: {name}={value} is outside {least}..{most}")
+        for name in self.floats:
+            object.__setattr__(self, name, struct.unpack("<f", struct.pack("<f", getattr(self, name)))[0])
 
     @abstractmethod
     def execute(self, stream: Stream) -> None:

@@ -131,9 +131,7 @@ def _independent(axes: Sequence[Axis]) -> list[list[int]]:
 
 
 @lru_cache(maxsize=1 << 14)
-def _met(
-    axes: tuple[Axis, ...], strides: tuple[int, ...], walks: tuple[tuple[str, Walk], ...], modulus: int
-) -> _Met:
+def _met(axes: tuple[Axis, ...], strides: tuple[int, ...], walks: tuple[tuple[str, Walk], ...], modulus: int) -> _Met:
     """What all combinations of the tiles of *walks* meet along *axes*; addresses are told modulo *modulus* bits."""
     tiles = [walk.tiles() for _, walk in walks]
     places = np.meshgrid(*(np.arange(len(starts)) for starts, _ in tiles), indexing="ij")

@@ -199,13 +199,19 @@ class Stage:
         """The stage over as many steps as it takes part in: the first ones stand for those that the host chooses."""
         return self if not self.turns else replace(self, statement=over_steps(self.statement, self.turns), turns=0)
 
-    def steps(self) -> Iterator[tuple[int, Step]]:
+    def steps(self) -> tuple[tuple[int, Step], ...]:
         """Every step with its depth."""
-        return _steps(self.tree, 0)
+        return self._flat
 
-    def steps_on(self, core: int) -> Iterator[tuple[int, Step]]:
+    @cached_property
+    def _flat(self) -> tuple[tuple[int, Step], ...]:
+        return tuple(_steps(self.tree, 0))
+
+    def steps_on(self, core: int) -> tuple[tuple[int, Step], ...]:
         """The steps of one core: of a sum that cores share, only the first divides and stores."""
-        return ((depth, step) for depth, step in self.steps() if self.has(step, core))
+        if not self.gathers:
+            return self._flat
+        return tuple((depth, step) for depth, step in self._flat if self.has(step, core))
 
     def has(self, step: Step, core: int) -> bool:
         """Whether *core*, which has work, takes *step*."""

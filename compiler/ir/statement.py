@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from .expression import REDUCTIONS, Expression
 
@@ -150,7 +151,7 @@ class Elementwise:
         homes = (state.home for state in self.states if state.home is not None)
         return (*(write.target for write in self.writes), *homes)
 
-    @property
+    @cached_property
     def reduced(self) -> tuple[str, ...]:
         """The loops that an expression reduces over, if one does."""
         roots = [write.expression for write in self.writes] + [state.next for state in self.states]

@@ -13,14 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import PurePath
 
 from ...isa.instruction import UNITS, Instruction
 from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait
 from ...isa.program import Debug, Stream, Symbol
+from ...source import Place
 from ..ir.graph import chosen_words
 from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Step, Tree, together, windowed
 from .instructions import StepWriter
+
+made_end = lru_cache(1 << 12)(End)
+made_post = lru_cache(1 << 14)(Post)
+made_wait = lru_cache(1 << 12)(Wait)
 
 
 @dataclass
@@ -45,7 +51,7 @@ class Writer:
         if len(self.instructions) > first:
             self.instructions.insert(first, opens)
             self.debug.insert(first, self.debug[first])
-            self.put(self.debug[-1], End(opens.loop))
+            self.put(self.debug[-1], made_end(opens.loop))
 
 
 @dataclass
@@ -112,7 +118,7 @@ def emit_entry(
                 for core in stage.active:
                     steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
                     _emit_stage(steps, writers, _debug(stage), semaphores)
-                    writers[core, "store"].put(_debug(stage), Post(landed, core))
+                    writers[core, "store"].put(_debug(stage), made_post(landed, core))
             before = run[-1]
             if before.cycle:
                 meet(before, before)
@@ -128,7 +134,7 @@ def emit_entry(
             before = None
     for (core, unit), writer in writers.items():
         if unit == "load" and before is not None and core in before.active:
-            writer.put(_debug(before), Wait(landed))
+            writer.put(_debug(before), made_wait(landed))
         if writer.instructions:
             writer.put(Debug(), Halt())
     return tuple(
@@ -140,7 +146,12 @@ def emit_entry(
 
 def _debug(stage: Stage) -> Debug:
     """What an instruction of *stage* is for.  Of the file only its name: a program does not depend on where it lay."""
-    return Debug(stage.node, stage.phase, replace(stage.place, file=PurePath(stage.place.file).name))
+    return _noted(stage.node, stage.phase, stage.place)
+
+
+@lru_cache(1 << 12)
+def _noted(node: str, phase: str, place: Place) -> Debug:
+    return Debug(node, phase, replace(place, file=PurePath(place.file).name))
 
 
 def _meet(writer: Writer, debug: Debug, before: Stage | None, cores: int, landed: int) -> None:
@@ -148,7 +159,7 @@ def _meet(writer: Writer, debug: Debug, before: Stage | None, cores: int, landed
     if before is None:
         return
     if writer.core in before.active:
-        writer.put(debug, Wait(landed))
+        writer.put(debug, made_wait(landed))
     if cores > 1:
         writer.put(debug, Barrier(cores))
 
@@ -168,7 +179,7 @@ def _emit_stage(
             writer.put(debug, *steps.describe(unit, step))
         for link in links:
             if link.consumer == unit:
-                writer.put(debug, *[Post(link.free, core)] * link.buffer.ring)
+                writer.put(debug, *[made_post(link.free, core)] * link.buffer.ring)
         tree = stage.tree
         for _ in stage.shared:  # the outermost loops, which it turns together with other stages
             (loop,) = (child for child in tree if isinstance(child, For))
@@ -176,7 +187,7 @@ def _emit_stage(
         _walk(tree, len(stage.shared), unit, steps, links, writer, debug)
         for link in links:
             if link.producer == unit:
-                writer.put(debug, *[Wait(link.free)] * link.buffer.ring)
+                writer.put(debug, *[made_wait(link.free)] * link.buffer.ring)
 
 
 def _links(stage: Stage, core: int, semaphores: Semaphores) -> tuple[Link, ...]:
@@ -218,17 +229,17 @@ def _walk(
         home = [link for link in links if link.buffer.depth == depth and unit in (link.producer, link.consumer)]
         for link in home:
             if _first(touched, link.buffer.name) == place:
-                writer.put(debug, Wait(link.free if link.producer == unit else link.full))
+                writer.put(debug, made_wait(link.free if link.producer == unit else link.full))
         if isinstance(child, For):
             writer.put(debug, steps.loop(child))
             _walk(child.body, depth + 1, unit, steps, links, writer, debug)
-            writer.put(debug, End(on.register(child.loop)))
+            writer.put(debug, made_end(on.register(child.loop)))
         else:
             writer.put(debug, *steps.instructions(child))
         for link in home:
             if _last(touched, link.buffer.name) == place:
                 semaphore = link.full if link.producer == unit else link.free
-                writer.put(debug, Post(semaphore, on.core))
+                writer.put(debug, made_post(semaphore, on.core))
 
 
 def _touched(child: For | Step, unit: str) -> frozenset[str] | None:

@@ -1,12 +1,18 @@
-"""View registers of a stage on one core: what each unit's instructions see of DRAM and of the scratchpads."""
+"""View registers of a stage on one core: what each unit's instructions see of DRAM and of the scratchpads.
+
+Most words are the same on all cores, so each is made once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ...isa.instruction import Instruction
 from ...isa.instructions.describe import Axis as AxisWord
-from ...isa.instructions.describe import Span, Turn, View
+from ...isa.instructions.describe import Span as SpanWord
+from ...isa.instructions.describe import Turn as TurnWord
+from ...isa.instructions.describe import View as ViewWord
 from ...isa.program import Symbol
 from ...numerics.formats import FORMATS, U32
 from ..ir.schedule import Axis, Buffer, OnCore, dram_strides
@@ -14,6 +20,11 @@ from ..ir.statement import TIME, Contraction, Elementwise, Index, Moments, State
 
 DRAM = 0
 IDENTITY = 63
+
+made_axis = lru_cache(1 << 14)(AxisWord)
+made_span = lru_cache(1 << 14)(SpanWord)
+made_turn = lru_cache(1 << 14)(TurnWord)
+made_view = lru_cache(1 << 14)(ViewWord)
 
 
 def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: bool) -> list[Instruction]:
@@ -31,19 +42,19 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
         bound = 0 if writes or not axis.padded(on.stage.statement.extents) else axis.bound
         if axis.step > 1:
             base, offset = base + offset * stride, 0
-        words.append(AxisWord(view, number, extent, stride * axis.step, offset, bound))
+        words.append(made_axis(view, number, extent, stride * axis.step, offset, bound))
         for name, c in axis.terms:
             if name in on.loops:
-                words.append(Span(view, number, on.register(name), c // axis.step, 1, 1))
+                words.append(made_span(view, number, on.register(name), c // axis.step, 1, 1))
     kind = FORMATS[buffer.format]
-    return [View(view, DRAM, kind.code, len(buffer.axes), base, 0), *words]
+    return [made_view(view, DRAM, kind.code, len(buffer.axes), base, 0), *words]
 
 
 def move_view(view: int, on: OnCore, buffer: Buffer) -> list[Instruction]:
     """The whole tile in its buffer, axes as in memory: the scratchpad's side of a load or store."""
     words = _home(view, on, buffer, len(buffer.axes), 0)
     for number, (extent, stride) in enumerate(zip(buffer.extents, buffer.strides, strict=True)):
-        words.append(AxisWord(view, number, extent, stride))
+        words.append(made_axis(view, number, extent, stride))
     return words
 
 
@@ -67,8 +78,8 @@ def compute_view(view: int, on: OnCore, buffer: Buffer, axes: Sequence[str]) -> 
 def loop_axis(view: int, number: int, on: OnCore, name: str, stride: int) -> list[Instruction]:
     """Axis *number* of *view* as the values of one loop inside a tile."""
     if name not in on.loops:
-        return [AxisWord(view, number, on.extents[name], stride)]
-    return [AxisWord(view, number, 1, stride), Span(view, number, on.register(name), 1, 0, 1)]
+        return [made_axis(view, number, on.extents[name], stride)]
+    return [made_axis(view, number, 1, stride), made_span(view, number, on.register(name), 1, 0, 1)]
 
 
 def identity_view(view: int, on: OnCore, axes: Sequence[str], index: Index) -> list[Instruction]:
@@ -78,10 +89,10 @@ def identity_view(view: int, on: OnCore, axes: Sequence[str], index: Index) -> l
     words: list[Instruction] = []
     for name in on.loops:
         if steps.get(name):
-            words.append(Turn(view, on.register(name), steps[name] * on.stage.mapping.tiles[name]))
+            words.append(made_turn(view, on.register(name), steps[name] * on.stage.mapping.tiles[name]))
     for number, name in enumerate(axes):
         words += loop_axis(view, number, on, name, steps.get(name, 0))
-    return [View(view, IDENTITY, U32.code, len(axes), base, 0), *words]
+    return [made_view(view, IDENTITY, U32.code, len(axes), base, 0), *words]
 
 
 def window_bound(
@@ -89,12 +100,12 @@ def window_bound(
 ) -> list[Instruction]:
     """Tap axis of a window whose taps may leave the source: where it begins there, and where the source ends."""
     if not axis.padded(on.stage.statement.extents):
-        return [AxisWord(view, number, on.extents[tap], stride)]
+        return [made_axis(view, number, on.extents[tap], stride)]
     coefficient = dict(axis.terms)[outer]
     offset = axis.offset + coefficient * on.lows.get(outer, 0)
-    words: list[Instruction] = [AxisWord(view, number, on.extents[tap], stride, offset, axis.bound)]
+    words: list[Instruction] = [made_axis(view, number, on.extents[tap], stride, offset, axis.bound)]
     if outer in on.loops:
-        words.append(Span(view, number, on.register(outer), coefficient, 1, 0))
+        words.append(made_span(view, number, on.register(outer), coefficient, 1, 0))
     return words
 
 
@@ -103,11 +114,11 @@ def _home(view: int, on: OnCore, buffer: Buffer, rank: int, offset: int) -> list
     ring = buffer.bytes * 8 * buffer.ring if buffer.ring > 1 else 0
     base = buffer.address * 8 + offset
     kind = FORMATS[buffer.format]
-    words: list[Instruction] = [View(view, buffer.memory + 1, kind.code, rank, base, ring)]
+    words: list[Instruction] = [made_view(view, buffer.memory + 1, kind.code, rank, base, ring)]
     stride = buffer.bytes * 8
     for name in reversed(on.loops[: buffer.depth]):
         if ring:
-            words.append(Turn(view, on.register(name), stride % ring))
+            words.append(made_turn(view, on.register(name), stride % ring))
         stride *= on.trips(name)
     return words
 
