@@ -82,7 +82,8 @@ _TRAINING = (
         "pins",
         multiple=True,
         metavar="NAME.PHASE=CHOICE",
-        help="Fix a decision: a dataflow, tile.LOOP=N or split=batch|rows|channels|LOOP, joined by commas.",
+        help="Fix a decision: a dataflow, tile.LOOP=N, split=batch|rows|channels|LOOP or buffers=single|double, "
+        "joined by commas.",
     ),
 )
 

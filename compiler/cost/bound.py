@@ -85,11 +85,12 @@ def layer_bound(stage: Stage, types: dict[str, Type], steps: int, batch: int, ch
     """Bytes that the stage's statement moves at least when it stands alone on *chip* bytes of scratchpad."""
     statement = stage.statement
     compulsory = 0
-    for name in dict.fromkeys(access.value for _, access in accesses(statement)):
-        touched = [access for _, access in accesses(statement) if access.value == name]
+    ways = [(name.startswith("out"), access) for name, access in accesses(statement)]
+    for writes, value in dict.fromkeys((writes, access.value) for writes, access in ways):
+        touched = [access for way, access in ways if (way, access.value) == (writes, value)]
         share = max(_touched(access.loops, statement.extents) for access in touched)
-        size = types[name].bytes(steps, batch)
-        compulsory += min(size, math.ceil(share * types[name].kind.bits / 8))
+        size = types[value].bytes(steps, batch)
+        compulsory += min(size, math.ceil(share * types[value].kind.bits / 8))
     if not isinstance(statement, Contraction) or statement.left is None:
         return compulsory
     extents = statement.extents

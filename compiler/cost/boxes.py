@@ -7,7 +7,7 @@ places inside of a granule.  What is left to count are a few kinds of boxes, eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -42,13 +42,9 @@ class Moved(NamedTuple):
     dram: int
     port: int
 
-    def times(self, count: int) -> Moved:
-        """All of it so often."""
-        return Moved(self.useful * count, self.dram * count, self.port * count)
 
-
-class _Met(NamedTuple):
-    """What the tiles meet along some axes: (bits past a granule, lengths) with how often; and the tiles' own lengths.
+class Met(NamedTuple):
+    """What tiles meet along some axes: (bits past a granule, lengths, how often), and (their own lengths, how often).
 
     *boxes* are clipped at the ends of the axes, *tiles* are not: that is what a scratchpad takes.
     """
@@ -57,25 +53,50 @@ class _Met(NamedTuple):
     tiles: tuple[tuple[tuple[int, ...], int], ...]
 
 
-def moved(
-    axes: Sequence[Axis],
-    strides: Sequence[int],
-    bits: int,
-    walks: Mapping[str, Walk],
-    address: int,
-    granule: int,
-) -> Moved:
-    """What the tiles of an operand move, each once.
+class Turning(NamedTuple):
+    """What turns around the place where an operand is moved.
 
-    Its *axes* have *strides* (bits) in DRAM, elements have so many *bits*, element 0 lies at *address* (bits); *walks*
-    tells how each loop of its axes is walked.
+    *loops* are the instructions' loops around it, outermost first, *tiles* and *extents* those of every loop; cores
+    share loop *split* ("" where only one works), each its part (first value, extent) of *shares*.
+    """
+
+    loops: tuple[str, ...]
+    tiles: Mapping[str, int]
+    extents: Mapping[str, int]
+    split: str
+    shares: tuple[tuple[int, int], ...]
+
+    def walk(self, name: str) -> Walk:
+        """How all cores together walk a loop."""
+        shares = self.shares if name == self.split else ((0, self.extents[name]),)
+        whole = max(extent for _, extent in shares)
+        return Walk(max(self.tiles[name] if name in self.loops else whole, 1), shares)
+
+    def repeats(self, followed: Set[str]) -> int:
+        """How often all cores together move the tiles of an operand that does not follow all of the loops."""
+        alike = [name for name in self.loops if name not in followed and name != self.split]
+        once = prod(-(-self.extents[name] // self.tiles[name]) for name in alike)
+        if not self.split or self.split in followed:
+            return once
+        turns = [-(-extent // self.tiles[self.split]) for _, extent in self.shares]
+        return once * (sum(turns) if self.split in self.loops else len(turns))
+
+
+def moved(
+    axes: Sequence[Axis], strides: Sequence[int], bits: int, turning: Turning, address: int, granule: int
+) -> Moved:
+    """What an operand moves on all cores: bytes, bursts of *granule* bytes, and what passes the ports.
+
+    Its *axes* have *strides* (bits) in DRAM, elements have so many *bits*, and element 0 lies at *address* (bits).
     """
     groups = _independent(axes)
     met = [
-        _met(
+        met_along(
             tuple(axes[place] for place in group),
             tuple(strides[place] for place in group),
-            tuple((name, walks[name]) for name in dict.fromkeys(n for place in group for n, _ in axes[place].terms)),
+            tuple(
+                (name, turning.walk(name)) for name in dict.fromkeys(n for place in group for n, _ in axes[place].terms)
+            ),
             granule * 8,
         )
         for group in groups
@@ -91,13 +112,14 @@ def moved(
         box = tuple([lengths[place] for place in back])
         times = prod(count for *_, count in parts)
         begin = (address + sum(residue for residue, *_ in parts)) // 8 % granule
-        bytes_, touched = _box(box, steps, bits, begin, granule)
-        useful += bytes_ * times
+        size, touched = _box(box, steps, bits, begin, granule)
+        useful += size * times
         dram += touched * times
-    return Moved(useful, dram, _port(met, back, bits))
+    repeats = turning.repeats({name for axis in axes for name, _ in axis.terms})
+    return Moved(useful * repeats, dram * repeats, _port(met, back, bits) * repeats)
 
 
-def _port(met: Sequence[_Met], back: tuple[int, ...], bits: int) -> int:
+def _port(met: Sequence[Met], back: tuple[int, ...], bits: int) -> int:
     """Bytes of all tiles in rows of whole bytes along the last axis."""
     total = 0
     for parts in product(*(group.tiles for group in met)):
@@ -131,8 +153,12 @@ def _independent(axes: Sequence[Axis]) -> list[list[int]]:
 
 
 @lru_cache(maxsize=1 << 14)
-def _met(axes: tuple[Axis, ...], strides: tuple[int, ...], walks: tuple[tuple[str, Walk], ...], modulus: int) -> _Met:
+def met_along(
+    axes: tuple[Axis, ...], strides: tuple[int, ...], walks: tuple[tuple[str, Walk], ...], modulus: int
+) -> Met:
     """What all combinations of the tiles of *walks* meet along *axes*; addresses are told modulo *modulus* bits."""
+    if len(axes) == 1 and len(walks) <= 1:
+        return _met_by_one(along(axes[0], strides[0], walks, modulus))
     tiles = [walk.tiles() for _, walk in walks]
     places = np.meshgrid(*(np.arange(len(starts)) for starts, _ in tiles), indexing="ij")
     first = {name: starts[at.ravel()] for (name, _), (starts, _), at in zip(walks, tiles, places, strict=True)}
@@ -156,10 +182,55 @@ def _met(axes: tuple[Axis, ...], strides: tuple[int, ...], walks: tuple[tuple[st
         residue += low * stride
     boxes = _counted([residue % modulus, *clipped])
     own = _counted(whole)
-    return _Met(
+    return Met(
         tuple((int(box[0]), tuple(box[1:]), times) for box, times in boxes),
         tuple((tuple(box), times) for box, times in own),
     )
+
+
+def _met_by_one(met: tuple[tuple[int, int, int, int], ...]) -> Met:
+    """The same of a single axis, from what `along` found."""
+    boxes: dict[tuple[int, int], int] = {}
+    tiles: dict[int, int] = {}
+    for residue, clipped, length, count in met:
+        boxes[residue, clipped] = boxes.get((residue, clipped), 0) + count
+        tiles[length] = tiles.get(length, 0) + count
+    return Met(
+        tuple((residue, (clipped,), count) for (residue, clipped), count in boxes.items()),
+        tuple(((length,), count) for length, count in tiles.items()),
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def along(
+    axis: Axis, stride: int, walks: tuple[tuple[str, Walk], ...], modulus: int
+) -> tuple[tuple[int, int, int, int], ...]:
+    """What the tiles of at most one loop meet along *axis*: (bits past a granule, length, unclipped length, how often).
+
+    A length of 0 is a tile that lies outside of the axis altogether.
+    """
+    if not walks:
+        low, high = max(axis.offset, 0), min(axis.offset + 1, axis.bound)
+        if axis.step > 1:
+            low, high = axis.offset, axis.offset + 1
+        return ((low * stride % modulus, max(high - low, 0), 1, 1),)
+    ((name, walk),) = walks
+    c = dict(axis.terms)[name]
+    reach = abs(c) // axis.step
+    found: dict[tuple[int, int, int], int] = {}
+    for first, share in walk.shares:
+        full, rest = divmod(share, walk.tile)
+        for turn in range(full + (rest > 0)):
+            extent = walk.tile if turn < full else rest
+            low = axis.offset + c * (first + turn * walk.tile) + min(0, c) * (extent - 1)
+            length = clipped = 1 + reach * (extent - 1)
+            if axis.step == 1:
+                high = min(low + length, axis.bound)
+                low = max(low, 0)
+                clipped = max(high - low, 0)
+            key = (low * stride % modulus, clipped, length)
+            found[key] = found.get(key, 0) + 1
+    return tuple((*key, count) for key, count in found.items())
 
 
 def _counted(columns: Sequence[NDArray[np.int64]]) -> Iterable[tuple[list[int], int]]:

@@ -17,7 +17,7 @@ from ...isa.traffic import Amounts, Key, Traffic
 from ...numerics.formats import FORMATS
 from ..ir.schedule import Buffer, OnCore, Stage, Step, dram_strides
 from ..ir.statement import Contraction, Moments
-from .boxes import Walk, moved
+from .boxes import Turning, moved
 
 Row = tuple[Key, Amounts]
 
@@ -48,21 +48,14 @@ def _rows(stages: Sequence[Stage], symbols: Mapping[str, Symbol], granule: int) 
 
 def _moved(stage: Stage, cores: Sequence[OnCore], step: Step, buffer: Buffer, symbol: Symbol, granule: int) -> Row:
     """All that one load or store moves on all *cores* that have it."""
-    loops = stage.loops[: buffer.depth]
-    followed = {name for axis in buffer.axes for name, _ in axis.terms}
-    split = stage.mapping.split
-    there = tuple((on.lows.get(name, 0), on.extents[name]) for name in (split or "",) for on in cores if name)
-    extents = stage.statement.extents
-    walks: dict[str, Walk] = {}
-    for name in followed:
-        shares = there if name == split else ((0, extents[name]),)
-        tile = stage.mapping.tiles[name] if name in loops else max(extent for _, extent in shares)
-        walks[name] = Walk(max(tile, 1), shares)
-    alike = [name for name in loops if name not in followed]
-    copies = sum(math.prod(on.trips(name) for name in alike) for on in (cores[:1] if split in followed else cores))
+    mapping = stage.mapping
+    shares = tuple(
+        (on.lows.get(mapping.split or "", 0), on.extents[mapping.split or ""]) for on in cores if mapping.split
+    )
+    turning = Turning(stage.loops[: buffer.depth], mapping.tiles, stage.statement.extents, mapping.split or "", shares)
     strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
-    all_tiles = moved(buffer.axes, strides, FORMATS[buffer.format].bits, walks, symbol.address * 8, granule)
-    useful, dram, port = all_tiles.times(copies)
+    bits = FORMATS[buffer.format].bits
+    useful, dram, port = moved(buffer.axes, strides, bits, turning, symbol.address * 8, granule)
     key = Key(stage.phase, symbol.name, symbol.layer)
     if step.kind == "store":
         return key, Amounts(dram_write=dram, useful_write=useful, scratchpad_read=port)

@@ -11,17 +11,22 @@ from ..ir.statement import Contraction
 
 @dataclass(frozen=True)
 class Dataflow:
-    """A dataflow: a line for `snnc list`, and the order in which it turns the loops of a contraction, outermost first.
+    """A dataflow: a line for `snnc list`, and the orders in which it turns the loops of a contraction, outermost first.
 
     Loops of the operand that stays come first: below them it is loaded once.  Summed loops keep their canonical order
     among themselves, so that rounding accumulators can follow any dataflow.
     """
 
     summary: str
-    order: Callable[[Contraction], tuple[str, ...]]
+    orders: Callable[[Contraction], tuple[tuple[str, ...], ...]]
 
 
 DATAFLOWS: Catalog[Dataflow] = Catalog("snnc.compiler.dataflows", "dataflow")
+
+
+def weight_of(contraction: Contraction) -> frozenset[str]:
+    """The loops of the weights, or of their gradient."""
+    return (contraction.target if contraction.engine == "wg" else contraction.right).loops
 
 
 def outermost(contraction: Contraction, stays: frozenset[str]) -> tuple[str, ...]:

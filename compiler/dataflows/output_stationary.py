@@ -6,8 +6,8 @@ from ..ir.statement import Contraction
 from .dataflow import Dataflow, outermost
 
 
-def _order(contraction: Contraction) -> tuple[str, ...]:
-    return outermost(contraction, contraction.target.loops)
+def _orders(contraction: Contraction) -> tuple[tuple[str, ...], ...]:
+    return (outermost(contraction, contraction.target.loops),)
 
 
-dataflow = Dataflow("a tile of sums stays in the accumulators; weights and data turn inside", _order)
+dataflow = Dataflow("a tile of sums stays in the accumulators; weights and data turn inside", _orders)

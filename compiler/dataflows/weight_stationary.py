@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from ..ir.statement import Contraction
-from .dataflow import Dataflow, outermost
+from .dataflow import Dataflow, outermost, weight_of
 
 
-def _order(contraction: Contraction) -> tuple[str, ...]:
-    weight = contraction.target if contraction.engine == "wg" else contraction.right
-    return outermost(contraction, weight.loops)
+def _orders(contraction: Contraction) -> tuple[tuple[str, ...], ...]:
+    return (outermost(contraction, weight_of(contraction)),)
 
 
-dataflow = Dataflow("a tile of weights stays on chip; time, samples and pixels turn inside", _order)
+dataflow = Dataflow("a tile of weights stays on chip; time, samples and pixels turn inside", _orders)

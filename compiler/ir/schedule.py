@@ -116,6 +116,12 @@ class Decision:
     shares: tuple[tuple[int, int], ...]
     """First value and extent of the split loop in each core."""
 
+    rings: int = 2
+    """Tiles that a buffer has which is filled again while it is used: 2 is double buffering."""
+
+    whole: tuple[str, ...] = ()
+    """Operands whose buffers hold all blocks of a rounding sum side by side, while the sum turns through them."""
+
 
 CHOSEN = 15
 """The loop register that counts the chosen steps; loops of stages are fewer."""

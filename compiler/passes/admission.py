@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from ...numerics.exact import X64_TERMS, X128_TERMS
 from ...numerics.formats import FORMATS
 from ...source import TargetError
-from ..ir.statement import TIME, Contraction, Moments
+from ..ir.statement import Contraction, Moments
 from .request import Request
-from .space import cuttable
+from .space import TIME_PARALLEL, cuttable, takes_steps
 from .split import named, splittable
 
 
@@ -20,7 +20,7 @@ def pin_problem(request: Request) -> str | None:
     if not pin.exact:
         return None
     where = f"--pin {pin.text}: {request.layer}.{request.phase.lower()}"
-    free = cuttable(statement) - set(TIME)
+    free = cuttable(request)
     for name in pin.tiles:
         if name not in statement.extents:
             return f"{where} has no loop {name!r}; its loops are {_told(statement.extents)}"
@@ -28,6 +28,8 @@ def pin_problem(request: Request) -> str | None:
             return f"{where} cannot cut loop {name!r}; it can cut {_told(sorted(free))}"
     if pin.dataflow is not None and not isinstance(statement, Contraction):
         return f"{where} sums no products, so it has no dataflow"
+    if pin.dataflow == TIME_PARALLEL and not takes_steps(request):
+        return f"{where} cannot take several steps of time in a tile"
     shared = splittable(statement, not request.rounds)
     if pin.split is not None and named(statement, pin.split) not in shared:
         return f"{where} cannot be split by {pin.split!r}; its loops that can are {_told(shared)}"

@@ -17,6 +17,7 @@ from ..ir.types import Type
 from ..ops.op import alias_of
 from .admission import pin_problem
 from .build_stage import build_stage
+from .mapping import Mapper
 from .pins import Pin, combined
 from .request import Request
 
@@ -38,6 +39,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     touched: dict[str, Type] = {}
     pinned: set[str] = set()
     refusals: dict[str, Fault | None] = {}
+    mapper = Mapper()
     with Faults(TargetError) as faults:
         for procedure in training.procedures:
             types = training.values(procedure)
@@ -55,7 +57,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                         statements = statements_of(training, node, region, types, bool(cycle), momentary, rooms)
                         try:
                             stages += _stages(
-                                training, node, region, statements, types, options, pin, refusals, cycle, rooms
+                                training, node, region, statements, types, options, pin, refusals, cycle, rooms, mapper
                             )
                         except TargetError as error:
                             faults.extend(error.faults)
@@ -79,6 +81,7 @@ def _stages(
     refusals: dict[str, Fault | None],
     cycle: int,
     rooms: Mapping[str, int],
+    mapper: Mapper,
 ) -> list[Stage]:
     """The stages of a node that comes to *statements*, in a *cycle* (not 0) or alone; *rooms* see `window_rooms`."""
     stages: list[Stage] = []
@@ -108,7 +111,7 @@ def _stages(
             refusals[f"{request.layer}.{request.phase}"] = None
         else:
             refusals.setdefault(f"{request.layer}.{request.phase}", Fault(node.place, problem))
-        stages.append(build_stage(request, node.op))
+        stages.append(build_stage(request, node.op, mapper))
     return stages
 
 

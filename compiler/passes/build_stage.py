@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ...source import TargetError
 from ..ir.schedule import Buffer, Decision, Explanation, For, Stage, Step, Tree, present
 from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
-from .mapping import choose
+from .mapping import Mapper
 from .operands import Operand
 from .request import Request
 
@@ -15,12 +16,13 @@ ALIGNMENT = 8
 """Bytes on which every buffer begins."""
 
 
-def build_stage(request: Request, op: str) -> Stage:
+def build_stage(request: Request, op: str, mapper: Mapper) -> Stage:
     """The stage of a request: mapped, with its buffers allocated, and its tree."""
-    mapping, explanation = choose(request)
-    operands = request.operands(mapping.split)
+    mapping, explanation = mapper.choose(request)
+    operands = request.operands(mapping.split, mapping.whole)
     loops = nest(request.statement, mapping)
-    buffers = allocate(request, tuple(_buffer(operand, loops, mapping) for operand in operands))
+    extents = largest_share(request.statement, mapping)
+    buffers = allocate(request, tuple(_buffer(operand, loops, mapping, extents) for operand in operands))
     tree = _tree(request.statement, operands, buffers, loops, mapping)
     return Stage(
         request.name,
@@ -51,8 +53,9 @@ def largest_share(statement: Statement, mapping: Decision) -> dict[str, int]:
     return extents
 
 
-def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision) -> Buffer:
+def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision, whole: Mapping[str, int]) -> Buffer:
     depth = max((place + 1 for place, name in enumerate(loops) if name in operand.loops), default=0)
+    refilled = any(name in operand.loops and mapping.tiles[name] < whole[name] for name in loops)
     extents = tuple(int(extent) for extent in operand.extents(mapping.tiles)) or (1,)
     return Buffer(
         operand.use,
@@ -63,7 +66,7 @@ def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision) -> Buff
         operand.strides(extents),
         int(operand.bytes(mapping.tiles)),
         depth,
-        2 if depth and operand.doubled else 1,
+        mapping.rings if refilled and operand.doubled else 1,
     )
 
 

@@ -1,54 +1,73 @@
-"""Mapping: for one statement, choose dataflow, split over cores and tile sizes by predicted DRAM traffic.
+"""Mapping: for one statement, choose dataflow, split over cores and tile sizes by the DRAM bytes that they move.
 
 Splits that leave the busiest core with more than a quarter above the least possible work are not looked at: cycles
 come first there.  What wins among the rest is told with its runner-up; where nothing fits, what would is told.
+Buffers are double where that fits at all.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
 
 from ...source import TargetError
 from ..ir.schedule import Decision, Explanation
 from .admission import check_machine
+from .legality import legal_tiles
 from .request import Request
-from .search import Choice, Shortage, search
-from .space import orders_of
+from .search import Choice, Front, Ordered, Survey, best_of
+from .space import Space, orders_of, space_of, wholes_of
 from .split import Split, named, shares, splits, splittable
 
+Mapped = tuple[Decision, Explanation]
 
-def choose(request: Request) -> tuple[Decision, Explanation]:
+
+@dataclass
+class Mapper:
+    """Maps statements; what is alike in all that bears on the mapping is searched once."""
+
+    known: dict[object, Mapped] = field(default_factory=dict[object, Mapped])
+
+    def choose(self, request: Request) -> Mapped:
+        """The mapping of a statement; TargetError where none fits the machine."""
+        key = request.likeness
+        if key not in self.known:
+            self.known[key] = choose(request)
+        return self.known[key]
+
+
+def choose(request: Request) -> Mapped:
     """The mapping of a statement that moves the fewest bytes; TargetError where none fits the machine."""
-    pin = request.pin
     check_machine(request)
-    found: list[Choice] = []
-    shortages: list[Shortage] = []
-    for split in splits_of(request):
-        operands = request.operands(split.loop)
-        for dataflow, order in orders_of(request):
-            match search(request, operands, split, dataflow, order):
-                case Choice() as choice:
-                    found.append(choice)
-                case Shortage() as shortage:
-                    shortages.append(shortage)
-    if not found:
-        raise _infeasible(request, shortages)
-    found.sort(key=lambda choice: choice.cost)
-    best, *others = found
-    runner = next((c for c in others if c.mapping.dataflow != best.mapping.dataflow), others[0] if others else None)
+    wholes = wholes_of(request)
+    spaces = [space_of(request, split, whole) for split in splits_of(request) for whole in wholes]
+    orders = [Ordered(*ordered) for ordered in orders_of(request)]
+    fronts: list[Front] = []
+    for rings in (2, 1) if request.pin.rings is None else (request.pin.rings,):
+        surveys = [Survey(space, rings) for space in spaces if space.count]
+        fronts = [front for survey in surveys for front in survey.fronts(orders)]
+        if fronts:
+            break
+    best = best_of(fronts, request)
+    if best is None:
+        raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in spaces])
+    runner = best_of([front.but(best.mapping.dataflow) for front in fronts], request)
     explanation = Explanation(
-        candidates=sum(c.candidates for c in found),
-        feasible=sum(c.feasible for c in found),
+        candidates=sum(space.count for space in spaces) * len(orders),
+        feasible=sum(front.tilings for front in fronts),
         dram=best.dram,
-        runner_up="" if runner is None else _label(runner.mapping),
+        runner_up="" if runner is None else _label(runner),
         runner_up_dram=0 if runner is None else runner.dram,
-        binds=f"pinned: {pin.text}" if pin.text else "",
+        binds=f"pinned: {request.pin.text}" if request.pin.text else "",
     )
     return best.mapping, explanation
 
 
-def _label(mapping: Decision) -> str:
-    return f"{mapping.dataflow}, split {mapping.split or 'none'}"
+def _label(choice: Choice) -> str:
+    return f"{choice.mapping.dataflow}, split {choice.mapping.split or 'none'}"
 
 
 def splits_of(request: Request) -> list[Split]:
@@ -62,8 +81,51 @@ def splits_of(request: Request) -> list[Split]:
     return [Split(loop, shares(request.statement.extents[loop], request.cores, grains[loop]))]
 
 
-def _infeasible(request: Request, shortages: list[Shortage]) -> TargetError:
-    rooms = [short for short in shortages if short.roles]
+class Shortage(NamedTuple):
+    """Why no tiling fits: bytes that the one which lacks the least asks of a memory, and what that has."""
+
+    demand: int
+    capacity: int
+    memory: str
+    roles: str
+
+
+def _shortage(space: Space, orders: list[Ordered], rings: int) -> Shortage | None:
+    """What the tiling of *space* lacks that lacks the least; None where none is legal."""
+    found: list[Shortage] = []
+    names = list(space.sizes)
+    grids = np.meshgrid(*(np.array(sorted({s[0], s[-1]})) for s in space.sizes.values() if s), indexing="ij")
+    tiles = {name: grid.ravel() for name, grid in zip(names, grids, strict=False)}
+    if not space.count:
+        return None
+    legal = np.zeros(len(tiles[names[0]]), np.bool_)
+    for ordered in orders:
+        legal |= legal_tiles(space.request, space.operands, ordered.order, tiles, space.extents)
+    for place in np.flatnonzero(legal):
+        own = {name: int(sizes[place]) for name, sizes in tiles.items()}
+        found.append(_lacking(space, own, rings))
+    return min(found, key=lambda short: short.demand - short.capacity, default=None)
+
+
+def _lacking(space: Space, tiles: dict[str, int], rings: int) -> Shortage:
+    """The memory that buffers of *tiles*, *rings* of those that are filled again, overfill the most."""
+    target = space.request.target
+    demand: dict[int, tuple[int, set[str]]] = {}
+    for operand in space.operands:
+        homes = target.memory_for(operand.role)
+        if not homes:
+            return Shortage(int(operand.bytes(tiles)), 0, "", operand.role)
+        largest = max(homes, key=lambda home: target.memories[home].bytes)
+        size, roles = demand.get(largest, (0, set[str]()))
+        refilled = operand.doubled and any(tiles[name] < space.extents[name] for name in operand.loops)
+        demand[largest] = size + int(operand.bytes(tiles)) * (rings if refilled else 1), roles | {operand.role}
+    over = max(demand, key=lambda home: demand[home][0] - target.memories[home].bytes)
+    memory = target.memories[over]
+    return Shortage(demand[over][0], memory.bytes, memory.name, ", ".join(sorted(demand[over][1])))
+
+
+def _infeasible(request: Request, shortages: list[Shortage | None]) -> TargetError:
+    rooms = [short for short in shortages if short is not None]
     if not rooms:
         message = f"no tiling of {request.layer} ({request.phase}) keeps whole bytes and whole sums together"
         hints = [f"without --pin {request.pin.text}"] if request.pin.text else []

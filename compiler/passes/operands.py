@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...isa.target import Target
-from ...numerics.formats import F16, FORMATS, Format, unsigned_for
-from ..ir.schedule import Axis
+from ...numerics.formats import F16, FORMATS, Format, row_bytes, unsigned_for
+from ..ir.schedule import Axis, dram_strides
 from ..ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from ..ir.types import Type
 
@@ -30,8 +31,8 @@ Sizes = Mapping[str, Any]
 class Operand:
     """One operand: *use* is its place in the instruction, *role* the kind of buffer that it needs.
 
-    *source* and *drain* are the units on either side of its buffer ("" where it never meets DRAM).  *loops* are those
-    that it follows; its buffer is filled anew whenever one of them turns.
+    Its buffer is filled anew whenever one of its *loops* turns; of those that *whole* gives the extents of, it holds
+    all tiles side by side, and they turn inside.
     """
 
     use: str
@@ -43,14 +44,21 @@ class Operand:
     moves: bool = True
     doubled: bool = True
     hold: frozenset[str] = frozenset()
+    whole: tuple[tuple[str, int], ...] = ()
 
-    @property
+    @cached_property
     def loops(self) -> frozenset[str]:
-        """Loops that the operand follows."""
-        return frozenset(name for axis in self.axes for name, _ in axis.terms) | self.hold
+        """Loops at whose turns the buffer is filled anew."""
+        return (self.followed - {name for name, _ in self.whole}) | self.hold
+
+    @cached_property
+    def followed(self) -> frozenset[str]:
+        """Loops that walk its axes."""
+        return frozenset(name for axis in self.axes for name, _ in axis.terms)
 
     def extents(self, tiles: Sizes) -> tuple[Any, ...]:
-        """Extent of each axis of a tile."""
+        """Extent of each axis of a tile in its buffer."""
+        tiles = {**tiles, **dict(self.whole)}
         return tuple(1 + sum(abs(c) // axis.step * (tiles[name] - 1) for name, c in axis.terms) for axis in self.axes)
 
     def row_bits(self, count: Any) -> Any:
@@ -75,13 +83,15 @@ class Operand:
             step *= extent
         return tuple(strides)
 
-    def dram_bytes(self, tiles: Sizes) -> Any:
-        """Bytes that one tile moves, border effects aside."""
-        *outer, last = self.extents(tiles) or (1,)
-        size: Any = -(-last * self.format.bits // 8)
-        for extent in outer:
-            size = size * extent
-        return size
+    def dram_strides(self) -> tuple[int, ...]:
+        """Bits between neighbours along each axis in DRAM; along time 0 where there is room for one step only."""
+        strides: list[int] = []
+        step = self.format.bits
+        for place, axis in enumerate(reversed(self.axes)):
+            strides.insert(0, step)
+            step = row_bytes(axis.bound, self.format) * 8 if place == 0 else step * axis.bound
+        held = bool(self.axes) and self.axes[0].bound == 1
+        return tuple(dram_strides(self.axes, strides, 1 if held else 0))
 
 
 def axes_of(access: Access, type: Type, statement: Statement, steps: int, batch: int, writes: bool) -> tuple[Axis, ...]:

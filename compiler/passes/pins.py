@@ -1,4 +1,8 @@
-"""Pins: decisions of the user's that the mapping must follow, ``c1.fp=output_stationary,tile.o=32,split=batch``."""
+"""Pins: decisions of the user's that the mapping must follow, ``c1.fp=output_stationary,tile.o=32,split=batch``.
+
+``buffers=single`` or ``double`` says whether a buffer is filled again while it is used; without, they are double where
+that fits.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from ...source import NOWHERE, Faults, SourceError
 from ..dataflows.dataflow import DATAFLOWS
 
 PHASES = ("fp", "bp", "wg", "up")
-KEYS = "a dataflow, tile.LOOP=N, or split=batch|rows|channels|LOOP"
+KEYS = "a dataflow, tile.LOOP=N, split=batch|rows|channels|LOOP, or buffers=single|double"
+RINGS = {"single": 1, "double": 2}
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Pin:
     text: str = ""
     exact: bool = False
     """Whether it names one layer and phase, and not a pattern of them."""
+    rings: int | None = None
+    """Tiles of a buffer that is filled again while it is used."""
 
     def matches(self, layer: str, phase: str) -> bool:
         """Whether this pin speaks of *layer* (a pattern may hold * and ?) in *phase*."""
@@ -45,6 +52,7 @@ def parse_pins(texts: Iterable[str]) -> tuple[Pin, ...]:
                 continue
             dataflow: str | None = None
             split: str | None = None
+            rings: int | None = None
             tiles: dict[str, int] = {}
             for choice in choices.split(","):
                 key, given, value = (part.strip() for part in choice.partition("="))
@@ -52,13 +60,15 @@ def parse_pins(texts: Iterable[str]) -> tuple[Pin, ...]:
                     dataflow = key
                 elif key == "split" and value:
                     split = value
+                elif key == "buffers" and value in RINGS:
+                    rings = RINGS[value]
                 elif key.startswith("tile.") and value.isdecimal() and int(value) > 0:
                     tiles[key.removeprefix("tile.")] = int(value)
                 else:
                     flows = ", ".join(DATAFLOWS)
                     faults.add(NOWHERE, f"--pin {text}: {choice.strip()!r} is not {KEYS}; dataflows are {flows}")
             exact = not set("*?[") & set(layer + phase)
-            pins.append(Pin(layer, phase, dataflow, split, tiles, text, exact))
+            pins.append(Pin(layer, phase, dataflow, split, tiles, text, exact, rings))
     return tuple(pins)
 
 
@@ -66,6 +76,7 @@ def combined(pins: Iterable[Pin], layer: str, phase: str) -> Pin:
     """All pins that speak of this stage as one."""
     dataflow: str | None = None
     split: str | None = None
+    rings: int | None = None
     tiles: dict[str, int] = {}
     texts: list[str] = []
     exact = False
@@ -73,6 +84,7 @@ def combined(pins: Iterable[Pin], layer: str, phase: str) -> Pin:
         if pin.matches(layer, phase):
             exact = exact or pin.exact
             dataflow, split = pin.dataflow or dataflow, pin.split or split
+            rings = pin.rings or rings
             tiles |= pin.tiles
             texts.append(pin.text)
-    return Pin(layer, phase, dataflow, split, tiles, "; ".join(texts), exact)
+    return Pin(layer, phase, dataflow, split, tiles, "; ".join(texts), exact, rings)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...isa.target import Target
 from ...source import Place
+from ..ir.schedule import accesses
 from ..ir.statement import WINDOW, Moments, Statement
 from ..ir.types import Type
 from .operands import Operand, exact_moments, operands_of
@@ -44,11 +45,17 @@ class Request:
         windows = (WINDOW,) if WINDOW in self.statement.extents else ()
         return (*windows, *(("t",) if self.cycle else ()))
 
-    def operands(self, split: str | None) -> tuple[Operand, ...]:
-        """What needs a buffer where cores *split* that loop; nothing outlives a turn of a loop that is shared."""
+    def operands(self, split: str | None, whole: tuple[str, ...] = ()) -> tuple[Operand, ...]:
+        """What needs a buffer where cores *split* that loop; nothing outlives a turn of a loop that is shared.
+
+        The buffers of *whole* hold all blocks of a sum side by side.
+        """
         hold = frozenset(self.shared)
         sizes = self.steps, self.batch
-        return operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)
+        found = operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)
+        blocked = getattr(self.statement, "blocked", None)
+        all_blocks = ((blocked, self.statement.extents[blocked]),) if blocked is not None else ()
+        return tuple(replace(each, whole=all_blocks) if each.use in whole else each for each in found)
 
     @property
     def rounds(self) -> bool:
@@ -56,3 +63,20 @@ class Request:
         if isinstance(self.statement, Moments):
             return not exact_moments(self.statement, self.types)
         return self.target.accumulators != "exact"
+
+    @property
+    def likeness(self) -> object:
+        """All that bears on the mapping: two requests of one likeness are mapped alike."""
+        statement, pin = self.statement, self.pin
+        own = tuple(
+            (use, access.index, self.types[access.value].kind.name, self.rooms.get(access.value))
+            for use, access in accesses(statement)
+        )
+        operands = tuple(replace(operand, value="") for operand in self.operands(None))
+        sums = tuple(
+            getattr(statement, name, None) for name in ("summed", "blocked", "engine", "taps", "reduced", "kept")
+        )
+        asked = (pin.dataflow, pin.split, pin.rings, tuple(sorted(pin.tiles.items())), pin.text, self.dataflow)
+        machine = (self.target.fingerprint, self.cores, self.steps, self.batch)
+        kind = (type(statement).__name__, getattr(statement, "steps", 0), tuple(statement.extents.items()))
+        return (kind, own, operands, sums, asked, machine, self.phase, self.shared, self.turns)

@@ -1,19 +1,127 @@
-"""The space of tilings: loops that may be cut, the sizes of their tiles, and the orders in which tiles turn."""
+"""The space of tilings: which loops are cut, into tiles of which sizes, and in which orders tiles turn.
+
+Of the sizes of a loop only those are looked at that cover it in another number of tiles than the next larger one:
+among sizes of equal number the smallest needs the least room and moves no more.  Where rows lie in DRAM granules, or
+are packed, the same holds of whole granules and whole bytes, so their multiples are looked at as well.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ..dataflows.dataflow import DATAFLOWS
-from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
+from ..ir.schedule import accesses
+from ..ir.statement import TIME, WINDOW, Contraction, Elementwise, Moments, Statement, Window
+from .operands import Operand
 from .request import Request
+from .split import Split
+
+TIME_PARALLEL = "time_parallel"
+
+LARGEST_EXTENT = (1 << 23) - 1
+"""What an axis register can hold."""
+
+BLOCK = 64
+"""Channels of a block of a rounding sum."""
 
 
-def cuttable(statement: Statement) -> frozenset[str]:
-    """Loops that may be cut into tiles.
+@dataclass(frozen=True)
+class Space:
+    """All tilings of a statement that cores share in one way: the sizes of each loop that it may have, ascending."""
 
-    Where two loops walk one axis together, a kernel tap (a loop of the weights) stays whole beside the pixels, and of
-    a channel that is ``group * size + channel`` only the group is cut.
+    request: Request
+    split: Split
+    whole: tuple[str, ...]
+    operands: tuple[Operand, ...]
+    extents: Mapping[str, int]
+    """Extent of each loop in the core that has the most of it."""
+    sizes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def count(self) -> int:
+        """Tilings in it, for one order of loops."""
+        return math.prod(len(sizes) for sizes in self.sizes.values())
+
+    def shares(self, operand: Operand) -> tuple[tuple[int, int], ...]:
+        """First value and extent of the split loop in each core that moves *operand*.
+
+        Of a sum that cores share, only the first stores what comes of it.
+        """
+        if self.split.loop is None:
+            return ()
+        gathered = operand.writes and self.split.loop in getattr(self.request.statement, "summed", ())
+        having = [share for share in self.split.shares if share[1]]
+        return tuple(having[:1] if gathered else having)
+
+
+def wholes_of(request: Request) -> list[tuple[str, ...]]:
+    """Operands that may hold all blocks of a rounding sum, where it has more than one."""
+    statement = request.statement
+    if not isinstance(statement, Contraction) or not request.rounds or statement.blocked is None:
+        return [()]
+    if statement.extents[statement.blocked] <= BLOCK:
+        return [()]
+    able = [operand.use for operand in request.operands(None) if _blocks_side_by_side(operand, statement.blocked)]
+    return [tuple(use for use in able if use not in left) for left in (able, *([use] for use in able), [])]
+
+
+def _blocks_side_by_side(operand: Operand, blocked: str) -> bool:
+    """Whether *operand* walks the blocks upward, alone on an axis."""
+    walked = [axis.terms for axis in operand.axes if any(name == blocked for name, _ in axis.terms)]
+    return operand.moves and len(walked) == 1 and len(walked[0]) == 1 and walked[0][0][1] > 0
+
+
+def space_of(request: Request, split: Split, whole: tuple[str, ...] = ()) -> Space:
+    """The space of a statement that is shared out by *split*, with all blocks of its sum in the buffers of *whole*."""
+    operands = request.operands(split.loop, whole)
+    extents = dict(request.statement.extents)
+    if split.loop is not None:
+        extents[split.loop] = split.largest
+    free = cuttable(request)
+    sizes: dict[str, tuple[int, ...]] = {}
+    for name, extent in extents.items():
+        if name not in free or extent <= 1:
+            sizes[name] = (1 if name in TIME else max(extent, 1),)
+            continue
+        shares = [share for _, share in split.shares if share] if name == split.loop else [extent]
+        found = sorted(size for size in _sizes(request, operands, name, extent) if size <= extent)
+        sizes[name] = tuple(size for size in found if _legal(request, operands, name, size, extent, shares))
+    return Space(request, split, whole, operands, extents, sizes)
+
+
+def different(extent: int, unit: int = 1) -> set[int]:
+    """Sizes, multiples of *unit* but for the whole, that cover *extent* in different numbers of tiles."""
+    units = -(-extent // unit)
+    found: set[int] = set()
+    parts = 1
+    while True:
+        size = -(-units // parts)
+        found.add(min(size * unit, extent))
+        if size == 1:
+            return found
+        parts = -(-units // (size - 1))
+
+
+def cuttable(request: Request) -> frozenset[str]:
+    """Loops that may be cut into tiles: those of the statement, and time where a tile may have several steps."""
+    loops = _cuttable(request.statement) - set(TIME)
+    return loops | {"t"} if takes_steps(request) else loops
+
+
+def takes_steps(request: Request) -> bool:
+    """Whether a tile may have several steps of time: sums that no other statement waits for in between."""
+    statement = request.statement
+    alone = WINDOW not in statement.extents and not request.cycle and not request.turns
+    timed = statement.extents.get("t", 0) > 1
+    roomy = not any(access.value in request.rooms for _, access in accesses(statement))
+    return isinstance(statement, Contraction) and alone and timed and roomy
+
+
+def _cuttable(statement: Statement) -> frozenset[str]:
+    """Where two loops walk one axis together, a kernel tap (a loop of the weights) stays whole beside the pixels, and
+    of a channel that is ``group * size + channel`` only the group is cut.
     """
     loops = frozenset(name for name, extent in statement.loops if extent > 1)
     match statement:
@@ -48,19 +156,48 @@ def _nested(terms: list[tuple[int, str]], extents: Mapping[str, int]) -> bool:
     return True
 
 
-def sizes_of(name: str, extent: int, fixed: bool, pinned: int | None) -> list[int]:
-    """Tile sizes worth a look for a loop of *extent*."""
-    if fixed or extent <= 1:
-        return [1 if name in TIME else max(extent, 1)]
-    if pinned is not None:
-        return [min(pinned, extent)]
-    sizes = {extent}
-    size = 1
-    while size < extent:
-        sizes.add(size)
-        size *= 2 if extent <= 128 or size < 16 else 4
-    sizes |= {-(-extent // parts) for parts in (2, 3)}
-    return sorted(sizes)
+def _sizes(request: Request, operands: tuple[Operand, ...], name: str, extent: int) -> set[int]:
+    """Sizes worth a look for a loop of *extent*, legal or not."""
+    pin = request.pin
+    if name in pin.tiles:
+        return {min(pin.tiles[name], extent)}
+    if request.rounds and name == getattr(request.statement, "blocked", None):
+        return {extent, BLOCK}
+    if name == "t":
+        wanted = pin.dataflow or request.dataflow
+        several = different(extent) - {1}
+        return several if wanted == TIME_PARALLEL else several | {1} if wanted == "auto" else {1}
+    units = {1}
+    for operand in operands:
+        for place, axis in enumerate(operand.axes):
+            last = place == len(operand.axes) - 1
+            for loop, c in axis.terms if operand.moves and last else ():
+                if loop == name:
+                    granule = request.target.dram.granule_bytes * 8 // operand.format.bits
+                    units |= {max(1, grain // math.gcd(grain, abs(c))) for grain in (8, granule)}
+    return set[int]().union(*(different(extent, unit) for unit in units if unit < extent or unit == 1))
+
+
+def _legal(
+    request: Request, operands: tuple[Operand, ...], name: str, size: int, extent: int, shares: list[int]
+) -> bool:
+    """Whether tiles of *size* are possible whatever the tiles of other loops are."""
+    statement = request.statement
+    cut = size < extent
+    for operand in operands:
+        packed = operand.axes[-1].terms if operand.format.packed and operand.moves and cut else ()
+        if any(loop == name and abs(c) * size % 8 for loop, c in packed):
+            return False
+        for axis in operand.axes:
+            for loop, c in axis.terms:
+                if loop == name and abs(c) // axis.step * (size - 1) >= LARGEST_EXTENT:
+                    return False
+                # What walks down lies in its buffer from the end of the largest tile on.
+                if loop == name and c < 0 and cut and any(share % size for share in shares):
+                    return False
+    if isinstance(statement, Contraction) and request.rounds and name == statement.blocked:
+        return size <= BLOCK and size % BLOCK == 0 if extent > BLOCK else not cut
+    return True
 
 
 def orders_of(request: Request) -> list[tuple[str, tuple[str, ...]]]:
@@ -76,8 +213,9 @@ def _free_orders(request: Request) -> list[tuple[str, tuple[str, ...]]]:
     statement = request.statement
     if isinstance(statement, Contraction):
         wanted = request.pin.dataflow or (None if request.dataflow == "auto" else request.dataflow)
-        names = list(DATAFLOWS) if wanted is None else [wanted]
-        orders = [(name, DATAFLOWS[name].order(statement)) for name in names]
+        # What has several steps in a tile is called time-parallel whatever its order is.
+        names = [name for name in DATAFLOWS if name != TIME_PARALLEL] if wanted is None else [wanted]
+        orders = [(name, order) for name in names for order in DATAFLOWS[name].orders(statement)]
         return list(dict.fromkeys(orders + [(name, _sums_inside(statement, order)) for name, order in orders]))
     if isinstance(statement, Moments):
         return [("moments", (*(name for name, _ in statement.kept), *statement.summed))]

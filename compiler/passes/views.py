@@ -31,12 +31,13 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
     """The box of *symbol* that a tile of *buffer* is."""
     base = symbol.address * 8
     words: list[Instruction] = []
+    around = on.loops[: buffer.depth]
     strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
     for number, (axis, stride) in enumerate(zip(buffer.axes, strides, strict=True)):
         offset = axis.offset + sum(c * on.lows.get(name, 0) for name, c in axis.terms)
         extent = 1
         for name, c in axis.terms:
-            if name not in on.loops:
+            if name not in around:
                 extent += abs(c) // axis.step * (on.extents[name] - 1)
                 offset += min(0, c * (on.extents[name] - 1))
         bound = 0 if writes or not axis.padded(on.stage.statement.extents) else axis.bound
@@ -44,7 +45,7 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
             base, offset = base + offset * stride, 0
         words.append(made_axis(view, number, extent, stride * axis.step, offset, bound))
         for name, c in axis.terms:
-            if name in on.loops:
+            if name in around:
                 words.append(made_span(view, number, on.register(name), c // axis.step, 1, 1))
     kind = FORMATS[buffer.format]
     return [made_view(view, DRAM, kind.code, len(buffer.axes), base, 0), *words]
@@ -61,6 +62,7 @@ def move_view(view: int, on: OnCore, buffer: Buffer) -> list[Instruction]:
 def compute_view(view: int, on: OnCore, buffer: Buffer, axes: Sequence[str]) -> list[Instruction]:
     """The tile in its buffer with one axis for each of the loops *axes*; stride 0 where the tile does not follow it."""
     offset = 0
+    inside: list[Instruction] = []
     strides = dict.fromkeys(axes, 0)
     for axis, stride in zip(buffer.axes, buffer.strides, strict=True):
         for name, c in axis.terms:
@@ -69,7 +71,9 @@ def compute_view(view: int, on: OnCore, buffer: Buffer, axes: Sequence[str]) -> 
                 strides[name] += step
             if c < 0:
                 offset -= step * (on.tile(name) - 1)
-    words = _home(view, on, buffer, len(axes), offset)
+            if name in on.loops[buffer.depth :]:  # its tiles lie side by side in the buffer
+                inside.append(made_turn(view, on.register(name), step * on.stage.mapping.tiles[name]))
+    words = [*_home(view, on, buffer, len(axes), offset), *inside]
     for number, name in enumerate(axes):
         words += loop_axis(view, number, on, name, strides[name])
     return words

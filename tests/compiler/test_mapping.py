@@ -94,9 +94,10 @@ def test_what_is_told_is_enough(model: str, tmp_path: Path) -> None:
             stages(model, target=machine(tmp_path, memory=size))
             break
         except TargetError as error:
-            demands = [float(d) for d in re.findall(r"needs ([\d.]+) KiB", str(error))]
-            assert demands, error
-            wanted = int(max(demands) * 1024 + 52) // 8 * 8
+            told = re.findall(r"needs ([\d.]+) (B|KiB)", str(error))
+            assert told, error
+            demands = [float(number) * (1 if unit == "B" else 1024) for number, unit in told]
+            wanted = int(max(demands) + 52) // 8 * 8
             assert wanted > size
             size = wanted
     else:
@@ -119,7 +120,12 @@ def test_a_dram_that_is_too_small_is_told(model: str, tmp_path: Path) -> None:
             "--pin c9.fp=tile.o=4: no stage matches; there are c1.fp, c1.up, c1.wg, c2.bp, c2.fp, c2.up, c2.wg, loss",
         ),
         ("c1.fp=tile.z=4", "--pin c1.fp=tile.z=4: c1.fp has no loop 'z'; its loops are n, o, p, q, c, r, s"),
-        ("c1.fp=sideways", "'sideways' is not a dataflow, tile.LOOP=N, or split=batch|rows|channels|LOOP; dataflows"),
+        (
+            "c1.fp=sideways",
+            "'sideways' is not a dataflow, tile.LOOP=N, split=batch|rows|channels|LOOP, or buffers=single|double; ",
+        ),
+        ("c1.fp=buffers=triple", "'buffers=triple' is not a dataflow"),
+        ("c1.fp=time_parallel", "--pin c1.fp=time_parallel: c1.fp cannot take several steps of time in a tile"),
         ("c1.fp=tile.o=0", "'tile.o=0' is not a dataflow"),
         ("c1=tile.o=4", "--pin c1=tile.o=4: expected NAME.PHASE=CHOICE with a phase of fp, bp, wg, up or *"),
         ("c1.xx=tile.o=4", "expected NAME.PHASE=CHOICE"),
