@@ -306,9 +306,7 @@ def assemble(
             f"{target.semaphores}",
             hints=("a target with more semaphores",),
         )
-    predicted = {
-        name: predict(stages, by_name, target, options.cores).to_json() for name, stages in schedule.entries.items()
-    }
+    predicted = {name: predict(stages, by_name, target) for name, stages in schedule.entries.items()}
     return Program(
         network=training.name,
         target=target.name,

@@ -84,7 +84,7 @@ def predicted_traffic(program: Program) -> dict[str, dict[str, Any]]:
 
 def _only_predicted(traffic: Mapping[str, Any]) -> dict[str, Any]:
     """Traffic with None for what the compiler does not predict: there a 0 would look like a prediction."""
-    shown = dict(traffic)
+    shown = {key: part for key, part in traffic.items() if key != "by_stage"}
     for name in ("by_phase", "by_tensor"):
         if name in shown:
             shown[name] = {key: _only_predicted(inner) for key, inner in shown[name].items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..isa.instruction import WORD_BYTES
@@ -40,9 +40,33 @@ def parts(program: Program) -> dict[str, Any]:
             }
             for symbol in program.symbols
         ],
-        "predicted": plain(program.predicted),
-        "bound": plain(program.bound),
+        "predicted": plain(program.predicted) | _predicted_step(program),
+        "bound": plain(program.bound) | _bound_step(program),
     }
+
+
+def _predicted_step(program: Program) -> dict[str, Any]:
+    """DRAM bytes of one training step: in all, by phase and by operator."""
+    step = program.predicted.get("train_step")
+    if step is None:
+        return {}
+    phases = {phase: _moved(amounts["dram"]) for phase, amounts in step["by_phase"].items()}
+    return {"dram": _moved(step["dram"]), "by_phase": phases, "by_operator": dict(step["by_stage"])}
+
+
+def _moved(dram: Mapping[str, float]) -> dict[str, float]:
+    return {way: dram[way] for way in ("read", "write", "total")}
+
+
+def _bound_step(program: Program) -> dict[str, Any]:
+    """What one training step moves at least; the updates of parameters and optimizer words are a phase, ``UP``."""
+    step = program.bound.get("train_step")
+    if step is None:
+        return {}
+    phases: Counter[str] = Counter()
+    for operator, least in step["by_stage"].items():
+        phases[operator.partition(" ")[0]] += least
+    return {"dram": dict(step["dram"]), "by_phase": dict(phases), "by_operator": dict(step["by_stage"])}
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -6,10 +6,17 @@ writes them; results once.
 Nothing in a scratchpad survives an entry, so none of it can be saved.
 
 *layer*: each operator alone with all of its operands in DRAM and all on-chip bytes S as capacity: the larger of its
-compulsory traffic and the capacity bound of a contraction.  That one is the segment argument of Hong and Kung (1981)
-for operands of unequal size (a, b, c bytes) and sliding-window reuse R (Chen et al., HPCA 2020): while Q bytes are
-read, at most ``(S+Q)/2 * sqrt(2RS/(abc)) + R(S+Q)^2/(4ab)`` multiply-adds can be done, so the whole moves at least
-``Q * (MAC / that - 1)`` for any Q.  It is reported, never asserted: fusion may go below it.
+compulsory traffic (each operand once, in either direction that it moves in) and the capacity bound of a contraction.
+
+The capacity bound is the segment argument of Hong and Kung (1981) for operands of a, b and c bytes (left, right, sum)
+and sliding windows that use an element R times (Chen, Han and Wang, HPCA 2020; Demmel and Dinh, arXiv 1802.06905).
+While Q bytes are read, at most S + Q bytes of factors are at hand, so ``|A| |B| <= (S + Q)^2 / (4 a b)``.  Products
+number at most ``sqrt(R |A| |B| |C|)`` (Loomis and Whitney).  Sums that begin or end outside of the segment lie on chip
+at one of its ends: ``|C| <= 2 S / c``.  Those that begin and end inside take K products each, K terms a sum, which
+makes ``R |A| |B| / K`` products at most.  Hence a segment does at most
+``(S+Q)/2 * sqrt(2RS/(abc)) + R (S+Q)^2 / (4abK)``, and the whole reads at least ``Q * (MAC / that - 1)`` for any Q;
+what it makes is written besides.  The second term is what makes the bound hold where sums retire on chip: without it
+exhaustive schedules beat it.  The bound is reported, never asserted: fusion may go below it.
 """
 
 from __future__ import annotations
@@ -101,9 +108,13 @@ def layer_bound(stage: Stage, types: dict[str, Type], steps: int, batch: int, ch
     b = types[statement.right.value].kind.bits / 8
     c = FORMATS[stage.by_name["acc"].format].bits / 8
     reuse = _reuse(statement)
+    terms = math.prod(extents[name] for name in statement.summed)
     reads = chip * np.logspace(-3, 3, 61)
-    segment = (chip + reads) / 2 * np.sqrt(2 * reuse * chip / (a * b * c)) + reuse * (chip + reads) ** 2 / (4 * a * b)
-    return max(compulsory, math.ceil(float(np.max(reads * (work / segment - 1)))))
+    segment = (chip + reads) / 2 * np.sqrt(2 * reuse * chip / (a * b * c))
+    segment += reuse * (chip + reads) ** 2 / (4 * a * b * terms)
+    target = types[statement.target.value]
+    written = min(target.bytes(steps, batch), _touched(statement.target.loops, extents) * target.kind.bits // 8)
+    return max(compulsory, math.ceil(float(np.max(reads * (work / segment - 1))) + written))
 
 
 def _touched(loops: frozenset[str], extents: dict[str, int]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ...isa.program import Symbol
 from ...isa.target import Target
@@ -22,28 +23,39 @@ from .boxes import Turning, moved
 Row = tuple[Key, Amounts]
 
 
-def predict(stages: Sequence[Stage], symbols: Mapping[str, Symbol], target: Target, cores: int) -> Traffic:
-    """Predicted traffic of one run of an entry."""
-    return Traffic.of("predicted", _rows(stages, symbols, target.dram.granule_bytes))
+def predict(stages: Sequence[Stage], symbols: Mapping[str, Symbol], target: Target) -> dict[str, Any]:
+    """Predicted traffic of one run of an entry, as JSON, with the DRAM bytes of each stage beside it."""
+    rows: list[Row] = []
+    by_stage: dict[str, dict[str, float]] = {}
+    for stage in stages:
+        own = list(_rows(stage.taken, symbols, target.dram.granule_bytes))
+        read, write = (sum(amounts[way] for amounts in map(_ways, own)) for way in (0, 1))
+        by_stage[f"{stage.phase} {stage.node}"] = {"read": read, "write": write, "total": read + write}
+        rows += own
+    return Traffic.of("predicted", rows).to_json() | {"by_stage": by_stage}
 
 
-def _rows(stages: Sequence[Stage], symbols: Mapping[str, Symbol], granule: int) -> Iterator[Row]:
-    for stage in (stage.taken for stage in stages):
-        buffers = stage.by_name
-        on_cores = [OnCore(stage, core) for core in stage.active]
-        for _, step in stage.steps():
-            if step.kind in ("load", "store"):
-                having = [on for on in on_cores if stage.has(step, on.core)]
-                buffer = buffers[(step.writes or step.reads)[0]]
-                yield _moved(stage, having, step, buffer, symbols[step.value], granule)
-        work = sum(math.prod(on.extents.values()) for on in on_cores)
-        if isinstance(stage.statement, Moments):
-            sums = sum(name.startswith("acc.") for name in buffers)
-            yield Key(stage.phase, "", stage.layer), Amounts(multiply=sums * work)
-        if isinstance(stage.statement, Contraction):
-            left = buffers.get("left")
-            gated = FORMATS[left.format].whole if left is not None else stage.statement.engine != "bp"
-            yield Key(stage.phase, "", stage.layer), Amounts(gated=work) if gated else Amounts(multiply=work)
+def _ways(row: Row) -> tuple[float, float]:
+    """Bytes read and written in bursts."""
+    return row[1].dram_read, row[1].dram_write
+
+
+def _rows(stage: Stage, symbols: Mapping[str, Symbol], granule: int) -> Iterator[Row]:
+    buffers = stage.by_name
+    on_cores = [OnCore(stage, core) for core in stage.active]
+    for _, step in stage.steps():
+        if step.kind in ("load", "store"):
+            having = [on for on in on_cores if stage.has(step, on.core)]
+            buffer = buffers[(step.writes or step.reads)[0]]
+            yield _moved(stage, having, step, buffer, symbols[step.value], granule)
+    work = sum(math.prod(on.extents.values()) for on in on_cores)
+    if isinstance(stage.statement, Moments):
+        sums = sum(name.startswith("acc.") for name in buffers)
+        yield Key(stage.phase, "", stage.layer), Amounts(multiply=sums * work)
+    if isinstance(stage.statement, Contraction):
+        left = buffers.get("left")
+        gated = FORMATS[left.format].whole if left is not None else stage.statement.engine != "bp"
+        yield Key(stage.phase, "", stage.layer), Amounts(gated=work) if gated else Amounts(multiply=work)
 
 
 def _moved(stage: Stage, cores: Sequence[OnCore], step: Step, buffer: Buffer, symbol: Symbol, granule: int) -> Row:
