@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,13 @@ class Symbol:
         """The number format of the elements."""
         return FORMATS[self.format]
 
-    @property
+    @cached_property
     def extents(self) -> tuple[int, ...]:
         """Extents of the axes in memory: time and sample where there are any, then the factors in *order*."""
         lead = tuple(n for n in (self.steps, self.samples) if n)
         return lead + (tuple(self.factors[k] for k in self.order) or (1,))
 
-    @property
+    @cached_property
     def strides(self) -> tuple[int, ...]:
         """Distance in bits between neighbours along each axis of `extents`."""
         *outer, last = self.extents

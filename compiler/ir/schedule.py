@@ -177,7 +177,7 @@ class Stage:
         """The loops, outermost, that it turns together with other stages."""
         return (*((WINDOW,) if self.windows else ()), *(("t",) if self.cycle else ()))
 
-    @property
+    @cached_property
     def by_name(self) -> dict[str, Buffer]:
         """Buffers by name."""
         return {buffer.name: buffer for buffer in self.buffers}
@@ -190,7 +190,7 @@ class Stage:
             extents[self.mapping.split] = max(extent for _, extent in self.mapping.shares)
         return present(self.mapping.order, self.mapping.tiles, extents)
 
-    @property
+    @cached_property
     def active(self) -> tuple[int, ...]:
         """Cores that have work."""
         return tuple(core for core, (_, extent) in enumerate(self.mapping.shares) if extent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,19 @@ def picked(array: Any, reach: Array) -> Any:
     values = np.asarray(array)
     if values.ndim == 0 or values.shape[-1] == 1:
         return values
-    return np.take_along_axis(values, reach, -1)
+    if values.size == values.shape[-1]:
+        return values.ravel()[reach]
+    return values[(*_places(values.shape[:-1]), reach)]
+
+
+@lru_cache(maxsize=1 << 10)
+def _places(shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """The number of every place along each axis, along that axis."""
+    rank = len(shape) + 1
+    return tuple(
+        np.arange(extent).reshape([extent if axis == place else 1 for axis in range(rank)])
+        for place, extent in enumerate(shape)
+    )
 
 
 @dataclass(frozen=True)

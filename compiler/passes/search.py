@@ -142,7 +142,7 @@ class Survey:
             least = dram
             if dram.ndim and dram.shape[-1] > 1:
                 least = np.minimum.accumulate(dram[..., band.first : band.last + 1], -1)
-                least = np.take_along_axis(least, reached - band.first, -1)
+                least = picked(least, reached - band.first)
             bytes_ = bytes_ + least * self._repeats(ordered.order, operand, tiles)
         bound = bytes_ * TURNS + self._turns(ordered.order, tiles)
         return Front(

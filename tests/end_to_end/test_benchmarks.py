@@ -32,6 +32,20 @@ def test_a_full_size_run_counts_what_is_predicted_and_is_the_oracle(tmp_path: Pa
     assert "tensors are equal, bit for bit" in ended.stdout
 
 
+def test_compile_times_are_told_by_stage(tmp_path: Path) -> None:
+    written = tmp_path / "times.json"
+    command = [sys.executable, "-m", "benchmarks.compile_time", "--models", "digits", "--target", "quad"]
+    command += ["--repeat", "1", "--json", str(written)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not ended.returncode, ended.stderr
+    (found,) = json.loads(written.read_text())
+    assert set(found["stages"]) == {"imported", "training", "schedule", "program"}
+    assert 0 < sum(found["stages"].values()) <= found["wall"]
+    assert found["operators"] == 15
+    assert found["instructions"] > 1000
+    assert "digits" in ended.stdout
+
+
 def test_a_mistake_ends_a_full_size_run_with_its_words() -> None:
     command = [sys.executable, "-m", "benchmarks.full_size", "--models", "srnn", "--set", "widht=8"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
