@@ -80,6 +80,10 @@ def _mapping(stage: Stage) -> str:
     mapping = stage.mapping
     extents = ", ".join(f"{name} {extent}" for name, extent in stage.statement.extents.items())
     text = f"{mapping.dataflow}; loops {extents or 'none'}; "
+    if mapping.rings == 1:
+        text += "single buffers; "
+    if mapping.whole:
+        text += f"all blocks of {' and '.join(mapping.whole)} side by side; "
     if mapping.split is None:
         return f"{text}on one core"
     shares = " ".join(f"{first}..{first + extent - 1}" if extent else "-" for first, extent in mapping.shares)

@@ -156,7 +156,11 @@ class Needs:
         return fits
 
     def largest(self, grid: Grid, band: Band) -> Array:
-        """The number of the largest size of *band* that fits, wherever one does; -1 elsewhere."""
+        """The number of the largest size of *band* that fits, wherever one does; -1 elsewhere.
+
+        What fits is found by halving: all that is smaller is taken to fit as well.  Only where buffers may lie in
+        several memories that is not always so, and the search looks again.
+        """
         low = np.full(grid.shape, band.first - 1, np.int64)
         high = np.full(grid.shape, band.last, np.int64)
         for _ in range(math.ceil(math.log2(band.last - band.first + 2))):

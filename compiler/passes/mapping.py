@@ -18,9 +18,10 @@ from ..ir.schedule import Decision, Explanation
 from .admission import check_machine
 from .legality import legal_tiles
 from .request import Request
-from .search import Choice, Front, Ordered, Survey, best_of
+from .search import Choice, best_of
 from .space import Space, orders_of, space_of, wholes_of
 from .split import Split, named, shares, splits, splittable
+from .survey import Front, Ordered, Survey
 
 Mapped = tuple[Decision, Explanation]
 

@@ -1,0 +1,212 @@
+"""A survey of a space: what its tilings cost at least, for all orders of loops, and exactly where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..cost.boxes import Turning, moved
+from ..ir.schedule import ALWAYS, present
+from .grid import Array, Band, Grid, Needs, picked
+from .least import Once, once_of
+from .legality import Tiles, legal_tiles
+from .operands import Operand
+from .space import TIME_PARALLEL, Space
+
+TURNS = 1 << 20
+"""Turns are worth less than a byte: a cost is ``bytes * TURNS + turns``, and from here on turns weigh alike."""
+
+
+class Ordered(NamedTuple):
+    """An order of loops, with the dataflow that asks for it."""
+
+    dataflow: str
+    order: tuple[str, ...]
+
+
+@dataclass
+class Front:
+    """The groups of tilings of one order that fit: same tiles of all loops but the fast one.
+
+    *bound* is the least cost of any in a group, *reach* the number of the fast loop's largest size there.
+    """
+
+    survey: Survey
+    ordered: Ordered
+    band: Band
+    places: Array
+    reach: Array
+    bound: Array
+
+    @property
+    def tilings(self) -> int:
+        """Tilings of all groups together."""
+        return int((self.reach - self.band.first + 1).sum())
+
+    def but(self, dataflow: str) -> Front:
+        """The groups that are not of *dataflow*."""
+        grid = self.survey.grid
+        several = (
+            np.unravel_index(self.places, grid.shape)[grid.names.index("t")] if "t" in grid.names else self.places * 0
+        )
+        several = np.array(grid.space.sizes.get("t", (1,)))[several] > 1
+        kept = ~several if dataflow == TIME_PARALLEL else several | (self.ordered.dataflow != dataflow)
+        return replace(self, places=self.places[kept], reach=self.reach[kept], bound=self.bound[kept])
+
+
+@dataclass
+class Survey:
+    """One space as arrays, looked at once for all orders."""
+
+    space: Space
+    rings: int
+    grid: Grid = field(init=False)
+    once: list[Once] = field(init=False)
+    reaches: list[tuple[Band, Array]] = field(init=False)
+    exact: dict[tuple[Any, ...], int] = field(default_factory=dict[tuple[Any, ...], int])
+
+    def __post_init__(self) -> None:
+        self.grid = Grid(self.space)
+        needs = Needs.of(self.grid, self.rings)
+        self.reaches = [(band, needs.largest(self.grid, band)) for band in self.grid.bands]
+        self.once = [once_of(self.grid, operand) for operand in self.space.operands if operand.moves]
+
+    def fronts(self, orders: Sequence[Ordered]) -> Iterator[Front]:
+        """The groups of every order; of orders that cost alike only the first."""
+        seen: set[object] = set()
+        for ordered in orders:
+            likeness = self._likeness(ordered.order)
+            if likeness in seen or not self._turns_inside(ordered.order):
+                continue
+            seen.add(likeness)
+            for band, reach in self.reaches:
+                front = self._front(ordered, band, reach)
+                if front is not None:
+                    yield front
+
+    def _turns_inside(self, order: tuple[str, ...]) -> bool:
+        """Whether nothing turns inside the blocks that a buffer holds side by side."""
+        blocks = {name for operand in self.space.operands for name, _ in operand.whole}
+        return all(
+            len(self.space.sizes[inner]) == 1 and inner not in ALWAYS
+            for name in blocks
+            for inner in order[order.index(name) + 1 :]
+        )
+
+    def _likeness(self, order: tuple[str, ...]) -> object:
+        """What of an order bears on legality and cost: loops inside which others turn that an operand follows."""
+        inside = {name: frozenset(order[place + 1 :]) for place, name in enumerate(order)}
+        statement = self.space.request.statement
+        repeats = [
+            (place, name, inside[name] & once.operand.loops)
+            for place, once in enumerate(self.once)
+            for name in order
+            if name not in once.operand.loops
+        ]
+        targets = {name for operand in self.space.operands if operand.writes for name in operand.loops}
+        sums = [(name, inside[name] & targets) for name in order if name in getattr(statement, "summed", ())]
+        return tuple(sorted(repeats, key=str)) + tuple(sums)
+
+    def _front(self, ordered: Ordered, band: Band, reach: Array) -> Front | None:
+        """The groups of one order with sizes of one *band*, None where no tiling is legal and fits."""
+        grid = self.grid
+        sample = grid.tiles | {grid.fast: grid.tiles[grid.fast][..., band.first : band.first + 1]}
+        request, operands = self.space.request, self.space.operands
+        legal = legal_tiles(request, operands, ordered.order, sample, self.space.extents)
+        good = np.broadcast_to(legal & (reach >= 0), grid.shape)
+        places = np.flatnonzero(good)
+        if not len(places):
+            return None
+        reached = np.maximum(reach, band.first)
+        tiles = grid.tiles | {grid.fast: picked(grid.tiles[grid.fast], reached)}
+        bytes_: Any = np.int64(0)
+        for operand, dram in self.once:
+            least = dram
+            if dram.ndim and dram.shape[-1] > 1:
+                least = np.minimum.accumulate(dram[..., band.first : band.last + 1], -1)
+                least = picked(least, reached - band.first)
+            bytes_ = bytes_ + least * self._repeats(ordered.order, operand, tiles)
+        bound = bytes_ * TURNS + self._turns(ordered.order, tiles)
+        return Front(
+            self, ordered, band, places, reached.ravel()[places], np.broadcast_to(bound, grid.shape).ravel()[places]
+        )
+
+    def _repeats(self, order: tuple[str, ...], operand: Operand, tiles: Tiles) -> Any:
+        """How often all cores move the tiles of *operand*; *tiles* are integers or arrays."""
+        extents, split = self.space.extents, self.space.split.loop
+        shares = self.space.shares(operand)
+        repeats: Any = np.int64(1)
+        inside: Any = np.bool_(False)
+        for name in reversed(order):
+            if name in operand.loops:
+                inside = inside | np.less(tiles[name], extents[name]) | (name in ALWAYS)
+            if name in operand.followed:
+                continue
+            if name == split:
+                turns = sum(-(-extent // tiles[name]) for _, extent in shares)
+                repeats = repeats * np.where(inside, turns, len(shares))
+            elif extents[name] > 1:
+                repeats = repeats * np.where(inside, -(-extents[name] // tiles[name]), 1)
+        if split is not None and split not in order and split not in operand.loops:
+            repeats = repeats * len(shares)
+        return repeats
+
+    def _turns(self, order: tuple[str, ...], tiles: Tiles) -> Any:
+        """Turns of all loops together."""
+        turns: Any = np.int64(1)
+        for name in order:
+            turns = turns * np.maximum(-(-self.space.extents[name] // tiles[name]), 1)
+        return np.minimum(turns, TURNS - 1)
+
+    def within(self, front: Front, place: int, reach: int) -> Array:
+        """The bounds of one group's tilings, by size of the fast loop from the first of the band up to *reach*."""
+        grid, order = self.grid, front.ordered.order
+        at = np.unravel_index(place, grid.shape)[:-1]
+        tiles: dict[str, Any] = {n: grid.space.sizes[n][int(k)] for n, k in zip(grid.names, at, strict=False)}
+        sizes = slice(front.band.first, reach + 1)
+        tiles[grid.fast] = grid.tiles[grid.fast].ravel()[sizes]
+        total = np.zeros(reach + 1 - front.band.first, np.int64)
+        for operand, dram in self.once:
+            here = dram[tuple(k if n > 1 else 0 for k, n in zip(at, dram.shape, strict=False))] if dram.ndim else dram
+            here = here[sizes] if np.size(here) > 1 else here
+            total += here * self._repeats(order, operand, tiles)
+        return total * TURNS + self._turns(order, tiles)
+
+    def fits(self, tiles: dict[str, int]) -> bool:
+        """Whether the buffers of a tiling find room, one after the other, as they will be allocated."""
+        target = self.space.request.target
+        room = [memory.bytes for memory in target.memories]
+        for operand in self.space.operands:
+            refilled = operand.doubled and any(tiles[name] < self.space.extents[name] for name in operand.loops)
+            need = int(operand.bytes(tiles)) * (self.rings if refilled else 1)
+            home = next((home for home in target.memory_for(operand.role) if room[home] >= need), None)
+            if home is None:
+                return False
+            room[home] -= need
+        return True
+
+    def _turning(self, order: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> Turning:
+        """What turns around the place where *operand* is moved."""
+        loops = present(order, tiles, self.space.extents)
+        depth = max((place + 1 for place, name in enumerate(loops) if name in operand.loops), default=0)
+        extents = self.space.request.statement.extents
+        return Turning(loops[:depth], tiles, extents, self.space.split.loop or "", self.space.shares(operand))
+
+    def cost(self, order: tuple[str, ...], tiles: dict[str, int]) -> int:
+        """What a tiling costs, exactly."""
+        granule = self.space.request.target.dram.granule_bytes
+        total = 0
+        for operand, _ in self.once:
+            turning = self._turning(order, operand, tiles)
+            key = (operand.use, turning.loops, *(tiles[name] for name in (*turning.loops, *sorted(operand.loops))))
+            if key not in self.exact:
+                strides = operand.dram_strides()
+                self.exact[key] = moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
+            total += self.exact[key]
+        turns = 1
+        for name in order:
+            turns *= max(1, -(-self.space.extents[name] // tiles[name]))
+        return total * TURNS + min(turns, TURNS - 1)
