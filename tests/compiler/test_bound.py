@@ -21,6 +21,8 @@ train { batch = 16; optimizer = sgd(lr=0.1) }
 """
 NETWORKS = Path(__file__).parents[2] / "benchmarks" / "traffic"
 
+PAGE = (Path(__file__).parents[2] / "docs" / "traffic.md").read_text("utf-8")
+
 
 @pytest.fixture
 def dense(tmp_path: Path) -> str:
@@ -61,6 +63,8 @@ def test_a_training_step_of_known_networks_moves_little_more_than_its_operators_
     assert (program.steps, program.batch) == (4, 16)
     moved, bound = program.predicted["train_step"]["dram"]["total"], program.bound["train_step"]["dram"]
     assert bound["floor"] < bound["layer"] <= moved <= most * bound["layer"]
+    told = [f"{amount / 1e6:.1f} MB" for amount in (bound["floor"], bound["layer"], moved)]
+    assert f"| {name} | {' | '.join(told)} | {moved / bound['layer']:.3f} |" in PAGE
 
 
 def test_inspection_tells_what_a_step_moves_beside_what_it_must(dense: str, tmp_path: Path) -> None:
