@@ -265,19 +265,19 @@ def assemble(
     elements: dict[str, int] = {}
     code: list[Any] = []
 
-    def element(stage: Stage) -> tuple[int, tuple[str, ...]]:
-        if id(stage) not in programs:
-            assert isinstance(stage.statement, Elementwise)
+    def element(stage: Stage, statement: Elementwise) -> tuple[int, tuple[str, ...]]:
+        if id(statement) not in programs:
+            op = next((drawn.op for drawn in stage.drawn.values() if drawn.statement is statement), stage.op)
             try:
-                lowered = lower_elements(stage.statement, stage.op, numbers, unsigned)
+                lowered = lower_elements(statement, op, numbers, unsigned)
             except TooLong as reason:
                 raise TargetError.at(stage.place, f"{stage.node} {reason}", hints=(FEWER,)) from None
             key = lowered.program.content_hash + repr(lowered.program.operands)
             if key not in elements:
                 elements[key] = len(code)
                 code.append(lowered.program)
-            programs[id(stage)] = elements[key], lowered
-        number, lowered = programs[id(stage)]
+            programs[id(statement)] = elements[key], lowered
+        number, lowered = programs[id(statement)]
         return number, lowered.uses
 
     inner = {unit: INNER[engine.inner] for unit, engine in target.engines.items()}
@@ -287,7 +287,7 @@ def assemble(
         stages = schedule.entries[procedure.name]
         streams = emit_entry(stages, by_name, element, options.cores, inner, numbers, semaphores)
         used = sorted(
-            {a for s in stages if id(s) in programs for a in _arguments(programs[id(s)][1])}
+            {a for s in stages for run in s.elements if id(run) in programs for a in _arguments(programs[id(run)][1])}
             | {
                 numbers[s.statement.argument]
                 for s in stages

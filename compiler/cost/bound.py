@@ -30,7 +30,7 @@ import numpy as np
 from ...isa.target import Target
 from ...numerics.formats import FORMATS
 from ..ir.graph import Procedure, Training
-from ..ir.schedule import Schedule, Stage, accesses
+from ..ir.schedule import Schedule, Stage
 from ..ir.statement import Access, Contraction
 from ..ir.types import Type
 
@@ -66,8 +66,8 @@ def floor(training: Training, procedure: Procedure, stages: Sequence[Stage]) -> 
     read: dict[str, int] = {}
     written: set[str] = set(procedure.results) - variables
     for stage in stages:
-        writes = {access.value for name, access in accesses(stage.statement) if name.startswith("out")}
-        for _, access in accesses(stage.statement):
+        writes = {access.value for name, access in stage.accesses if name.startswith("out")}
+        for _, access in stage.accesses:
             name = access.value
             if name in writes:
                 written |= {name} & variables
@@ -92,13 +92,13 @@ def layer_bound(stage: Stage, types: dict[str, Type], steps: int, batch: int, ch
     """Bytes that the stage's statement moves at least when it stands alone on *chip* bytes of scratchpad."""
     statement = stage.statement
     compulsory = 0
-    ways = [(name.startswith("out"), access) for name, access in accesses(statement)]
+    ways = [(name.startswith("out"), access) for name, access in stage.accesses]
     for writes, value in dict.fromkeys((writes, access.value) for writes, access in ways):
         touched = [access for way, access in ways if (way, access.value) == (writes, value)]
         share = max(_touched(access.loops, statement.extents) for access in touched)
         size = types[value].bytes(steps, batch)
         compulsory += min(size, math.ceil(share * types[value].kind.bits / 8))
-    if not isinstance(statement, Contraction) or statement.left is None:
+    if not isinstance(statement, Contraction) or statement.left is None or "left" in stage.drawn:
         return compulsory
     extents = statement.extents
     work = math.prod(extents.values())

@@ -123,6 +123,18 @@ class Decision:
     """Operands whose buffers hold all blocks of a rounding sum side by side, while the sum turns through them."""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """An operand that lies nowhere, of random numbers, indices and scalars of the host alone.
+
+    The vector unit makes its tiles in the buffer of the stage that reads them, by *statement*, which walks the loops of
+    that stage and has one write.  *op* is what made the value in the graph.
+    """
+
+    op: str
+    statement: Elementwise
+
+
 CHOSEN = 15
 """The loop register that counts the chosen steps; loops of stages are fewer."""
 
@@ -166,6 +178,20 @@ class Stage:
 
     turns: int = 0
     """Of how many steps it takes part in, which the host chooses; 0 for all."""
+
+    drawn: Mapping[str, Drawn] = field(default_factory=dict[str, Drawn])
+    """Its operands that lie nowhere, by use."""
+
+    @property
+    def elements(self) -> tuple[Elementwise, ...]:
+        """All that the vector unit computes in it by element programs."""
+        own = (self.statement,) if isinstance(self.statement, Elementwise) else ()
+        return (*own, *(drawn.statement for drawn in self.drawn.values()))
+
+    @property
+    def accesses(self) -> Iterator[tuple[str, Access]]:
+        """Every access to memory with the name of its operand."""
+        return ((use, access) for use, access in accesses(self.statement) if use not in self.drawn)
 
     @property
     def windows(self) -> int:
@@ -290,6 +316,12 @@ class Schedule:
     rooms: Mapping[str, int] = field(default_factory=dict[str, int])
     """Of values that change with time and are gone with their step, or their window: for how many steps there is room.
     """
+
+    @property
+    def drawn(self) -> frozenset[str]:
+        """Values that lie nowhere."""
+        every = (drawn for stages in self.entries.values() for stage in stages for drawn in stage.drawn.values())
+        return frozenset(write.target.value for drawn in every for write in drawn.statement.writes)
 
 
 def windowed(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:

@@ -2,7 +2,7 @@
 
 A hidden layer is disturbed by noise z of mean 0 and variance 1; how the network's answer o follows, ``mean of z o``,
 estimates how o depends on the layer.  z is a function of seed, training step, time step, sample and element, so that
-whoever needs it draws it again.
+whoever needs it draws it again, and it is never stored.
 """
 
 from __future__ import annotations
@@ -50,16 +50,6 @@ class _Noisy(Op):
         plus = uniform(at.node.layer) >= 0.5
         return where(_odd(), 1.0 - plus, plus) if self.antithetic else plus
 
-    def kept(self, at: Site) -> Expression:
-        """z as `noise_type` stores it."""
-        return self._positive(at) if self.noise == "rademacher" else self.drawn(at)
-
-    def noise_type(self, type: Type) -> Type:
-        """How the noise of a value of *type* is handed on for a time step: a sign is one bit, worth 2, less 1."""
-        if self.noise == "rademacher":
-            return type.with_(format="spike", timed=True, scale=2.0)
-        return type.with_(format=WORKING, timed=True, scale=1.0)
-
     def keys(self, at: Site, value: str) -> dict[str, Index]:
         """The numbers of the elements of *value*, which key z."""
         return {at.node.layer: at.key(at.type(value).with_(timed=not self.antithetic))}
@@ -67,11 +57,10 @@ class _Noisy(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class Perturb(_Noisy):
-    """``y = x + alpha * z``; ``noise`` is z."""
+    """``y = x + alpha * z``."""
 
     name: ClassVar = "perturb"
     operands: ClassVar = ("x",)
-    results: ClassVar = ("", "noise")
     adjoints: ClassVar = (Adjoint("d_x", "x", ("error",), "BP"),)
     aliases: ClassVar = {"d_x": 0}
     timed: ClassVar = True
@@ -80,15 +69,36 @@ class Perturb(_Noisy):
     noise: Distribution = "rademacher"
     antithetic: bool = False
 
-    def disturbed(self, x: Type) -> tuple[Type, ...]:
-        """Types of the results: words, in every step, and z."""
-        return x.with_(format=WORKING, timed=True, scale=1.0), self.noise_type(x)
+    def disturbed(self, x: Type) -> Type:
+        """The type of the result: words, in every step."""
+        return x.with_(format=WORKING, timed=True, scale=1.0)
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """Every element."""
-        x, (y, noise) = at.operand(0), at.node.results
-        writes = [(y, at.value("x", 0) + self.drawn(at) * self.alpha), (noise, self.kept(at))]
-        return at.elementwise({"x": x}, writes, random=self.keys(at, y or noise))
+        value = at.value("x", 0) + self.drawn(at) * self.alpha
+        return at.elementwise({"x": at.operand(0)}, [(at.result(), value)], random=self.keys(at, at.result()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise(_Noisy):
+    """z alone, as what compares it with the answers reads it: of signs a bit, worth 2, less 1."""
+
+    name: ClassVar = "noise"
+
+    alpha: float = 0.2
+    noise: Distribution = "rademacher"
+    antithetic: bool = False
+
+    def noise_type(self, of: Type) -> Type:
+        """The type of the result, for the noise of a value."""
+        if self.noise == "rademacher":
+            return of.with_(format="spike", timed=True, scale=2.0)
+        return of.with_(format=WORKING, timed=True, scale=1.0)
+
+    def forward(self, at: Site) -> tuple[Statement, ...]:
+        """Every element; the noise is drawn again."""
+        z = self._positive(at) if self.noise == "rademacher" else self.drawn(at)
+        return at.elementwise({}, [(at.result(), z)], random=self.keys(at, at.result()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,14 @@ from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
 from ..cost.room import aliases_of, held
 from ..cost.windows import statements_of, window_rooms
 from ..ir.cycles import together
-from ..ir.graph import Node, Procedure, Region, Training
-from ..ir.schedule import Schedule, Stage, accesses
-from ..ir.statement import Statement
+from ..ir.graph import Node, Procedure, Training
+from ..ir.schedule import Schedule, Stage
+from ..ir.statement import Elementwise
 from ..ir.types import Type
 from ..ops.op import alias_of
 from .admission import pin_problem
 from .build_stage import build_stage
+from .drawn import Taken, drawn_in, operands_of
 from .mapping import Mapper
 from .pins import Pin, combined
 from .request import Request
@@ -43,7 +44,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     with Faults(TargetError) as faults:
         for procedure in training.procedures:
             types = training.values(procedure)
-            stages: list[Stage] = []
+            taken: list[Taken] = []
             cycles = 0
             for region in procedure.regions:
                 for cluster in together(region):
@@ -51,19 +52,25 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                     for node in cluster:
                         if alias_of(node) is not None:
                             continue
-                        pin = combined(options.pins, node.layer, node.phase)
-                        pinned.update(p.text for p in options.pins if p.matches(node.layer, node.phase))
                         cycle = cycles if len(cluster) > 1 or region.sweep == "chosen" else 0
                         statements = statements_of(training, node, region, types, bool(cycle), momentary, rooms)
-                        try:
-                            stages += _stages(
-                                training, node, region, statements, types, options, pin, refusals, cycle, rooms, mapper
-                            )
-                        except TargetError as error:
-                            faults.extend(error.faults)
+                        taken.append(Taken(node, region, statements, cycle))
+            kept = {*training.types, *procedure.results, *aliases.values()}
+            drawn = {value: (node, made) for value, node, made in drawn_in(taken, kept)}
+            stages: list[Stage] = []
+            for each in taken:
+                if each.node.results[0] in drawn:
+                    continue
+                layer, phase = each.node.layer, each.node.phase
+                pinned.update(pin.text for pin in options.pins if pin.matches(layer, phase))
+                pin = combined(options.pins, layer, phase)
+                try:
+                    stages += _stages(training, each, types, options, pin, refusals, rooms, drawn, mapper)
+                except TargetError as error:
+                    faults.extend(error.faults)
             entries[procedure.name] = tuple(stages)
             for stage in stages:
-                for _, access in accesses(stage.statement):
+                for _, access in stage.accesses:
                     name = aliases.get(access.value, access.value)
                     touched.setdefault(name, types[name])
     _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
@@ -72,22 +79,20 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
 
 def _stages(
     training: Training,
-    node: Node,
-    region: Region,
-    statements: tuple[Statement, ...],
+    taken: Taken,
     types: dict[str, Type],
     options: MappingOptions,
     pin: Pin,
     refusals: dict[str, Fault | None],
-    cycle: int,
     rooms: Mapping[str, int],
+    drawn: Mapping[str, tuple[Node, Elementwise]],
     mapper: Mapper,
 ) -> list[Stage]:
-    """The stages of a node that comes to *statements*, in a *cycle* (not 0) or alone; *rooms* see `window_rooms`."""
-    stages: list[Stage] = []
-    for number, statement in enumerate(statements):
+    """The stages of a node; *rooms* see `window_rooms`, *drawn* `drawn_in`."""
+    node, stages = taken.node, list[Stage]()
+    for number, statement in enumerate(taken.statements):
         name = node.results[0] or next(result for result in node.results if result)
-        if len(statements) > 1:
+        if len(taken.statements) > 1:
             name = f"{name}#{number}"
         request = Request(
             name,
@@ -97,14 +102,15 @@ def _stages(
             types,
             options.target,
             options.cores,
-            training.steps_of(region),
+            training.steps_of(taken.region),
             training.batch,
             options.dataflow,
             pin,
             node.place,
-            cycle,
-            region.turns,
+            taken.cycle,
+            taken.region.turns,
             rooms,
+            operands_of(statement, drawn),
         )
         problem = pin_problem(request)
         if problem is None:

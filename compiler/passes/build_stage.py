@@ -37,6 +37,7 @@ def build_stage(request: Request, op: str, mapper: Mapper) -> Stage:
         request.place,
         request.cycle,
         request.turns,
+        request.drawn,
     )
 
 
@@ -105,6 +106,8 @@ def _tree(
         if operand.moves and not operand.writes:
             step = Step("load", "load", (), (operand.use,), operand.value)
             before.setdefault(depth_of[operand.use], []).append(step)
+        if operand.drawn:
+            before.setdefault(depth_of[operand.use], []).append(Step("vector", "run", (), (operand.use,)))
     if isinstance(statement, Contraction):
         reads = ("bias", "acc") if statement.bias is not None else ("acc",)
         after.setdefault(depth_of["out"], []).append(Step("vector", "drain", reads, ("out",)))

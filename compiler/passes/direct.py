@@ -14,11 +14,11 @@ from ...source import SourceError
 from ..ir.graph import Network, Node, Phase, Setting, Variable
 from ..ir.types import Type
 from ..ops.contracted import Contracted, weight_type
-from ..ops.feedback import Answers, FeedbackUpdate, SinglePoint
+from ..ops.feedback import Answers, FeedbackUpdate, Noise, SinglePoint
 from ..ops.op import OPS, WORKING, called
 from ..ops.spiking import Spiking
 from ..training.rule import Feedback, Rule, reached
-from .disturbed import noise_of, settings_of
+from .disturbed import settings_of
 from .training_options import TrainingOptions
 
 ANSWERS, VALUE = "loss.answers", "loss.value"
@@ -103,7 +103,7 @@ class Direct:
 
     @property
     def by_signs(self) -> bool:
-        """Whether the noise is stored as signs."""
+        """Whether the noise is signs."""
         return self.rule.disturbance is not None and self.rule.disturbance.drawn.noise == "rademacher"
 
     @property
@@ -164,7 +164,9 @@ class Direct:
         for node in self.nodes:
             name = feedback_of(node.results[0])
             _, (_, type) = self._matrix(node)
-            products = self._linear(node, "d_w", (noise_of(node.results[0]), ANSWERS), "WG")
+            drawn = self._noise(node)
+            yield drawn
+            products = self._linear(node, "d_w", (drawn.results[0], ANSWERS), "WG")
             yield from self._summed(f"{name}.sum", products, type)
             if self.in_steps:
                 yield self._update(node)
@@ -191,6 +193,14 @@ class Direct:
         both = [(name, type), (f"{name}.master", type.with_(format="f32"))]
         return both if self.learned else both[:1]
 
+    def _noise(self, node: Node) -> Node:
+        """The noise of the layer of *node* once more."""
+        disturbance = self.rule.disturbance
+        assert disturbance is not None, f"{self.rule.name} has no noise to compare the answers with"
+        settings = settings_of(disturbance.drawn)
+        types = (Noise.make(settings).noise_type(node.types[0]),)
+        return Node((noise_of(node.results[0]),), Noise.name, (), settings, types, node.layer, "WG", node.place)
+
     def _linear(self, node: Node, facet: str, operands: tuple[str, ...], phase: Phase) -> Node:
         """A gradient of the linear layer that would lead from the spikes straight to the result."""
         (classes,) = self.types[self.result].factors
@@ -208,6 +218,11 @@ class Direct:
 def _with_sums(name: str) -> tuple[str, ...]:
     """A name with those of the sums that are made beside it."""
     return name, f"{name}.sum", f"{name}.sum.steps"
+
+
+def noise_of(layer: str) -> str:
+    """What the noise of a layer's spikes is called."""
+    return f"{layer}.noise"
 
 
 def feedback_of(layer: str) -> str:

@@ -18,11 +18,6 @@ from ..training.rule import Disturbance
 from .way_there import WayThere
 
 
-def noise_of(layer: str) -> str:
-    """What the noise of a layer's spikes is called."""
-    return f"{layer}.noise"
-
-
 def disturbed(nodes: Sequence[Node], types: Mapping[str, Type], layers: Collection[str], by: Disturbance) -> WayThere:
     """*nodes* with noise at the spikes called *layers*, or at the current that makes them fire."""
     known = dict(types)
@@ -76,10 +71,10 @@ def _disturbed(
 def _perturbed(node: Node, value: str, known: dict[str, Type], drawn: Perturb) -> Node:
     """What adds noise to *value*: the spikes that *node* fires, or the current that it reads."""
     name = node.results[0]
-    results = (f"{name}.noisy", noise_of(name))
-    types = drawn.disturbed(known[value])
-    known.update(zip(results, types, strict=True))
-    return replace(node, results=results, op=Perturb.name, operands=(value,), settings=settings_of(drawn), types=types)
+    made, type = f"{name}.noisy", drawn.disturbed(known[value])
+    known[made] = type
+    settings = settings_of(drawn)
+    return replace(node, results=(made,), op=Perturb.name, operands=(value,), settings=settings, types=(type,))
 
 
 def settings_of(drawn: Perturb) -> Settings:

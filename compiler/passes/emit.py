@@ -22,6 +22,7 @@ from ...isa.program import Debug, Stream, Symbol
 from ...source import Place
 from ..ir.graph import chosen_words
 from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Step, Tree, together, windowed
+from ..ir.statement import Elementwise
 from .instructions import StepWriter
 
 made_end = lru_cache(1 << 12)(End)
@@ -82,7 +83,7 @@ class Link:
 def emit_entry(
     stages: Sequence[Stage],
     symbols: Mapping[str, Symbol],
-    programs: Callable[[Stage], tuple[int, tuple[str, ...]]],
+    programs: Callable[[Stage, Elementwise], tuple[int, tuple[str, ...]]],
     cores: int,
     inner: Mapping[str, int],
     arguments: Mapping[str, int],
@@ -90,7 +91,7 @@ def emit_entry(
 ) -> tuple[Stream, ...]:
     """The streams of one entry.
 
-    *symbols* gives the symbol of every value (aliases resolved), *programs* the number and operands of the element
+    *symbols* gives the symbol of every value (aliases resolved), *programs* the number and operands of an element
     program of a stage, *inner* the dataflow inside each engine's array, *arguments* the number of each host scalar.
     """
     writers = {(core, unit): Writer(core, unit) for core in range(cores) for unit in UNITS}

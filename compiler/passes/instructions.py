@@ -39,7 +39,7 @@ class StepWriter:
         self,
         on: OnCore,
         symbols: Mapping[str, Symbol],
-        programs: Callable[[Stage], tuple[int, tuple[str, ...]]],
+        programs: Callable[[Stage, Elementwise], tuple[int, tuple[str, ...]]],
         inner: Mapping[str, int],
         arguments: Mapping[str, int],
     ) -> None:
@@ -74,7 +74,7 @@ class StepWriter:
                 axes, names = self._drain_axes(), list(dict.fromkeys([*step.writes, *step.reads]))
                 groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
             case "run":
-                groups = self._run(first)
+                groups = self._run(first, step)
             case _:
                 groups = self._window(first, step)
         self.used[unit] = first + len(groups)
@@ -84,7 +84,7 @@ class StepWriter:
     def _count(self, step: Step) -> int:
         """View registers of *step* where they may be many: of a move, and of all operands of an element program."""
         if step.kind == "run":
-            return len(self.programs(self.on.stage)[1])
+            return len(self.programs(self.on.stage, self._elements(step))[1])
         return 2 if step.kind in ("load", "store") else 1
 
     def instructions(self, step: Step) -> tuple[Instruction, ...]:
@@ -109,10 +109,11 @@ class StepWriter:
             case "store":
                 return Store(view + 1, view)
             case "run":
-                assert isinstance(statement, Elementwise)
-                axes = compute_axes(self.on, statement)
-                reduced = sum(name in statement.reduced for name in axes)
-                return Run(self.programs(self.on.stage)[0], view, self.on.mask(statement.begins), reduced or 1)
+                elements = self._elements(step)
+                axes = compute_axes(self.on, elements)
+                reduced = sum(name in elements.reduced for name in axes)
+                program, _ = self.programs(self.on.stage, elements)
+                return Run(program, view, self.on.mask(elements.begins), reduced or 1)
             case "drain":
                 assert isinstance(statement, Contraction)
                 biased = "bias" in step.reads
@@ -177,19 +178,29 @@ class StepWriter:
         """A stand-in for an operand that the instruction does not read: f16 at the accumulator, strides 0."""
         return Buffer("nothing", acc.role, "f16", (), (), (), acc.bytes, 0, 1, acc.memory, acc.address)
 
-    def _run(self, first: int) -> list[list[Instruction]]:
-        statement = self.on.stage.statement
+    def _elements(self, step: Step) -> Elementwise:
+        """What the vector unit computes in *step*: the stage's own statement, or an operand that lies nowhere."""
+        stage = self.on.stage
+        drawn = stage.drawn.get(step.writes[0]) if step.writes else None
+        statement = stage.statement if drawn is None else drawn.statement
         assert isinstance(statement, Elementwise)
+        return statement
+
+    def _run(self, first: int, step: Step) -> list[list[Instruction]]:
+        statement = self._elements(step)
         axes = compute_axes(self.on, statement)
+        homes = dict(self.buffers)
+        if step.writes and step.writes[0] in self.on.stage.drawn:
+            homes["out0"] = self.buffers[step.writes[0]]
         groups: list[list[Instruction]] = []
-        for place, use in enumerate(self.programs(self.on.stage)[1]):
+        for place, use in enumerate(self.programs(self.on.stage, statement)[1]):
             kind, colon, name = use.partition(":")
             if colon and kind == "index":
                 groups.append(identity_view(first + place, self.on, axes, loop(name)))
             elif colon:
                 groups.append(identity_view(first + place, self.on, axes, statement.random[name]))
             else:
-                groups.append(compute_view(first + place, self.on, self.buffers[use], axes))
+                groups.append(compute_view(first + place, self.on, homes[use], axes))
         return groups
 
     def _window(self, first: int, step: Step) -> list[list[Instruction]]:

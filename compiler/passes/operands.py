@@ -31,6 +31,7 @@ Sizes = Mapping[str, Any]
 class Operand:
     """One operand: *use* is its place in the instruction, *role* the kind of buffer that it needs.
 
+    It *moves* where its buffer is filled from DRAM or emptied to it; one that is *drawn* is made in its buffer instead.
     Its buffer is filled anew whenever one of its *loops* turns; of those that *whole* gives the extents of, it holds
     all tiles side by side, and they turn inside.
     """
@@ -42,6 +43,7 @@ class Operand:
     value: str = ""
     writes: bool = False
     moves: bool = True
+    drawn: bool = False
     doubled: bool = True
     hold: frozenset[str] = frozenset()
     whole: tuple[tuple[str, int], ...] = ()

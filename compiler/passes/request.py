@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ...isa.target import Target
 from ...source import Place
-from ..ir.schedule import accesses
+from ..ir.schedule import Drawn, accesses
 from ..ir.statement import WINDOW, Moments, Statement
 from ..ir.types import Type
 from .operands import Operand, exact_moments, operands_of
@@ -39,6 +39,9 @@ class Request:
     rooms: Mapping[str, int] = field(default_factory=dict[str, int])
     """For how many steps there is room of values that are gone with their window."""
 
+    drawn: Mapping[str, Drawn] = field(default_factory=dict[str, Drawn])
+    """The operands that lie nowhere, by use."""
+
     @property
     def shared(self) -> tuple[str, ...]:
         """The loops, outermost, that it turns together with others: over windows, and in a cycle over steps."""
@@ -55,6 +58,7 @@ class Request:
         found = operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)
         blocked = getattr(self.statement, "blocked", None)
         all_blocks = ((blocked, self.statement.extents[blocked]),) if blocked is not None else ()
+        found = (replace(each, moves=False, drawn=True) if each.use in self.drawn else each for each in found)
         return tuple(replace(each, whole=all_blocks) if each.use in whole else each for each in found)
 
     @property

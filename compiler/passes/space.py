@@ -171,7 +171,7 @@ def _sizes(request: Request, operands: tuple[Operand, ...], name: str, extent: i
     for operand in operands:
         for place, axis in enumerate(operand.axes):
             last = place == len(operand.axes) - 1
-            for loop, c in axis.terms if operand.moves and last else ():
+            for loop, c in axis.terms if (operand.moves or operand.drawn) and last else ():
                 if loop == name:
                     granule = request.target.dram.granule_bytes * 8 // operand.format.bits
                     units |= {max(1, grain // math.gcd(grain, abs(c))) for grain in (8, granule)}
@@ -185,7 +185,7 @@ def _legal(
     statement = request.statement
     cut = size < extent
     for operand in operands:
-        packed = operand.axes[-1].terms if operand.format.packed and operand.moves and cut else ()
+        packed = operand.axes[-1].terms if operand.format.packed and (operand.moves or operand.drawn) and cut else ()
         if any(loop == name and abs(c) * size % 8 for loop, c in packed):
             return False
         for axis in operand.axes:
