@@ -1,15 +1,15 @@
 """Optimizers: new master weights (f32) from gradients, and their rounded working copies.
 
 The formulas are those of torch.optim, every operation rounded to f32.  Gradients are first divided by the loss
-scale, and clipped where that is asked for.  The learning rate of the moment, Adam's bias corrections and the limit of
-clipping are arguments that the host hands in.
+scale, and clipped where that is asked for.  The learning rate of the moment and the limit of clipping are arguments
+that the host hands in; so are Adam's bias corrections where there is one update a batch.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from ...catalog import ClassCatalog
@@ -30,15 +30,16 @@ def unscaled() -> Expression:
 class Optimizer(Op):
     """``w, w.master, w.STATE... = optimizer(w.master, d.w, w.STATE...)``; *lr* is the base of the host's schedule.
 
-    A factor of the gradient may follow the operands, and behind that an `overflow` (see `Site.overflow`).  The facet
-    ``clipped`` keeps every word of the gradient within the argument ``clip``.
+    Further operands may follow: `corrections` that the graph itself keeps, a factor of the gradient, and last an
+    `overflow` (see `Site.overflow`).  The facet ``clipped`` keeps every word of the gradient within the argument
+    ``clip``.
     """
 
     family: ClassVar = "optimizer"
     operands: ClassVar = ("master", "gradient")
 
-    counts: ClassVar[bool] = False
-    """Whether an update depends on how many there were before it, which the host tells."""
+    corrected: ClassVar[tuple[str, ...]] = ()
+    """Settings beta on whose power by the number of updates an update depends: see `Correction`."""
 
     lr: float
     weight_decay: float
@@ -58,8 +59,15 @@ class Optimizer(Op):
         """Names of the f32 words that it keeps for every weight."""
         return ()
 
+    @property
+    def corrections(self) -> dict[str, float]:
+        """What an update is corrected by, with the beta of each: ``1 - beta**k`` in update k."""
+        return {f"correction{k}": getattr(self, name) for k, name in enumerate(self.corrected, start=1)}
+
     @abstractmethod
-    def update(self, w: Expression, g: Expression) -> tuple[Expression, Mapping[str, Expression]]:
+    def update(
+        self, w: Expression, g: Expression, corrections: Sequence[Expression]
+    ) -> tuple[Expression, Mapping[str, Expression]]:
         """The new weight and the new states; the old ones are `read` by name."""
 
     def forward(self, at: Site) -> tuple[Statement, ...]:
@@ -74,10 +82,15 @@ class Optimizer(Op):
         kept = ("master", *self.states)
         own = ("master", "gradient", *self.states)
         reads = dict(zip(own, at.node.operands, strict=False))
-        if len(at.plain) > len(own):
+        further, names = list(at.plain[len(own) :]), tuple(self.corrections)
+        corrections = [argument(name) for name in names]
+        if names and len(further) >= len(names):
+            corrections = [read(name) for name in names]
+            reads |= {name: further.pop(0) for name in names}
+        if further:
             gradient = gradient * read("factor")
-            reads["factor"] = at.plain[-1]
-        weight, states = self.update(read("master"), gradient)
+            (reads["factor"],) = further
+        weight, states = self.update(read("master"), gradient, corrections)
         made = {"master": weight, **states}
         if at.overflow is not None:
             # A master that stays is rounded to the working copy that is there already.
@@ -85,6 +98,27 @@ class Optimizer(Op):
             reads["overflow"] = at.overflow
         values = (made["master"], *(made[name] for name in kept))
         return at.elementwise(reads, list(zip(at.node.results, values, strict=True)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction(Op):
+    """``c = beta * c + (1 - beta)``: from 0 on, that is ``1 - beta**k`` behind update k.
+
+    Unlike a power that is taken from 1, it loses no digits where k is small.  Where parameters change several times a
+    batch, the graph keeps it.
+    """
+
+    name: ClassVar = "correction"
+    family: ClassVar = "adjoint"
+    operands: ClassVar = ("c",)
+
+    beta: float
+
+    def forward(self, at: Site) -> tuple[Statement, ...]:
+        """One word, in each step of a sweep."""
+        made = read("c") * self.beta + (1.0 - self.beta)
+        found = at.elementwise({"c": at.operand(0)}, [(at.result(), made)])
+        return found if at.sweep == "once" else tuple(replace(each, steps=at.steps) for each in found)
 
 
 OPTIMIZERS: ClassCatalog[Optimizer] = ClassCatalog(__package__ or "", Optimizer, "optimizer")
@@ -110,7 +144,9 @@ class SGD(Optimizer):
         """The momentum, if there is any."""
         return ("m",) if self.momentum else ()
 
-    def update(self, w: Expression, g: Expression) -> tuple[Expression, Mapping[str, Expression]]:
+    def update(
+        self, w: Expression, g: Expression, corrections: Sequence[Expression]
+    ) -> tuple[Expression, Mapping[str, Expression]]:
         """See the class."""
         if self.weight_decay:
             g = g + w * self.weight_decay
@@ -123,7 +159,7 @@ class _Adam(Optimizer):
     """``m += (1 - beta1) * (g - m); v = beta2 * v + (1 - beta2) * g * g``, then
     ``w -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps)``."""
 
-    counts: ClassVar = True
+    corrected: ClassVar = ("beta1", "beta2")
 
     lr: float = 1e-3
     beta1: float = 0.9
@@ -143,12 +179,15 @@ class _Adam(Optimizer):
         """First and second moment."""
         return ("m", "v")
 
-    def moments(self, w: Expression, g: Expression) -> tuple[Expression, Mapping[str, Expression]]:
+    def moments(
+        self, w: Expression, g: Expression, corrections: Sequence[Expression]
+    ) -> tuple[Expression, Mapping[str, Expression]]:
         """See the class."""
+        first, second = corrections
         m = read("m") + (g - read("m")) * (1 - self.beta1)
         v = read("v") * self.beta2 + (g * (1 - self.beta2)) * g
-        scale = sqrt(v) / sqrt(argument("correction2")) + self.eps
-        return w - ((argument("learning_rate") / argument("correction1")) * m) / scale, {"m": m, "v": v}
+        scale = sqrt(v) / sqrt(second) + self.eps
+        return w - ((argument("learning_rate") / first) * m) / scale, {"m": m, "v": v}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +203,11 @@ class Adam(_Adam):
     weight_decay: float = 0.0
     decay_on: Decayed = "all"
 
-    def update(self, w: Expression, g: Expression) -> tuple[Expression, Mapping[str, Expression]]:
+    def update(
+        self, w: Expression, g: Expression, corrections: Sequence[Expression]
+    ) -> tuple[Expression, Mapping[str, Expression]]:
         """See the class."""
-        return self.moments(w, g + w * self.weight_decay if self.weight_decay else g)
+        return self.moments(w, g + w * self.weight_decay if self.weight_decay else g, corrections)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +223,10 @@ class AdamW(_Adam):
     weight_decay: float = 1e-2
     decay_on: Decayed = "all"
 
-    def update(self, w: Expression, g: Expression) -> tuple[Expression, Mapping[str, Expression]]:
+    def update(
+        self, w: Expression, g: Expression, corrections: Sequence[Expression]
+    ) -> tuple[Expression, Mapping[str, Expression]]:
         """See the class."""
         if self.weight_decay:
             w = w * (1.0 - argument("learning_rate") * self.weight_decay)
-        return self.moments(w, g)
+        return self.moments(w, g, corrections)

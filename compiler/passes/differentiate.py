@@ -36,7 +36,7 @@ from .settled import Settled, check_settling
 from .shadow import shadowed
 from .timing import changing, check_time
 from .training_options import TrainingOptions, names_of
-from .update import Trained, check_updates, update_arguments, update_results, updates
+from .update import LAYER, Trained, check_updates, corrections, update_arguments, update_results, updates
 from .way_there import WayThere
 
 ARGUMENTS = (
@@ -129,11 +129,13 @@ class _Builder:
         self.inputs = self._inputs()
         self.window = self.rule.window_of(self.options.steps)
         self.renewed = bool(self.window) and self.rule.update == "window"
+        self.several = self.renewed or self.rule.update == "step"
         made = [node for node in self.network.nodes if node.op == "parameter"]
         tracked = tracked_by(self.network)
         self.masters = [node for node in made if node.results[0] not in tracked]
         self.parameters = [node for node in self.masters if node.results[0] not in self.frozen]
         self.statistics = [node for node in made if node.results[0] in tracked]
+        self.corrections = corrections(self.options) if self.several and self.parameters else {}
         self.nodes = [
             replace(node, layer=node.layer or node.results[0], phase="FP")
             for node in self.network.nodes
@@ -158,6 +160,7 @@ class _Builder:
         self.errors = self.backward.errors
         beside = self.beside.names() | self.direct.names | self.there.names
         beside |= self.matching.names() if self.matching is not None else {}
+        beside |= dict.fromkeys(self.corrections, f"what {self.optimizer.name} corrects its updates by")
         self.plastic: Plastic | None = None
         if self.rule.plasticity is not None:
             synapses = self.rule.synapses(replace(self.network, nodes=(*self.parameters, *self.nodes)))
@@ -237,6 +240,8 @@ class _Builder:
                 yield Variable(f"{name}.{state}", type.with_(format="f32"), "optimizer", layer)
         for node in self.statistics:
             yield Variable(node.results[0], node.types[0], "statistic", owner_of(node))
+        for name in self.corrections:
+            yield Variable(name, Type("f32", ()), "optimizer", LAYER)
         yield from self.direct.variables()
 
     def _states(self, node: Node) -> tuple[str, ...]:
@@ -256,6 +261,8 @@ class _Builder:
         for node in self.statistics:
             word, settings = _initialiser(node, node.types[0])
             yield Node(node.results, word, (), settings, node.types, owner_of(node), "UP", node.place)
+        for name in self.corrections:
+            yield Node((name,), "zeros", (), {}, (Type("f32", ()),), LAYER, "UP")
         yield from self.direct.init()
 
     def _forward(self, nodes: Sequence[Node], result: str, type: Type) -> tuple[Region, Region, Region]:
@@ -378,7 +385,8 @@ class _Builder:
             for node in self.parameters
             if node.results[0] in (self.errors.readers if self.matching is None else self.matching.trained)
         ]
-        return updates(trained, trackings, self.options, self._settings(self.options.optimizer))
+        settings = self._settings(self.options.optimizer)
+        return updates(trained, trackings, self.options, settings, self.several)
 
     def _settings(self, call: Setting) -> dict[str, Setting]:
         """The settings of a call that are not an operator's defaults."""

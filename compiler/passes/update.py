@@ -6,6 +6,9 @@
 * ``clip = norm``: ``gradients.factor`` makes all gradients together no longer than the host's limit.
 
 Both read each gradient once more than its update does; with a static scale and without clipping none of it is there.
+
+Where parameters change several times a batch, the numbers of updates correct an optimizer by a state of the graph:
+``gradients.correction1``, made anew before each update.  The host, which counts batches, does not know it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from ...source import NOWHERE, Faults, Place, SourceError
 from ..ir.graph import Network, Node, Settings
 from ..ir.types import Type
 from ..ops.gradients import BLOCK, blocks
+from ..ops.optimizers import Correction
 from ..training.rule import Rule
 from .training_options import TrainingOptions
 
@@ -45,7 +49,6 @@ class Trained:
 
 def check_updates(network: Network, rule: Rule, options: TrainingOptions) -> None:
     """SourceError for options that see all steps of a batch at once, where parameters change within it."""
-    optimizer = options.the_optimizer
     with Faults(SourceError) as faults:
 
         def refuse(setting: str, told: str, instead: str) -> None:
@@ -54,9 +57,6 @@ def check_updates(network: Network, rule: Rule, options: TrainingOptions) -> Non
             others = (f"rule = {rule.name}(window={window}, update=batch)",) if window else ()
             faults.add(options.place(network, setting, network.place), message, hints=(instead, *others))
 
-        if optimizer.counts:
-            told = f"{optimizer.name} is corrected by the number of updates, which the host counts by batches"
-            refuse("optimizer", told, "optimizer = sgd(momentum=0.9)")
         if options.dynamic:
             refuse("loss_scale", "a dynamic loss scale skips whole batches", "loss_scale = 1024.0")
         if options.clipping == "norm":
@@ -79,15 +79,26 @@ def update_names(options: TrainingOptions, name: str) -> bool:
     return own and (name == OVERFLOW or name.startswith(f"{LAYER}."))
 
 
+def corrections(options: TrainingOptions) -> dict[str, float]:
+    """What the graph keeps to correct updates by, where there are several a batch, with the beta of each."""
+    return {f"{LAYER}.{name}": beta for name, beta in options.the_optimizer.corrections.items()}
+
+
 def updates(
-    trained: Sequence[Trained], trackings: Sequence[Node], options: TrainingOptions, settings: Settings
+    trained: Sequence[Trained],
+    trackings: Sequence[Node],
+    options: TrainingOptions,
+    settings: Settings,
+    several: bool = False,
 ) -> tuple[Node, ...]:
     """Nodes that run once, after all gradients: *trackings* (of statistics) and an update of each parameter.
 
-    *settings* are those of the optimizer that are not its defaults.
+    *settings* are those of the optimizer that are not its defaults.  There may be *several* updates a batch.
     """
-    common: list[Node] = []
-    factor: tuple[str, ...] = ()
+    kept = corrections(options) if trained and several else {}
+    word = (Type("f32", ()),)
+    common = [Node((name,), Correction.name, (name,), {"beta": beta}, word, LAYER, "UP") for name, beta in kept.items()]
+    factor: tuple[str, ...] = tuple(kept)
     overflow: tuple[str, ...] = ()
     if trained and (options.dynamic or options.clipping == "norm"):
         common += _rows(trained, options.steps)
@@ -97,7 +108,7 @@ def updates(
             overflow = (OVERFLOW,)
         if options.clipping == "norm":
             common += _tree(SQUARES, FACTOR, count, "f32", "block_sum", "clip_factor")
-            factor = (FACTOR,)
+            factor += (FACTOR,)
     return (
         *common,
         *(replace(node, operands=(*node.operands, *overflow)) for node in trackings),

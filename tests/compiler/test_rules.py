@@ -271,8 +271,6 @@ def test_weights_change_in_each_step_as_in_the_reference(shared: Path) -> None:
 @pytest.mark.parametrize(
     ("train", "told", "hint"),
     [
-        ("optimizer = adam", "adam is corrected by the number of updates, which the host counts by batches",
-         "optimizer = sgd(momentum=0.9)"),
         ("optimizer = sgd; loss_scale = dynamic", "a dynamic loss scale skips whole batches", "loss_scale = 1024.0"),
         ("optimizer = sgd; clip = norm(1.0)", "norm is that of the gradients of a batch", "clip = value(LIMIT)"),
     ],

@@ -294,12 +294,6 @@ def test_statistics_of_all_steps_are_refused_where_weights_change_though_the_ima
             ("loss = cross_entropy_mse(lam=0.0), the loss of each step",),
         ),
         (
-            "loss = cross_entropy_mse; optimizer = adam",
-            "bptt updates in each window, and adam is corrected by the number of updates, which the host counts by "
-            "batches",
-            ("optimizer = sgd(momentum=0.9)", "rule = bptt(window=3, update=batch)"),
-        ),
-        (
             "loss = cross_entropy_mse; optimizer = sgd; loss_scale = dynamic",
             "bptt updates in each window, and a dynamic loss scale skips whole batches",
             ("loss_scale = 1024.0", "rule = bptt(window=3, update=batch)"),

@@ -26,9 +26,10 @@ MACHINES = ("tiny", "quad3", "exact7", "f32x3")
 
 
 def case(rule: str, network: str, machine: str) -> Case:
-    """A rule with a loss whose error is known in each step, and a reset that differs from network to network."""
+    """A rule with a loss whose error is known in each step; reset and optimizer differ from network to network."""
     number = list(NETWORKS).index(network) + MACHINES.index(machine)
-    optimizer = "adam(lr=1e-2)" if RULES[rule].update == "batch" else "sgd(lr=0.05, momentum=0.9)"
+    counts = RULES[rule].update == "batch" or number % 2
+    optimizer = "adam(lr=1e-2)" if counts else "sgd(lr=0.05, momentum=0.9)"
     training = f"rule = {rule}; loss = cross_entropy_mse(lam=0.25); optimizer = {optimizer}"
     surrogate = ("sigmoid(alpha=4)", "triangle", "rect", "atan")[number % 4]
     return Case(network, machine, reset=("soft", "hard")[number % 2], surrogate=surrogate, training=training)

@@ -20,7 +20,9 @@ WINDOWS = ["bptt(window=2)", "bptt(window=2, update=batch)"]
 def test_a_run_goes_on_bit_for_bit(rule: str) -> None:
     name, _, window = rule.partition("(")
     loss = "cross_entropy_mse" if RULES[name].template == "up" or window else "cross_entropy"
-    training = f"rule = {rule}; loss = {loss}; optimizer = sgd(lr=0.1, momentum=0.9)"
+    several = RULES[name].update == "step" or rule == WINDOWS[0]
+    optimizer = "adam(lr=0.01)" if several else "sgd(lr=0.1, momentum=0.9)"  # of which the program counts the updates
+    training = f"rule = {rule}; loss = {loss}; optimizer = {optimizer}"
     reset = "soft, decay=1.0" if RULES[name].carry == "count" else "soft"
     bench = Bench(Case("digits", "quad1", reset=reset, training=training, steps=4), oracle=False)
     bench.run("init")

@@ -36,8 +36,9 @@ CASES = (
 
 
 def case(rule: str, network: str, machine: str, steps: int) -> Case:
-    """The updates of every window have an optimizer that does not count them."""
-    optimizer = "adam(lr=1e-2)" if "batch" in rule else "sgd(lr=0.05, momentum=0.9, weight_decay=0.01)"
+    """Optimizers that count their updates, once a batch or in each window, and one that does not."""
+    counts = "batch" in rule or steps == 4
+    optimizer = "adam(lr=1e-2)" if counts else "sgd(lr=0.05, momentum=0.9, weight_decay=0.01)"
     training = f"rule = {rule}; loss = cross_entropy_mse(lam=0.25); optimizer = {optimizer}"
     return Case(network, machine, reset="soft", surrogate="atan", training=training, steps=steps)
 
