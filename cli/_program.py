@@ -9,7 +9,7 @@ from ..source import NOWHERE, DataError, Place
 from ._output import Output
 
 if TYPE_CHECKING:
-    from ..compiler.ir.graph import Network
+    from ..compiler.ir.graph import Network, Training
     from ..compiler.pipeline import Compilation
     from ..isa.program import Program
     from ..models.data import Dataset, Port
@@ -88,6 +88,18 @@ def load_data_for(spec: str, network: Network, judged: bool = True) -> Dataset:
         ports.append(Port(port.name, port.type.shape, network.steps, port.type.timed, largest, port.sizes))
     shape = network.types[network.results[0]].shape
     return _load(spec, network.name, ports, shape[-1] if shape and judged else None)
+
+
+def check_weights_for(path: str, training: Training) -> None:
+    """DataError where the parameters in *path* are not those of a network that is not compiled yet."""
+    from ..runtime.weights import Wanted, check, load
+
+    found = [variable for variable in training.variables if variable.role in ("parameter", "statistic")]
+    wanted = {
+        each.name: Wanted(each.type.lead(training.steps, training.batch) + each.type.shape, each.role == "statistic")
+        for each in found
+    }
+    check(wanted, load(path), path)
 
 
 def _load(spec: str, network: str, ports: list[Port], classes: int | None) -> Dataset:

@@ -52,16 +52,14 @@ def command(model: str, rules: str, plot: str | None, json_to: str | None, **cho
     _check_picture(plot)
     names = set(Execution.__dataclass_fields__)
     execution = Execution("compare", output, **{name: value for name, value in chosen.items() if name in names})
-    if execution.weights is not None:
-        from ..runtime.weights import load
-
-        load(execution.weights)  # what no rule could begin with is told before the work
     of_both = ("lr", "schedule")
     options = {name: value for name, value in chosen.items() if name not in names or name in of_both}
     attempts = _attempts(compiled(model, options), wanted)
     judged = [each for each in attempts.values() if each.training_options.the_loss.judges]
     one = next(iter(judged or attempts.values()))
     tell(one.imported.notes)
+    if execution.weights is not None:  # what no rule could begin with is told before the work
+        _check_weights(execution.weights, attempts.values())
     dataset = load_data_for(execution.data, one.network, judged=bool(judged))
     given = [(name, chosen[name]) for name in ("epochs", "max_steps", "seed") if chosen[name] is not None]
     settings = tuple(row for row in _settings(one, given) if row.name != "rule")
@@ -83,6 +81,19 @@ def command(model: str, rules: str, plot: str | None, json_to: str | None, **cho
         raise DataError.at(NOWHERE, f"interrupted after {last.run.steps} training steps of {last.rule}")
     if all(trial.run is None for trial in trials):
         raise SourceError.at(NOWHERE, f"{one.network.name} was trained under none of {', '.join(attempts)}")
+
+
+def _check_weights(path: str, attempts: Iterable[Compilation]) -> None:
+    """DataError for parameters that are not those of the network, which are the same under every rule."""
+    from ..source import SourceError, TargetError
+    from ._program import check_weights_for
+
+    for compilation in attempts:
+        try:
+            training = compilation.training
+        except (SourceError, TargetError):
+            continue  # told as what came of this rule
+        return check_weights_for(path, training)
 
 
 def _check_picture(plot: str | None) -> None:

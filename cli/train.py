@@ -29,7 +29,7 @@ def command(model: str, to: str | None, compare_oracle: bool, json_to: str | Non
         snnc train mlp --data idx:mnist --epochs 2 --target li2024_exact
     """
     from ..reports.tables import prediction_text, settings_text
-    from ._program import load_data_for, resolved, say_program
+    from ._program import check_weights_for, load_data_for, resolved, say_program
 
     output = Output(json_to)
     running_names = set(Execution.__dataclass_fields__)
@@ -51,6 +51,8 @@ def command(model: str, to: str | None, compare_oracle: bool, json_to: str | Non
     # Mapping takes the time: what is wrong with the network, or does not fit it, is told before.
     assert compilation.training
     dataset = load_data_for(execution.data, compilation.network, compilation.training_options.the_loss.judges)
+    if execution.weights is not None:
+        check_weights_for(execution.weights, compilation.training)
     program = compilation.program
     say_program(output, program)
     output.say(prediction_text(program))

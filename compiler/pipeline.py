@@ -12,12 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..catalog import FileCatalog, UnknownName, unknown
 from ..isa.program import Argument, Entry, Program
 from ..isa.target import Target, canonical, load_target
-from ..numerics.formats import encode, pack
 from ..source import NOWHERE, Fault, Faults, Place, SourceError, TargetError, line_of
 from .cost.bound import bounds
 from .cost.predict import predict
@@ -29,6 +26,7 @@ from .ir.graph import Network, Setting, Settings, Training, chosen_words
 from .ir.schedule import Schedule, Stage
 from .ir.statement import Elementwise, Moments
 from .ops.op import called
+from .passes.brought import check_weights, laid_out
 from .passes.build_schedule import MappingOptions, build_schedule
 from .passes.differentiate import build_training, untaught
 from .passes.elements import Lowered, TooLong, lower_elements
@@ -203,6 +201,7 @@ class Compilation:
         """The program."""
         options = MappingOptions(self.target, self.cores)
         weights = self.options.weights or self.imported.parameters
+        check_weights(self.training, weights)
         return assemble(self.training, options, self.schedule, weights)
 
 
@@ -324,7 +323,7 @@ def assemble(
         settings=host_settings(training.settings) | _turns(training),
         predicted=predicted,
         bound=bounds(training, schedule, target, options.cores),
-        data=_initial(training, weights or {}, by_name),
+        data=laid_out(training, weights or {}, by_name),
         version=__version__,
     )
 
@@ -362,34 +361,3 @@ def _arguments(lowered: Lowered) -> set[int]:
         elif lane.operation.form == "random":
             found |= {lane.b, lane.c}
     return found
-
-
-def _initial(training: Training, weights: Mapping[str, Any], symbols: Mapping[str, Any]) -> dict[str, bytes]:
-    """Imported parameters and statistics: masters as they are, working copies rounded, both in canonical layout."""
-    from ..isa.program import to_memory
-    from ..source import DataError, Faults
-
-    data: dict[str, bytes] = {}
-    known = {v.name: v for v in training.variables if v.role in ("parameter", "statistic")}
-    if not weights:
-        return data
-    with Faults(DataError) as faults:
-        for name, variable in known.items():
-            if name not in weights and variable.role == "parameter":
-                faults.add(NOWHERE, f"the weights have no {name}")
-        for name, array in weights.items():
-            if name not in known:
-                faults.add(NOWHERE, str(unknown("parameter", name, known)))
-                continue
-            type = known[name].type
-            shape = ((training.steps,) if type.timed else ()) + type.shape
-            if tuple(array.shape) != shape:
-                faults.add(NOWHERE, f"{name}: the network has {shape}, the file {tuple(array.shape)}")
-            elif not np.isfinite(array).all():
-                faults.add(NOWHERE, f"{name} has elements that are not finite")
-            else:
-                copies = [name] if known[name].role == "statistic" else [f"{name}.master", name]
-                for symbol in (symbols[copy] for copy in copies):
-                    stored = encode(to_memory(symbol, array.astype("float32")), symbol.kind)
-                    data[symbol.name] = pack(stored, symbol.kind).tobytes()
-    return data

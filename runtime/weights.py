@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -54,27 +55,40 @@ def exported(interpreter: Interpreter) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def take_over(interpreter: Interpreter, arrays: Arrays, file: str = "<weights>") -> None:
-    """Write *arrays* into parameters and masters; DataError tells every name and shape that does not fit, together.
+@dataclass(frozen=True)
+class Wanted:
+    """A parameter or running statistic of a network: its shape, and whether a file may leave it out."""
 
-    Nothing is written unless everything fits.  A file may lack running statistics, which then stay as they are.
-    """
-    program = interpreter.program
-    known = {symbol.name: symbol for symbol in parameters(program)}
+    shape: tuple[int, ...]
+    optional: bool
+
+
+def check(wanted: Mapping[str, Wanted], arrays: Arrays, file: str) -> None:
+    """DataError tells every name and shape of *arrays* that does not fit what is *wanted*, together."""
     place = Place(file)
     with Faults(DataError) as faults:
         for name in arrays:
-            if name not in known:
-                faults.add(place, str(unknown("parameter", name, known)))
-        for name, symbol in known.items():
-            shape = lead_of(symbol) + symbol.shape
+            if name not in wanted:
+                faults.add(place, str(unknown("parameter", name, wanted)))
+        for name, each in wanted.items():
             if name not in arrays:
-                if symbol.role == "parameter":
-                    faults.add(place, f"has no {name} {list(shape)}")
-            elif arrays[name].shape != shape:
-                faults.add(place, f"{name} is {list(arrays[name].shape)}; the network has {list(shape)}")
+                if not each.optional:
+                    faults.add(place, f"has no {name} {list(each.shape)}")
+            elif arrays[name].shape != each.shape:
+                faults.add(place, f"{name} is {list(arrays[name].shape)}; the network has {list(each.shape)}")
             elif not np.isfinite(arrays[name]).all():
                 faults.add(place, f"{name} has elements that are not finite")
+
+
+def take_over(interpreter: Interpreter, arrays: Arrays, file: str = "<weights>") -> None:
+    """Write *arrays* into parameters and masters; DataError where they do not fit (see `check`), and then nothing is.
+
+    A file may lack running statistics, which then stay as they are.
+    """
+    program = interpreter.program
+    known = {symbol.name: symbol for symbol in parameters(program)}
+    wanted = {name: Wanted(lead_of(each) + each.shape, each.role == "statistic") for name, each in known.items()}
+    check(wanted, arrays, file)
     for name, symbol in known.items():
         if name not in arrays:
             continue

@@ -94,6 +94,22 @@ def test_weights_with_gaps_or_nan_are_refused_before_compiling(folder: Path) -> 
     assert "y.w has elements that are not finite" in result.output and "the weights have no z.w" in result.output
 
 
+def test_weights_of_another_network_are_refused_before_anything_is_mapped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwanted(*_: object) -> None:
+        raise AssertionError("the network is mapped")
+
+    monkeypatch.setattr("snnc.compiler.pipeline.build_schedule", unwanted)
+    np.savez(folder / "bad.npz", **{"y.w": np.zeros((3, 16)), "y.b": np.zeros(4)})  # type: ignore[arg-type]
+    told = "bad.npz: y.b is [4]; the network has [3]\nbad.npz: has no z.w [3, 3]\nbad.npz: has no z.b [3]\n"
+    data = ["--data", "npz:data.npz", "--weights", "bad.npz"]
+    for words in (["train", "small.snn", *data], ["compare", "small.snn", "--rules", "dsr,bptt", *data]):
+        result = snnc(*words)
+        assert result.exit_code == 1 and result.stderr.endswith(told), result.stderr
+    assert "the weights have no z.w" in snnc("compile", "small.snn", "--weights", "bad.npz").stderr
+
+
 def test_a_port_of_counts_takes_no_other_values(folder: Path) -> None:
     (folder / "bits.snn").write_text(NETWORK.replace("f16[1", "spike[1"))
     result = snnc("train", "bits.snn", "--data", "npz:data.npz", "--max-steps", "1")
