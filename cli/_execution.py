@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..source import NOWHERE, DataError
+from ..source import NOWHERE, DataError, Faults
 from ._options import Dump, read_choice, read_dumps
 from ._output import Output, check_writable
 
@@ -83,6 +83,10 @@ class Execution:
             self.output.say(f"oracle            every tensor of {calls} calls is equal, bit for bit{of}")
         if self.check_races:
             self.output.say("races             none: every access is ordered by a hand-over")
+        if report.labels and max(report.labels) < 0:
+            told = f"none of the {len(report.labels)} outputs fired for any of {report.labelled} samples"
+            lever = "lower thresholds, or larger weights to begin with, let neurons fire"
+            click.echo(f"warning: {told}, and what does not fire learns nothing; {lever}", err=True)
         self.output.value(run_report(report))
         if training.interrupted:
             left = f"; --resume {self.checkpoint} goes on" if self.checkpoint else ""
@@ -144,6 +148,11 @@ class Execution:
         total = settings.epochs * batch_count(len(dataset.train), size)
         if settings.max_steps is not None:
             total = min(total, settings.max_steps)
+        with Faults(DataError) as faults:
+            for each in self.wanted:
+                if each.step > total:
+                    told = "one training step, 1" if total == 1 else f"training steps 1 to {total}"
+                    faults.add(NOWHERE, f"--dump {each.tensor}@{each.step}: the run has {told}")
         pending = list(self.wanted)
 
         def dump(step: int) -> None:
@@ -161,8 +170,10 @@ class Execution:
                 initial=self.weights,
                 watcher=bar,
             )
-        for each in pending:
-            self.output.say(f"{each.tensor}@{each.step} was not dumped: the run had no such step")
+        for each in pending:  # of steps before a checkpoint, or behind an interruption
+            first, last = training.steps - bar.done + 1, training.steps
+            had = f"the steps {first} to {last}" if first < last else f"step {last}" if bar.done else "no training step"
+            click.echo(f"warning: {each.tensor}@{each.step} was not dumped: this run had {had}", err=True)
         calls = {INIT: int(self.resume is None), TRAIN: bar.done}
         counts = [0 if training.test is None else training.test.samples]
         counts += [0 if training.assigned is None else training.assigned.samples]

@@ -84,6 +84,17 @@ def test_weights_that_have_learned_nothing_tell_less(report: dict[str, Any], fol
     assert still["accuracy"]["test"] < report["accuracy"]["test"]
 
 
+def test_neurons_that_never_fire_are_warned_of(folder: Path) -> None:
+    (folder / "silent.snn").write_text(MODEL.replace("threshold=", "threshold=10"))
+    data = f"npz:{folder / 'kinds.npz'}"
+    result = invoke("train", folder / "silent.snn", "--data", data, "--max-steps", 2, "--cores", 1)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[-1] == (
+        "warning: none of the 8 outputs fired for any of 10 samples, and what does not fire learns nothing; "
+        "lower thresholds, or larger weights to begin with, let neurons fire"
+    )
+
+
 def test_a_checkpoint_keeps_the_classes(report: dict[str, Any], folder: Path) -> None:
     common = (
         folder / "clusters.snnb",
