@@ -11,18 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ...source import NOWHERE, Fault, Faults, Place, SourceError
+from ...source import Fault, Place, SourceError
 from ..ir.cycles import delays_first
 from ..ir.graph import Network, Node, Procedure, Region, Setting, Training, Variable, chosen_words
 from ..ir.types import Type
 from ..ops.initialisers import INITIALISERS, Initialiser
-from ..ops.losses import OF_EACH_STEP, Loss
+from ..ops.losses import Loss
 from ..ops.op import OPS, SettingFault, ShapeFault, called, named
 from ..ops.optimizers import Optimizer
 from ..training.rule import RULES, Rule
+from .admitted import check_options, check_rule
 from .backward import Backward
 from .beside import Beside
-from .direct import VALUE, Direct, check_feedback, hidden_layers
+from .direct import VALUE, Direct, hidden_layers
 from .disturbed import disturbed
 from .errors import owner_of
 from .frozen import freeze, frozen_by, learning, left_alone, tracked_by
@@ -32,11 +33,11 @@ from .matching import Matching
 from .plastic import Plastic, check_judged
 from .prune import prune
 from .reserved import RESULTS, SEED, check_names
-from .settled import Settled, check_settling
+from .settled import Settled
 from .shadow import shadowed
 from .timing import changing, check_time
 from .training_options import TrainingOptions, names_of
-from .update import LAYER, Trained, check_updates, corrections, update_arguments, update_results, updates
+from .update import LAYER, Trained, corrections, several_updates, update_arguments, update_results, updates
 from .way_there import WayThere
 
 ARGUMENTS = (
@@ -61,38 +62,13 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     rule, loss = rule or options.the_rule, options.the_loss
     frozen |= left_alone(network, rule)
     check_judged(network, rule, options)
-    asked = options.asked("rule", rule.name)
-    with Faults(SourceError) as faults:
-        for reason in rule.admits(learning(network, frozen)):
-            told = f"{asked} cannot train {network.name}: {reason.message}"
-            faults.add(reason.place, told, hints=reason.hints)
-        try:
-            rule.turns(options.steps)
-            rule.window_of(options.steps)
-        except SettingFault as fault:
-            place = options.place(network, "rule")
-            faults.add(place, fault.message if place != NOWHERE else f"--rule: {fault.message}")
+    check_rule(network, rule, options, frozen)
     if rule.update == "step":
         network = changing(network, frozen)
     window = rule.window_of(options.steps)
-    if window:
-        asked += f"(window={window})"
+    asked = options.asked("rule", rule.name) + (f"(window={window})" if window else "")
     check_time(learning(network, frozen), rule, options.steps, asked)
-    if (rule.template == "up" or window) and not loss.online:
-        late = f"{options.asked('loss', loss.name)} knows it after the last"
-        message = f"{asked} needs the error of a step in that step, and {late}"
-        hint = f"loss = {OF_EACH_STEP}, the loss of each step"
-        raise SourceError.at(options.place(network, "loss", network.place), message, hints=(hint,))
-    if rule.collapsed and not loss.steady:
-        each = f"{options.asked('loss', loss.name)} has one for each"
-        message = f"{asked} needs an error that is the same in every step, and {each}"
-        hints = "loss = cross_entropy, the loss of the mean over time", *rule.instead
-        raise SourceError.at(options.place(network, "loss", network.place), message, hints=hints)
-    check_feedback(network, rule, options)
-    if rule.settling is not None:
-        check_settling(network, rule.settling, options)
-    if rule.plasticity is None and (rule.update == "step" or (window and rule.update == "window")):
-        check_updates(network, rule, options)
+    check_options(network, rule, options, asked)
     return _Builder(network, options, rule, loss, options.the_optimizer, frozen).training()
 
 
@@ -129,7 +105,7 @@ class _Builder:
         self.inputs = self._inputs()
         self.window = self.rule.window_of(self.options.steps)
         self.renewed = bool(self.window) and self.rule.update == "window"
-        self.several = self.renewed or self.rule.update == "step"
+        self.several = several_updates(self.rule, self.options.steps)
         made = [node for node in self.network.nodes if node.op == "parameter"]
         tracked = tracked_by(self.network)
         self.masters = [node for node in made if node.results[0] not in tracked]

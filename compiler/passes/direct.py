@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...source import SourceError
+from ...source import Faults
 from ..ir.graph import Network, Node, Phase, Setting, Variable
 from ..ir.types import Type
 from ..ops.contracted import Contracted, weight_type
@@ -65,13 +65,13 @@ def _read_by_weights(nodes: Sequence[Node], result: str) -> Iterator[str]:
             waiting.append((operand, weighed or (number == 0 and issubclass(kind, Contracted))))
 
 
-def check_feedback(network: Network, rule: Rule, options: TrainingOptions) -> None:
-    """SourceError where matrices follow in each step, and the host may have the whole batch undone."""
+def check_feedback(network: Network, rule: Rule, options: TrainingOptions, faults: Faults) -> None:
+    """A fault where matrices follow in each step, and the host may have the whole batch undone."""
     match rule.direct:
         case Feedback(momentum=float(), update="step") if options.dynamic:
             told = f"{rule.name} changes its matrices in each step, and a dynamic loss scale skips whole batches"
             hints = "loss_scale = 1024.0", f"rule = {rule.name}(feedback_update=batch)"
-            raise SourceError.at(options.place(network, "loss_scale"), told, hints=hints)
+            faults.add(options.place(network, "loss_scale"), told, hints=hints)
         case _:
             pass
 

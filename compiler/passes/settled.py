@@ -15,32 +15,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...source import SourceError
+from ...source import Faults
 from ..ir.cycles import clusters, delays_first
 from ..ir.graph import Network, Node, Region, Setting
 from ..ir.types import Type
 from ..ops.op import OPS
 from ..ops.rated import Rated
 from ..ops.settle import Settle
-from ..training.rule import Settling
+from ..training.rule import Rule, Settling
 from .training_options import TrainingOptions
 
 PASSED = ".adjoint_rate"
 """How the operator of a node ends that passes an error through a neuron."""
 
 
-def check_settling(network: Network, settling: Settling, options: TrainingOptions) -> None:
-    """SourceError for a loss scale that looks for errors which overflow, where spikes would have lost them before.
+def check_settling(network: Network, rule: Rule, options: TrainingOptions, faults: Faults) -> None:
+    """A fault for a loss scale that looks for errors which overflow, where spikes would have lost them before.
 
     And for a single step, in which no neuron fires and rests.
     """
+    if rule.settling is None:
+        return
     if options.steps == 1:
-        told = "spide passes an error where a neuron fires in some steps and rests in others, and there is one step"
-        raise SourceError.at(network.place, told)
-    if options.dynamic and settling.solver == "spikes":
-        told = "spide fires errors, which saturate long before a dynamic loss scale finds one that overflows"
-        hints = "loss_scale = 64.0", "rule = spide(solver=fixed_point)"
-        raise SourceError.at(options.place(network, "loss_scale", network.place), told, hints=hints)
+        told = "passes an error where a neuron fires in some steps and rests in others, and there is one step"
+        faults.add(options.place(network, "rule", network.place), f"{rule.name} {told}")
+    if options.dynamic and rule.settling.solver == "spikes":
+        told = f"{rule.name} fires errors, which saturate long before a dynamic loss scale finds one that overflows"
+        hints = "loss_scale = 64.0", f"rule = {rule.name}(solver=fixed_point)"
+        faults.add(options.place(network, "loss_scale", network.place), told, hints=hints)
 
 
 @dataclass

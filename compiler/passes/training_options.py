@@ -139,9 +139,14 @@ class TrainingOptions:
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """By name, for `Training.settings` and the program; what is frozen, where anything is."""
+        """By name, for `Training.settings` and the program; what is frozen, where anything is.
+
+        Of the rule, settings that mean something beside the others.
+        """
         known = [entry.name for entry in fields(self) if entry.name != "origins"]
         found: dict[str, Setting] = {name: getattr(self, name) for name in known if name != "freeze"}
+        name, given = called(self.rule)
+        found["rule"] = (name, *((key, value) for key, value in given.items() if key not in self.the_rule.unused))
         match self.freeze:
             case ():
                 pass
@@ -153,11 +158,8 @@ class TrainingOptions:
 
     @property
     def shown(self) -> dict[str, str]:
-        """By name, as a person writes them; of the rule, settings that mean something beside the others."""
-        name, given = called(self.rule)
-        unused = self.the_rule.unused
-        rule = (name, *((key, value) for key, value in given.items() if key not in unused))
-        return {key: show_call(rule if key == "rule" else value) for key, value in self.settings.items()}
+        """By name, as a person writes them."""
+        return {key: show_call(value) for key, value in self.settings.items()}
 
     def said(self, name: str) -> str:
         """What a message begins with that speaks of the option *name*, if it cannot point at it: ``--freeze: ``."""

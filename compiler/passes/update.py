@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ...source import NOWHERE, Faults, Place, SourceError
+from ...source import NOWHERE, Faults, Place
 from ..ir.graph import Network, Node, Settings
 from ..ir.types import Type
 from ..ops.gradients import BLOCK, blocks
@@ -47,20 +47,27 @@ class Trained:
         return self.type.elements * (steps if self.type.timed else 1)
 
 
-def check_updates(network: Network, rule: Rule, options: TrainingOptions) -> None:
-    """SourceError for options that see all steps of a batch at once, where parameters change within it."""
-    with Faults(SourceError) as faults:
+def several_updates(rule: Rule, steps: int) -> bool:
+    """Whether *rule* changes parameters by errors several times in a batch of so many *steps*."""
+    in_windows = rule.update == "window" and bool(rule.window_of(steps))
+    return rule.plasticity is None and (rule.update == "step" or in_windows)
 
-        def refuse(setting: str, told: str, instead: str) -> None:
-            message = f"{rule.name} updates in each {rule.update}, and {told}"
-            window = rule.window_of(options.steps)
-            others = (f"rule = {rule.name}(window={window}, update=batch)",) if window else ()
-            faults.add(options.place(network, setting, network.place), message, hints=(instead, *others))
 
-        if options.dynamic:
-            refuse("loss_scale", "a dynamic loss scale skips whole batches", "loss_scale = 1024.0")
-        if options.clipping == "norm":
-            refuse("clip", "norm is that of the gradients of a batch", "clip = value(LIMIT)")
+def check_updates(network: Network, rule: Rule, options: TrainingOptions, faults: Faults) -> None:
+    """Faults for options that see all steps of a batch at once, where parameters change within it."""
+    if not several_updates(rule, options.steps):
+        return
+
+    def refuse(setting: str, told: str, instead: str) -> None:
+        message = f"{rule.name} updates in each {rule.update}, and {told}"
+        window = rule.window_of(options.steps)
+        others = (f"rule = {rule.name}(window={window}, update=batch)",) if window else ()
+        faults.add(options.place(network, setting, network.place), message, hints=(instead, *others))
+
+    if options.dynamic:
+        refuse("loss_scale", "a dynamic loss scale skips whole batches", "loss_scale = 1024.0")
+    if options.clipping == "norm":
+        refuse("clip", "norm is that of the gradients of a batch", "clip = value(LIMIT)")
 
 
 def update_arguments(options: TrainingOptions) -> tuple[tuple[str, str], ...]:

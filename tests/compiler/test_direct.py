@@ -354,6 +354,18 @@ def test_names_that_a_setting_does_without_are_free() -> None:
     graph(source, settings={"feedback": "dfa"})
 
 
+@pytest.mark.parametrize(
+    ("feedback", "settings"),
+    [
+        ("dfa", {"feedback", "init"}),
+        ("zo", {"feedback", "noise", "perturb", "alpha", "antithetic"}),
+    ],
+)
+def test_the_graph_tells_the_settings_that_mean_something(feedback: str, settings: set[str]) -> None:
+    _, given = called(graph(BLOCK, settings={"feedback": feedback}).settings["rule"])
+    assert set(given) == settings
+
+
 def test_what_lies_between_spikes_and_weights_and_learns_is_refused() -> None:
     source = """network net(x: f16[t, 4]) steps 3 {
         s = lif(linear(x, out=3))

@@ -316,6 +316,16 @@ def test_what_sees_a_whole_batch_does_not_go_with_windows_that_update(
         assert build_training(network, TrainingOptions.resolve(network, {"rule": rule}))
 
 
+def test_all_options_that_do_not_go_with_windows_are_told_together() -> None:
+    train = "loss = cross_entropy; optimizer = sgd\nloss_scale = dynamic\nclip = norm(1.0)"
+    found = refused(NET, "bptt(window=3)", train)
+    assert [(fault.place.line, fault.message) for fault in found] == [
+        (3, "bptt(window=3) needs the error of a step in that step, and cross_entropy knows it after the last"),
+        (4, "bptt updates in each window, and a dynamic loss scale skips whole batches"),
+        (5, "bptt updates in each window, and norm is that of the gradients of a batch"),
+    ]
+
+
 def test_a_threshold_that_is_frozen_may_fire_a_step_again() -> None:
     source = """network net(x: f16[t, 4]) steps 6 {
         s = plif(linear(x, out=4), learn_threshold=layer)
