@@ -26,6 +26,7 @@ from .beside import Beside
 from .direct import VALUE, Direct, hidden_layers
 from .disturbed import disturbed
 from .errors import owner_of
+from .folded import folded
 from .frozen import freeze, frozen_by, learning, left_alone, tracked_by
 from .inferring import inferring
 from .input_coding import code_inputs
@@ -63,6 +64,8 @@ def build_training(network: Network, options: TrainingOptions, rule: Rule | None
     frozen |= left_alone(network, rule)
     check_judged(network, rule, options)
     check_rule(network, rule, options, frozen)
+    if rule.plasticity is None and not rule.matches:
+        network = folded(network)
     if rule.update == "step":
         network = changing(network, frozen)
     window = rule.window_of(options.steps)
