@@ -34,8 +34,8 @@ from .matching import Matching
 from .plastic import Plastic, check_judged
 from .prune import prune
 from .reserved import RESULTS, SEED, check_names
-from .settled import Settled
 from .shadow import shadowed
+from .templates import TEMPLATES, Parts
 from .timing import changing, check_time
 from .training_options import TrainingOptions, names_of
 from .update import LAYER, Trained, corrections, several_updates, update_arguments, update_results, updates
@@ -107,7 +107,6 @@ class _Builder:
         self.types = self.network.types
         self.inputs = self._inputs()
         self.window = self.rule.window_of(self.options.steps)
-        self.renewed = bool(self.window) and self.rule.update == "window"
         self.several = several_updates(self.rule, self.options.steps)
         made = [node for node in self.network.nodes if node.op == "parameter"]
         tracked = tracked_by(self.network)
@@ -270,52 +269,35 @@ class _Builder:
         return Region("once", tuple(static)), up, Region("once", tuple(behind))
 
     def _train_step(self) -> tuple[Region, ...]:
+        """The parts of a training step, as the template of the rule puts them in order."""
+        template = TEMPLATES[self.rule.sweeps(self.options.steps)]
+        return template(self._parts())
+
+    def _parts(self) -> Parts:
+        """The way there, and what follows: matching kernels, what weights learn from spikes, or errors."""
         beside = () if self.matching is None else self.matching.beside()
         along = (*self.beside.along(), *beside)
-        static, up, behind = self._forward(along, self.answer, self.types[self.answer])
+        there = self._forward(along, self.answer, self.types[self.answer])
+        parts = Parts(self.rule, self.options.steps, *there)
         if self.matching is not None:
-            return static, up, behind, Region("once", (*self.matching.gradients(), *self._updates(())))
+            return replace(parts, once=tuple(self.matching.gradients()), updates=self._updates(()))
         if self.plastic is not None:
-            learning = (*up.nodes, *self.plastic.steps())
-            once = (*self._trackings(), *self.plastic.afterwards())
-            return static, replace(up, nodes=learning), behind, Region("once", once)
+            afterwards = (*self._trackings(), *self.plastic.afterwards())
+            return replace(parts, each=tuple(self.plastic.steps()), late=afterwards)
         self._seed()
         self.backward.run()
-        steps, trackings = tuple(self.errors.steps), [*self._trackings(), *self.direct.updates()]
-        turns = self.rule.turns(self.options.steps)
-        if self.rule.update == "step":
-            learning = (*up.nodes, *steps, *self._updates(()))
-            return static, replace(up, nodes=learning), Region("once", tuple(trackings))
-        once = Region("once", (*self.errors.once, *self._updates(trackings)))
-        if self.rule.settling is not None:
-            parts = Settled(self.errors.once, self.rule.settling)
-            learning = Region("once", (*parts.after, *self._updates(trackings)))
-            return static, up, Region("once", (*self.beside.after, *parts.before)), parts.sweep, learning
-        if self.window:
-            return self._windows(static, up, once)
-        if turns < self.options.steps:
-            return static, up, Region("chosen", steps, True, turns), once
-        if self.rule.template == "up":
-            return static, replace(up, nodes=(*up.nodes, *steps)), once
-        return static, up, behind, Region("down", steps), once
-
-    def _windows(self, static: Region, up: Region, once: Region) -> tuple[Region, ...]:
-        """A window after the other: up and down, and then an update, or the sums of what is updated *once* behind all.
-
-        What is made of parameters alone is made in each window where these change in each.
-        """
-        down = Region("down", tuple(self.errors.steps), window=self.window)
-        if not self.renewed:
-            return static, up, down, Region("once", tuple(self.errors.windows), window=self.window), once
-        changing = {name for node in self.parameters for name in node.results}
-        kept: list[Node] = []
-        made: list[Node] = []
-        for node in static.nodes:
-            changes = not changing.isdisjoint(node.operands)
-            (made if changes else kept).append(node)
-            changing |= set(node.results) if changes else set()
-        renewed = Region("once", tuple(made), window=self.window)
-        return Region("once", tuple(kept)), renewed, up, down, replace(once, window=self.window)
+        trackings = (*self._trackings(), *self.direct.updates())
+        late = trackings if self.rule.update == "step" else ()
+        return replace(
+            parts,
+            each=tuple(self.errors.steps),
+            sums=tuple(self.errors.windows),
+            once=tuple(self.errors.once),
+            updates=self._updates(() if late else trackings),
+            late=late,
+            parameters=frozenset(name for node in self.parameters for name in node.results),
+            means=self.beside.after,
+        )
 
     def _inferring(self) -> tuple[Region, ...]:
         """The regions of ``infer``; neurons that are silent in training are so there."""

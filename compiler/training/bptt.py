@@ -37,6 +37,12 @@ class BPTT(Rule):
         """Without a window there is one update a batch."""
         return {} if self.window else {"update": "without a window"}
 
+    def sweeps(self, steps: int) -> str:
+        """All steps at once, or window by window."""
+        if not self.window_of(steps):
+            return super().sweeps(steps)
+        return "updating_windows" if self.update == "window" else "windows"
+
     def window_of(self, steps: int) -> int:
         """The window that is asked for; one of all steps is none."""
         fitting = [str(count) for count in range(1, steps + 1) if steps % count == 0]

@@ -18,3 +18,7 @@ class OTTTO(OTTTA):
     )
     source: ClassVar = "Xiao et al. 2022 (OTTT_O)"
     update: ClassVar = "step"
+
+    def sweeps(self, steps: int) -> str:
+        """Updates stand in the sweep."""
+        return "updating_sweep"

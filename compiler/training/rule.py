@@ -217,6 +217,10 @@ class Rule(Configured):
         `collapsed`, which then runs beside it, once, for weights."""
         return None
 
+    def sweeps(self, steps: int) -> str:
+        """The name of the time template (one of `passes.templates`) by which it goes through *steps* steps."""
+        return "single_sweep" if self.template == "up" else "two_sweeps"
+
     def turns(self, steps: int) -> int:
         """In how many of *steps* steps errors follow and weights learn; the host chooses them, a batch at a time."""
         return steps

@@ -26,6 +26,10 @@ class SLTTK(SLTT):
         self.require(self.K >= 1, "K", "at least 1")
         super().__post_init__()
 
+    def sweeps(self, steps: int) -> str:
+        """Where K is all of them there is nothing to choose."""
+        return "chosen_steps" if self.turns(steps) < steps else super().sweeps(steps)
+
     def turns(self, steps: int) -> int:
         """K, where there are as many."""
         self.require(self.K <= steps, "K", f"at most the number of steps, {steps}")

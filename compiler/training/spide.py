@@ -53,6 +53,10 @@ class SPIDE(Rule):
         """What weights learn from is one error for all steps."""
         return True
 
+    def sweeps(self, steps: int) -> str:
+        """One more, in which errors settle."""
+        return "double_sweep"
+
     @property
     def settling(self) -> Settling:
         """As the settings say."""

@@ -17,6 +17,7 @@ from snnc.compiler.evaluate import Oracle
 from snnc.compiler.frontends import snn
 from snnc.compiler.ir.graph import Setting
 from snnc.compiler.passes.differentiate import build_training, untaught
+from snnc.compiler.passes.templates import TEMPLATES
 from snnc.compiler.passes.training_options import TrainingOptions
 from snnc.compiler.pipeline import host_settings
 from snnc.compiler.training.rule import RULES, Rule
@@ -519,3 +520,35 @@ def test_the_network_of_the_page_is_trained_by_its_rule() -> None:
     training = build_training(network, TrainingOptions.resolve(network))
     operands = [node.operands[0] for node in training.procedure("train_step").nodes if node.op == "linear.d_w"]
     assert operands == ["s.trace", "image"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_names_a_time_template(rule: str) -> None:
+    assert RULES[rule]().sweeps(4) in TEMPLATES
+
+
+@pytest.mark.parametrize(
+    ("rule", "template", "sweeps"),
+    [
+        ("bptt", "two_sweeps", ["up", "down", "once"]),
+        ("bptt(window=2)", "updating_windows", ["up", "down", "once"]),
+        ("bptt(window=2, update=batch)", "windows", ["up", "down", "once", "once"]),
+        ("bptt(window=4)", "two_sweeps", ["up", "down", "once"]),
+        ("sltt", "single_sweep", ["up", "once"]),
+        ("sltt_k(K=3)", "chosen_steps", ["up", "chosen", "once"]),
+        ("sltt_k(K=4)", "single_sweep", ["up", "once"]),
+        ("ottt_o", "updating_sweep", ["up"]),
+        ("dsr", "two_sweeps", ["up", "once"]),
+        ("spide(steps=9)", "double_sweep", ["up", "once", "up", "once"]),
+    ],
+)
+def test_a_template_says_in_which_sweeps_a_training_step_goes(rule: str, template: str, sweeps: list[str]) -> None:
+    loss = "cross_entropy" if rule.startswith(("dsr", "spide")) else "cross_entropy_mse"
+    network = snn.read(f"""network net(x: f16[t, 4]) steps 4 {{
+        return linear(if(linear(x, out=5), reset=soft), out=2)
+    }}
+    train {{ loss = {loss}; optimizer = sgd; rule = {rule} }}""")
+    options = TrainingOptions.resolve(network)
+    assert options.the_rule.sweeps(4) == template
+    regions = build_training(network, options).procedure("train_step").regions
+    assert [region.sweep for region in regions] == sweeps
