@@ -92,6 +92,11 @@ class Step:
     writes: tuple[str, ...]
     value: str = ""
 
+    @cached_property
+    def touched(self) -> Mapping[str, frozenset[str]]:
+        """Buffers that its unit reads or writes."""
+        return {self.unit: frozenset(self.reads + self.writes)}
+
 
 @dataclass(frozen=True)
 class For:
@@ -100,6 +105,15 @@ class For:
     loop: str
     tile: int
     body: tuple[For | Step, ...]
+
+    @cached_property
+    def touched(self) -> Mapping[str, frozenset[str]]:
+        """Buffers that each unit which has a step inside reads or writes there."""
+        found: dict[str, frozenset[str]] = {}
+        for child in self.body:
+            for unit, names in child.touched.items():
+                found[unit] = found.get(unit, frozenset()) | names
+        return found
 
 
 Tree = tuple[For | Step, ...]

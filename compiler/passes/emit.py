@@ -21,7 +21,7 @@ from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, 
 from ...isa.program import Debug, Stream, Symbol
 from ...source import Place
 from ..ir.graph import chosen_words
-from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Step, Tree, together, windowed
+from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Tree, together, windowed
 from ..ir.statement import Elementwise
 from .instructions import StepWriter
 
@@ -223,7 +223,7 @@ def _walk(
 ) -> None:
     """The instructions of *unit* in *tree*: loops that hold steps of its own, and the hand-overs around them."""
     on = steps.on
-    touched = [_touched(child, unit) for child in tree]
+    touched = [child.touched.get(unit) for child in tree]
     for place, child in enumerate(tree):
         if touched[place] is None:
             continue
@@ -241,15 +241,6 @@ def _walk(
             if _last(touched, link.buffer.name) == place:
                 semaphore = link.full if link.producer == unit else link.free
                 writer.put(debug, made_post(semaphore, on.core))
-
-
-def _touched(child: For | Step, unit: str) -> frozenset[str] | None:
-    """Buffers that *unit* touches in *child*; None where it has no step there."""
-    if isinstance(child, Step):
-        return frozenset(child.reads + child.writes) if child.unit == unit else None
-    below = [found for found in (_touched(inner, unit) for inner in child.body) if found is not None]
-    names: set[str] = set()
-    return frozenset(names.union(*below)) if below else None
 
 
 def _first(touched: Sequence[frozenset[str] | None], name: str) -> int:
