@@ -56,14 +56,22 @@ _RULES = click.option(
     help="Learning rules, with settings in brackets or behind a colon: bptt,sltt_k:K=2 (`snnc list rules`).",
 )
 
-_MACHINE = (
-    click.option("--target", default="quad", show_default=True, metavar="NAME|FILE", help="See `snnc list targets`."),
-    click.option("--cores", type=COUNT, metavar="N", help="Cores to use; unless given, all of the target."),
+_TARGET = click.option(
+    "--target", default="quad", show_default=True, metavar="NAME|FILE", help="See `snnc list targets`."
+)
+_SHAPE = (
     click.option("--batch", type=COUNT, metavar="N", help="Samples in a training step; unless given, the model's."),
     *_SIZES,
     click.option(
         "--train", "section", metavar="FILE", help="A .snn file whose train section stands in for the model's own."
     ),
+)
+"""What a training step takes."""
+
+_MACHINE = (
+    _TARGET,
+    click.option("--cores", type=COUNT, metavar="N", help="Cores to use; unless given, all of the target."),
+    *_SHAPE,
 )
 _TRAINING = (
     click.option("--loss", metavar="LOSS", help="Such as cross_entropy, or 'NAME(key=value)'."),
@@ -76,6 +84,23 @@ _TRAINING = (
         metavar="NAME,...",
         help="Layers that stay as they are, or patterns of names: 'conv1,norm*'.",
     ),
+)
+
+
+def _density(_: click.Context, option: click.Parameter, text: str | None) -> float | str:
+    """A number, checked, or the name of a file."""
+    if text is None:
+        return 1.0
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not 0 <= number <= 1:
+        raise click.BadParameter(f"{text} is no density; it is a number from 0 to 1, or a file", param=option)
+    return number
+
+
+_MAPPING = (
     click.option("--dataflow", default="auto", show_default=True, metavar="auto|NAME", help="Of every layer."),
     click.option(
         "--pin",
@@ -85,7 +110,14 @@ _TRAINING = (
         help="Fix a decision: a dataflow, tile.LOOP=N, split=batch|rows|channels|LOOP or buffers=single|double, "
         "joined by commas.",
     ),
+    click.option(
+        "--density",
+        callback=_density,
+        metavar="FILE|X",
+        help="How much of spikes and errors is not zero: a profile (`snnc profile`), or one number; 1 unless given.",
+    ),
 )
+"""How statements come to the machine."""
 
 _UNSAID = (
     click.option("--dt", type=float, metavar="X", help="Length of a time step, in the unit of a NIR file's constants."),
@@ -153,7 +185,12 @@ def _all(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Function], Func
 
 def compiling(function: Function) -> Function:
     """The options of everything that compiles; `compile_options` takes what they hold."""
-    return _all((*_MACHINE, _RULE, *_TRAINING, *_UNSAID))(function)
+    return _all((*_MACHINE, _RULE, *_TRAINING, *_MAPPING, *_UNSAID))(function)
+
+
+def evaluating(function: Function) -> Function:
+    """The options of what trains and maps nothing; `compiled` takes what they hold."""
+    return _all((_TARGET, *_SHAPE, _RULE, *_TRAINING, *_UNSAID))(function)
 
 
 def comparing(function: Function) -> Function:
@@ -161,7 +198,7 @@ def comparing(function: Function) -> Function:
 
     The text of `--rules` is for `read_rules`.
     """
-    return _all((*_MACHINE, _RULES, *_TRAINING, *_UNSAID, *_LENGTH, weights_option))(function)
+    return _all((*_MACHINE, _RULES, *_TRAINING, *_MAPPING, *_UNSAID, *_LENGTH, weights_option))(function)
 
 
 def running(function: Function) -> Function:

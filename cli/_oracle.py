@@ -1,4 +1,4 @@
-"""`--compare-oracle`: after every entry, each tensor in DRAM is held against the training graph run as a whole."""
+"""The oracle where a machine runs: beside one, for `--compare-oracle`, or in the place of one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,51 @@ from ..runtime.interpreter import Interpreter
 from ..source import NOWHERE, DataError, Place
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
     from ..compiler.ir.graph import Training
     from ..isa.program import Program
+
+
+class OracleMachine:
+    """The training graph, run as a whole, in the place of a program that the host feeds (`runtime.feeding.Machine`).
+
+    *program* is its interface, without instructions.
+    """
+
+    def __init__(self, program: Program, training: Training, accumulators: str) -> None:
+        from ..compiler.evaluate import Numerics, Oracle
+
+        self.program = program
+        self.oracle = Oracle(training, Numerics(accumulators))  # type: ignore[arg-type]
+
+    def run(self, entry_name: str, arguments: Mapping[str, float | int] | None = None) -> None:
+        """Run an entry; scalars that it is not given are those that no updates are made with."""
+        self.oracle.run(entry_name, _scalars(self.oracle.training) | dict(arguments or {}))
+
+    def initialise(self, facts: Mapping[str, float | int]) -> None:
+        """Draw the parameters, but for those that the program brings along."""
+        import numpy as np
+
+        self.run("init", facts)
+        dram = np.zeros(self.program.dram_bytes, np.uint8)
+        for name, content in self.program.data.items():
+            symbol = self.program.symbol(name)
+            tensors.bytes_of(symbol, dram)[...] = np.frombuffer(content, np.uint8)
+            self.write(name, tensors.values(symbol, dram))
+
+    def write(self, name: str, values: ArrayLike) -> None:
+        """The host writes a variable."""
+        self.oracle.write(name, values)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The host reads stored numbers."""
+        return self.oracle.value(name)
+
+
+def _scalars(training: Training) -> dict[str, float | int]:
+    """A value for every scalar of the host."""
+    return {name: 0 if kind == "u32" else 1.0 for name, kind in training.arguments}
 
 
 class ComparedInterpreter(Interpreter):
@@ -23,7 +66,6 @@ class ComparedInterpreter(Interpreter):
 
         super().__init__(program, **options)
         self._oracle = Oracle(training, Numerics(self.target.accumulators))  # type: ignore[arg-type]
-        self._kinds_of_arguments = dict(training.arguments)
         self._compared = 0
 
     def run(self, entry_name: str, arguments: Mapping[str, float | int] | None = None) -> None:
@@ -34,8 +76,7 @@ class ComparedInterpreter(Interpreter):
             if name in self.program.by_name:
                 self._oracle.write(name, self.values(name))
         super().run(entry_name, arguments)
-        given = {name: 0 if kind == "u32" else 1.0 for name, kind in self._kinds_of_arguments.items()}
-        self._oracle.run(entry_name, {**given, **(arguments or {})})
+        self._oracle.run(entry_name, _scalars(self._oracle.training) | dict(arguments or {}))
         self._compared += 1
         known = self.program.by_name
         records = [record for record in self._oracle.records() if record.name in known]

@@ -17,6 +17,7 @@ from ..isa.program import Argument, Entry, Program
 from ..isa.target import Target, canonical, load_target
 from ..source import NOWHERE, Fault, Faults, Place, SourceError, TargetError, line_of
 from .cost.bound import bounds
+from .cost.density import Densities, densities_of
 from .cost.predict import predict
 from .cost.room import CARRY, aliases_of
 from .dataflows.dataflow import DATAFLOWS
@@ -32,6 +33,7 @@ from .passes.differentiate import build_training, untaught
 from .passes.elements import Lowered, TooLong, lower_elements
 from .passes.emit import Semaphores, emit_entry
 from .passes.instructions import FEWER
+from .passes.interface import interface
 from .passes.layout import DramValue, place_symbols, roles, seen_as
 from .passes.pins import parse_pins
 from .passes.representable import check_representable, saturating, steps_in_vain
@@ -46,6 +48,7 @@ INNER = {"weight_stationary": 0, "output_stationary": 1}
 class Options:
     """What the user asked for beside the source; None leaves it to the file, then to the default.
 
+    *density* is that of all that can be sparse, or a profile of it (a file).
     *settings* are those of the network, by name; *section* are settings of a ``train`` section in a file of its own,
     written at *places* there; *unsaid* is what files of other tools do not say; *train* overrides single settings of
     the ``train`` section; *weights* are initial parameters by symbol name in their logical (framework's) shapes.
@@ -58,6 +61,7 @@ class Options:
     rule: Setting | None = None
     dataflow: str = "auto"
     pins: tuple[str, ...] = ()
+    density: float | str = 1.0
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
@@ -173,7 +177,22 @@ class Compilation:
             raise unknown("dataflow", flow, ["auto", *DATAFLOWS])
         pins = parse_pins(self.options.pins)
         with lines_shown():
-            return build_schedule(self.training, MappingOptions(self.target, self.cores, flow, pins))
+            return build_schedule(self.training, replace(self.mapping_options, dataflow=flow, pins=pins))
+
+    @property
+    def mapping_options(self) -> MappingOptions:
+        """What bears on the mapping beside the user's choices."""
+        return MappingOptions(self.target, self.cores, densities=self.densities)
+
+    @cached_property
+    def densities(self) -> Densities:
+        """How sparse values are, by their names in the training graph."""
+        return self.said_densities.over(self.training)
+
+    @cached_property
+    def said_densities(self) -> Densities:
+        """The same as they were given; DataError where they are those of another network."""
+        return densities_of(self.options.density).checked(self.network.name)
 
     @property
     def resolved(self) -> list[tuple[str, str, str]]:
@@ -188,6 +207,7 @@ class Compilation:
             ("cores", str(self.cores), self.options.cores is not None),
             ("steps", str(self.network.steps), self.options.steps is not None),
             ("dataflow", self.options.dataflow, self.options.dataflow != defaults.dataflow),
+            ("density", self.said_densities.source, self.options.density != defaults.density),
         ]
         rows += [(name, show_call(value), "command line") for name, value in self.options.settings.items()]
         origin = {"steps": "file"}
@@ -199,10 +219,18 @@ class Compilation:
     @cached_property
     def program(self) -> Program:
         """The program."""
-        options = MappingOptions(self.target, self.cores)
-        weights = self.options.weights or self.imported.parameters
-        check_weights(self.training, weights)
-        return assemble(self.training, options, self.schedule, weights)
+        check_weights(self.training, self.weights)
+        return assemble(self.training, self.mapping_options, self.schedule, self.weights)
+
+    @property
+    def weights(self) -> Mapping[str, Any]:
+        """First values of parameters, where somebody gave them."""
+        return self.options.weights or self.imported.parameters
+
+    @cached_property
+    def interface(self) -> Program:
+        """What a host sees of the program; nothing is mapped for it."""
+        return interface(self.training, self.target, settings_of(self.training), self.weights)
 
 
 @contextmanager
@@ -305,7 +333,7 @@ def assemble(
             f"{target.semaphores}",
             hints=("a target with more semaphores",),
         )
-    predicted = {name: predict(stages, by_name, target) for name, stages in schedule.entries.items()}
+    predicted = {name: predict(stages, by_name, target, options.densities) for name, stages in schedule.entries.items()}
     return Program(
         network=training.name,
         target=target.name,
@@ -320,7 +348,7 @@ def assemble(
         symbols=symbols,
         arguments=tuple(Argument(name, kind) for name, kind in training.arguments),
         dram_bytes=dram_bytes,
-        settings=host_settings(training.settings) | _turns(training),
+        settings=settings_of(training),
         predicted=predicted,
         bound=bounds(training, schedule, target, options.cores),
         data=laid_out(training, weights or {}, by_name),
@@ -346,11 +374,14 @@ def _plain(value: Setting) -> Any:
     return value
 
 
-def _turns(training: Training) -> dict[str, Any]:
-    """How many steps the host draws in which errors follow, and how many a window has, where there are such."""
+def settings_of(training: Training) -> dict[str, Any]:
+    """The resolved settings of the host.
+
+    With them, how many steps it draws in which errors follow, and how many a window has, where there are such.
+    """
     regions = [region for procedure in training.procedures for region in procedure.regions]
     found = {"turns": max(region.turns for region in regions), "window": max(region.window for region in regions)}
-    return {key: count for key, count in found.items() if count}
+    return host_settings(training.settings) | {key: count for key, count in found.items() if count}
 
 
 def _arguments(lowered: Lowered) -> set[int]:

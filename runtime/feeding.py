@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..isa.program import Symbol
+from ..isa.program import Program, Symbol
 from ..numerics import random
 from ..source import NOWHERE, DataError
-from .interpreter import Interpreter
 from .tensors import lead_of
 
 LARGEST = {"f16": 65504.0, "bf16": 255 * 2.0**120}
@@ -45,6 +44,27 @@ class Dataset(Protocol):
     @property
     def test(self) -> Samples:
         """Samples to test on."""
+        ...
+
+
+class Machine(Protocol):
+    """What runs entries: an interpreter, or what stands in for one."""
+
+    @property
+    def program(self) -> Program:
+        """Symbols, and entries with what goes in and comes out."""
+        ...
+
+    def run(self, entry_name: str, arguments: Mapping[str, float | int] | None = None) -> None:
+        """Run an entry with all of its scalars."""
+        ...
+
+    def write(self, name: str, values: ArrayLike) -> None:
+        """Give a symbol its values: ``[time][sample]`` + logical shape."""
+        ...
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The stored numbers of a symbol in its logical shape."""
         ...
 
 
@@ -90,7 +110,7 @@ class Call:
     Where nothing in the program knows labels, *judge* says what is right, if anybody does.
     """
 
-    def __init__(self, interpreter: Interpreter, entry: str, samples: Samples, judge: Judge | None = None) -> None:
+    def __init__(self, interpreter: Machine, entry: str, samples: Samples, judge: Judge | None = None) -> None:
         self._interpreter, self._judge = interpreter, judge
         self._entry = interpreter.program.entry(entry)
         symbols = [interpreter.program.symbol(name) for name in self._entry.inputs]

@@ -19,7 +19,7 @@ from ..source import NOWHERE, DataError, Place
 from . import checkpoint as checkpoints
 from . import weights
 from .checkpoint import Checkpoint, Progress
-from .choosing import drawn
+from .facts import facts_of
 from .feeding import Call, Dataset, Outcome, Samples, batch_count, batches
 from .finite import first_not_finite, lasting
 from .interpreter import Interpreter
@@ -29,7 +29,6 @@ from .modelled import Modelled
 from .recording import Record, Recorder
 from .replay import Timing, replay
 from .scaling import LEAST_SCALE, Scale
-from .schedules import Moment
 from .settings import Settings
 
 TRAIN, INFER, INIT = "train_step", "infer", "init"
@@ -273,20 +272,7 @@ class _Run:
     def _step(self, call: Call, indices: NDArray[np.int64]) -> Outcome:
         """One training step; the first one is also recorded and modelled."""
         progress, settings, scale = self._progress, self._settings, self._scale
-        moment = Moment(progress.updates, progress.epoch, settings.epochs, self._length)
-        first, second = settings.corrections(progress.updates)
-        facts: dict[str, float | int] = {
-            "learning_rate": settings.schedule.rate(settings.learning_rate, moment),
-            "loss_scale": scale.value,
-            "seed": settings.seed,
-            "step": progress.updates,
-            "correction1": first,
-            "correction2": second,
-        }
-        if settings.clip is not None:
-            facts["clip"] = settings.clip
-        if settings.turns:
-            facts |= drawn(settings.turns, self._program.steps, settings.seed, progress.updates)
+        facts = facts_of(settings, progress.updates, progress.epoch, self._length, scale, self._program.steps)
         if self._first is None:
             outcome = self._first_step(call, indices, facts)
         else:

@@ -2,15 +2,19 @@
 
 Made from the schedule, without instructions and without running anything.  Exact for codecs of fixed size: useful
 bytes, bursts with the alignment that each tile really has, and bytes through scratchpad ports at loads and stores
-(zero padding included).  Work is predicted dense (nothing skipped).  Of stages that take part in steps that the host
-chooses, the traffic of the first steps stands for that of the chosen ones: their useful bytes are the same.
+(zero padding included).  Work is predicted dense (nothing skipped), unless densities are known: then what is skipped
+are zeros on the left, padding among them.  Of stages that take part in steps that the host chooses, the traffic of the
+first steps stands for that of the chosen ones: their useful bytes are the same.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ...isa.program import Symbol
 from ...isa.target import Target
@@ -19,16 +23,22 @@ from ...numerics.formats import FORMATS
 from ..ir.schedule import Buffer, OnCore, Stage, Step, dram_strides
 from ..ir.statement import Contraction, Moments
 from .boxes import Turning, moved
+from .density import Densities
 
 Row = tuple[Key, Amounts]
 
 
-def predict(stages: Sequence[Stage], symbols: Mapping[str, Symbol], target: Target) -> dict[str, Any]:
-    """Predicted traffic of one run of an entry, as JSON, with the DRAM bytes of each stage beside it."""
+def predict(
+    stages: Sequence[Stage], symbols: Mapping[str, Symbol], target: Target, densities: Densities
+) -> dict[str, Any]:
+    """Predicted traffic of one run of an entry, as JSON, with the DRAM bytes of each stage beside it.
+
+    Values are as dense as *densities* say.
+    """
     rows: list[Row] = []
     by_stage: dict[str, dict[str, float]] = {}
     for stage in stages:
-        own = list(_rows(stage.taken, symbols, target.dram.granule_bytes))
+        own = list(_rows(stage.taken, symbols, target.dram.granule_bytes, densities))
         read, write = (sum(amounts[way] for amounts in map(_ways, own)) for way in (0, 1))
         by_stage[f"{stage.phase} {stage.node}"] = {"read": read, "write": write, "total": read + write}
         rows += own
@@ -40,7 +50,7 @@ def _ways(row: Row) -> tuple[float, float]:
     return row[1].dram_read, row[1].dram_write
 
 
-def _rows(stage: Stage, symbols: Mapping[str, Symbol], granule: int) -> Iterator[Row]:
+def _rows(stage: Stage, symbols: Mapping[str, Symbol], granule: int, densities: Densities) -> Iterator[Row]:
     buffers = stage.by_name
     on_cores = [OnCore(stage, core) for core in stage.active]
     for _, step in stage.steps():
@@ -55,7 +65,24 @@ def _rows(stage: Stage, symbols: Mapping[str, Symbol], granule: int) -> Iterator
     if isinstance(stage.statement, Contraction):
         left = buffers.get("left")
         gated = FORMATS[left.format].whole if left is not None else stage.statement.engine != "bp"
-        yield Key(stage.phase, "", stage.layer), Amounts(gated=work) if gated else Amounts(multiply=work)
+        done = sum(_done(on, stage.statement, densities) for on in on_cores)
+        amounts = Amounts(gated=done) if gated else Amounts(multiply=done)
+        yield Key(stage.phase, "", stage.layer), replace(amounts, skipped=work - done)
+
+
+def _done(on: OnCore, statement: Contraction, densities: Densities) -> int:
+    """Operations of a contraction whose left operand is not zero; all of them where nothing is known to be sparse."""
+    dense = math.prod(on.extents.values())
+    left = statement.left
+    if left is None or dense == 0 or not densities.values:
+        return dense
+    share = densities.of(left.value).mean
+    for index, axis in zip(left.index, on.stage.by_name["left"].axes, strict=True):
+        places = np.array([index.offset])
+        for name, c in index.terms:
+            places = (places[:, None] + c * (on.lows.get(name, 0) + np.arange(on.extents[name]))).ravel()
+        share *= float(np.mean((places >= 0) & (places < axis.bound)))
+    return round(dense * share)
 
 
 def _moved(stage: Stage, cores: Sequence[OnCore], step: Step, buffer: Buffer, symbol: Symbol, granule: int) -> Row:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
+from ..cost.density import Densities
 from ..cost.room import aliases_of, held
 from ..cost.windows import statements_of, window_rooms
 from ..ir.cycles import together
@@ -25,12 +26,13 @@ from .request import Request
 
 @dataclass(frozen=True)
 class MappingOptions:
-    """What bears on the mapping: the machine, cores in use, the dataflow asked for (or ``auto``), and pins."""
+    """What bears on the mapping: the machine, cores in use, the dataflow asked for (or ``auto``), pins, densities."""
 
     target: Target
     cores: int
     dataflow: str = "auto"
     pins: tuple[Pin, ...] = ()
+    densities: Densities = field(default_factory=Densities)
 
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:

@@ -31,6 +31,7 @@ ISSUE = [
     "inspect",
     "list",
     "predict",
+    "profile",
     "run",
     "train",
 ]
