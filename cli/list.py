@@ -58,6 +58,12 @@ def _dataflows() -> Rows:
     return ((name, dataflow.summary) for name, dataflow in DATAFLOWS.items())
 
 
+def _codecs() -> Rows:
+    from ..isa.codecs.codec import CODECS
+
+    return ((name, codec.summary) for name, codec in CODECS.items())
+
+
 def _ops() -> Rows:
     """What a network may call."""
     return _family("layer")
@@ -140,6 +146,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "models": _models,
     "rules": _rules,
     "dataflows": _dataflows,
+    "codecs": _codecs,
     "ops": _ops,
     "losses": _losses,
     "optimizers": _optimizers,

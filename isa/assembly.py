@@ -29,6 +29,7 @@ from typing import Any, cast
 from ..catalog import UnknownName, unknown
 from ..numerics.formats import FORMATS
 from ..source import NOWHERE, Faults, Place, SourceError
+from .codecs.codec import CODECS
 from .element import ElementProgram
 from .instruction import UNITS, Instruction
 from .instructions.control import Choose, End, Loop
@@ -236,6 +237,8 @@ class _Reader:
                 self.symbols[name] = Symbol(name=name, **self.pairs(line, end, _SYMBOL))
                 if self.symbols[name].format not in FORMATS:
                     raise _Wrong(end + 1, unknown("format", self.symbols[name].format, FORMATS))
+                if self.symbols[name].codec not in CODECS:
+                    raise _Wrong(end + 1, unknown("codec", self.symbols[name].codec, CODECS))
             case "element":
                 text = "\n".join(self.block())
                 if name != str(len(self.elements)):

@@ -30,6 +30,7 @@ from typing import Any, cast
 
 from ..source import DataError, Place
 from . import instructions
+from .codecs.codec import CODECS
 from .element import ElementProgram
 from .instruction import WORD_BYTES, Instruction
 from .program import FORMAT_VERSION, Argument, Debug, Entry, Program, Stream, Symbol
@@ -242,7 +243,8 @@ def _read_elements(section: bytes) -> Iterator[ElementProgram]:
 
 
 def _read_symbol(written: dict[str, Any]) -> Symbol:
-    lists = {name: tuple(cast(list[int], written[name])) for name in ("shape", "factors", "order")}
+    lists = {name: tuple(cast(list[int], written[name])) for name in ("shape", "factors", "order", "blocks")}
+    _ = CODECS[written["codec"]]  # UnknownName where there is none
     merged: dict[str, Any] = {**written, **lists}
     return Symbol(**merged)
 

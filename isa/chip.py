@@ -26,6 +26,10 @@ class Observer(Protocol):
         """*useful* bytes moved from or to DRAM near byte *address* (inside one symbol), in *bursts* granules."""
         ...
 
+    def coded(self, stream: Stream, write: bool, stored: int, plain: int) -> None:
+        """A decoder took *stored* bytes of blocks from DRAM for *plain* bytes of a tile (*write*: an encoder made)."""
+        ...
+
     def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
         """*useful* bytes passed a scratchpad port at a load or store (padding that a load synthesises included)."""
         ...

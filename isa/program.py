@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from ..numerics.formats import FORMATS, Format, row_bytes
 from ..source import NOWHERE, Place
+from .codecs.codec import CODECS
 from .element import ElementProgram
+from .grid import Grid
 from .instruction import Instruction
 
 FORMAT_VERSION = 1
@@ -30,7 +32,8 @@ class Symbol:
     (a flattened ``16*5*5``) and *order* says in which order the factors lie in memory, the last one contiguous.
     *steps* and *samples* are the leading axes ``[time][sample]`` (0 where there is none).  Rows of the last axis are
     padded to whole bytes.  *role* is one of input, label, parameter, master, optimizer, statistic, feedback,
-    gradient, value, tape, result, scratch.  A stored element times *scale* is the value.
+    gradient, value, tape, result, scratch.  A stored element times *scale* is the value.  *codec* says how it lies
+    there; one that stores blocks has their extents along the axes of `extents` in *blocks*, in slots of *slot* bytes.
     """
 
     name: str
@@ -44,6 +47,14 @@ class Symbol:
     layer: str
     address: int
     scale: float = 1.0
+    codec: str = "raw"
+    blocks: tuple[int, ...] = ()
+    slot: int = 0
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid of its blocks; None where each element lies at its place."""
+        return Grid(CODECS[self.codec], self.kind, self.extents, self.blocks, self.slot) if self.blocks else None
 
     @property
     def kind(self) -> Format:
@@ -69,7 +80,9 @@ class Symbol:
 
     @property
     def bytes(self) -> int:
-        """Bytes that the tensor occupies, padding included."""
+        """Bytes that the tensor occupies, padding included; of blocks, slots and directory."""
+        if (grid := self.grid) is not None:
+            return grid.bytes
         *outer, last = self.extents
         return int(np.prod(outer, dtype=np.int64)) * row_bytes(last, self.kind)
 

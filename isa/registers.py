@@ -11,6 +11,7 @@ from ..numerics.formats import Format
 from .access import Layout, layout_of
 
 if TYPE_CHECKING:
+    from .coded import Coding
     from .instruction import Instruction
 
 DRAM, IDENTITY = 0, 63
@@ -83,6 +84,7 @@ class ViewRegister:
         self._growing: list[tuple[int, int, int]] = []
         self._stepping: list[tuple[int, int]] = []
         self._positioned = space in (DRAM, IDENTITY)
+        self.coding: Coding | None = None
         self.frozen = False  # kept for the next time that its definition runs, and so not to be changed
         self._layouts: dict[tuple[int, ...], Layout] = {}
 
@@ -180,7 +182,7 @@ def definitions_of(instructions: Sequence[Instruction]) -> dict[int, Definitions
     found: dict[int, Definitions] = {}
     run: Definitions | None = None
     for place, instruction in enumerate(instructions):
-        if instruction.mnemonic not in ("view", "turn", "axis", "span"):
+        if instruction.mnemonic not in ("view", "turn", "axis", "span", "coded", "grid"):
             run = None
             continue
         number = int(getattr(instruction, "view"))  # noqa: B009, its class imports this module

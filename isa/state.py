@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.formats import BY_CODE, F64, X64, X128, encode
-from . import transfer
+from . import coded, transfer
 from .access import elements, from_rows, identity, operand_shape, put, to_rows
 from .chip import Blocked, Chip, Core, Observer, ProgramFault
 from .kernels.contract import Operand, accumulated, contract_exact, contract_ordered
@@ -180,6 +180,17 @@ class Stream:
     def define_span(self, number: int, axis: int, loop: int, coefficient: int, moves: bool, grows: bool) -> None:
         """A loop that walks along an axis of a view."""
         self._changed(number).define_span(axis, loop, coefficient, moves, grows)
+
+    def define_coding(self, number: int, codec: int, slot: int, directory: int) -> None:
+        """The codec of a view of DRAM."""
+        self._changed(number).coding = coded.Coding(codec, slot, directory)
+
+    def define_grid(self, number: int, axis: int, block: int, step: int, origin: int, bound: int) -> None:
+        """Blocks along an axis of a view that has a codec."""
+        view = self._changed(number)
+        if view.coding is None or axis >= view.rank or not block or not step:
+            raise self.fault(f"blocks of {block}, {step} apart, along axis {axis} of view {number}")
+        view.coding = view.coding.with_axis(axis, coded.GridAxis(block, step, origin, bound))
 
     # Moving tiles.
 
@@ -436,6 +447,8 @@ class Stream:
             )
         extents = view.extents(self.loops)
         start = self._scratchpad(other, extents)
+        if view.coding is not None:
+            return self._transfer_coded(view, view.coding, other, start, extents, write)
         box = Window(DRAM, view.format, view.start(self.loops), extents, view.strides)
         begins = view.begins(self.loops)
         chip = self.chip
@@ -444,6 +457,30 @@ class Stream:
             if chip.watched:
                 chip.observer.touch(self, write, moved.window)
             chip.observer.dram(self, write, moved.window.start >> 3, moved.useful, moved.bursts)
+        if moved.scratchpad:
+            if chip.watched:
+                self._touch(not write, other, start, extents)
+            chip.observer.scratchpad(self, not write, other.space, moved.scratchpad)
+
+    def _transfer_coded(
+        self, view: ViewRegister, coding: coded.Coding, other: ViewRegister, start: int, extents: Shape, write: bool
+    ) -> None:
+        """The same through the unit's encoder or decoder."""
+        if len(coding.axes) != view.rank or view.ring or view.turns:
+            raise self.fault(f"a coded view of {view.rank} axes, {len(coding.axes)} of them with blocks")
+        chip, memories = self.chip, self.core.memories
+        box = coded.Box(view.format, view.base, extents, view.begins(self.loops), view.strides)
+        tile = Window(other.space, view.format, start, extents, other.strides)
+        if write:
+            moved = coded.store(memories, coding, box, other.space, tile, chip.granule)
+        else:
+            moved = coded.load(memories, coding, box, view.bounds, other.space, tile, chip.granule)
+        if moved.windows:
+            if chip.watched:
+                for window in moved.windows:
+                    chip.observer.touch(self, write, window)
+            chip.observer.dram(self, write, moved.windows[0].start >> 3, moved.useful, moved.bursts)
+            chip.observer.coded(self, write, moved.payload, moved.scratchpad)
         if moved.scratchpad:
             if chip.watched:
                 self._touch(not write, other, start, extents)

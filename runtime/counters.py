@@ -150,7 +150,7 @@ class Counters(Listener):
         return cell
 
     def _key(self, phase: str, symbol: Symbol) -> Key:
-        return Key(phase, symbol.name, symbol.layer, codec_of(symbol))
+        return Key(phase, symbol.name, symbol.layer, symbol.codec)
 
     def _rows(self, meter: _Meter) -> Iterator[tuple[Key, Amounts]]:
         """All counts of one stream, instruction by instruction."""
@@ -179,11 +179,6 @@ class Counters(Listener):
                 name = tensors.get(pc, "")
                 key = self._key(debug.phase, self._by_name[name]) if name else Key(debug.phase)
                 yield key, Amounts(scratchpad_read=read, scratchpad_write=write)
-
-
-def codec_of(symbol: Symbol) -> str:
-    """How the bytes of a tensor are coded: ``bits`` where an element is one, else ``raw``."""
-    return "bits" if symbol.kind.bits == 1 else "raw"
 
 
 def fetched_bytes(code: Sequence[Instruction], runs: Sequence[int], entries: int, share: int) -> list[int]:

@@ -73,6 +73,9 @@ class Listener:
     def dram(self, stream: Stream, write: bool, address: int, useful: int, bursts: int) -> None:
         """See `isa.chip.Observer`."""
 
+    def coded(self, stream: Stream, write: bool, stored: int, plain: int) -> None:
+        """See `isa.chip.Observer`."""
+
     def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
         """See `isa.chip.Observer`."""
 
@@ -132,7 +135,7 @@ class Audience(Listener):
 
     def _listen(self) -> None:
         """Replace the methods of this object by the quickest that tell all who listen."""
-        for name in ("retired", "dram", "scratchpad", "network", "work", "touch", "sync", "host"):
+        for name in ("retired", "dram", "coded", "scratchpad", "network", "work", "touch", "sync", "host"):
             ears = self._ears(name)
             deaf: Callable[..., None] = getattr(self._deaf, name)
             setattr(self, name, deaf if not ears else ears[0] if len(ears) == 1 else _all(ears))

@@ -39,7 +39,9 @@ def write(symbol: Symbol, dram: Bytes, values: ArrayLike) -> None:
 
 
 def elements(symbol: Symbol, dram: Bytes) -> NDArray[Any]:
-    """Storage elements in memory order, shape ``extents``."""
+    """Storage elements in memory order, shape ``extents``; those of blocks are decoded."""
+    if (grid := symbol.grid) is not None:
+        return grid.elements(bytes_of(symbol, dram))
     last = symbol.extents[-1]
     rows = bytes_of(symbol, dram).reshape(*symbol.extents[:-1], row_bytes(last, symbol.kind))
     return unpack(rows, symbol.kind, last)

@@ -319,6 +319,19 @@ def _steps(tree: Tree, depth: int) -> Iterator[tuple[int, Step]]:
 
 
 @dataclass(frozen=True)
+class Coding:
+    """How a value lies in DRAM: a codec that stores blocks, of these extents along the axes in memory.
+
+    *dram* are the bytes that a training step is predicted to move, *plain* those with each element at its place.
+    """
+
+    codec: str
+    blocks: tuple[int, ...]
+    dram: int = 0
+    plain: int = 0
+
+
+@dataclass(frozen=True)
 class Schedule:
     """All stages of each entry, in order, over values at home in DRAM."""
 
@@ -330,6 +343,9 @@ class Schedule:
     rooms: Mapping[str, int] = field(default_factory=dict[str, int])
     """Of values that change with time and are gone with their step, or their window: for how many steps there is room.
     """
+
+    codings: Mapping[str, Coding] = field(default_factory=dict[str, Coding])
+    """Of values whose codec stores blocks."""
 
     @property
     def drawn(self) -> frozenset[str]:

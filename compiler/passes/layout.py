@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ...isa.grid import Grid
 from ...isa.program import Symbol
 from ...isa.target import Target
 from ...source import NOWHERE, TargetError
 from ..ir.graph import Training
+from ..ir.schedule import Coding
 from ..ir.types import Type
 
 ALIGNMENT = 64
@@ -26,6 +28,9 @@ class DramValue:
     room: int | None = None
     """For how many steps of time there is room; None for all."""
 
+    coding: Coding | None = None
+    """The codec and its blocks, where it is not one that stores each element at its place."""
+
 
 def place_symbols(training: Training, values: Iterable[DramValue], target: Target) -> tuple[tuple[Symbol, ...], int]:
     """Symbols in the order given, one behind the other, and the bytes of the whole image.
@@ -35,7 +40,7 @@ def place_symbols(training: Training, values: Iterable[DramValue], target: Targe
     address = 0
     symbols: list[Symbol] = []
     for value in values:
-        symbol = symbol_of(value, training.steps, training.batch, address)
+        symbol = symbol_of(value, training.steps, training.batch, address, target.dram.granule_bytes)
         symbols.append(symbol)
         address += -(-symbol.bytes // ALIGNMENT) * ALIGNMENT
     if address > target.dram.bytes:
@@ -52,12 +57,12 @@ def place_symbols(training: Training, values: Iterable[DramValue], target: Targe
     return tuple(symbols), address
 
 
-def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
-    """The symbol of *value* at *address*."""
+def symbol_of(value: DramValue, steps: int, batch: int, address: int, granule: int) -> Symbol:
+    """The symbol of *value* at *address*; slots of blocks are whole bursts."""
     type = value.type
     kind = type if value.room is None else type.with_(steps=0)
     lead = list(kind.lead(steps if value.room is None else value.room, batch))
-    return Symbol(
+    symbol = Symbol(
         value.name,
         type.format,
         type.shape,
@@ -69,7 +74,13 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int) -> Symbol:
         value.layer,
         address,
         type.scale,
+        "bits" if type.format == "spike" else "raw",
     )
+    if value.coding is None:
+        return symbol
+    codec, blocks = value.coding.codec, value.coding.blocks
+    slot = Grid.of(codec, symbol.kind, symbol.extents, blocks, granule).slot
+    return replace(symbol, codec=codec, blocks=blocks, slot=slot)
 
 
 def seen_as(symbol: Symbol, type: Type) -> Symbol:

@@ -75,3 +75,37 @@ class Span(Instruction, opcode=0x13, mnemonic="span"):
 
     def execute(self, stream: Stream) -> None:
         stream.define_span(self.view, self.axis, self.loop, self.coefficient, bool(self.moves), bool(self.grows))
+
+
+class CodedView(Instruction, opcode=0x14, mnemonic="coded", units=("load", "store")):
+    """View *view* of DRAM sees blocks (see `grid`), which *codec* stores in slots of *slot* bytes.
+
+    Block number ``sum of block index * stride`` of its axes lies in the slot of that number, the first one at the
+    view's base.  At byte *directory* two bytes a block say how many bytes of its slot it takes: 0 for a block without
+    anything in it, as many as the block has where it lies there as it is.
+    """
+
+    view: int = bits(8, 13, "v")
+    codec: int = bits(14, 17)
+    slot: int = bits(18, 37)
+    directory: int = bits(38, 78)
+
+    def execute(self, stream: Stream) -> None:
+        stream.define_coding(self.view, self.codec, self.slot, self.directory)
+
+
+class GridAxis(Instruction, opcode=0x15, mnemonic="grid", units=("load", "store")):
+    """Axis *axis* of the coded view *view* has *bound* positions in blocks of *block*.
+
+    Element k of the axis is at position ``origin + step * (offset + k)``; the stride of ``axis`` counts blocks.
+    """
+
+    view: int = bits(8, 13, "v")
+    axis: int = bits(14, 16)
+    block: int = bits(17, 39)
+    step: int = bits(40, 55)
+    origin: int = bits(56, 79, coding="signed")
+    bound: int = bits(80, 103)
+
+    def execute(self, stream: Stream) -> None:
+        stream.define_grid(self.view, self.axis, self.block, self.step, self.origin, self.bound)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from snnc.isa.element import ElementProgram, Lane
 from snnc.isa.instruction import Instruction
 from snnc.isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait
-from snnc.isa.instructions.describe import Axis, Span, Turn, View
+from snnc.isa.instructions.describe import Axis, CodedView, GridAxis, Span, Turn, View
 from snnc.isa.instructions.engine import Dense, Gate
 from snnc.isa.instructions.move import Load, Store
 from snnc.isa.instructions.route import Receive, Send
@@ -34,6 +34,9 @@ class Ears:
 
     def dram(self, stream: Stream, write: bool, address: int, useful: int, bursts: int) -> None:
         self.heard.append(("dram", write, address, useful, bursts))
+
+    def coded(self, stream: Stream, write: bool, stored: int, plain: int) -> None:
+        self.heard.append(("coded", write, stored, plain))
 
     def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
         self.heard.append(("scratchpad", write, space, useful))
@@ -629,3 +632,110 @@ def test_accesses_outside_of_a_scratchpad_are_faults() -> None:
     ]:
         with pytest.raises(ProgramFault, match=said):
             board.run(*inside, *other, Run(0, 0, fresh=0))
+
+
+# Tiles of tensors that are stored in blocks.
+
+ROWS = np.arange(1, 1 + 6 * 8, dtype=np.uint8).reshape(6, 8)
+"""A tensor of 6 rows of 8 channels (u8), in blocks of 2 rows: 3 slots of 64 bytes from byte 128, entries from 1024."""
+
+
+def blocks_of(number: int, rows: int, first: int, bound: int = 0, step: int = 1, block: int = 2) -> list[Instruction]:
+    """A view of *rows* rows of `ROWS` from number *first* on, *step* apart; `tiles` has the number 3."""
+    start = [Axis(number, 0, rows, 1, 0 if step > 1 else first, bound), Axis(number, 1, 8, 1)]
+    origin = first if step > 1 else 0
+    grid = [GridAxis(number, 0, block, step, origin, 6), GridAxis(number, 1, 8, 1, 0, 8)]
+    return [View(number, 0, U8.code, 2, 128 * 8, 0), CodedView(number, 3, 64, 1024), *start, *grid]
+
+
+def stored_rows(values: Array) -> Board:
+    """A board whose first core has stored *values*, of the shape of `ROWS`, from its first scratchpad."""
+    board = Board()
+    board.put(1, 0, values, U8)
+    code = [*view(1, 1, U8, 0, (6, 64), (8, 8)), *blocks_of(0, 6, 0), Store(0, 1)]
+    board.run(*code, unit="store")
+    return board
+
+
+def test_a_store_writes_what_there_is_of_blocks_and_their_entries() -> None:
+    """The middle block is empty, the last one has something in its first row only: a bitmap, and 8 bytes behind it."""
+    values = ROWS.copy()
+    values[[2, 3, 5]] = 0
+    board = stored_rows(values)
+    assert board.get(0, 1024, 3, U16) == [16, 0, 9]
+    assert board.get(0, 128, 16, U8) == list(range(1, 17))
+    assert board.get(0, 192, 64, U8) == [0] * 64
+    assert board.get(0, 256, 9, U8) == [0b01, *range(33, 41)]
+    assert board.ears.of("dram") == [(True, 128, 16 + 9 + 3 * 2, 1 + 1 + 1)]
+    assert board.ears.of("coded") == [(True, 25, 48)]
+    assert board.ears.of("scratchpad") == [(False, 1, 48)]
+
+
+@pytest.mark.parametrize(
+    ("first", "rows", "bound", "step", "useful"),
+    [(0, 6, 0, 1, 54), (2, 2, 0, 1, 18), (1, 3, 0, 1, 36), (-1, 8, 6, 1, 54), (1, 2, 0, 3, 54), (6, 2, 6, 1, 0)],
+)
+def test_a_load_takes_any_box_and_decodes_the_blocks_that_it_meets(
+    first: int, rows: int, bound: int, step: int, useful: int
+) -> None:
+    """Blocks of 16 bytes and their entries; positions outside of the tensor are zeros."""
+    board = stored_rows(ROWS)
+    board.ears.heard.clear()
+    code = [*view(1, 2, U8, 0, (rows, 64), (8, 8)), *blocks_of(0, rows, first, bound, step), Load(1, 0)]
+    board.run(*code, unit="load")
+    wanted = [ROWS[row].tolist() if 0 <= row < 6 else [0] * 8 for row in range(first, first + step * rows, step)]
+    assert board.get(2, 0, 8 * rows, U8) == [value for row in wanted for value in row]
+    assert sum(bytes_ for _, _, bytes_, _ in board.ears.of("dram")) == useful
+    assert board.ears.of("scratchpad") == [(True, 2, 8 * rows)]
+
+
+def test_steps_pass_over_blocks_of_one() -> None:
+    board = Board()
+    board.put(1, 0, ROWS, U8)
+    whole = [*view(1, 1, U8, 0, (6, 64), (8, 8)), *blocks_of(0, 6, 0, block=1), Store(0, 1)]
+    board.run(*whole, unit="store")
+    board.put(1, 0, np.full((3, 8), 9, np.uint8), U8)
+    odd = [*view(1, 1, U8, 0, (3, 64), (8, 8)), *blocks_of(0, 3, 1, step=2, block=1), Store(0, 1)]
+    board.run(*odd, unit="store")
+    board.ears.heard.clear()
+    board.run(*view(1, 2, U8, 0, (3, 64), (8, 8)), *blocks_of(0, 3, 0, step=2, block=1), Load(1, 0), unit="load")
+    assert board.get(2, 0, 24, U8) == ROWS[::2].reshape(-1).tolist()
+    assert board.ears.of("coded") == [(False, 24, 24)]
+    board.run(*view(1, 2, U8, 0, (6, 64), (8, 8)), *blocks_of(0, 6, 0, block=1), Load(1, 0), unit="load")
+    assert board.get(2, 8, 8, U8) == [9] * 8
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (blocks_of(0, 3, 1), "axis 0 of a coded store is not made of whole blocks of 2"),
+        (blocks_of(0, 3, 2), "axis 0 of a coded store is not made of whole blocks of 2"),
+        (blocks_of(0, 2, 0, step=2), "axis 0 of a coded store is not made of whole blocks of 2"),
+        (blocks_of(0, 6, 0)[:-1], "a coded view of 2 axes, 1 of them with blocks"),
+        ([*blocks_of(0, 6, 0), Turn(0, 0, 8)], "a coded view of 2 axes, 2 of them with blocks"),
+        (
+            [*blocks_of(0, 6, 0), CodedView(0, 0, 64, 1024), *blocks_of(0, 6, 0)[4:]],
+            "no codec of blocks has the number 0",
+        ),
+        ([View(0, 0, U8.code, 1, 0, 0), GridAxis(0, 0, 2, 1, 0, 6)], "blocks of 2, 1 apart, along axis 0 of view 0"),
+        (
+            [*blocks_of(0, 6, 0), CodedView(0, 3, 64, 5000), *blocks_of(0, 6, 0)[4:]],
+            "a directory at byte 5000 of a DRAM",
+        ),
+        (
+            [*blocks_of(0, 6, 0), CodedView(0, 3, 2000, 1024), *blocks_of(0, 6, 0)[4:]],
+            "slots in bytes 128..6127 of a DRAM",
+        ),
+    ],
+)
+def test_a_coded_store_that_cannot_be_is_a_fault(code: list[Instruction], said: str) -> None:
+    board = Board()
+    with pytest.raises(ProgramFault, match=said):
+        board.run(*view(1, 1, U8, 0, (6, 64), (8, 8)), *code, Store(0, 1), unit="store")
+
+
+def test_blocks_that_are_none_are_a_fault_of_the_load() -> None:
+    board = stored_rows(ROWS)
+    board.put(0, 1024, np.array([7], np.uint16), U16)
+    with pytest.raises(ProgramFault, match="a block of 7 bytes has a bitmap of others"):
+        board.run(*view(1, 2, U8, 0, (6, 64), (8, 8)), *blocks_of(0, 6, 0), Load(1, 0), unit="load")

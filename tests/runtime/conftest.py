@@ -45,7 +45,8 @@ class Small:
     def symbol(self, name: str, fmt: str, shape: tuple[int, ...], address: int, role: str, samples: int = 0) -> Symbol:
         """A tensor in the order of its axes; `fc.w` lies transposed."""
         order = tuple(reversed(range(len(shape)))) if name == "fc.w" else tuple(range(len(shape)))
-        return Symbol(name, fmt, shape, shape, order, 0, samples, role, "fc", address)
+        codec = "bits" if fmt == "spike" else "raw"
+        return Symbol(name, fmt, shape, shape, order, 0, samples, role, "fc", address, codec=codec)
 
     def program(
         self,

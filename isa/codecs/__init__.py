@@ -1,0 +1,1 @@
+"""Codecs: how the bytes of a tensor lie in DRAM, one a file; the file name is the codec's."""
