@@ -116,6 +116,13 @@ _MAPPING = (
         metavar="FILE|X",
         help="How much of spikes and errors is not zero: a profile (`snnc profile`), or one number; 1 unless given.",
     ),
+    click.option(
+        "--codec",
+        "codecs",
+        multiple=True,
+        metavar="NAME=CODEC",
+        help="How a value lies in DRAM (`snnc list codecs`), as 'd.*=nonzero'; unless given, as densities decide.",
+    ),
 )
 """How statements come to the machine."""
 

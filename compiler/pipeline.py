@@ -29,6 +29,7 @@ from .ir.statement import Elementwise, Moments
 from .ops.op import called
 from .passes.brought import check_weights, laid_out
 from .passes.build_schedule import MappingOptions, build_schedule
+from .passes.coding import parse_codecs
 from .passes.differentiate import build_training, untaught
 from .passes.elements import Lowered, TooLong, lower_elements
 from .passes.emit import Semaphores, emit_entry
@@ -48,7 +49,8 @@ INNER = {"weight_stationary": 0, "output_stationary": 1}
 class Options:
     """What the user asked for beside the source; None leaves it to the file, then to the default.
 
-    *density* is that of all that can be sparse, or a profile of it (a file).
+    *density* is that of all that can be sparse, or a profile of it (a file); *codecs* are those of values in DRAM,
+    ``NAME=CODEC``, where densities are not to decide.
     *settings* are those of the network, by name; *section* are settings of a ``train`` section in a file of its own,
     written at *places* there; *unsaid* is what files of other tools do not say; *train* overrides single settings of
     the ``train`` section; *weights* are initial parameters by symbol name in their logical (framework's) shapes.
@@ -62,6 +64,7 @@ class Options:
     dataflow: str = "auto"
     pins: tuple[str, ...] = ()
     density: float | str = 1.0
+    codecs: tuple[str, ...] = ()
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
@@ -176,8 +179,9 @@ class Compilation:
         if flow != "auto" and flow not in DATAFLOWS:
             raise unknown("dataflow", flow, ["auto", *DATAFLOWS])
         pins = parse_pins(self.options.pins)
+        options = replace(self.mapping_options, dataflow=flow, pins=pins, codecs=parse_codecs(self.options.codecs))
         with lines_shown():
-            return build_schedule(self.training, replace(self.mapping_options, dataflow=flow, pins=pins))
+            return build_schedule(self.training, options)
 
     @property
     def mapping_options(self) -> MappingOptions:
@@ -277,9 +281,17 @@ def assemble(
     names += [name for name in schedule.types if name not in set(names)]
     layers |= {name: layers.get(name.partition(CARRY)[0], "") for name in names if CARRY in name}
     known = training.types | dict(schedule.types)
-    rooms = schedule.rooms
+    codings = schedule.codings
     values = [
-        DramValue(name, known[name], role.get(name, "value"), layers.get(name, ""), rooms.get(name)) for name in names
+        DramValue(
+            name,
+            known[name],
+            role.get(name, "value"),
+            layers.get(name, ""),
+            schedule.rooms.get(name),
+            codings.get(name),
+        )
+        for name in names
     ]
     symbols, dram_bytes = place_symbols(training, values, target)
     by_name = {symbol.name: symbol for symbol in symbols}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.formats import Format, pack, unpack
-from .codecs.codec import CODECS, ROW_GRAIN, Codec
+from .codecs.codec import ROW_GRAIN, Codec, named
 
 ENTRY_BYTES = 2
 LARGEST_BLOCK = (1 << 8 * ENTRY_BYTES) - 1
@@ -37,7 +37,7 @@ class Grid:
     def of(cls, codec: str, fmt: Format, extents: tuple[int, ...], blocks: tuple[int, ...], granule: int) -> Grid:
         """The grid whose slots are whole bursts."""
         size = block_bytes(blocks, fmt)
-        return cls(CODECS[codec], fmt, extents, blocks, -(-size // granule) * granule)
+        return cls(named(codec), fmt, extents, blocks, -(-size // granule) * granule)
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..numerics.formats import FORMATS, Format, row_bytes
 from ..source import NOWHERE, Place
-from .codecs.codec import CODECS
+from .codecs.codec import named
 from .element import ElementProgram
 from .grid import Grid
 from .instruction import Instruction
@@ -54,20 +53,20 @@ class Symbol:
     @property
     def grid(self) -> Grid | None:
         """The grid of its blocks; None where each element lies at its place."""
-        return Grid(CODECS[self.codec], self.kind, self.extents, self.blocks, self.slot) if self.blocks else None
+        return Grid(named(self.codec), self.kind, self.extents, self.blocks, self.slot) if self.blocks else None
 
     @property
     def kind(self) -> Format:
         """The number format of the elements."""
         return FORMATS[self.format]
 
-    @cached_property
+    @property
     def extents(self) -> tuple[int, ...]:
         """Extents of the axes in memory: time and sample where there are any, then the factors in *order*."""
         lead = tuple(n for n in (self.steps, self.samples) if n)
         return lead + (tuple(self.factors[k] for k in self.order) or (1,))
 
-    @cached_property
+    @property
     def strides(self) -> tuple[int, ...]:
         """Distance in bits between neighbours along each axis of `extents`."""
         *outer, last = self.extents

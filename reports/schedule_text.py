@@ -6,9 +6,9 @@ instruction, the buffers with their memories, and the reasons of the mapping.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from ..compiler.ir.schedule import Buffer, For, Schedule, Stage, Step, Tree
+from ..compiler.ir.schedule import Buffer, Coding, For, Schedule, Stage, Step, Tree
 from ..compiler.ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from ..isa.target import Target
 from ..source import NOWHERE
@@ -23,11 +23,26 @@ def schedule_text(schedule: Schedule, target: Target | None = None) -> str:
 
 def _schedule(schedule: Schedule, target: Target | None) -> Iterator[str]:
     yield f"schedule {schedule.name}" + (f" for {target.name}" if target is not None else "")
+    if schedule.codings:
+        yield from ("", "values in blocks, as a training step is predicted to move them")
+        yield from (f"  {line}" for line in _codings(schedule.codings))
     for entry, stages in schedule.entries.items():
         yield from ("", f"entry {entry}")
         for stage in stages:
             yield ""
             yield from (f"  {line}".rstrip() for line in stage_lines(stage, target))
+
+
+def _codings(codings: Mapping[str, Coding]) -> Iterator[str]:
+    """A line a value: its codec and blocks, and what they are worth."""
+    rows = [
+        (name, coding.codec, "x".join(map(str, coding.blocks)), f"{_bytes(coding.dram)} of DRAM", _bytes(coding.plain))
+        for name, coding in codings.items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for *cells, plain in rows:
+        shown = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        yield f"{shown}  {plain} with each element at its place"
 
 
 def stage_lines(stage: Stage, target: Target | None = None) -> Iterator[str]:

@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,16 +50,20 @@ HINT = "snnc profile MODEL --data DATA -o FILE writes one"
 def tiles_of(memory: tuple[int, ...]) -> tuple[Tile, ...]:
     """The tiles of a value with these axes in memory that a profile looks at, small ones first.
 
-    Of channels 16, 64, 256 or all; of the other axes single elements, squares of 4, rows, bands of 4 rows, or all.
+    Of channels 16, 64, 256 or all; of the other axes, which tiles always divide, single elements, squares of at most 4,
+    rows, bands of at most 4 rows, or all.
     """
     *outer, channels = memory
     pieces = {min(size, channels) for size in (GROUP, 64, 256, channels)}
-    boxes: set[tuple[int, ...]] = {tuple(1 for _ in outer), tuple(min(4, size) for size in outer), tuple(outer)}
-    if outer:
-        boxes |= {(*(1 for _ in outer[:-1]), outer[-1])}
-        boxes |= {(*(1 for _ in outer[:-2]), *(min(4, size) for size in outer[-2:-1]), outer[-1])}
+    ones, few = tuple(1 for _ in outer), tuple(map(_divisor, outer))
+    boxes = {ones, few, tuple(outer), (*ones[:-1], *outer[-1:]), (*ones[:-2], *few[-2:-1], *outer[-1:])}
     found = {(*box, piece) for box in boxes for piece in pieces}
     return tuple(sorted((tile for tile in found if math.prod(tile) <= LARGEST_TILE), key=lambda t: (math.prod(t), t)))
+
+
+def _divisor(extent: int) -> int:
+    """The largest divisor of at most 4."""
+    return max(size for size in (1, 2, 3, 4) if extent % size == 0)
 
 
 def parts_of(weights: Numbers) -> Numbers:
@@ -71,6 +76,7 @@ def parts_of(weights: Numbers) -> Numbers:
     return (reached[1:] - reached[:-1]) * PARTS / below[-1]
 
 
+@lru_cache(maxsize=1 << 12)
 def scattered(mean: float, units: int) -> Numbers:
     """The same for *units* units of which each is there with probability *mean*, whatever the others are."""
     if mean >= 1.0:

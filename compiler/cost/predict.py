@@ -2,9 +2,10 @@
 
 Made from the schedule, without instructions and without running anything.  Exact for codecs of fixed size: useful
 bytes, bursts with the alignment that each tile really has, and bytes through scratchpad ports at loads and stores
-(zero padding included).  Work is predicted dense (nothing skipped), unless densities are known: then what is skipped
-are zeros on the left, padding among them.  Of stages that take part in steps that the host chooses, the traffic of the
-first steps stands for that of the chosen ones: their useful bytes are the same.
+(zero padding included); of codecs that store blocks, as many bytes as their densities say.  Work is predicted dense
+(nothing skipped), unless densities are known: then what is skipped are zeros on the left, padding among them.  Of
+stages that take part in steps that the host chooses, the traffic of the first steps stands for that of the chosen
+ones: their useful bytes are the same.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from ...isa.traffic import Amounts, Key, Traffic
 from ...numerics.formats import FORMATS
 from ..ir.schedule import Buffer, OnCore, Stage, Step, dram_strides
 from ..ir.statement import Contraction, Moments
-from .boxes import Turning, moved
+from .boxes import Moved, Turning, moved
+from .coded import coded_bytes
 from .density import Densities
 
 Row = tuple[Key, Amounts]
@@ -57,7 +59,7 @@ def _rows(stage: Stage, symbols: Mapping[str, Symbol], granule: int, densities: 
         if step.kind in ("load", "store"):
             having = [on for on in on_cores if stage.has(step, on.core)]
             buffer = buffers[(step.writes or step.reads)[0]]
-            yield _moved(stage, having, step, buffer, symbols[step.value], granule)
+            yield _moved(stage, having, step, buffer, symbols[step.value], granule, densities)
     work = sum(math.prod(on.extents.values()) for on in on_cores)
     if isinstance(stage.statement, Moments):
         sums = sum(name.startswith("acc.") for name in buffers)
@@ -85,17 +87,31 @@ def _done(on: OnCore, statement: Contraction, densities: Densities) -> int:
     return round(dense * share)
 
 
-def _moved(stage: Stage, cores: Sequence[OnCore], step: Step, buffer: Buffer, symbol: Symbol, granule: int) -> Row:
+def _moved(
+    stage: Stage,
+    cores: Sequence[OnCore],
+    step: Step,
+    buffer: Buffer,
+    symbol: Symbol,
+    granule: int,
+    densities: Densities,
+) -> Row:
     """All that one load or store moves on all *cores* that have it."""
+    useful, dram, port = plain(stage, cores, buffer, symbol, granule)
+    if symbol.grid is not None:
+        useful, dram = coded_bytes(cores, buffer, symbol, densities.of(symbol.name), granule)
+    key = Key(stage.phase, symbol.name, symbol.layer, symbol.codec)
+    if step.kind == "store":
+        return key, Amounts(dram_write=dram, useful_write=useful, scratchpad_read=port)
+    return key, Amounts(dram_read=dram, useful_read=useful, scratchpad_write=port)
+
+
+def plain(stage: Stage, cores: Sequence[OnCore], buffer: Buffer, symbol: Symbol, granule: int) -> Moved:
+    """What *cores* move of a tensor whose elements are each at their place."""
     mapping = stage.mapping
     shares = tuple(
         (on.lows.get(mapping.split or "", 0), on.extents[mapping.split or ""]) for on in cores if mapping.split
     )
     turning = Turning(stage.loops[: buffer.depth], mapping.tiles, stage.statement.extents, mapping.split or "", shares)
     strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
-    bits = FORMATS[buffer.format].bits
-    useful, dram, port = moved(buffer.axes, strides, bits, turning, symbol.address * 8, granule)
-    key = Key(stage.phase, symbol.name, symbol.layer)
-    if step.kind == "store":
-        return key, Amounts(dram_write=dram, useful_write=useful, scratchpad_read=port)
-    return key, Amounts(dram_read=dram, useful_read=useful, scratchpad_write=port)
+    return moved(buffer.axes, strides, FORMATS[buffer.format].bits, turning, symbol.address * 8, granule)

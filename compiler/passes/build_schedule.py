@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
@@ -18,6 +18,7 @@ from ..ir.types import Type
 from ..ops.op import alias_of
 from .admission import pin_problem
 from .build_stage import build_stage
+from .coding import Force, choose_codings
 from .drawn import Taken, drawn_in, operands_of
 from .mapping import Mapper
 from .pins import Pin, combined
@@ -26,13 +27,15 @@ from .request import Request
 
 @dataclass(frozen=True)
 class MappingOptions:
-    """What bears on the mapping: the machine, cores in use, the dataflow asked for (or ``auto``), pins, densities."""
+    """What bears on the mapping: the machine, cores in use, the dataflow asked for (or ``auto``), pins; densities of
+    values, and codecs that are asked for."""
 
     target: Target
     cores: int
     dataflow: str = "auto"
     pins: tuple[Pin, ...] = ()
     densities: Densities = field(default_factory=Densities)
+    codecs: tuple[Force, ...] = ()
 
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
@@ -76,7 +79,9 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                     name = aliases.get(access.value, access.value)
                     touched.setdefault(name, types[name])
     _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
-    return Schedule(training.name, entries, touched, dict.fromkeys(momentary, 1) | rooms)
+    schedule = Schedule(training.name, entries, touched, dict.fromkeys(momentary, 1) | rooms)
+    codings = choose_codings(training, schedule, options.target, options.densities, options.codecs)
+    return replace(schedule, codings=codings)
 
 
 def _stages(

@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from ...isa.instruction import Instruction
 from ...isa.instructions.describe import Axis as AxisWord
+from ...isa.instructions.describe import CodedView
+from ...isa.instructions.describe import GridAxis as GridWord
 from ...isa.instructions.describe import Span as SpanWord
 from ...isa.instructions.describe import Turn as TurnWord
 from ...isa.instructions.describe import View as ViewWord
@@ -28,11 +30,12 @@ made_view = lru_cache(1 << 14)(ViewWord)
 
 
 def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: bool) -> list[Instruction]:
-    """The box of *symbol* that a tile of *buffer* is."""
+    """The box of *symbol* that a tile of *buffer* is; of one that is stored in blocks, positions and blocks."""
+    grid = symbol.grid
     base = symbol.address * 8
     words: list[Instruction] = []
     around = on.loops[: buffer.depth]
-    strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
+    strides = dram_strides(buffer.axes, symbol.strides if grid is None else grid.strides, symbol.steps)
     for number, (axis, stride) in enumerate(zip(buffer.axes, strides, strict=True)):
         offset = axis.offset + sum(c * on.lows.get(name, 0) for name, c in axis.terms)
         extent = 1
@@ -41,14 +44,19 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
                 extent += abs(c) // axis.step * (on.extents[name] - 1)
                 offset += min(0, c * (on.extents[name] - 1))
         bound = 0 if writes or not axis.padded(on.stage.statement.extents) else axis.bound
-        if axis.step > 1:
-            base, offset = base + offset * stride, 0
-        words.append(made_axis(view, number, extent, stride * axis.step, offset, bound))
+        origin, offset = (offset, 0) if axis.step > 1 else (0, offset)
+        if grid is None:
+            base += origin * stride
+            words.append(made_axis(view, number, extent, stride * axis.step, offset, bound))
+        else:
+            words.append(made_axis(view, number, extent, stride, offset, bound))
+            words.append(GridWord(view, number, grid.blocks[number], axis.step, origin, axis.bound))
         for name, c in axis.terms:
             if name in around:
                 words.append(made_span(view, number, on.register(name), c // axis.step, 1, 1))
-    kind = FORMATS[buffer.format]
-    return [made_view(view, DRAM, kind.code, len(buffer.axes), base, 0), *words]
+    if grid is not None:
+        words.insert(0, CodedView(view, grid.codec.number, grid.slot, symbol.address + grid.directory))
+    return [made_view(view, DRAM, FORMATS[buffer.format].code, len(buffer.axes), base, 0), *words]
 
 
 def move_view(view: int, on: OnCore, buffer: Buffer) -> list[Instruction]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -109,6 +110,13 @@ class FixedCodec(Codec):
 CODECS: Catalog[Codec] = Catalog("snnc.isa.codecs", "codec")
 
 
+@cache
+def named(name: str) -> Codec:
+    """The codec of that name; UnknownName where there is none."""
+    return CODECS[name]
+
+
+@cache
 def numbered(number: int) -> Codec:
     """The codec of that number; ValueError where there is none that has blocks."""
     for _, codec in CODECS.items():

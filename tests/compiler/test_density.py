@@ -58,7 +58,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_tiles_grow_and_none_is_larger_than_the_limit() -> None:
     assert tiles_of((10,)) == ((10,),)
     assert tiles_of((300,)) == ((16,), (64,), (256,), (300,))
-    assert tiles_of((6, 8, 16)) == ((1, 1, 16), (1, 8, 16), (4, 4, 16), (4, 8, 16), (6, 8, 16))
+    assert tiles_of((6, 8, 16)) == ((1, 1, 16), (1, 8, 16), (3, 4, 16), (3, 8, 16), (6, 8, 16))
+    assert tiles_of((7, 5, 6)) == ((1, 1, 6), (1, 5, 6), (7, 5, 6))
     assert (64, 64, 16) not in tiles_of((64, 64, 16))
 
 
@@ -84,7 +85,7 @@ def test_what_is_dense_is_there_and_what_is_empty_is_not() -> None:
 
 
 def test_what_is_measured_is_what_a_count_by_hand_finds() -> None:
-    memory, there = (5, 6, 20), np.random.default_rng(1).random((3, 7, 5, 6, 20)) < 0.05
+    memory, there = (6, 5, 20), np.random.default_rng(1).random((3, 7, 6, 5, 20)) < 0.05
     measured = Measurement("spike", memory)
     for part in (there[:, :4], there[:, 4:]):
         measured.add(part)

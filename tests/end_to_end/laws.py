@@ -304,6 +304,8 @@ class Case:
     batch: int = BATCH
     steps: int | None = None
     pins: tuple[str, ...] = ()
+    codecs: tuple[str, ...] = ()
+    density: float | str = 1.0
 
     def __str__(self) -> str:
         return f"{self.network}-{self.machine}-{self.dataflow}-{self.reset}-{self.surrogate.partition('(')[0]}"
@@ -312,7 +314,8 @@ class Case:
         """Not yet made."""
         target, cores = (MACHINES | OTHER_FORMATS)[self.machine]
         source = source_of(self.network, f"reset={self.reset}, surrogate={self.surrogate}", self.training, self.batch)
-        given = Options(target_of(target), cores, steps=self.steps, dataflow=self.dataflow, pins=self.pins)
+        mapping: dict[str, Any] = {"dataflow": self.dataflow, "pins": self.pins, "codecs": self.codecs}
+        given = Options(target_of(target), cores, steps=self.steps, density=self.density, **mapping)
         return Compilation(source, given)
 
 
