@@ -259,3 +259,12 @@ def test_the_command_writes_what_it_shows(small: str, tmp_path: Path) -> None:
     assert (written["network"], written["batches"], written["batch"], written["steps"]) == ("small", 3, 4, 3)
     assert "small: 3 training steps of 4 samples, 3 time steps" in done.stderr
     assert set(read_densities(str(path)).windows) == {"s1", "s2"}
+
+
+def test_sums_of_no_terms_are_no_work(tmp_path: Path) -> None:
+    """A kernel of one tap and a stride of two: three of four residue classes of the way back sum nothing."""
+    path = tmp_path / "strided.snn"
+    path.write_text(SMALL.replace("kernel=3, pad=1)\n    s2", "kernel=1, stride=2)\n    s2"))
+    found = Compilation(str(path), Options("tiny", density=0.5)).program.predicted["train_step"]["by_phase"]
+    dense = Compilation(str(path), Options("tiny")).program.predicted["train_step"]["by_phase"]
+    assert found["BP"]["work"]["multiply"] == dense["BP"]["work"]["multiply"] / 2 > 0
