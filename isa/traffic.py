@@ -168,11 +168,12 @@ class Traffic:
         return totals
 
     def to_json(self) -> dict[str, Any]:
-        """Totals, then totals by phase and by tensor, each in the same shape (see `Amounts.to_json`)."""
+        """Totals, then totals by phase, tensor and codec, each in the same shape (see `Amounts.to_json`)."""
         return {
             **self.total.to_json(),
             "by_phase": {name: amounts.to_json() for name, amounts in self.by_phase().items()},
             "by_tensor": {name: amounts.to_json() for name, amounts in self.by_tensor().items()},
+            "by_codec": {name: amounts.to_json() for name, amounts in self.by_codec().items()},
         }
 
     def to_rows(self) -> dict[str, Any]:

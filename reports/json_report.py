@@ -83,14 +83,17 @@ def predicted_traffic(program: Program) -> dict[str, dict[str, Any]]:
 
 
 def _only_predicted(traffic: Mapping[str, Any]) -> dict[str, Any]:
-    """Traffic with None for what the compiler does not predict: there a 0 would look like a prediction."""
+    """Traffic with None for what the compiler does not predict: there a 0 would look like a prediction.
+
+    What is skipped it predicts from densities alone, and then it is something.
+    """
     shown = {key: part for key, part in traffic.items() if key != "by_stage"}
-    for name in ("by_phase", "by_tensor"):
+    for name in ("by_phase", "by_tensor", "by_codec"):
         if name in shown:
             shown[name] = {key: _only_predicted(inner) for key, inner in shown[name].items()}
     shown["fetch"] = None
     shown["host"] = dict.fromkeys(("read", "write", "total"))
-    shown["work"] = {**shown["work"], "element": None, "skipped": None}
+    shown["work"] = {**shown["work"], "element": None, "skipped": shown["work"]["skipped"] or None}
     return shown
 
 

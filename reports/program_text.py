@@ -37,6 +37,8 @@ def parts(program: Program) -> dict[str, Any]:
                 "samples": symbol.samples,
                 "address": symbol.address,
                 "bytes": symbol.bytes,
+                "codec": symbol.codec,
+                "blocks": list(symbol.blocks),
             }
             for symbol in program.symbols
         ],
@@ -110,7 +112,8 @@ def _lines(program: Program) -> Iterator[str]:
     for symbol in sorted(program.symbols, key=lambda each: each.address):
         lead = [letter for letter, extent in (("t", symbol.steps), ("n", symbol.samples)) if extent]
         type_ = f"{symbol.format}[{', '.join([*lead, *map(str, symbol.shape)])}]"
-        yield f"  {symbol.address:#010x}  {symbol.bytes:>10}  {symbol.name:{width}}  {symbol.role:10} {type_}"
+        blocks = f"  {symbol.codec} in {'x'.join(map(str, symbol.blocks))}" if symbol.blocks else ""
+        yield f"  {symbol.address:#010x}  {symbol.bytes:>10}  {symbol.name:{width}}  {symbol.role:10} {type_}{blocks}"
 
 
 def _names(names: tuple[str, ...]) -> str:

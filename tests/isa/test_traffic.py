@@ -34,7 +34,7 @@ ROWS = [
 
 def test_the_json_has_the_promised_shape() -> None:
     shown = Traffic.of("counted", ROWS).to_json()
-    by_phase, by_tensor = shown.pop("by_phase"), shown.pop("by_tensor")
+    by_phase, by_tensor, by_codec = (shown.pop(f"by_{part}") for part in ("phase", "tensor", "codec"))
     assert shown == {
         "dram": {"read": 128, "write": 32, "total": 160, "useful_read": 100, "useful_write": 4},
         "network": 5,
@@ -45,9 +45,10 @@ def test_the_json_has_the_promised_shape() -> None:
     }
     assert list(by_phase) == ["FP", "BP", ""]
     assert list(by_tensor) == ["c1.w", "image", "s1"]
+    assert list(by_codec) == ["bits", "raw"]
     assert by_phase["FP"]["dram"]["total"] == 96
     assert by_tensor["c1.w"]["dram"]["read"] == 128
-    assert all(part.keys() == shown.keys() for part in [*by_phase.values(), *by_tensor.values()])
+    assert all(part.keys() == shown.keys() for part in [*by_phase.values(), *by_tensor.values(), *by_codec.values()])
 
 
 @settings(max_examples=25, deadline=None)
