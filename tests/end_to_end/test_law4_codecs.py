@@ -25,7 +25,7 @@ from snnc.runtime.listening import Listener
 from snnc.source import SourceError
 
 FORCED = [
-    Case("lenet", "tiny", codecs=("*=tiles",)),
+    Case("lenet", "tiny", dataflow="time_parallel", codecs=("*=tiles",)),
     Case("joined", "quad3", codecs=("*=nonzero", "s?=events")),
     Case("csnn", "li7", dataflow="output_stationary", codecs=("*=nonzero", "p1=tiles")),
     *(
