@@ -103,6 +103,13 @@ def _density(_: click.Context, option: click.Parameter, text: str | None) -> flo
 _MAPPING = (
     click.option("--dataflow", default="auto", show_default=True, metavar="auto|NAME", help="Of every layer."),
     click.option(
+        "--fusion",
+        type=click.Choice(["auto", "off"]),
+        default="auto",
+        show_default=True,
+        help="Whether neurons, errors and updates may take tiles where they are made.",
+    ),
+    click.option(
         "--pin",
         "pins",
         multiple=True,

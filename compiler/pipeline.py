@@ -65,12 +65,17 @@ class Options:
     pins: tuple[str, ...] = ()
     density: float | str = 1.0
     codecs: tuple[str, ...] = ()
+    fusion: str = "auto"
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
     section: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     unsaid: Unsaid = field(default_factory=Unsaid)
     places: Mapping[str, Place] = field(default_factory=dict[str, Place])
+
+
+FUSION = ("auto", "off")
+"""Whether stages may have epilogues where that saves bytes, or each statement is a stage of its own."""
 
 
 def models() -> FileCatalog:
@@ -178,8 +183,11 @@ class Compilation:
         flow = self.options.dataflow
         if flow != "auto" and flow not in DATAFLOWS:
             raise unknown("dataflow", flow, ["auto", *DATAFLOWS])
-        pins = parse_pins(self.options.pins)
-        options = replace(self.mapping_options, dataflow=flow, pins=pins, codecs=parse_codecs(self.options.codecs))
+        fusion = self.options.fusion
+        if fusion not in FUSION:
+            raise unknown("fusion", fusion, FUSION)
+        pins, codecs = parse_pins(self.options.pins), parse_codecs(self.options.codecs)
+        options = replace(self.mapping_options, dataflow=flow, pins=pins, codecs=codecs, fusion=fusion == "auto")
         with lines_shown():
             return build_schedule(self.training, options)
 
@@ -212,6 +220,7 @@ class Compilation:
             ("steps", str(self.network.steps), self.options.steps is not None),
             ("dataflow", self.options.dataflow, self.options.dataflow != defaults.dataflow),
             ("density", self.said_densities.source, self.options.density != defaults.density),
+            ("fusion", self.options.fusion, self.options.fusion != defaults.fusion),
         ]
         rows += [(name, show_call(value), "command line") for name, value in self.options.settings.items()]
         origin = {"steps": "file"}
@@ -306,7 +315,7 @@ def assemble(
 
     def element(stage: Stage, statement: Elementwise) -> tuple[int, tuple[str, ...]]:
         if id(statement) not in programs:
-            op = next((drawn.op for drawn in stage.drawn.values() if drawn.statement is statement), stage.op)
+            op = next(op for op, made in stage.elements if made is statement)
             try:
                 lowered = lower_elements(statement, op, numbers, unsigned)
             except TooLong as reason:
@@ -326,7 +335,13 @@ def assemble(
         stages = schedule.entries[procedure.name]
         streams = emit_entry(stages, by_name, element, options.cores, inner, numbers, semaphores)
         used = sorted(
-            {a for s in stages for run in s.elements if id(run) in programs for a in _arguments(programs[id(run)][1])}
+            {
+                a
+                for s in stages
+                for _, run in s.elements
+                if id(run) in programs
+                for a in _arguments(programs[id(run)][1])
+            }
             | {
                 numbers[s.statement.argument]
                 for s in stages

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..compiler.ir.schedule import Buffer, Coding, For, Schedule, Stage, Step, Tree
+from ..compiler.ir.schedule import Buffer, Coding, For, Fused, Schedule, Stage, Step, Tree
 from ..compiler.ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from ..isa.target import Target
 from ..source import NOWHERE
@@ -47,14 +47,22 @@ def _codings(codings: Mapping[str, Coding]) -> Iterator[str]:
 
 def stage_lines(stage: Stage, target: Target | None = None) -> Iterator[str]:
     """One stage."""
-    place = "" if stage.place == NOWHERE else f"    # {stage.place}"
-    layer = f" of {stage.layer}" if stage.layer and stage.layer != stage.node else ""
-    yield f"{stage.node} = {stage.op}  {stage.phase}{layer}{place}".rstrip()
+    yield _head(stage)
     yield from (f"    {line}" for line in statement_lines(stage.statement))
+    for fused in stage.epilogue:
+        yield f"  then {_head(fused)}"
+        yield from (f"    {line}" for line in statement_lines(fused.statement))
     yield f"  {_mapping(stage)}"
     yield from (f"    {line}" for line in _tree(stage.tree, stage.mapping.tiles, 0))
     yield from (f"  {line}" for line in _buffers(stage.buffers, target))
     yield from (f"  {line}" for line in _reasons(stage))
+
+
+def _head(made: Stage | Fused) -> str:
+    """What a statement makes, and where the user asked for it."""
+    place = "" if made.place == NOWHERE else f"    # {made.place}"
+    layer = f" of {made.layer}" if made.layer and made.layer != made.node else ""
+    return f"{made.node} = {made.op}  {made.phase}{layer}{place}".rstrip()
 
 
 def statement_lines(statement: Statement) -> Iterator[str]:
@@ -93,7 +101,7 @@ def statement_lines(statement: Statement) -> Iterator[str]:
 
 def _mapping(stage: Stage) -> str:
     mapping = stage.mapping
-    extents = ", ".join(f"{name} {extent}" for name, extent in stage.statement.extents.items())
+    extents = ", ".join(f"{name} {extent}" for name, extent in stage.extents.items())
     text = f"{mapping.dataflow}; loops {extents or 'none'}; "
     if mapping.rings == 1:
         text += "single buffers; "
@@ -147,6 +155,10 @@ def _reasons(stage: Stage) -> Iterator[str]:
         yield f"  runner-up: {why.runner_up}, {_bytes(why.runner_up_dram)}"
     if why.binds:
         yield f"  binds: {why.binds}"
+    for fused in stage.epilogue:
+        yield f"  then {fused.node}: costs {_bytes(fused.saves)} less than as a stage of its own"
+    if stage.inside:
+        yield f"  stays on the core: {', '.join(sorted(stage.inside))}"
 
 
 def _bytes(amount: int) -> str:

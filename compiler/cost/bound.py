@@ -30,7 +30,7 @@ import numpy as np
 from ...isa.target import Target
 from ...numerics.formats import FORMATS
 from ..ir.graph import Procedure, Training
-from ..ir.schedule import Schedule, Stage
+from ..ir.schedule import Schedule, Stage, accesses, made_by
 from ..ir.statement import Access, Contraction
 from ..ir.types import Type
 
@@ -42,8 +42,9 @@ def bounds(training: Training, schedule: Schedule, target: Target, cores: int) -
     for procedure in training.procedures:
         types = dict(schedule.types) | training.values(procedure)
         rows = {
-            f"{stage.phase} {stage.node}": layer_bound(stage, types, training.steps, training.batch, chip)
+            f"{phase} {node}": layer_bound(stage, part, types, training.steps, training.batch, chip)
             for stage in schedule.entries[procedure.name]
+            for part, (phase, node) in enumerate(stage.nodes)
         }
         found[procedure.name] = {
             "dram": {
@@ -66,13 +67,13 @@ def floor(training: Training, procedure: Procedure, stages: Sequence[Stage]) -> 
     read: dict[str, int] = {}
     written: set[str] = set(procedure.results) - variables
     for stage in stages:
-        writes = {access.value for name, access in stage.accesses if name.startswith("out")}
+        writes = {access.value for statement in stage.statements for _, access in made_by(statement)}
         for _, access in stage.accesses:
             name = access.value
             if name in writes:
                 written |= {name} & variables
             elif name in variables and name not in written:
-                needed = _needed(access, stage.statement.extents, values[name], training.steps, training.batch)
+                needed = _needed(access, stage.extents, values[name], training.steps, training.batch)
                 read[name] = max(read.get(name, 0), needed)
     return sum(read.values()) + sum(values[name].bytes(training.steps, training.batch) for name in sorted(written))
 
@@ -88,17 +89,19 @@ def _needed(access: Access, extents: dict[str, int], type: Type, steps: int, bat
     return met * type.kind.bits // 8
 
 
-def layer_bound(stage: Stage, types: dict[str, Type], steps: int, batch: int, chip: int) -> int:
-    """Bytes that the stage's statement moves at least when it stands alone on *chip* bytes of scratchpad."""
-    statement = stage.statement
+def layer_bound(stage: Stage, part: int, types: dict[str, Type], steps: int, batch: int, chip: int) -> int:
+    """Bytes that a statement of the stage, its own (0) or one of its epilogue, moves at least when it stands alone on
+    *chip* bytes of scratchpad: what it takes, or hands on, on the core counts as if it did not."""
+    statement = stage.statements[part]
+    drawn = frozenset[str]() if part else frozenset(stage.drawn)
     compulsory = 0
-    ways = [(name.startswith("out"), access) for name, access in stage.accesses]
+    ways = [(name.startswith("out"), access) for name, access in accesses(statement) if name not in drawn]
     for writes, value in dict.fromkeys((writes, access.value) for writes, access in ways):
         touched = [access for way, access in ways if (way, access.value) == (writes, value)]
         share = max(_touched(access.loops, statement.extents) for access in touched)
         size = types[value].bytes(steps, batch)
         compulsory += min(size, math.ceil(share * types[value].kind.bits / 8))
-    if not isinstance(statement, Contraction) or statement.left is None or "left" in stage.drawn:
+    if not isinstance(statement, Contraction) or statement.left is None or "left" in drawn:
         return compulsory
     extents = statement.extents
     work = math.prod(extents.values())

@@ -41,9 +41,11 @@ def predict(
     by_stage: dict[str, dict[str, float]] = {}
     for stage in stages:
         own = list(_rows(stage.taken, symbols, target.dram.granule_bytes, densities))
-        read, write = (sum(amounts[way] for amounts in map(_ways, own)) for way in (0, 1))
-        by_stage[f"{stage.phase} {stage.node}"] = {"read": read, "write": write, "total": read + write}
-        rows += own
+        for part, (phase, node) in enumerate(stage.nodes):
+            ways = [_ways(row) for of, row in own if of == part]
+            read, write = sum(way[0] for way in ways), sum(way[1] for way in ways)
+            by_stage[f"{phase} {node}"] = {"read": read, "write": write, "total": read + write}
+        rows += [row for _, row in own]
     return Traffic.of("predicted", rows).to_json() | {"by_stage": by_stage}
 
 
@@ -52,29 +54,35 @@ def _ways(row: Row) -> tuple[float, float]:
     return row[1].dram_read, row[1].dram_write
 
 
-def _rows(stage: Stage, symbols: Mapping[str, Symbol], granule: int, densities: Densities) -> Iterator[Row]:
+def _rows(stage: Stage, symbols: Mapping[str, Symbol], granule: int, densities: Densities) -> Iterator[tuple[int, Row]]:
+    """What each statement of a stage moves and does, by its part."""
     buffers = stage.by_name
     on_cores = [OnCore(stage, core) for core in stage.active]
     for _, step in stage.steps():
         if step.kind in ("load", "store"):
             having = [on for on in on_cores if stage.has(step, on.core)]
             buffer = buffers[(step.writes or step.reads)[0]]
-            yield _moved(stage, having, step, buffer, symbols[step.value], granule, densities)
-    work = sum(math.prod(on.extents.values()) for on in on_cores)
+            yield step.part, _moved(stage, having, step, buffer, symbols[step.value], granule, densities)
+    work = sum(_dense(on) for on in on_cores)
     if isinstance(stage.statement, Moments):
         sums = sum(name.startswith("acc.") for name in buffers)
-        yield Key(stage.phase, "", stage.layer), Amounts(multiply=sums * work)
+        yield 0, (Key(stage.phase, "", stage.layer), Amounts(multiply=sums * work))
     if isinstance(stage.statement, Contraction):
         left = buffers.get("left")
         gated = FORMATS[left.format].whole if left is not None else stage.statement.engine != "bp"
         done = sum(_done(on, stage.statement, densities) for on in on_cores)
         amounts = Amounts(gated=done) if gated else Amounts(multiply=done)
-        yield Key(stage.phase, "", stage.layer), replace(amounts, skipped=work - done)
+        yield 0, (Key(stage.phase, "", stage.layer), replace(amounts, skipped=work - done))
+
+
+def _dense(on: OnCore) -> int:
+    """Turns of all loops of a stage's own statement."""
+    return math.prod(on.extents[name] for name in on.stage.statement.extents)
 
 
 def _done(on: OnCore, statement: Contraction, densities: Densities) -> int:
     """Operations of a contraction whose left operand is not zero; all of them where nothing is known to be sparse."""
-    dense = math.prod(on.extents.values())
+    dense = _dense(on)
     left = statement.left
     if left is None or dense == 0 or not densities.values:
         return dense
@@ -100,7 +108,8 @@ def _moved(
     useful, dram, port = plain(stage, cores, buffer, symbol, granule)
     if symbol.grid is not None:
         useful, dram = coded_bytes(cores, buffer, symbol, densities.of(symbol.name), granule)
-    key = Key(stage.phase, symbol.name, symbol.layer, symbol.codec)
+    phase, _ = stage.nodes[step.part]
+    key = Key(phase, symbol.name, symbol.layer, symbol.codec)
     if step.kind == "store":
         return key, Amounts(dram_write=dram, useful_write=useful, scratchpad_read=port)
     return key, Amounts(dram_read=dram, useful_read=useful, scratchpad_write=port)
@@ -112,6 +121,6 @@ def plain(stage: Stage, cores: Sequence[OnCore], buffer: Buffer, symbol: Symbol,
     shares = tuple(
         (on.lows.get(mapping.split or "", 0), on.extents[mapping.split or ""]) for on in cores if mapping.split
     )
-    turning = Turning(stage.loops[: buffer.depth], mapping.tiles, stage.statement.extents, mapping.split or "", shares)
+    turning = Turning(stage.loops[: buffer.depth], mapping.tiles, stage.extents, mapping.split or "", shares)
     strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
     return moved(buffer.axes, strides, FORMATS[buffer.format].bits, turning, symbol.address * 8, granule)

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import cast
 
 from ...source import NOWHERE, Place
-from .statement import TIME, WINDOW, Access, Contraction, Elementwise, Moments, Statement, over_steps
+from .statement import TIME, WINDOW, Access, Contraction, Elementwise, Moments, Statement, Window, over_steps
 from .types import Type
 
 
@@ -83,7 +83,8 @@ class Step:
     """One instruction of *unit*.
 
     *kind* is load, store, contract, gather, drain, run, poolmax, poolsum, unpool, mean or comoment.  *reads* and
-    *writes* name buffers (in the order of the instruction's operands where that matters).
+    *writes* name buffers (in the order of the instruction's operands where that matters).  It serves the stage's own
+    statement (*part* 0), or that of its epilogue with this number.
     """
 
     unit: str
@@ -91,11 +92,17 @@ class Step:
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     value: str = ""
+    part: int = 0
 
     @cached_property
     def touched(self) -> Mapping[str, frozenset[str]]:
         """Buffers that its unit reads or writes."""
         return {self.unit: frozenset(self.reads + self.writes)}
+
+    @cached_property
+    def written(self) -> Mapping[str, frozenset[str]]:
+        """Buffers that its unit writes."""
+        return {self.unit: frozenset(self.writes)}
 
 
 @dataclass(frozen=True)
@@ -109,11 +116,20 @@ class For:
     @cached_property
     def touched(self) -> Mapping[str, frozenset[str]]:
         """Buffers that each unit which has a step inside reads or writes there."""
-        found: dict[str, frozenset[str]] = {}
-        for child in self.body:
-            for unit, names in child.touched.items():
-                found[unit] = found.get(unit, frozenset()) | names
-        return found
+        return _united(child.touched for child in self.body)
+
+    @cached_property
+    def written(self) -> Mapping[str, frozenset[str]]:
+        """Buffers that each unit writes there."""
+        return _united(child.written for child in self.body)
+
+
+def _united(children: Iterable[Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for child in children:
+        for unit, names in child.items():
+            found[unit] = found.get(unit, frozenset()) | names
+    return found
 
 
 Tree = tuple[For | Step, ...]
@@ -147,6 +163,34 @@ class Drawn:
 
     op: str
     statement: Elementwise
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A statement of an epilogue: it takes tiles that the stage has just made, and walks the loops of the stage.
+
+    *node* is what made it in the graph, by the operator *op*.  *taken* gives the buffer of the stage that holds each of
+    its operands that come from there, by use; all others have buffers of their own, see `use_in`.
+    """
+
+    node: str
+    op: str
+    layer: str
+    phase: str
+    statement: Elementwise
+    taken: Mapping[str, str]
+    place: Place = field(default=NOWHERE, compare=False)
+    saves: int = 0
+    """DRAM bytes that are not moved, since it is no stage of its own."""
+
+    def buffer_of(self, use: str, part: int) -> str:
+        """The buffer of an operand, where the statement is that part of its stage."""
+        return self.taken.get(use) or use_in(part, use)
+
+
+def use_in(part: int, use: str) -> str:
+    """What an operand is called beside those of the other statements of its stage: ``1.out0``."""
+    return f"{part}.{use}" if part else use
 
 
 CHOSEN = 15
@@ -196,16 +240,42 @@ class Stage:
     drawn: Mapping[str, Drawn] = field(default_factory=dict[str, Drawn])
     """Its operands that lie nowhere, by use."""
 
+    epilogue: tuple[Fused, ...] = ()
+    """What is computed of its tiles before the next, in order."""
+
+    inside: frozenset[str] = frozenset()
+    """Values that it makes and that lie nowhere else, since its epilogue alone reads them."""
+
     @property
-    def elements(self) -> tuple[Elementwise, ...]:
-        """All that the vector unit computes in it by element programs."""
-        own = (self.statement,) if isinstance(self.statement, Elementwise) else ()
-        return (*own, *(drawn.statement for drawn in self.drawn.values()))
+    def nodes(self) -> tuple[tuple[str, str], ...]:
+        """Phase and node of each of its statements."""
+        return ((self.phase, self.node), *((fused.phase, fused.node) for fused in self.epilogue))
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Its own, then those of its epilogue."""
+        return (self.statement, *(fused.statement for fused in self.epilogue))
+
+    @cached_property
+    def extents(self) -> dict[str, int]:
+        """Extent of each loop of any of its statements."""
+        return extents_of(self.statements)
+
+    @property
+    def elements(self) -> tuple[tuple[str, Elementwise], ...]:
+        """All that the vector unit computes in it by element programs, with the operator that each is of."""
+        own = ((self.op, self.statement),) if isinstance(self.statement, Elementwise) else ()
+        beside = (*self.drawn.values(), *self.epilogue)
+        return (*own, *((each.op, each.statement) for each in beside))
 
     @property
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Every access to memory with the name of its operand."""
-        return ((use, access) for use, access in accesses(self.statement) if use not in self.drawn)
+        for part, statement in enumerate(self.statements):
+            taken = self.epilogue[part - 1].taken if part else self.drawn
+            for use, access in accesses(statement):
+                if use not in taken and access.value not in self.inside:
+                    yield use, access
 
     @property
     def windows(self) -> int:
@@ -225,7 +295,7 @@ class Stage:
     @cached_property
     def loops(self) -> tuple[str, ...]:
         """Loops that are instructions, outermost first; their place is their register."""
-        extents = dict(self.statement.extents)
+        extents = dict(self.extents)
         if self.mapping.split is not None:
             extents[self.mapping.split] = max(extent for _, extent in self.mapping.shares)
         return present(self.mapping.order, self.mapping.tiles, extents)
@@ -243,7 +313,13 @@ class Stage:
     @property
     def taken(self) -> Stage:
         """The stage over as many steps as it takes part in: the first ones stand for those that the host chooses."""
-        return self if not self.turns else replace(self, statement=over_steps(self.statement, self.turns), turns=0)
+        if not self.turns:
+            return self
+        epilogue = tuple(
+            replace(fused, statement=cast(Elementwise, over_steps(fused.statement, self.turns)))
+            for fused in self.epilogue
+        )
+        return replace(self, statement=over_steps(self.statement, self.turns), epilogue=epilogue, turns=0)
 
     def steps(self) -> tuple[tuple[int, Step], ...]:
         """Every step with its depth."""
@@ -279,7 +355,7 @@ class OnCore:
     @cached_property
     def extents(self) -> dict[str, int]:
         """Extent of each loop on this core."""
-        extents = dict(self.stage.statement.extents)
+        extents = dict(self.stage.extents)
         if self.stage.mapping.split is not None:
             extents[self.stage.mapping.split] = self.stage.mapping.shares[self.core][1]
         return extents
@@ -347,11 +423,18 @@ class Schedule:
     codings: Mapping[str, Coding] = field(default_factory=dict[str, Coding])
     """Of values whose codec stores blocks."""
 
-    @property
-    def drawn(self) -> frozenset[str]:
-        """Values that lie nowhere."""
-        every = (drawn for stages in self.entries.values() for stage in stages for drawn in stage.drawn.values())
-        return frozenset(write.target.value for drawn in every for write in drawn.statement.writes)
+    def nowhere(self, entry: str) -> frozenset[str]:
+        """Values that an entry makes and that have no place in DRAM then; in another entry they may have one."""
+        stages = self.entries[entry]
+        drawn = (drawn.statement for stage in stages for drawn in stage.drawn.values())
+        return frozenset(write.target.value for made in drawn for write in made.writes).union(
+            *(stage.inside for stage in stages)
+        )
+
+
+def extents_of(statements: Iterable[Statement]) -> dict[str, int]:
+    """Extent of each loop that any of *statements* has; loops of one name are one loop."""
+    return {name: extent for statement in statements for name, extent in statement.extents.items()}
 
 
 def windowed(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:
@@ -373,23 +456,41 @@ def together(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:
 
 def accesses(statement: Statement) -> Iterator[tuple[str, Access]]:
     """Every access of a statement with the name of its operand."""
-    if isinstance(statement, Contraction):
-        named: list[tuple[str, Any]] = [("left", statement.left), ("right", statement.right), ("bias", statement.bias)]
-        named.append(("out", statement.target))
-        yield from ((name, access) for name, access in named if access is not None)
-    elif isinstance(statement, Elementwise):
-        yield from statement.reads.items()
-        yield from ((f"state.{state.name}", state.home) for state in statement.states if state.home is not None)
-        yield from ((f"out{k}", write.target) for k, write in enumerate(statement.writes))
-        yield from ((f"out.{state.name}", state.home) for state in statement.states if state.home is not None)
-    elif isinstance(statement, Moments):
-        yield "left", statement.left
-        if not statement.variance:
-            yield "right", statement.right
-        both = [("out.mean", statement.mean), ("out.comoment", statement.comoment)]
-        yield from ((name, access) for name, access in both if access.value)
-    else:
-        yield "source", statement.source
-        if statement.tap is not None:
-            yield "tap", statement.tap
-        yield "out", statement.target
+    yield from read_by(statement)
+    yield from made_by(statement)
+
+
+def read_by(statement: Statement) -> Iterator[tuple[str, Access]]:
+    """What a statement reads."""
+    match statement:
+        case Contraction():
+            named = (("left", statement.left), ("right", statement.right), ("bias", statement.bias))
+            yield from ((name, access) for name, access in named if access is not None)
+        case Elementwise():
+            yield from statement.reads.items()
+            yield from ((f"state.{state.name}", state.home) for state in statement.states if state.home is not None)
+        case Moments():
+            yield "left", statement.left
+            if not statement.variance:
+                yield "right", statement.right
+        case Window():
+            yield "source", statement.source
+            if statement.tap is not None and statement.kind != "max":
+                yield "tap", statement.tap
+
+
+def made_by(statement: Statement) -> Iterator[tuple[str, Access]]:
+    """What a statement makes."""
+    match statement:
+        case Contraction():
+            yield "out", statement.target
+        case Elementwise():
+            yield from ((f"out{k}", write.target) for k, write in enumerate(statement.writes))
+            yield from ((f"out.{state.name}", state.home) for state in statement.states if state.home is not None)
+        case Moments():
+            both = (("out.mean", statement.mean), ("out.comoment", statement.comoment))
+            yield from ((name, access) for name, access in both if access.value)
+        case Window():
+            if statement.tap is not None and statement.kind == "max":
+                yield "tap", statement.tap
+            yield "out", statement.target

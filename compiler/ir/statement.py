@@ -12,11 +12,11 @@ is cut into windows, ``w`` walks the windows and ``t`` the steps of one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from .expression import REDUCTIONS, Expression
+from .expression import REDUCTIONS, Expression, lift, rebuilt
 
 Phase = str
 
@@ -263,6 +263,38 @@ def with_accesses(statement: Statement, change: Callable[[Access], Access]) -> S
         case Moments():
             moved = replace(statement, left=change(statement.left), right=change(statement.right))
             return replace(moved, mean=change(statement.mean), comoment=change(statement.comoment))
+
+
+def renamed(statement: Elementwise, names: Mapping[str, str]) -> Elementwise:
+    """*statement* with its loops called as *names* says; those that it does not name are gone (their extent is 1)."""
+
+    def index(place: Index) -> Index:
+        return replace(place, terms=tuple((names[name], c) for name, c in place.terms if name in names))
+
+    def access(place: Access) -> Access:
+        return replace(place, index=tuple(map(index, place.index)))
+
+    def leaf(node: Expression) -> Expression:
+        if node.op != "index":
+            return node
+        return replace(node, name=names[node.name]) if node.name in names else lift(0.0)
+
+    roots = [write.expression for write in statement.writes] + [state.next for state in statement.states]
+    made = rebuilt(roots, leaf)
+    return replace(
+        statement,
+        loops=tuple((names[name], extent) for name, extent in statement.loops if name in names),
+        reads={use: access(place) for use, place in statement.reads.items()},
+        writes=tuple(
+            replace(write, target=access(write.target), expression=expression)
+            for write, expression in zip(statement.writes, made, strict=False)
+        ),
+        states=tuple(
+            replace(state, next=expression, home=None if state.home is None else access(state.home))
+            for state, expression in zip(statement.states, made[len(statement.writes) :], strict=True)
+        ),
+        random={key: index(place) for key, place in statement.random.items()},
+    )
 
 
 def over_steps(statement: Statement, steps: int) -> Statement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ...isa.target import Target
@@ -20,7 +20,8 @@ from .admission import pin_problem
 from .build_stage import build_stage
 from .coding import Force, choose_codings
 from .drawn import Taken, drawn_in, operands_of
-from .mapping import Mapper
+from .fusion import fused
+from .mapping import Mapped, Mapper
 from .pins import Pin, combined
 from .request import Request
 
@@ -28,7 +29,7 @@ from .request import Request
 @dataclass(frozen=True)
 class MappingOptions:
     """What bears on the mapping: the machine, cores in use, the dataflow asked for (or ``auto``), pins; densities of
-    values, and codecs that are asked for."""
+    values, and codecs that are asked for; and whether stages may have epilogues."""
 
     target: Target
     cores: int
@@ -36,6 +37,7 @@ class MappingOptions:
     pins: tuple[Pin, ...] = ()
     densities: Densities = field(default_factory=Densities)
     codecs: tuple[Force, ...] = ()
+    fusion: bool = True
 
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
@@ -62,7 +64,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                         taken.append(Taken(node, region, statements, cycle))
             kept = {*training.types, *procedure.results, *aliases.values()}
             drawn = {value: (node, made) for value, node, made in drawn_in(taken, kept)}
-            stages: list[Stage] = []
+            mapped: list[Mapped] = []
             for each in taken:
                 if each.node.results[0] in drawn:
                     continue
@@ -70,11 +72,13 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                 pinned.update(pin.text for pin in options.pins if pin.matches(layer, phase))
                 pin = combined(options.pins, layer, phase)
                 try:
-                    stages += _stages(training, each, types, options, pin, refusals, rooms, drawn, mapper)
+                    mapped += _mapped(training, each, types, options, pin, refusals, rooms, drawn, mapper)
                 except TargetError as error:
                     faults.extend(error.faults)
-            entries[procedure.name] = tuple(stages)
-            for stage in stages:
+            if options.fusion:
+                mapped = [*fused(mapped, {*training.types, *procedure.results}, aliases, mapper)]
+            entries[procedure.name] = tuple(map(build_stage, mapped))
+            for stage in entries[procedure.name]:
                 for _, access in stage.accesses:
                     name = aliases.get(access.value, access.value)
                     touched.setdefault(name, types[name])
@@ -84,7 +88,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     return replace(schedule, codings=codings)
 
 
-def _stages(
+def _mapped(
     training: Training,
     taken: Taken,
     types: dict[str, Type],
@@ -94,9 +98,9 @@ def _stages(
     rooms: Mapping[str, int],
     drawn: Mapping[str, tuple[Node, Elementwise]],
     mapper: Mapper,
-) -> list[Stage]:
-    """The stages of a node; *rooms* see `window_rooms`, *drawn* `drawn_in`."""
-    node, stages = taken.node, list[Stage]()
+) -> Iterator[Mapped]:
+    """The stages of a node, mapped each alone; *rooms* see `window_rooms`, *drawn* `drawn_in`."""
+    node = taken.node
     for number, statement in enumerate(taken.statements):
         name = node.results[0] or next(result for result in node.results if result)
         if len(taken.statements) > 1:
@@ -118,14 +122,14 @@ def _stages(
             taken.region.turns,
             rooms,
             operands_of(statement, drawn),
+            op=node.op,
         )
         problem = pin_problem(request)
         if problem is None:
             refusals[f"{request.layer}.{request.phase}"] = None
         else:
             refusals.setdefault(f"{request.layer}.{request.phase}", Fault(node.place, problem))
-        stages.append(build_stage(request, node.op, mapper))
-    return stages
+        yield mapper.choose(request)
 
 
 def _check_pins(pins: tuple[Pin, ...], used: set[str], training: Training, refused: list[Fault]) -> None:

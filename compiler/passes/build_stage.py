@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ...source import TargetError
-from ..ir.schedule import Buffer, Decision, Explanation, For, Stage, Step, Tree, present
+from ..ir.schedule import Buffer, Decision, Explanation, For, Fused, Stage, Step, Tree, present, use_in
 from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
-from .mapping import Mapper
+from .mapping import Mapped
 from .operands import Operand
 from .request import Request
 
@@ -16,39 +16,40 @@ ALIGNMENT = 8
 """Bytes on which every buffer begins."""
 
 
-def build_stage(request: Request, op: str, mapper: Mapper) -> Stage:
-    """The stage of a request: mapped, with its buffers allocated, and its tree."""
-    mapping, explanation = mapper.choose(request)
+def build_stage(mapped: Mapped) -> Stage:
+    """The stage of a request as it is mapped, with its buffers allocated, and its tree."""
+    request, mapping = mapped.request, mapped.decision
     operands = request.operands(mapping.split, mapping.whole)
-    loops = nest(request.statement, mapping)
-    extents = largest_share(request.statement, mapping)
+    loops = nest(request, mapping)
+    extents = largest_share(request, mapping)
     buffers = allocate(request, tuple(_buffer(operand, loops, mapping, extents) for operand in operands))
-    tree = _tree(request.statement, operands, buffers, loops, mapping)
     return Stage(
         request.name,
-        op,
+        request.op,
         request.layer,
         request.phase,
         request.statement,
         mapping,
         buffers,
-        tree,
-        _bound_by(explanation, request, buffers, mapping),
+        _tree(request, operands, buffers, loops, mapping),
+        _bound_by(mapped.explanation, request, buffers, mapping),
         request.place,
         request.cycle,
         request.turns,
         request.drawn,
+        request.epilogue,
+        request.inside,
     )
 
 
-def nest(statement: Statement, mapping: Decision) -> tuple[str, ...]:
+def nest(request: Request, mapping: Decision) -> tuple[str, ...]:
     """The loops that are instructions, outermost first."""
-    return present(mapping.order, mapping.tiles, largest_share(statement, mapping))
+    return present(mapping.order, mapping.tiles, largest_share(request, mapping))
 
 
-def largest_share(statement: Statement, mapping: Decision) -> dict[str, int]:
+def largest_share(request: Request, mapping: Decision) -> dict[str, int]:
     """Extent of each loop in the core that has the most of it."""
-    extents = dict(statement.extents)
+    extents = dict(request.extents)
     if mapping.split is not None:
         extents[mapping.split] = max(extent for _, extent in mapping.shares)
     return extents
@@ -93,18 +94,19 @@ def allocate(request: Request, buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...
 
 
 def _tree(
-    statement: Statement,
+    request: Request,
     operands: tuple[Operand, ...],
     buffers: tuple[Buffer, ...],
     loops: tuple[str, ...],
     mapping: Decision,
 ) -> Tree:
+    statement = request.statement
     depth_of = {buffer.name: buffer.depth for buffer in buffers}
     before: dict[int, list[Step]] = {}
     after: dict[int, list[Step]] = {}
     for operand in operands:
         if operand.moves and not operand.writes:
-            step = Step("load", "load", (), (operand.use,), operand.value)
+            step = Step("load", "load", (), (operand.use,), operand.value, operand.part)
             before.setdefault(depth_of[operand.use], []).append(step)
         if operand.drawn:
             before.setdefault(depth_of[operand.use], []).append(Step("vector", "run", (), (operand.use,)))
@@ -118,12 +120,20 @@ def _tree(
             after.setdefault(depth_of[name], []).append(Step("router", "gather", (name,), (complete,)))
         for step in _division(statement, "whole" if whole else "acc"):
             after.setdefault(depth_of[step.writes[0]], []).append(step)
+    runs = [_run(fused.statement, part, fused, operands) for part, fused in enumerate(request.epilogue, 1)]
+    own = len(loops) - sum(name in request.later for name in loops)
+    if own == len(loops) and runs:
+        made = [operand.use for operand in operands if operand.writes and operand.part == 0]
+        after.setdefault(max(depth_of[use] for use in made), []).extend(runs)
     for operand in operands:
         if operand.moves and operand.writes:
-            step = Step("store", "store", (operand.use,), (), operand.value)
+            step = Step("store", "store", (operand.use,), (), operand.value, operand.part)
             after.setdefault(depth_of[operand.use], []).append(step)
-    body: Tree = _compute(statement, operands)
+    body: Tree = tuple(runs)
     for depth in range(len(loops), -1, -1):
+        if depth == own:
+            computed = _compute(statement, operands)
+            body = (*computed, *after.pop(depth, ()), *body) if own < len(loops) else computed
         body = (*before.get(depth, ()), *body, *after.get(depth, ()))
         if depth:
             name = loops[depth - 1]
@@ -131,17 +141,26 @@ def _tree(
     return body
 
 
+def _run(statement: Elementwise, part: int, fused: Fused | None, operands: tuple[Operand, ...]) -> Step:
+    """The element program of a statement: it reads what it is given and leaves results and states."""
+    taken: Mapping[str, str] = {} if fused is None else fused.taken
+    own = [operand for operand in operands if operand.part == part]
+    reads = dict.fromkeys(taken.get(use) or use_in(part, use) for use in statement.reads)
+    reads |= dict.fromkeys(operand.use for operand in own if not operand.writes)
+    writes = [operand.use for operand in own if operand.writes]
+    states = [operand.use for operand in own if not operand.moves and not operand.writes]
+    return Step("vector", "run", tuple(reads), (*writes, *states), "", part)
+
+
 def _compute(statement: Statement, operands: tuple[Operand, ...]) -> tuple[Step, ...]:
+    operands = tuple(operand for operand in operands if operand.part == 0)
     uses = {operand.use for operand in operands}
     match statement:
         case Contraction():
             reads = tuple(use for use in ("left", "right") if use in uses)
             return (Step(statement.engine, "contract", reads, ("acc",)),)
         case Elementwise():
-            reads = tuple(operand.use for operand in operands if not operand.writes)
-            states = tuple(operand.use for operand in operands if not operand.moves)
-            writes = tuple(operand.use for operand in operands if operand.writes)
-            return (Step("vector", "run", reads, writes + states),)
+            return (_run(statement, 0, None, operands),)
         case Moments():
             right = "left" if statement.variance else "right"
             sums = [("left",), *([] if statement.variance else [("right",)])]
@@ -172,7 +191,7 @@ def _bound_by(
     """What keeps tiles from growing: the memory that is fullest, unless a tile covers all that a core has."""
     if explanation.binds:
         return explanation
-    extents = largest_share(request.statement, mapping)
+    extents = largest_share(request, mapping)
     if all(mapping.tiles[name] >= extents[name] for name in extents if name not in TIME):
         return replace(explanation, binds="nothing: one tile covers a core's share")
     used: dict[int, int] = {}

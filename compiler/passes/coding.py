@@ -198,10 +198,9 @@ def _values(training: Training, schedule: Schedule) -> dict[str, _Value]:
     for entry, stages in schedule.entries.items():
         for stage in (stage.taken for stage in stages):
             buffers = stage.by_name
-            if isinstance(stage.statement, Elementwise):
-                for state in stage.statement.states:
-                    if state.home is not None:
-                        found[aliases.get(state.home.value, state.home.value)].stays = "stays as it is: it is a state"
+            states = (s for each in stage.statements if isinstance(each, Elementwise) for s in each.states)
+            for home in (state.home for state in states if state.home is not None):
+                found[aliases.get(home.value, home.value)].stays = "stays as it is: it is a state"
             for _, step in stage.steps():
                 if step.kind not in ("load", "store"):
                     continue

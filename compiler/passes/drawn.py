@@ -9,12 +9,11 @@ Several readers draw it several times.  Nothing else changes, so no bit does.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ..ir.expression import Expression, index, rebuilt
 from ..ir.graph import Node, Region
 from ..ir.schedule import Drawn, accesses
-from ..ir.statement import Access, Contraction, Elementwise, Index, Statement
+from ..ir.statement import Contraction, Elementwise, Index, Statement, renamed
 
 
 @dataclass(frozen=True)
@@ -93,20 +92,7 @@ def in_loops_of(reader: Statement, made: Elementwise) -> Elementwise | None:
     if not walked <= set(names) or len(set(names.values())) < len(names) or names.get("t", "t") != "t":
         return None
 
-    def renamed(place: Index) -> Index:
-        return replace(place, terms=tuple((names[name], c) for name, c in place.terms if name in names))
-
-    def leaf(node: Expression) -> Expression:
-        return index(names[node.name]) if node.op == "index" else node
-
-    (expression,) = rebuilt([write.expression], leaf)
-    target = Access(write.target.value, reader.left.index)
-    return replace(
-        made,
-        loops=tuple((names[name], extent) for name, extent in made.loops if name in names),
-        writes=(replace(write, target=target, expression=expression),),
-        random={key: renamed(place) for key, place in made.random.items()},
-    )
+    return renamed(made, names)
 
 
 def _loop(place: Index) -> str | None:

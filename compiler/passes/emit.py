@@ -118,7 +118,7 @@ def emit_entry(
                     chosen = begin()
                 for core in stage.active:
                     steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
-                    _emit_stage(steps, writers, _debug(stage), semaphores)
+                    _emit_stage(steps, writers, semaphores)
                     writers[core, "store"].put(_debug(stage), made_post(landed, core))
             before = run[-1]
             if before.cycle:
@@ -155,6 +155,11 @@ def _noted(node: str, phase: str, place: Place) -> Debug:
     return Debug(node, phase, replace(place, file=PurePath(place.file).name))
 
 
+def _debugs(stage: Stage) -> tuple[Debug, ...]:
+    """What instructions of each of its statements are for."""
+    return (_debug(stage), *(_noted(each.node, each.phase, each.place) for each in stage.epilogue))
+
+
 def _meet(writer: Writer, debug: Debug, before: Stage | None, cores: int, landed: int) -> None:
     """A load unit at the border between two stages."""
     if before is None:
@@ -165,11 +170,11 @@ def _meet(writer: Writer, debug: Debug, before: Stage | None, cores: int, landed
         writer.put(debug, Barrier(cores))
 
 
-def _emit_stage(
-    steps: StepWriter, writers: Mapping[tuple[int, str], Writer], debug: Debug, semaphores: Semaphores
-) -> None:
+def _emit_stage(steps: StepWriter, writers: Mapping[tuple[int, str], Writer], semaphores: Semaphores) -> None:
     """What the units of one core do in one stage."""
     stage, core = steps.on.stage, steps.on.core
+    debugs = _debugs(stage)
+    debug = debugs[0]
     links = _links(stage, core, semaphores)
     for unit in UNITS:
         own = [step for _, step in stage.steps_on(core) if step.unit == unit]
@@ -177,7 +182,7 @@ def _emit_stage(
             continue
         writer = writers[core, unit]
         for step in own:
-            writer.put(debug, *steps.describe(unit, step))
+            writer.put(debugs[step.part], *steps.describe(unit, step))
         for link in links:
             if link.consumer == unit:
                 writer.put(debug, *[made_post(link.free, core)] * link.buffer.ring)
@@ -185,7 +190,7 @@ def _emit_stage(
         for _ in stage.shared:  # the outermost loops, which it turns together with other stages
             (loop,) = (child for child in tree if isinstance(child, For))
             tree = loop.body
-        _walk(tree, len(stage.shared), unit, steps, links, writer, debug)
+        _walk(tree, len(stage.shared), unit, steps, links, writer, debugs)
         for link in links:
             if link.producer == unit:
                 writer.put(debug, *[made_wait(link.free)] * link.buffer.ring)
@@ -219,11 +224,12 @@ def _walk(
     steps: StepWriter,
     links: tuple[Link, ...],
     writer: Writer,
-    debug: Debug,
+    debugs: tuple[Debug, ...],
 ) -> None:
     """The instructions of *unit* in *tree*: loops that hold steps of its own, and the hand-overs around them."""
+    debug = debugs[0]
     on = steps.on
-    touched = [child.touched.get(unit) for child in tree]
+    touched, written = [child.touched.get(unit) for child in tree], [child.written.get(unit) for child in tree]
     for place, child in enumerate(tree):
         if touched[place] is None:
             continue
@@ -233,14 +239,14 @@ def _walk(
                 writer.put(debug, made_wait(link.free if link.producer == unit else link.full))
         if isinstance(child, For):
             writer.put(debug, steps.loop(child))
-            _walk(child.body, depth + 1, unit, steps, links, writer, debug)
+            _walk(child.body, depth + 1, unit, steps, links, writer, debugs)
             writer.put(debug, made_end(on.register(child.loop)))
         else:
-            writer.put(debug, *steps.instructions(child))
+            writer.put(debugs[child.part], *steps.instructions(child))
         for link in home:
-            if _last(touched, link.buffer.name) == place:
-                semaphore = link.full if link.producer == unit else link.free
-                writer.put(debug, made_post(semaphore, on.core))
+            made = link.producer == unit  # what its maker reads of it afterwards may go on beside the consumers
+            if _last(written if made else touched, link.buffer.name) == place:
+                writer.put(debug, made_post(link.full if made else link.free, on.core))
 
 
 def _first(touched: Sequence[frozenset[str] | None], name: str) -> int:

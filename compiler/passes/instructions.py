@@ -179,8 +179,11 @@ class StepWriter:
         return Buffer("nothing", acc.role, "f16", (), (), (), acc.bytes, 0, 1, acc.memory, acc.address)
 
     def _elements(self, step: Step) -> Elementwise:
-        """What the vector unit computes in *step*: the stage's own statement, or an operand that lies nowhere."""
+        """What the vector unit computes in *step*: the stage's own statement, one of its epilogue, or an operand that
+        lies nowhere."""
         stage = self.on.stage
+        if step.part:
+            return stage.epilogue[step.part - 1].statement
         drawn = stage.drawn.get(step.writes[0]) if step.writes else None
         statement = stage.statement if drawn is None else drawn.statement
         assert isinstance(statement, Elementwise)
@@ -200,7 +203,8 @@ class StepWriter:
             elif colon:
                 groups.append(identity_view(first + place, self.on, axes, statement.random[name]))
             else:
-                groups.append(compute_view(first + place, self.on, homes[use], axes))
+                buffer = self.on.stage.epilogue[step.part - 1].buffer_of(use, step.part) if step.part else use
+                groups.append(compute_view(first + place, self.on, homes[buffer], axes))
         return groups
 
     def _window(self, first: int, step: Step) -> list[list[Instruction]]:

@@ -104,7 +104,7 @@ class _Along:
         space = self.grid.space
         return Walk(
             tile,
-            space.shares(self.operand) if name == space.split.loop else ((0, space.request.statement.extents[name]),),
+            space.shares(self.operand) if name == space.split.loop else ((0, space.request.extents[name]),),
         )
 
     def bursts(self, row: int, outer: Sequence[int]) -> Array:

@@ -34,7 +34,7 @@ def legal_tiles(
         others = [name for name, c in axis.terms if abs(c) != 1]
         whole: Any = np.bool_(True)
         for name in unit:
-            whole = whole & np.greater_equal(tiles[name], statement.extents[name])
+            whole = whole & np.greater_equal(tiles[name], request.extents[name])
         for name in others:
             legal = legal & (whole | np.equal(tiles[name], 1))
     if isinstance(statement, Contraction):
@@ -47,6 +47,9 @@ def legal_tiles(
                         legal = legal & ~cut[other]
         if len(extents) > MOST_AXES:
             legal = legal & (sum(np.greater(tiles[name], 1).astype(np.int64) for name in extents) <= MOST_AXES)
+        if request.later:  # sums are complete before what turns in the epilogue alone begins
+            for name in statement.summed:
+                legal = legal & ~cut[name]
     if isinstance(statement, Contraction | Moments) and request.rounds:
         legal = legal & _keeps_order(statement, tiles, cut)
     return legal

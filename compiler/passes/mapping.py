@@ -20,28 +20,37 @@ from .legality import legal_tiles
 from .request import Request
 from .search import Choice, best_of
 from .space import Space, orders_of, space_of, wholes_of
-from .split import Split, named, shares, splits, splittable
+from .split import Split, named, shareable, shares, splits
 from .survey import Front, Ordered, Survey
 
-Mapped = tuple[Decision, Explanation]
+
+@dataclass(frozen=True)
+class Mapped:
+    """A request with what was chosen for it, and why."""
+
+    request: Request
+    decision: Decision
+    explanation: Explanation
 
 
 @dataclass
 class Mapper:
-    """Maps statements; what is alike in all that bears on the mapping is searched once."""
+    """Maps requests; what is alike in all that bears on the mapping is searched once."""
 
-    known: dict[object, Mapped] = field(default_factory=dict[object, Mapped])
+    known: dict[object, tuple[Decision, Explanation]] = field(
+        default_factory=dict[object, tuple[Decision, Explanation]]
+    )
 
     def choose(self, request: Request) -> Mapped:
-        """The mapping of a statement; TargetError where none fits the machine."""
+        """The mapping of a request; TargetError where none fits the machine."""
         key = request.likeness
         if key not in self.known:
             self.known[key] = choose(request)
-        return self.known[key]
+        return Mapped(request, *self.known[key])
 
 
-def choose(request: Request) -> Mapped:
-    """The mapping of a statement that moves the fewest bytes; TargetError where none fits the machine."""
+def choose(request: Request) -> tuple[Decision, Explanation]:
+    """The mapping of a request that moves the fewest bytes; TargetError where none fits the machine."""
     check_machine(request)
     wholes = wholes_of(request)
     spaces = [space_of(request, split, whole) for split in splits_of(request) for whole in wholes]
@@ -73,13 +82,11 @@ def _label(choice: Choice) -> str:
 
 def splits_of(request: Request) -> list[Split]:
     """The splits over cores to look at: what is pinned, or all that keep the cores busy."""
-    if request.pin.split is None or request.cores == 1:
-        return splits(request.statement, request.cores, not request.rounds)
-    loop = named(request.statement, request.pin.split)
-    grains = splittable(request.statement, not request.rounds)
-    if loop is None or loop not in grains:
-        return splits(request.statement, request.cores, not request.rounds)
-    return [Split(loop, shares(request.statement.extents[loop], request.cores, grains[loop]))]
+    grains = shareable(request.statements, not request.rounds)
+    loop = None if request.pin.split is None else named(request.statement, request.pin.split)
+    if request.cores == 1 or loop is None or loop not in grains:
+        return splits(request.extents, grains, request.cores)
+    return [Split(loop, shares(request.extents[loop], request.cores, grains[loop]))]
 
 
 class Shortage(NamedTuple):

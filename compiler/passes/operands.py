@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...isa.target import Target
 from ...numerics.formats import F16, FORMATS, Format, row_bytes, unsigned_for
-from ..ir.schedule import Axis, dram_strides
+from ..ir.schedule import Axis, Fused, dram_strides, use_in
 from ..ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from ..ir.types import Type
 
@@ -45,6 +45,9 @@ class Operand:
     moves: bool = True
     drawn: bool = False
     doubled: bool = True
+    part: int = 0
+    """Which statement of its stage it belongs to: the own one, or that of the epilogue with this number."""
+
     hold: frozenset[str] = frozenset()
     whole: tuple[tuple[str, int], ...] = ()
 
@@ -185,6 +188,25 @@ def _operands(
                 number = unsigned_for(max(math.prod(statement.extents[name] for name in statement.taps) - 1, 2))
                 found.append(Operand("tap", out.role, number, out.axes, moves=False, doubled=False))
             return (*found, out)
+
+
+def operands_beside(
+    fused: Fused,
+    part: int,
+    types: Mapping[str, Type],
+    target: Target,
+    steps: int,
+    batch: int,
+    hold: frozenset[str],
+    rooms: Mapping[str, int],
+) -> tuple[Operand, ...]:
+    """Every operand that a statement of an epilogue, the stage's *part* of that number, does not find on the core."""
+    found = operands_of(fused.statement, fused.phase, types, target, steps, batch, hold, None, rooms)
+    return tuple(
+        replace(operand, use=use_in(part, operand.use), part=part)
+        for operand in found
+        if operand.use not in fused.taken
+    )
 
 
 def exact_moments(statement: Moments, types: Mapping[str, Type]) -> bool:

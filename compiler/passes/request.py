@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from ...isa.target import Target
 from ...source import Place
-from ..ir.schedule import Drawn, accesses
-from ..ir.statement import WINDOW, Moments, Statement
+from ..ir.schedule import Drawn, Fused, accesses, extents_of
+from ..ir.statement import TIME, WINDOW, Moments, Statement
 from ..ir.types import Type
-from .operands import Operand, exact_moments, operands_of
+from .operands import Operand, exact_moments, operands_beside, operands_of
 from .pins import Pin
 
 
@@ -42,6 +43,31 @@ class Request:
     drawn: Mapping[str, Drawn] = field(default_factory=dict[str, Drawn])
     """The operands that lie nowhere, by use."""
 
+    epilogue: tuple[Fused, ...] = ()
+    """What is computed of its tiles before the next."""
+
+    inside: frozenset[str] = frozenset()
+    """Values that it makes and that lie nowhere else."""
+
+    op: str = ""
+    """The operator that the statement is of."""
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Its own, then those of its epilogue."""
+        return (self.statement, *(fused.statement for fused in self.epilogue))
+
+    @cached_property
+    def extents(self) -> dict[str, int]:
+        """Extent of each loop of any of its statements."""
+        return extents_of(self.statements)
+
+    @property
+    def later(self) -> tuple[str, ...]:
+        """Loops of the epilogue alone: what its own statement makes stays while they turn."""
+        own = self.statement.extents
+        return tuple(name for name, size in self.extents.items() if name not in own and (size > 1 or name in TIME))
+
     @property
     def shared(self) -> tuple[str, ...]:
         """The loops, outermost, that it turns together with others: over windows, and in a cycle over steps."""
@@ -55,11 +81,17 @@ class Request:
         """
         hold = frozenset(self.shared)
         sizes = self.steps, self.batch
-        found = operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)
+        found = [*operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)]
         blocked = getattr(self.statement, "blocked", None)
         all_blocks = ((blocked, self.statement.extents[blocked]),) if blocked is not None else ()
-        found = (replace(each, moves=False, drawn=True) if each.use in self.drawn else each for each in found)
-        return tuple(replace(each, whole=all_blocks) if each.use in whole else each for each in found)
+        found = [replace(each, moves=False, drawn=True) if each.use in self.drawn else each for each in found]
+        found = [replace(each, whole=all_blocks) if each.use in whole else each for each in found]
+        for part, fused in enumerate(self.epilogue, 1):
+            found += operands_beside(fused, part, self.types, self.target, *sizes, hold, self.rooms)
+        return tuple(
+            replace(each, moves=False, doubled=False) if each.writes and each.value in self.inside else each
+            for each in found
+        )
 
     @property
     def rounds(self) -> bool:
@@ -74,7 +106,8 @@ class Request:
         statement, pin = self.statement, self.pin
         own = tuple(
             (use, access.index, self.types[access.value].kind.name, self.rooms.get(access.value))
-            for use, access in accesses(statement)
+            for part in self.statements
+            for use, access in accesses(part)
         )
         operands = tuple(replace(operand, value="") for operand in self.operands(None))
         sums = tuple(
@@ -82,5 +115,5 @@ class Request:
         )
         asked = (pin.dataflow, pin.split, pin.rings, tuple(sorted(pin.tiles.items())), pin.text, self.dataflow)
         machine = (self.target.fingerprint, self.cores, self.steps, self.batch)
-        kind = (type(statement).__name__, getattr(statement, "steps", 0), tuple(statement.extents.items()))
+        kind = (type(statement).__name__, getattr(statement, "steps", 0), tuple(self.extents.items()), self.later)
         return (kind, own, operands, sums, asked, machine, self.phase, self.shared, self.turns)

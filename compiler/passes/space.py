@@ -76,7 +76,7 @@ def _blocks_side_by_side(operand: Operand, blocked: str) -> bool:
 def space_of(request: Request, split: Split, whole: tuple[str, ...] = ()) -> Space:
     """The space of a statement that is shared out by *split*, with all blocks of its sum in the buffers of *whole*."""
     operands = request.operands(split.loop, whole)
-    extents = dict(request.statement.extents)
+    extents = dict(request.extents)
     if split.loop is not None:
         extents[split.loop] = split.largest
     free = cuttable(request)
@@ -107,6 +107,8 @@ def different(extent: int, unit: int = 1) -> set[int]:
 def cuttable(request: Request) -> frozenset[str]:
     """Loops that may be cut into tiles: those of the statement, and time where a tile may have several steps."""
     loops = _cuttable(request.statement) - set(TIME)
+    for fused in request.epilogue:
+        loops -= frozenset(fused.statement.extents) - _cuttable(fused.statement)
     return loops | {"t"} if takes_steps(request) else loops
 
 
@@ -116,7 +118,7 @@ def takes_steps(request: Request) -> bool:
     alone = WINDOW not in statement.extents and not request.cycle and not request.turns
     timed = statement.extents.get("t", 0) > 1
     roomy = not any(access.value in request.rooms for _, access in accesses(statement))
-    return isinstance(statement, Contraction) and alone and timed and roomy
+    return isinstance(statement, Contraction) and alone and timed and roomy and not request.epilogue
 
 
 def _cuttable(statement: Statement) -> frozenset[str]:
@@ -210,6 +212,23 @@ def orders_of(request: Request) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _free_orders(request: Request) -> list[tuple[str, tuple[str, ...]]]:
+    if not request.epilogue:
+        return _orders_alone(request)
+    orders = [(name, _for_epilogue(request, order)) for name, order in _orders_alone(request)]
+    return list(dict.fromkeys(orders))
+
+
+def _for_epilogue(request: Request, order: tuple[str, ...]) -> tuple[str, ...]:
+    """*order* for a stage with an epilogue: time inside all other loops of the result, for states stay while it turns;
+    sums inside time, for a tile must be complete; what turns in the epilogue alone last."""
+    summed = request.statement.summed if isinstance(request.statement, Contraction) else ()
+    kept = [name for name in order if name not in summed]
+    timed = [name for name in kept if name in TIME]
+    sums = [name for name in order if name in summed]
+    return (*(name for name in kept if name not in TIME), *timed, *sums, *request.later)
+
+
+def _orders_alone(request: Request) -> list[tuple[str, tuple[str, ...]]]:
     statement = request.statement
     if isinstance(statement, Contraction):
         wanted = request.pin.dataflow or (None if request.dataflow == "auto" else request.dataflow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..ir.schedule import accesses
@@ -73,14 +74,21 @@ def splittable(statement: Statement, exact: bool) -> dict[str, int]:
     return grains
 
 
-def splits(statement: Statement, cores: int, exact: bool) -> list[Split]:
-    """Every way to share the statement out that keeps the busiest core within a quarter of the best one."""
+def shareable(statements: Sequence[Statement], exact: bool) -> dict[str, int]:
+    """Loops over which cores may share all of *statements*, which walk the same loops, with the grain of each."""
+    first, *others = (splittable(statement, exact) for statement in statements)
+    for grains in others:
+        first = {name: math.lcm(grain, grains[name]) for name, grain in first.items() if name in grains}
+    return first
+
+
+def splits(extents: Mapping[str, int], grains: Mapping[str, int], cores: int) -> list[Split]:
+    """Every way to share a loop of *extents* by its grain that keeps the busiest core within a quarter of the best."""
     alone = Split(None, ((0, 1),) + ((0, 0),) * (cores - 1))
     if cores == 1:
         return [alone]
-    extents = statement.extents
     found = [(1.0, alone)]
-    for name, grain in splittable(statement, exact).items():
+    for name, grain in grains.items():
         split = Split(name, shares(extents[name], cores, grain))
         found.append((split.largest / extents[name], split))
     best = min(load for load, _ in found)

@@ -192,7 +192,7 @@ class Survey:
         """What turns around the place where *operand* is moved."""
         loops = present(order, tiles, self.space.extents)
         depth = max((place + 1 for place, name in enumerate(loops) if name in operand.loops), default=0)
-        extents = self.space.request.statement.extents
+        extents = self.space.request.extents
         return Turning(loops[:depth], tiles, extents, self.space.split.loop or "", self.space.shares(operand))
 
     def cost(self, order: tuple[str, ...], tiles: dict[str, int]) -> int:

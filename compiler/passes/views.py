@@ -43,7 +43,7 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
             if name not in around:
                 extent += abs(c) // axis.step * (on.extents[name] - 1)
                 offset += min(0, c * (on.extents[name] - 1))
-        bound = 0 if writes or not axis.padded(on.stage.statement.extents) else axis.bound
+        bound = 0 if writes or not axis.padded(on.stage.extents) else axis.bound
         origin, offset = (offset, 0) if axis.step > 1 else (0, offset)
         if grid is None:
             base += origin * stride
@@ -111,7 +111,7 @@ def window_bound(
     view: int, on: OnCore, number: int, tap: str, outer: str, axis: Axis, stride: int
 ) -> list[Instruction]:
     """Tap axis of a window whose taps may leave the source: where it begins there, and where the source ends."""
-    if not axis.padded(on.stage.statement.extents):
+    if not axis.padded(on.stage.extents):
         return [made_axis(view, number, on.extents[tap], stride)]
     coefficient = dict(axis.terms)[outer]
     offset = axis.offset + coefficient * on.lows.get(outer, 0)

@@ -222,7 +222,7 @@ def test_no_byte_of_a_packed_row_has_two_cores(model: str, cores: int) -> None:
             assert sum(extent for _, extent in mapping.shares) == extents[mapping.split]
             grain = splittable(stage.statement, True)[mapping.split]
             assert all(low % grain == 0 or not extent for low, extent in mapping.shares)
-            for split in splits(stage.statement, cores, True):
+            for split in splits(stage.extents, splittable(stage.statement, True), cores):
                 assert split.loop is None or split.loop in splittable(stage.statement, True)
 
 

@@ -1,0 +1,213 @@
+"""Fusion: element-wise statements take tiles where they are made, so that values lie nowhere and move no byte.
+
+A stage makes a tile of sums, or of elements.  Where what a statement reads of it is the very element that it makes (a
+neuron reads its current, its adjoint the error that comes through a layer, an optimizer the gradient of its weight),
+the vector unit may go on with the tile before the next is begun: the statement becomes part of the stage's *epilogue*.
+It keeps its own states, its other operands and its results; what it takes lies in DRAM only if others read it, too.
+
+A stage with an epilogue must leave room for the epilogue's buffers, and turns time inside all else if states are kept:
+tiles are smaller, so that weights may be read more often.  Hence both are mapped, and fused is what then costs less.
+Statements are taken one after the other, in the order of the graph, each by the stage where it saves most.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...isa.state import VIEWS
+from ...source import TargetError
+from ..ir.schedule import ALWAYS, Fused, accesses, made_by, read_by, use_in
+from ..ir.statement import TIME, Access, Contraction, Elementwise, renamed
+from .mapping import Mapped, Mapper
+from .request import Request
+
+
+def fused(
+    stages: Sequence[Mapped], lasting: Collection[str], aliases: Mapping[str, str], mapper: Mapper
+) -> tuple[Mapped, ...]:
+    """The stages of an entry, in order, with epilogues where these save something.
+
+    *lasting* are values that somebody reads behind the entry, *aliases* other names of values.
+    """
+    homes = _Homes(aliases)
+    readers: defaultdict[str, set[str]] = defaultdict(set)
+    carried: set[str] = set()
+    for each in stages:
+        for value in homes.read(each.request):
+            readers[value].add(each.request.name)
+        carried |= homes.carried(each.request)
+    stays = {homes.of(value) for value in lasting} | carried
+    found: list[Mapped] = []
+    for each in stages:
+        place, better = max(
+            _offers(found, each, readers, stays, homes, mapper), key=lambda offer: offer[2], default=(-1, None, 0)
+        )[:2]
+        if better is None:
+            found.append(each)
+        else:
+            del found[place]
+            found.append(better)
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Homes:
+    """Values by the names of what lies in memory."""
+
+    aliases: Mapping[str, str]
+
+    def of(self, value: str) -> str:
+        return self.aliases.get(value, value)
+
+    def read(self, request: Request) -> frozenset[str]:
+        """What a request reads of DRAM, what its epilogue takes included."""
+        return frozenset(self.of(access.value) for each in request.statements for _, access in read_by(each))
+
+    def written(self, request: Request) -> frozenset[str]:
+        """What it makes."""
+        return frozenset(self.of(access.value) for each in request.statements for _, access in made_by(each))
+
+    def carried(self, request: Request) -> frozenset[str]:
+        """Where its states lie between two steps."""
+        states = (state for s in request.statements if isinstance(s, Elementwise) for state in s.states)
+        return frozenset(self.of(state.home.value) for state in states if state.home is not None)
+
+
+def _offers(
+    found: Sequence[Mapped],
+    each: Mapped,
+    readers: Mapping[str, set[str]],
+    stays: Collection[str],
+    homes: _Homes,
+    mapper: Mapper,
+) -> Iterator[tuple[int, Mapped, int]]:
+    """Stages that could go on with what *each* does: their places, what would come of it, and what that saves."""
+    request = each.request
+    if not isinstance(request.statement, Elementwise) or request.statement.reduced or request.drawn:
+        return
+    reads, writes = homes.read(request), homes.written(request)
+    for place, stage in enumerate(found):
+        made = homes.written(stage.request)
+        if not made & reads:
+            continue
+        read = homes.read(stage.request)
+        between = [other.request for other in found[place + 1 :]]
+        if any(made & homes.read(o) or (made | read) & homes.written(o) for o in between) or writes & (made | read):
+            continue
+        joined = _joined(stage.request, request, readers, stays, homes)
+        if joined is None:
+            continue
+        try:
+            better = mapper.choose(joined)
+        except TargetError:
+            continue
+        saved = stage.explanation.dram + each.explanation.dram - better.explanation.dram
+        if saved > 0:
+            *before, last = joined.epilogue
+            told = replace(joined, epilogue=(*before, replace(last, saves=saved)))
+            yield place, replace(better, request=told), saved
+
+
+def _joined(
+    stage: Request, each: Request, readers: Mapping[str, set[str]], stays: Collection[str], homes: _Homes
+) -> Request | None:
+    """*stage* with the statement of *each* at the end of its epilogue; None where it cannot go on there."""
+    statement = each.statement
+    assert isinstance(statement, Elementwise)
+    if (stage.cycle, stage.turns, stage.shared) != (each.cycle, each.turns, each.shared):
+        return None
+    if each.pin.text and each.pin != stage.pin:
+        return None
+    names: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    made = {homes.of(access.value): (use, access) for use, access in _made(stage)}
+    written = homes.written(stage)
+    for use, access in accesses(statement):
+        value = homes.of(access.value)
+        if value not in written:
+            continue
+        if value not in made or use not in statement.reads or not _same(made[value][1], access, names):
+            return None
+        taken[use] = made[value][0]
+    later = _turning(statement.extents) - set(names)
+    extents = stage.extents
+    if any(extents[ours] != statement.extents[theirs] for theirs, ours in names.items()):
+        return None
+    if len(set(names.values())) < len(names) or names.get("t", "t") != "t" or not _may_turn(stage, later):
+        return None
+    single = {} if names else {name: f"{name}'" for name in statement.extents}  # an axis is left, if of extent 1
+    known = renamed(statement, names | {name: name for name in later} | single)
+    moved = Fused(each.name, each.op, each.layer, each.phase, known, taken, each.place)
+    members = {stage.name, *(fused.node for fused in stage.epilogue), each.name}
+    inside = frozenset(
+        access.value
+        for statement in (*stage.statements, moved.statement)
+        for _, access in made_by(statement)
+        if (home := homes.of(access.value)) not in stays
+        and home in {homes.of(value) for value in _taken(stage, taken)} | {*stage.inside}
+        and readers[home] <= members
+    )
+    joined = replace(stage, epilogue=(*stage.epilogue, moved), inside=inside)
+    return joined if _views(joined) <= VIEWS else None
+
+
+def _taken(stage: Request, taken: Mapping[str, str]) -> Iterator[str]:
+    """Values that an epilogue takes: by what is at its end, and before."""
+    made = {buffer: access.value for buffer, access in _made(stage)}
+    yield from (made[buffer] for buffer in taken.values())
+    for fused in stage.epilogue:
+        yield from (made[buffer] for buffer in fused.taken.values())
+
+
+def _made(stage: Request) -> Iterator[tuple[str, Access]]:
+    """What a stage makes in every turn, with the buffer where a tile of it lies."""
+    for part, statement in enumerate(stage.statements):
+        if isinstance(statement, Contraction):
+            yield use_in(part, "out"), statement.target
+        elif isinstance(statement, Elementwise) and not statement.reduced:
+            for number, write in enumerate(statement.writes):
+                if not write.last:
+                    yield use_in(part, f"out{number}"), write.target
+
+
+def _same(made: Access, read: Access, names: dict[str, str]) -> bool:
+    """Whether *read* is the element that is *made*, with its loops called as *names* then says."""
+    if len(made.index) != len(read.index):
+        return False
+    for ours, theirs in zip(made.index, read.index, strict=True):
+        if ours.offset != theirs.offset or len(ours.terms) != len(theirs.terms) or len(ours.terms) > 1:
+            return False
+        for (name, c), (other, d) in zip(ours.terms, theirs.terms, strict=True):
+            if c != d or names.setdefault(other, name) != name:
+                return False
+    return True
+
+
+def _turning(extents: Mapping[str, int]) -> set[str]:
+    """Loops that turn: not those of extent 1, but for time."""
+    return {name for name, extent in extents.items() if extent > 1 or name in TIME}
+
+
+def _may_turn(stage: Request, later: set[str]) -> bool:
+    """Whether an epilogue may turn loops of its own, *later*: time, of what does not change; all of it or none."""
+    if stage.epilogue:
+        return later == set(stage.later)
+    if not later:
+        return True
+    summed = stage.statement.summed if isinstance(stage.statement, Contraction) else ()
+    return later == {"t"} and "t" not in stage.extents and not stage.shared and not {*ALWAYS} & {*summed}
+
+
+def _views(request: Request) -> int:
+    """View registers that the busiest unit takes at most: each statement's operands, indices and random numbers."""
+    moves = len([use for statement in request.statements for use, _ in accesses(statement)])
+    vector = 3
+    for statement in request.statements:
+        if isinstance(statement, Elementwise):
+            roots = [write.expression for write in statement.writes] + [state.next for state in statement.states]
+            index = {node.name for root in roots for node in root.walk() if node.op == "index"}
+            vector += len(statement.reads) + len(statement.writes) + 3 * len(statement.states)
+            vector += len(index) + len(statement.random)
+    return max(2 * moves, vector)
