@@ -18,7 +18,7 @@ from ..ir.schedule import Decision, Explanation
 from .admission import check_machine
 from .legality import legal_tiles
 from .request import Request
-from .search import Choice, best_of
+from .search import Choice, best_of, chosen
 from .space import Space, orders_of, space_of, wholes_of
 from .split import Split, named, shareable, shares, splits
 from .survey import Front, Ordered, Survey
@@ -55,19 +55,26 @@ def choose(request: Request) -> tuple[Decision, Explanation]:
     wholes = wholes_of(request)
     spaces = [space_of(request, split, whole) for split in splits_of(request) for whole in wholes]
     orders = [Ordered(*ordered) for ordered in orders_of(request)]
+    found: list[Choice] = []
     fronts: list[Front] = []
     for rings in (2, 1) if request.pin.rings is None else (request.pin.rings,):
-        surveys = [Survey(space, rings) for space in spaces if space.count]
-        fronts = [front for survey in surveys for front in survey.fronts(orders)]
-        if fronts:
+        for survey in (Survey(space, rings) for space in spaces if space.count):
+            whole = survey.whole(orders)
+            if whole is not None:
+                found.append(chosen(survey, *whole))
+            else:
+                fronts += survey.fronts(orders)
+        if found or fronts:
             break
-    best = best_of(fronts, request)
-    if best is None:
+    found += [choice for choice in (best_of(fronts),) if choice is not None]
+    if not found:
         raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in spaces])
-    runner = best_of([front.but(best.mapping.dataflow) for front in fronts], request)
+    best, *others = sorted(found, key=lambda choice: choice.cost)
+    others += [choice for choice in (best_of([front.but(best.mapping.dataflow) for front in fronts]),) if choice]
+    runner = min(others, key=lambda choice: choice.cost, default=None)
     explanation = Explanation(
         candidates=sum(space.count for space in spaces) * len(orders),
-        feasible=sum(front.tilings for front in fronts),
+        feasible=sum(front.tilings for front in fronts) or sum(space.count for space in spaces) * len(orders),
         dram=best.dram,
         runner_up="" if runner is None else _label(runner),
         runner_up_dram=0 if runner is None else runner.dram,

@@ -14,9 +14,8 @@ import numpy as np
 
 from ..ir.schedule import Decision
 from .grid import Array
-from .request import Request
 from .space import TIME_PARALLEL
-from .survey import TURNS, Front
+from .survey import TURNS, Front, Ordered, Survey
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Choice:
     dram: int
 
 
-def best_of(fronts: Sequence[Front], request: Request) -> Choice | None:
+def best_of(fronts: Sequence[Front]) -> Choice | None:
     """The tiling of least cost among all groups."""
     if not any(len(front.bound) for front in fronts):
         return None
@@ -54,11 +53,18 @@ def best_of(fronts: Sequence[Front], request: Request) -> Choice | None:
     if best is None:
         return None
     cost, front, tiles = best
-    split = front.survey.space.split
-    shares = split.shares if split.loop is not None else tuple((0, int(core == 0)) for core in range(request.cores))
-    dataflow = TIME_PARALLEL if tiles.get("t", 1) > 1 else front.ordered.dataflow
-    rings, whole = front.survey.rings, front.survey.space.whole
-    return Choice(Decision(dataflow, front.ordered.order, tiles, split.loop, shares, rings, whole), cost, cost // TURNS)
+    return chosen(front.survey, front.ordered, tiles, cost)
+
+
+def chosen(survey: Survey, ordered: Ordered, tiles: dict[str, int], cost: int | None = None) -> Choice:
+    """A tiling as a choice."""
+    cost = survey.cost(ordered.order, tiles) if cost is None else cost
+    space = survey.space
+    split, cores = space.split, space.request.cores
+    shares = split.shares if split.loop is not None else tuple((0, int(core == 0)) for core in range(cores))
+    dataflow = TIME_PARALLEL if tiles.get("t", 1) > 1 else ordered.dataflow
+    decision = Decision(dataflow, ordered.order, tiles, split.loop, shares, survey.rings, space.whole)
+    return Choice(decision, cost, cost // TURNS)
 
 
 def _ascending(values: Array) -> Iterator[int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,16 +64,49 @@ class Survey:
 
     space: Space
     rings: int
-    grid: Grid = field(init=False)
-    once: list[Once] = field(init=False)
-    reaches: list[tuple[Band, Array]] = field(init=False)
     exact: dict[tuple[Any, ...], int] = field(default_factory=dict[tuple[Any, ...], int])
 
-    def __post_init__(self) -> None:
-        self.grid = Grid(self.space)
+    @cached_property
+    def moving(self) -> tuple[Operand, ...]:
+        """Operands that meet DRAM."""
+        return tuple(operand for operand in self.space.operands if operand.moves)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The tilings as arrays."""
+        return Grid(self.space)
+
+    @cached_property
+    def once(self) -> list[Once]:
+        """What the tiles of each operand move, each once."""
+        return [once_of(self.grid, operand) for operand in self.moving]
+
+    @cached_property
+    def reaches(self) -> list[tuple[Band, Array]]:
+        """The largest sizes of the fast loop that fit."""
         needs = Needs.of(self.grid, self.rings)
-        self.reaches = [(band, needs.largest(self.grid, band)) for band in self.grid.bands]
-        self.once = [once_of(self.grid, operand) for operand in self.space.operands if operand.moves]
+        return [(band, needs.largest(self.grid, band)) for band in self.grid.bands]
+
+    def whole(self, orders: Sequence[Ordered]) -> tuple[Ordered, dict[str, int]] | None:
+        """The largest tiles, where they fit and every core moves each operand once: no others of the space move less.
+
+        Nothing is moved again then, and cutting a box makes its bursts no fewer, unless it has gaps that nobody reads.
+        """
+        tiles = {name: sizes[-1] for name, sizes in self.space.sizes.items()}
+        if not self.fits(tiles) or any(_gaps(operand, self.space.extents) for operand in self.moving):
+            return None
+        for ordered in orders:
+            legal = legal_tiles(self.space.request, self.space.operands, ordered.order, tiles, self.space.extents)
+            alone = all(self._moves_once(ordered.order, operand, tiles) for operand in self.moving)
+            if legal and alone and self._turns_inside(ordered.order):
+                return ordered, tiles
+        return None
+
+    def _moves_once(self, order: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> bool:
+        """Whether every core moves each tile of *operand* once."""
+        turning = self._turning(order, operand, tiles)
+        least = 1 if turning.split in operand.followed else max(len(turning.shares), 1)
+        return turning.repeats(operand.followed) <= least
 
     def fronts(self, orders: Sequence[Ordered]) -> Iterator[Front]:
         """The groups of every order; of orders that cost alike only the first."""
@@ -199,7 +233,7 @@ class Survey:
         """What a tiling costs, exactly."""
         granule = self.space.request.target.dram.granule_bytes
         total = 0
-        for operand, _ in self.once:
+        for operand in self.moving:
             turning = self._turning(order, operand, tiles)
             key = (operand.use, turning.loops, *(tiles[name] for name in (*turning.loops, *sorted(operand.loops))))
             if key not in self.exact:
@@ -210,3 +244,14 @@ class Survey:
         for name in order:
             turns *= max(1, -(-self.space.extents[name] // tiles[name]))
         return total * TURNS + min(turns, TURNS - 1)
+
+
+def _gaps(operand: Operand, extents: Mapping[str, int]) -> bool:
+    """Whether a whole tile has elements that nobody reads, as a stride that is longer than its window leaves them."""
+    for axis in operand.axes:
+        reached = 1
+        for c, name in sorted((abs(c) // axis.step, name) for name, c in axis.terms):
+            if c > reached:
+                return True
+            reached += c * (extents[name] - 1)
+    return False
