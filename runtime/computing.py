@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
+from ..isa.array import Contraction, Operand, Shape
 from ..isa.instructions.engine import Dense, Gate, Outer
 from ..isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool, Vector
 from ..isa.registers import IDENTITY, ViewRegister
 from ..isa.state import Stream
-from .array import Contraction, Operand, Shape
 
 
 def contraction(stream: Stream, instruction: Gate | Dense | Outer) -> Contraction:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..isa.array import accesses
 from ..isa.instructions.engine import Dense, Gate, Outer
 from ..isa.instructions.vector import Vector
 from ..isa.program import Entry, Program
 from ..isa.state import Stream
 from ..isa.target import Target
 from ..isa.traffic import Amounts, Key, Traffic
-from .array import accesses
 from .computing import contraction, vector_accesses
 from .layers import Layers
 from .listening import Listener, RunningStream

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..isa.array import accesses
 from ..isa.instructions.engine import Dense, Gate, Outer
 from ..isa.instructions.vector import Vector
 from ..isa.program import Debug, Entry
 from ..isa.state import Stream
 from ..isa.target import Target
-from .array import accesses
 from .computing import contraction, vector_accesses
 from .listening import Listener, RunningStream
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from snnc.isa.array import OUTPUT_STATIONARY, WEIGHT_STATIONARY, Accesses, Contraction, Operand, accesses
 from snnc.isa.instructions.control import End, Halt, Loop
 from snnc.isa.traffic import Key
-from snnc.runtime.array import OUTPUT_STATIONARY, WEIGHT_STATIONARY, Accesses, Contraction, Operand, accesses
 from snnc.runtime.counters import fetched_bytes
 from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.modelled import Modelled

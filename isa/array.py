@@ -17,12 +17,15 @@ from functools import lru_cache
 from math import prod
 from typing import TypeAlias
 
-from ..isa.target import Engine
+from .target import Engine
 
 Shape: TypeAlias = tuple[int, ...]
 
 WEIGHT_STATIONARY, OUTPUT_STATIONARY = 0, 1
 """The operand `inner` of the engines' instructions."""
+
+STATIONARY = {"weight_stationary": WEIGHT_STATIONARY, "output_stationary": OUTPUT_STATIONARY}
+"""Its value for what a target says of an engine."""
 
 
 @dataclass(frozen=True)
