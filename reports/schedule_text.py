@@ -6,14 +6,17 @@ instruction, the buffers with their memories, and the reasons of the mapping.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from ..compiler.ir.schedule import Buffer, Coding, For, Fused, Schedule, Stage, Step, Tree
+from ..compiler.ir.schedule import Buffer, Coding, For, Fused, Schedule, Stage, Step, Tree, teams
 from ..compiler.ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from ..isa.target import Target
 from ..source import NOWHERE
 
 KIBI = 1024
+
+COMPANIONS = 8
+"""Stages beside another that are named."""
 
 
 def schedule_text(schedule: Schedule, target: Target | None = None) -> str:
@@ -28,9 +31,11 @@ def _schedule(schedule: Schedule, target: Target | None) -> Iterator[str]:
         yield from (f"  {line}" for line in _codings(schedule.codings))
     for entry, stages in schedule.entries.items():
         yield from ("", f"entry {entry}")
-        for stage in stages:
-            yield ""
-            yield from (f"  {line}".rstrip() for line in stage_lines(stage, target))
+        for team in teams(stages):
+            for stage in team:
+                yield ""
+                beside = [f"{other.phase} {other.node}" for other in team if other is not stage]
+                yield from (f"  {line}".rstrip() for line in stage_lines(stage, target, beside))
 
 
 def _codings(codings: Mapping[str, Coding]) -> Iterator[str]:
@@ -45,14 +50,17 @@ def _codings(codings: Mapping[str, Coding]) -> Iterator[str]:
         yield f"{shown}  {plain} with each element at its place"
 
 
-def stage_lines(stage: Stage, target: Target | None = None) -> Iterator[str]:
-    """One stage."""
+def stage_lines(stage: Stage, target: Target | None = None, beside: Sequence[str] = ()) -> Iterator[str]:
+    """One stage, which runs *beside* others."""
     yield _head(stage)
     yield from (f"    {line}" for line in statement_lines(stage.statement))
     for fused in stage.epilogue:
         yield f"  then {_head(fused)}"
         yield from (f"    {line}" for line in statement_lines(fused.statement))
     yield f"  {_mapping(stage)}"
+    if beside:
+        more = len(beside) - COMPANIONS
+        yield f"  beside {', '.join(beside[:COMPANIONS])}{f' and {more} more' if more > 0 else ''}"
     yield from (f"    {line}" for line in _tree(stage.tree, stage.mapping.tiles, 0))
     yield from (f"  {line}" for line in _buffers(stage.buffers, target))
     yield from (f"  {line}" for line in _reasons(stage))
@@ -108,9 +116,20 @@ def _mapping(stage: Stage) -> str:
     if mapping.whole:
         text += f"all blocks of {' and '.join(mapping.whole)} side by side; "
     if mapping.split is None:
-        return f"{text}on one core"
-    shares = " ".join(f"{first}..{first + extent - 1}" if extent else "-" for first, extent in mapping.shares)
-    return f"{text}{mapping.split} over cores: {shares}"
+        return f"{text}on core {stage.active[0]}"
+    shares = " ".join(f"{first}..{first + extent - 1}" for first, extent in mapping.shares if extent)
+    return f"{text}{mapping.split} over cores {_cores(stage.active)}: {shares}"
+
+
+def _cores(active: Sequence[int]) -> str:
+    """Cores by number, neighbours as ``first..last``."""
+    runs: list[list[int]] = []
+    for core in active:
+        if runs and core == runs[-1][-1] + 1:
+            runs[-1].append(core)
+        else:
+            runs.append([core])
+    return " ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
 
 
 def _tree(tree: Tree, tiles: object, depth: int) -> Iterator[str]:

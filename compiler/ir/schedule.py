@@ -7,7 +7,7 @@ order, time anywhere, several computations under one loop.  The streams of all u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -246,6 +246,10 @@ class Stage:
     inside: frozenset[str] = frozenset()
     """Values that it makes and that lie nowhere else, since its epilogue alone reads them."""
 
+    team: int = 0
+    """Stages that follow one another under one number, other than 0, run beside one another: no core waits for those
+    of another, and where a core has several it takes them one by one."""
+
     @property
     def nodes(self) -> tuple[tuple[str, str], ...]:
         """Phase and node of each of its statements."""
@@ -309,6 +313,10 @@ class Stage:
     def gathers(self) -> bool:
         """Whether cores share a sum, which the first of them completes with what the others have."""
         return isinstance(self.statement, Moments) and self.mapping.split in self.statement.summed
+
+    def ends_with(self, core: int) -> str:
+        """The unit whose last instruction ends the stage on a core: what it reads there is not needed any more."""
+        return "router" if self.gathers and core != self.active[0] else "store"
 
     @property
     def taken(self) -> Stage:
@@ -443,10 +451,24 @@ def windowed(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:
 
 
 def together(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:
-    """Runs of stages that take each step of time together; all others alone."""
+    """Runs of stages that take each step of time together, and teams of others; all others alone."""
+    return _runs(stages, lambda one, next: one.cycle == next.cycle and (next.cycle != 0 or _beside(one, next)))
+
+
+def teams(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:
+    """Runs of stages that run beside one another; all others alone."""
+    return _runs(stages, _beside)
+
+
+def _beside(one: Stage, next: Stage) -> bool:
+    return one.team == next.team != 0
+
+
+def _runs(stages: Sequence[Stage], joined: Callable[[Stage, Stage], bool]) -> Iterator[tuple[Stage, ...]]:
+    """Runs of stages of which each is *joined* to the next."""
     run: list[Stage] = []
     for stage in stages:
-        if run and (stage.cycle == 0 or stage.cycle != run[-1].cycle):
+        if run and not joined(run[-1], stage):
             yield tuple(run)
             run = []
         run.append(stage)

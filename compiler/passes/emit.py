@@ -6,7 +6,9 @@ post whatever loops turn inside.  Consumers grant the ring's tiles when a stage 
 when it ends: every semaphore is left as it was found.
 
 Stages follow one another through DRAM: a core's store unit tells its load unit that its last burst has landed, the
-load units of all cores meet, and only then does anything of the next stage move.
+load units of all cores meet, and only then does anything of the next stage move.  Stages of a team need nothing of one
+another: a core that has several of them begins the next when its own part of the one before has landed, and only
+behind the team do all cores meet.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, 
 from ...isa.program import Debug, Stream, Symbol
 from ...source import Place
 from ..ir.graph import chosen_words
-from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Tree, together, windowed
+from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Tree, teams, together, windowed
 from ..ir.statement import Elementwise
 from .instructions import StepWriter
 
@@ -95,47 +97,53 @@ def emit_entry(
     program of a stage, *inner* the dataflow inside each engine's array, *arguments* the number of each host scalar.
     """
     writers = {(core, unit): Writer(core, unit) for core in range(cores) for unit in UNITS}
-    landed = semaphores.number("store", "load", "landed", 0)
 
-    def meet(stage: Stage, before: Stage | None) -> None:
+    def meet(stage: Stage, before: Sequence[Stage]) -> None:
         for core in range(cores):
-            _meet(writers[core, "load"], _debug(stage), before, cores, landed)
+            _meet(writers[core, "load"], _debug(stage), before, cores, semaphores)
 
     def begin() -> dict[tuple[int, str], int]:
         return {key: len(writer.instructions) for key, writer in writers.items()}
 
-    before: Stage | None = None
+    before: Sequence[Stage] = ()
     for group in windowed(stages):
         meet(group[0], before)
-        before, opened = None, begin()
+        before, opened = (), begin()
         for run in together(group):
             meet(run[0], before)
             begun = begin()
             chosen: dict[tuple[int, str], int] = {}
-            for number, stage in enumerate(run):
-                meet(stage, run[number - 1] if number else None)
-                if stage.turns and not chosen:  # what the border before them waits for has happened in every step
+            before = ()
+            for team in teams(run):
+                meet(team[0], before)
+                if team[0].turns and not chosen:  # what the border before them waits for has happened in every step
                     chosen = begin()
-                for core in stage.active:
-                    steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
-                    _emit_stage(steps, writers, semaphores)
-                    writers[core, "store"].put(_debug(stage), made_post(landed, core))
-            before = run[-1]
-            if before.cycle:
-                meet(before, before)
+                for core in range(cores):
+                    own = [stage for stage in team if core in stage.active]
+                    for number, stage in enumerate(own):
+                        if number:
+                            _land(writers[core, "load"], _debug(stage), own[number - 1], semaphores)
+                        steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
+                        _emit_stage(steps, writers, semaphores)
+                        landed = _landed(stage, core, semaphores)
+                        writers[core, stage.ends_with(core)].put(_debug(stage), made_post(landed, core))
+                before = team
+            if run[-1].cycle:
+                meet(run[-1], before)
                 for key, writer in writers.items():
                     if chosen:
                         writer.turn(chosen[key], Choose(CHOSEN, 0, arguments[chosen_words(1)[0]]))
-                    writer.turn(begun[key], Loop(before.shared.index("t"), 1, before.statement.extents["t"]))
-                before = None
+                    writer.turn(begun[key], Loop(run[-1].shared.index("t"), 1, run[-1].statement.extents["t"]))
+                before = ()
         if group[0].windows:
             meet(group[-1], before)
             for key, writer in writers.items():
                 writer.turn(opened[key], Loop(0, 1, group[0].windows))
-            before = None
+            before = ()
     for (core, unit), writer in writers.items():
-        if unit == "load" and before is not None and core in before.active:
-            writer.put(_debug(before), made_wait(landed))
+        if unit == "load":
+            for stage in _own_last(before, core):
+                _land(writer, _debug(stage), stage, semaphores)
         if writer.instructions:
             writer.put(Debug(), Halt())
     return tuple(
@@ -160,13 +168,26 @@ def _debugs(stage: Stage) -> tuple[Debug, ...]:
     return (_debug(stage), *(_noted(each.node, each.phase, each.place) for each in stage.epilogue))
 
 
-def _meet(writer: Writer, debug: Debug, before: Stage | None, cores: int, landed: int) -> None:
-    """A load unit at the border between two stages."""
-    if before is None:
-        return
-    if writer.core in before.active:
-        writer.put(debug, made_wait(landed))
-    if cores > 1:
+def _landed(stage: Stage, core: int, semaphores: Semaphores) -> int:
+    """The semaphore by which a load unit learns that its core is through with *stage*."""
+    return semaphores.number(stage.ends_with(core), "load", "landed", 0)
+
+
+def _land(writer: Writer, debug: Debug, stage: Stage, semaphores: Semaphores) -> None:
+    """A load unit waits until its core is through with *stage*."""
+    writer.put(debug, made_wait(_landed(stage, writer.core, semaphores)))
+
+
+def _own_last(team: Sequence[Stage], core: int) -> Sequence[Stage]:
+    """The last stage that a core has in a team, if it has one."""
+    return [stage for stage in team if core in stage.active][-1:]
+
+
+def _meet(writer: Writer, debug: Debug, before: Sequence[Stage], cores: int, semaphores: Semaphores) -> None:
+    """A load unit at the border behind the team *before*, if there is one."""
+    for stage in _own_last(before, writer.core):
+        _land(writer, debug, stage, semaphores)
+    if before and cores > 1:
         writer.put(debug, Barrier(cores))
 
 

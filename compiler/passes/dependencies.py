@@ -1,0 +1,77 @@
+"""Which stages of an entry wait for which: by what they read and write in DRAM, and by nothing else.
+
+A stage must stay behind an earlier one that writes what it reads, reads what it writes, or writes what it writes too.
+Values are whole: who touches other steps, other samples or another tile of a value waits all the same.  That holds for
+values with room for one step or one window, which are written anew, and for the loop that a cycle or a window turns
+around its stages, since every turn of it ends where all have met.  The residue classes of a stride are the exception:
+they share out the rows and columns of one value, and what never meets need not wait.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..ir.schedule import Stage
+from ..ir.statement import TIME, Access, Index, Window
+
+
+@dataclass(frozen=True)
+class Touch:
+    """An access to a value in DRAM, whose aliases are resolved in *home*; *writes* it or reads it."""
+
+    home: str
+    access: Access
+    writes: bool
+
+    def meets(self, other: Touch) -> bool:
+        """Whether the two must stay in their order."""
+        if self.home != other.home or not (self.writes or other.writes):
+            return False
+        return self.access.value != other.access.value or not _apart(self.access, other.access)
+
+
+def touches(stage: Stage, aliases: Mapping[str, str]) -> Iterator[Touch]:
+    """Everything in DRAM that *stage* reads or writes."""
+    kept = isinstance(stage.statement, Window) and stage.statement.kind == "max"
+    for name, access in stage.accesses:
+        writes = name.startswith("out") or (name == "tap" and kept)
+        yield Touch(aliases.get(access.value, access.value), access, writes)
+
+
+def waits(items: Sequence[Sequence[Touch]]) -> list[frozenset[int]]:
+    """For each of *items*, which come one after the other, those before it that it must stay behind."""
+    seen: dict[str, list[tuple[int, Touch]]] = {}
+    found: list[frozenset[int]] = []
+    for number, item in enumerate(items):
+        found.append(
+            frozenset(
+                before
+                for touch in item
+                for before, other in seen.get(touch.home, ())
+                if before != number and touch.meets(other)
+            )
+        )
+        for touch in item:
+            seen.setdefault(touch.home, []).append((number, touch))
+    return found
+
+
+def _apart(one: Access, other: Access) -> bool:
+    """Whether no element is part of both: along an axis but the last, both go in steps and never meet.
+
+    Along the last axis, neighbours of a packed format may share a byte.
+    """
+    axes = list(zip(one.index, other.index, strict=True))
+    return any(_never_meet(*axis) for axis in axes[:-1])
+
+
+def _never_meet(one: Index, other: Index) -> bool:
+    """Whether the two indices are never equal, since both go in common steps from places that differ by less.
+
+    Of time nobody knows: there may be room for one step only.
+    """
+    terms = (*one.terms, *other.terms)
+    step = math.gcd(*(c for _, c in terms))
+    return step > 1 and not {name for name, _ in terms} & {*TIME} and (one.offset - other.offset) % step != 0
