@@ -110,6 +110,13 @@ _MAPPING = (
         help="Whether neurons, errors and updates may take tiles where they are made.",
     ),
     click.option(
+        "--partition",
+        default="chosen",
+        show_default=True,
+        metavar="chosen|in_turn",
+        help="Of the cores among stages: side by side where that is quicker, or all cores for one after the other.",
+    ),
+    click.option(
         "--pin",
         "pins",
         multiple=True,

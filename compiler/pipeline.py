@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog import FileCatalog, UnknownName, unknown
+from ..isa.array import STATIONARY
 from ..isa.program import Argument, Entry, Program
 from ..isa.target import Target, canonical, load_target
 from ..source import NOWHERE, Fault, Faults, Place, SourceError, TargetError, line_of
@@ -39,10 +40,9 @@ from .passes.layout import DramValue, place_symbols, roles, seen_as
 from .passes.pins import parse_pins
 from .passes.representable import check_representable, saturating, steps_in_vain
 from .passes.signs import TERNARY, with_signs
+from .passes.teams import PARTITIONS
 from .passes.training_options import TrainingOptions, show_call
 from .passes.working_format import in_working_format
-
-INNER = {"weight_stationary": 0, "output_stationary": 1}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Options:
     steps: int | None = None
     rule: Setting | None = None
     dataflow: str = "auto"
+    partition: str = "chosen"
     pins: tuple[str, ...] = ()
     density: float | str = 1.0
     codecs: tuple[str, ...] = ()
@@ -186,8 +187,18 @@ class Compilation:
         fusion = self.options.fusion
         if fusion not in FUSION:
             raise unknown("fusion", fusion, FUSION)
+        partition = self.options.partition
+        if partition not in PARTITIONS:
+            raise unknown("partition", partition, list(PARTITIONS))
         pins, codecs = parse_pins(self.options.pins), parse_codecs(self.options.codecs)
-        options = replace(self.mapping_options, dataflow=flow, pins=pins, codecs=codecs, fusion=fusion == "auto")
+        options = replace(
+            self.mapping_options,
+            dataflow=flow,
+            pins=pins,
+            codecs=codecs,
+            fusion=fusion == "auto",
+            partition=partition,
+        )
         with lines_shown():
             return build_schedule(self.training, options)
 
@@ -221,6 +232,7 @@ class Compilation:
             ("dataflow", self.options.dataflow, self.options.dataflow != defaults.dataflow),
             ("density", self.said_densities.source, self.options.density != defaults.density),
             ("fusion", self.options.fusion, self.options.fusion != defaults.fusion),
+            ("partition", self.options.partition, self.options.partition != defaults.partition),
         ]
         rows += [(name, show_call(value), "command line") for name, value in self.options.settings.items()]
         origin = {"steps": "file"}
@@ -328,7 +340,7 @@ def assemble(
         number, lowered = programs[id(statement)]
         return number, lowered.uses
 
-    inner = {unit: INNER[engine.inner] for unit, engine in target.engines.items()}
+    inner = {unit: STATIONARY[engine.inner] for unit, engine in target.engines.items()}
     semaphores = Semaphores()
     entries: list[Entry] = []
     for procedure in training.procedures:

@@ -272,6 +272,13 @@ class Stage:
         beside = (*self.drawn.values(), *self.epilogue)
         return (*own, *((each.op, each.statement) for each in beside))
 
+    def run_by(self, step: Step) -> Elementwise:
+        """What the vector unit computes in *step*: its own statement, one of its epilogue, or a drawn operand."""
+        drawn = self.drawn.get(step.writes[0]) if step.writes else None
+        statement = self.statements[step.part] if drawn is None else drawn.statement
+        assert isinstance(statement, Elementwise), f"{self.node}: {step}"
+        return statement
+
     @property
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Every access to memory with the name of its operand."""

@@ -24,6 +24,8 @@ from .fusion import fused
 from .mapping import Mapped, Mapper
 from .pins import Pin, combined
 from .request import Request
+from .teams import PARTITIONS
+from .ways import Planned
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class MappingOptions:
     densities: Densities = field(default_factory=Densities)
     codecs: tuple[Force, ...] = ()
     fusion: bool = True
+    partition: str = "chosen"
 
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
@@ -77,7 +80,8 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                     faults.extend(error.faults)
             if options.fusion:
                 mapped = [*fused(mapped, {*training.types, *procedure.results}, aliases, mapper)]
-            entries[procedure.name] = tuple(map(build_stage, mapped))
+            planned = [Planned(each.request, build_stage(each), mapper) for each in mapped]
+            entries[procedure.name] = PARTITIONS[options.partition](planned, aliases, options.cores)
             for stage in entries[procedure.name]:
                 for _, access in stage.accesses:
                     name = aliases.get(access.value, access.value)

@@ -84,7 +84,7 @@ class StepWriter:
     def _count(self, step: Step) -> int:
         """View registers of *step* where they may be many: of a move, and of all operands of an element program."""
         if step.kind == "run":
-            return len(self.programs(self.on.stage, self._elements(step))[1])
+            return len(self.programs(self.on.stage, self.on.stage.run_by(step))[1])
         return 2 if step.kind in ("load", "store") else 1
 
     def instructions(self, step: Step) -> tuple[Instruction, ...]:
@@ -109,7 +109,7 @@ class StepWriter:
             case "store":
                 return Store(view + 1, view)
             case "run":
-                elements = self._elements(step)
+                elements = self.on.stage.run_by(step)
                 axes = compute_axes(self.on, elements)
                 reduced = sum(name in elements.reduced for name in axes)
                 program, _ = self.programs(self.on.stage, elements)
@@ -178,19 +178,8 @@ class StepWriter:
         """A stand-in for an operand that the instruction does not read: f16 at the accumulator, strides 0."""
         return Buffer("nothing", acc.role, "f16", (), (), (), acc.bytes, 0, 1, acc.memory, acc.address)
 
-    def _elements(self, step: Step) -> Elementwise:
-        """What the vector unit computes in *step*: the stage's own statement, one of its epilogue, or an operand that
-        lies nowhere."""
-        stage = self.on.stage
-        if step.part:
-            return stage.epilogue[step.part - 1].statement
-        drawn = stage.drawn.get(step.writes[0]) if step.writes else None
-        statement = stage.statement if drawn is None else drawn.statement
-        assert isinstance(statement, Elementwise)
-        return statement
-
     def _run(self, first: int, step: Step) -> list[list[Instruction]]:
-        statement = self._elements(step)
+        statement = self.on.stage.run_by(step)
         axes = compute_axes(self.on, statement)
         homes = dict(self.buffers)
         if step.writes and step.writes[0] in self.on.stage.drawn:

@@ -67,6 +67,7 @@ def test_streams_are_in_order_and_end_once(entry: Entry) -> None:
 
 
 def test_all_cores_meet_equally_often_for_the_same_stages(entry: Entry) -> None:
+    """In `init` nothing waits for anything else, so nobody meets."""
     met: dict[int, list[str]] = {}
     for stream in entry.streams:
         for word, debug in zip(stream.instructions, stream.debug, strict=True):
@@ -75,7 +76,7 @@ def test_all_cores_meet_equally_often_for_the_same_stages(entry: Entry) -> None:
                 met.setdefault(stream.core, []).append(debug.node)
     assert len({tuple(nodes) for nodes in met.values()}) <= 1
     cores = {stream.core for stream in entry.streams}
-    assert set(met) == (cores if len(cores) > 1 else set())
+    assert set(met) == (cores if len(cores) > 1 and entry.name != "init" else set())
 
 
 def test_a_semaphore_has_one_poster_and_one_waiter_in_the_whole_program() -> None:

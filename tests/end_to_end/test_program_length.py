@@ -1,4 +1,5 @@
-"""A program does not grow with time steps or samples: under the same pins it has as many instructions."""
+"""A program does not grow with time steps or samples: under the same pins, and stages in turn on the same
+cores, it has as many instructions."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def lengths(program: Program) -> dict[tuple[str, int, str, str, str], int]:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_neither_steps_nor_batch_make_a_program_longer(network: str, machine: str) -> None:
     """From 4 to 32 steps and from 8 to 64 samples; each of 3 cores has no fewer samples than a tile of 2 holds."""
-    base = Case(network, machine, pins=PINS, steps=4, batch=8)
+    base = Case(network, machine, pins=PINS, steps=4, batch=8, partition="in_turn")
     short = lengths(compiled(base).program)
     for other in (replace(base, steps=32), replace(base, batch=64)):
         long = lengths(compiled(other).program)

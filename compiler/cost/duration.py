@@ -1,0 +1,151 @@
+"""How long a stage takes: cycles of its busiest core and of the DRAM channel, as closed formulas over its loops.
+
+The formulas are those of the replay (`runtime.replay`) for whole tiles, without its queues: what ranks ways to share
+the cores out, before anything has run.  A unit that takes turns works beside the others of its core but for the first
+turn, in which each waits for the one before it; so a core needs as long as its busiest unit and one turn of each other.
+Nothing is taken as zero, and what a barrier costs is not part of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ...isa.array import STATIONARY, Operand, accesses
+from ...isa.array import Contraction as Tile
+from ...isa.target import Target
+from ...numerics.formats import FORMATS
+from ..ir.schedule import Buffer, OnCore, Stage, Step
+from ..ir.statement import Contraction, Elementwise, Moments, Window
+
+SETUP = 12
+"""Cycles in which a unit describes the views of one load or store, about."""
+
+LEAVES = frozenset({"constant", "input", "state", "argument", "index"})
+"""Expressions that take the vector unit no turn."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Cycles: of the busiest *core*, as if no other asked for DRAM, and of the *channel*, which all cores share.
+
+    What moves first and what moves last have to come and to land, which takes the *ends* beside the channel's turns.
+    """
+
+    core: float
+    channel: float
+    ends: float
+
+    @property
+    def alone(self) -> float:
+        """Cycles of a stage that has the machine for itself."""
+        return max(self.core, self.channel + self.ends)
+
+
+def duration(stage: Stage, target: Target) -> Duration:
+    """Cycles of *stage* from the barrier before it to the one behind it, in one turn of the loops that stages share."""
+    stage = stage.taken
+    shares: dict[int, list[int]] = {}
+    for core in stage.active:
+        shares.setdefault(stage.mapping.shares[core][1], []).append(core)
+    turns = {extent: _Turns(OnCore(stage, cores[0]), target) for extent, cores in shares.items()}
+    channel = sum(turns[extent].channel * len(cores) for extent, cores in shares.items())
+    return Duration(turns[max(turns)].cycles, channel, 2 * target.dram.latency_cycles if channel else 0)
+
+
+class _Turns:
+    """The turns of every unit of one core in a stage, and what it asks of the DRAM *channel*.
+
+    A loop that stages share turns around all of them, so each of its turns begins and ends for itself.
+    """
+
+    def __init__(self, on: OnCore, target: Target) -> None:
+        self._on = on
+        self._target = target
+        self._tiles = {name: on.tile(name) or 1 for name in on.extents}
+        self.channel = 0.0
+        whole: dict[str, float] = {}
+        once: dict[str, float] = {}
+        setup: dict[str, int] = {}
+        for depth, step in on.stage.steps_on(on.core):
+            cycles = self._cycles(step)
+            inner = on.loops[len(on.stage.shared) : depth]
+            turns = math.prod(on.extents[name] / self._tiles[name] for name in inner)
+            if step.kind in ("load", "store"):
+                self.channel += turns * (cycles - 1 - target.dram.latency_cycles)
+                setup[step.unit] = setup.get(step.unit, 0) + SETUP
+            whole[step.unit] = whole.get(step.unit, 0.0) + turns * cycles
+            once[step.unit] = once.get(step.unit, 0.0) + cycles
+        first = sum(once.values())
+        busiest = max((whole[unit] + first - once[unit] for unit in whole), default=0.0)
+        self.cycles = busiest + sum(setup.values())
+
+    def _cycles(self, step: Step) -> float:
+        """Cycles of one turn of *step*."""
+        on, target = self._on, self._target
+        buffers = on.stage.by_name
+        match step.kind:
+            case "load" | "store":
+                moved = self._moved(buffers[(step.writes or step.reads)[0]])
+                return 1 + target.dram.latency_cycles + moved * 8 / target.dram.bits_per_cycle
+            case "contract":
+                return 1 + accesses(self._tile(step), target.engines[step.unit]).cycles
+            case "gather":
+                buffer = buffers[step.reads[0]]
+                words = math.prod(buffer.extents) * FORMATS[buffer.format].bits
+                return len(on.stage.active) * (1 + words / target.link.bits_per_cycle)
+            case _:
+                return 1 + math.ceil(self._elements(step) / target.vector_lanes) * self._operations(step)
+
+    def _moved(self, buffer: Buffer) -> float:
+        """Bytes, in whole granules, of a tile that lies in DRAM in runs of neighbours."""
+        granule, run, runs, whole = self._target.dram.granule_bytes, 1, 1, True
+        for axis in reversed(buffer.axes):
+            extent = min(axis.extent(self._tiles), axis.bound) if axis.terms else 1
+            if whole and axis.step == 1:
+                run *= extent
+                whole = extent == axis.bound
+            else:
+                runs, whole = runs * extent, False
+        bits = run * FORMATS[buffer.format].bits
+        return runs * granule * math.ceil(bits / (8 * granule))
+
+    def _tile(self, step: Step) -> Tile:
+        """A tile as an engine sees it."""
+        statement, buffers = self._on.stage.statement, self._on.stage.by_name
+        assert isinstance(statement, Contraction | Moments)
+        names = [name for name in self._tiles if self._tiles[name] > 1]
+        extents = tuple(self._tiles[name] for name in names)
+
+        def operand(name: str) -> Operand:
+            buffer = buffers[name]
+            strides = [0] * len(names)
+            for axis, stride in zip(buffer.axes, buffer.strides, strict=True):
+                for loop, c in axis.terms:
+                    if loop in names:
+                        strides[names.index(loop)] += abs(c) * stride // axis.step
+            return Operand(tuple(strides), FORMATS[buffer.format].bits)
+
+        acc, reads = operand(step.writes[0]), step.reads
+        left = operand(reads[0]) if len(reads) == 2 else None
+        right = operand(reads[-1]) if reads else Operand((0,) * len(names), 16)
+        counted = left is not None and FORMATS[buffers[reads[0]].format].kind in ("bit", "unsigned")
+        inner = STATIONARY[self._target.engines[step.unit].inner]
+        return Tile(extents, acc, left, right, inner, left.bits if left is not None and counted else 1, True)
+
+    def _elements(self, step: Step) -> int:
+        """Elements that one instruction of the vector unit makes, or takes where it looks at windows."""
+        stage = self._on.stage
+        if isinstance(stage.statement, Elementwise | Window):
+            return math.prod(self._tiles.values())
+        return math.prod(stage.by_name[step.writes[0]].extents)
+
+    def _operations(self, step: Step) -> int:
+        """Turns of the vector unit for each element."""
+        stage = self._on.stage
+        if step.kind != "run":
+            return 1
+        statement = stage.run_by(step)
+        roots = [write.expression for write in statement.writes] + [state.next for state in statement.states]
+        seen = {id(node): node.op for root in roots for node in root.walk()}
+        return max(1, sum(op not in LEAVES for op in seen.values()))

@@ -1,0 +1,204 @@
+"""Teams: stages that need nothing of one another run side by side, each on a group of cores.
+
+Stages in turn leave cores idle where a loop is too short to be shared by all, the DRAM channel idle while cores
+compute, and cores idle while they wait for it.  So a stage may be moved past others where it does not wait for them
+(see `dependencies`), and of those that are ready at the same time as many become a team as saves cycles.  Each member
+has a contiguous group of cores, as large as its work asks for; where members are more than fit side by side, cores
+take some of them one by one.  A stage that is alone may have fewer cores as well (see `ways`).
+
+An order is made twice, from the first stage on, and from the last one back, which puts off what nobody waits for; of
+these and of all stages in turn, the one of the fewest predicted cycles wins.  Stages of a cycle stay in their cycle,
+those of a window in their window, and those of chosen steps among themselves: what is weighed is one turn of the loop
+around them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, groupby
+
+from ..ir.schedule import Stage
+from .dependencies import Touch, touches, waits
+from .ways import WORTH, Planned, Way, Ways
+
+MEETING = 8
+"""Cycles of a border between stages, about: a post and a wait in each core, and the barrier."""
+
+SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
+"""Numbers of members that are tried, beside all that are ready."""
+
+BOUNDS, LARGER = 8, 1.25
+"""How many bounds are tried for the cycles of a team, and how much larger each is than the one before."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What has its place in an order: a stage with its *ways*, or a whole cycle, whose *stages* are in order already.
+
+    *cycles* are those that it takes alone, its border included.
+    """
+
+    touches: tuple[Touch, ...]
+    cycles: float
+    ways: Ways | None = None
+    stages: tuple[Stage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Member:
+    """Work *number* done in some way, on the group of cores that begins with *first*; of a cycle, *way* is None."""
+
+    number: int
+    way: Way | None = None
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Team:
+    """Members side by side, or a single one, and the cycles until all have met."""
+
+    members: tuple[Member, ...]
+    cycles: float
+
+
+def chosen(planned: Sequence[Planned], aliases: Mapping[str, str], cores: int) -> tuple[Stage, ...]:
+    """The stages of an entry in the order and on the cores in which they take the fewest predicted cycles."""
+    numbers = count(1)
+
+    def ordered(works: Sequence[Work]) -> tuple[Stage, ...]:
+        found: list[Stage] = []
+        for team in _order(works, cores):
+            number = next(numbers) if len(team.members) > 1 else 0
+            for member in team.members:
+                found += _stages(works[member.number], member, cores, number)
+        return tuple(found)
+
+    found: tuple[Stage, ...] = ()
+    for _, window in groupby(planned, lambda each: each.stage.windows):
+        works: list[Work] = []
+        for cycle, run in groupby(window, lambda each: each.stage.cycle):
+            singles = [_single(each, aliases) for each in run]
+            if cycle:
+                parts = groupby(singles, lambda work: work.ways.planned.stage.turns if work.ways else 0)
+                works.append(_cycle(singles, sum((ordered(tuple(part)) for _, part in parts), ())))
+            else:
+                works += singles
+        found += ordered(works)
+    return found
+
+
+def in_turn(planned: Sequence[Planned], aliases: Mapping[str, str], cores: int) -> tuple[Stage, ...]:
+    """The stages of an entry as they were planned: one after the other, each on all cores that it can use."""
+    return tuple(each.stage for each in planned)
+
+
+PARTITIONS: Mapping[str, Callable[[Sequence[Planned], Mapping[str, str], int], tuple[Stage, ...]]] = {
+    "chosen": chosen,
+    "in_turn": in_turn,
+}
+"""How the stages of an entry share the cores."""
+
+
+def _single(planned: Planned, aliases: Mapping[str, str]) -> Work:
+    ways = Ways(planned)
+    return Work(tuple(touches(planned.stage, aliases)), ways.alone.lasts.alone + MEETING, ways)
+
+
+def _cycle(singles: Sequence[Work], stages: tuple[Stage, ...]) -> Work:
+    """The work of stages that take each step together."""
+    steps = stages[0].statement.extents["t"]
+    return Work(
+        tuple(touch for work in singles for touch in work.touches),
+        steps * sum(work.cycles for work in singles),
+        stages=stages,
+    )
+
+
+def _stages(work: Work, member: Member, cores: int, number: int) -> tuple[Stage, ...]:
+    """The stages of *work* in the team with this *number*, or alone (0)."""
+    if work.ways is None or member.way is None:
+        return work.stages
+    if not number and member.way is work.ways.widest:
+        return (work.ways.planned.stage,)
+    return (replace(member.way.on(member.first, cores), team=number),)
+
+
+def _order(works: Sequence[Work], cores: int) -> list[Team]:
+    """All works, as teams in an order that no dependency forbids."""
+    before = waits([work.touches for work in works])
+    last = len(works) - 1
+    behind = [
+        frozenset(last - other for other in range(len(works)) if last - number in before[other])
+        for number in range(len(works))
+    ]
+    back = [
+        replace(team, members=tuple(replace(member, number=last - member.number) for member in reversed(team.members)))
+        for team in reversed(_ready(works[::-1], behind, cores))
+    ]
+    orders = [_alone(works, number) for number in range(len(works))], _ready(works, before, cores), back
+    return min(orders, key=lambda teams: math.fsum(team.cycles for team in teams))
+
+
+def _alone(works: Sequence[Work], number: int) -> Team:
+    work = works[number]
+    return Team((Member(number, work.ways.alone if work.ways else None),), work.cycles)
+
+
+def _ready(works: Sequence[Work], before: Sequence[frozenset[int]], cores: int) -> list[Team]:
+    """Teams of what is ready, one after the other; where none is worth it, what the longest chain waits for."""
+    chains = [work.cycles for work in works]
+    for number in reversed(range(len(works))):
+        for other in before[number]:
+            chains[other] = max(chains[other], works[other].cycles + chains[number])
+    left, done = list(range(len(works))), set[int]()
+    found: list[Team] = []
+    while left:
+        ready = [number for number in left if before[number] <= done]
+        team = _best(works, ready, cores) or _alone(works, max(ready, key=lambda number: chains[number]))
+        found.append(team)
+        done |= {member.number for member in team.members}
+        left = [number for number in left if number not in done]
+    return found
+
+
+def _best(works: Sequence[Work], ready: Sequence[int], cores: int) -> Team | None:
+    """The team that saves the most, of the works that leave the channel idle the longest; None if none saves any."""
+    ways = {number: work.ways for number in ready if (work := works[number]).ways is not None}
+    idle = {number: way.alone.lasts.core - way.alone.lasts.channel for number, way in ways.items()}
+    ranked = sorted(idle, key=lambda number: -idle[number])
+    best, most = None, 0.0
+    if cores > 1 and len(ranked) > 1:
+        for size in (*(size for size in SIZES if size < len(ranked)), len(ranked)):
+            members = {number: ways[number] for number in ranked[:size]}
+            team, apart = _bounded(members, cores), sum(works[number].cycles for number in members)
+            if team.cycles < WORTH * apart and apart - team.cycles > most:
+                best, most = team, apart - team.cycles
+    return best
+
+
+def _bounded(members: Mapping[int, Ways], cores: int) -> Team:
+    """*members* side by side, each on as few cores as some bound of the cycles allows."""
+    bound = max(ways.widest.lasts.core for ways in members.values())
+    bound = max(bound, sum(ways.alone.lasts.channel for ways in members.values()))
+    tried: list[Team] = []
+    for _ in range(BOUNDS):
+        tried.append(_packed({number: ways.within(bound) for number, ways in members.items()}, cores))
+        if tried[-1].cycles <= bound:
+            break
+        bound *= LARGER
+    return min(tried, key=lambda team: team.cycles)
+
+
+def _packed(ways: Mapping[int, Way], cores: int) -> Team:
+    """*ways* side by side, the longest first, each on the cores that are free the soonest."""
+    free = [0.0] * cores
+    members: list[Member] = []
+    for number, way in sorted(ways.items(), key=lambda item: -item[1].lasts.core):
+        begins = [max(free[first : first + way.cores]) for first in range(cores - way.cores + 1)]
+        first = begins.index(min(begins))
+        free[first : first + way.cores] = [begins[first] + way.lasts.core] * way.cores
+        members.append(Member(number, way, first))
+    channel = sum(way.lasts.channel for way in ways.values()) + max(way.lasts.ends for way in ways.values())
+    return Team(tuple(sorted(members, key=lambda member: member.number)), max(*free, channel) + MEETING)

@@ -1,0 +1,130 @@
+"""Ways to do a stage: on all cores, or on a group of fewer, which has less of some operands to read more than once.
+
+Of a stage on fewer cores the mapping is searched anew, and it is a way only if it moves no more of DRAM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ...source import TargetError
+from ..cost.duration import Duration, duration
+from ..ir.schedule import Stage
+from .build_stage import build_stage
+from .mapping import Mapper
+from .request import Request
+
+WORTH = 0.98
+"""What is not predicted to take less than this part of the cycles is not worth a change."""
+
+PARTS = (2, 4, 10)
+"""Groups are as large as a stage can use, or so many times smaller, or one core."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage on all cores, and what it was made of."""
+
+    request: Request
+    stage: Stage
+    mapper: Mapper
+
+
+@dataclass(frozen=True)
+class Way:
+    """A stage on as many cores as have work in it, and how long it takes there."""
+
+    stage: Stage
+    lasts: Duration
+
+    @property
+    def cores(self) -> int:
+        """The size of the group."""
+        return len(self.stage.mapping.shares)
+
+    def on(self, first: int, cores: int) -> Stage:
+        """The stage on the group that begins with core *first* of so many *cores*."""
+        idle = cores - first - self.cores
+        shares = ((0, 0),) * first + self.stage.mapping.shares + ((0, 0),) * idle
+        return replace(self.stage, mapping=replace(self.stage.mapping, shares=shares))
+
+
+class Ways:
+    """All ways to do one stage, made when they are asked for."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.planned = planned
+        self._known: dict[int, Way | None] = {}
+
+    @cached_property
+    def widest(self) -> Way:
+        """The stage as it was planned, less the cores that are idle in it."""
+        return self._way(self.planned.stage)
+
+    @cached_property
+    def alone(self) -> Way:
+        """The way that takes the fewest cycles where nothing else runs.
+
+        Smaller groups are only looked at where the channel binds and cores read the same.
+        """
+        best = self.widest
+        for way in self._narrower() if best.lasts.core < best.lasts.alone and _reads_again(best.stage) else ():
+            if way.lasts.alone >= WORTH * best.lasts.alone:
+                break
+            best = way
+        return best
+
+    def within(self, cycles: float) -> Way:
+        """The way with the fewest cores of which none takes more *cycles*; the widest where there is none.
+
+        Half the cores take at most twice as long, and hardly as long as before: few sizes need a search.
+        """
+        for cores in reversed(self._sizes):
+            if self.widest.lasts.core * self.widest.cores <= 2 * cycles * cores:
+                way = self._on(cores)
+                if way is not None and way.lasts.core <= cycles:
+                    return way
+        return self.widest
+
+    @cached_property
+    def _sizes(self) -> tuple[int, ...]:
+        """Sizes of groups, from the largest."""
+        most = self.widest.cores
+        return tuple(sorted({most, *(max(1, most // part) for part in PARTS), 1}, reverse=True))
+
+    def _narrower(self) -> Iterator[Way]:
+        """Ways with fewer and fewer cores, up to a size for which there is none."""
+        for cores in self._sizes[1:]:
+            way = self._on(cores)
+            if way is None:
+                return
+            yield way
+
+    def _on(self, cores: int) -> Way | None:
+        """The stage on so many cores; None where it does not fit, or moves more than on all."""
+        if cores == self.widest.cores:
+            return self.widest
+        if cores not in self._known:
+            try:
+                request = replace(self.planned.request, cores=cores)
+                way = self._way(build_stage(self.planned.mapper.choose(request)))
+            except TargetError:
+                way = None
+            fits = way is not None and way.lasts.channel <= self.widest.lasts.channel
+            self._known[cores] = way if fits else None
+        return self._known[cores]
+
+    def _way(self, stage: Stage) -> Way:
+        shares = tuple(share for share in stage.mapping.shares if share[1])
+        kept = replace(stage, mapping=replace(stage.mapping, shares=shares))
+        return Way(kept, duration(kept, self.planned.request.target))
+
+
+def _reads_again(stage: Stage) -> bool:
+    """Whether some of what a core reads, another reads too: what the split leaves whole, or the rim of a window."""
+    split = stage.mapping.split or ""
+    reads = [access for name, access in stage.accesses if not name.startswith("out")]
+    rims = (index for access in reads for index in access.index if len(index.terms) > 1)
+    return any(split not in access.loops for access in reads) or any(index.coefficient(split) for index in rims)

@@ -1,0 +1,21 @@
+"""The page on cores shows what the command prints, and its commands work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cores.md").read_text("utf-8")
+
+
+def test_the_page_shows_the_schedule_that_its_command_prints(
+    shell: Callable[[list[str], Path], str], tmp_path: Path
+) -> None:
+    (block,) = re.findall(r"<!-- command: quick -->\n```sh\n(.*?)```", PAGE, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    printed = shell(["sh", "-euc", block], tmp_path)
+    name, *lines = shown.splitlines()
+    assert lines
+    section = printed[printed.index(name) :]
+    assert set(lines) <= set(section.splitlines()[:6])

@@ -1,0 +1,84 @@
+"""Stages side by side: predicted cycles are near those of the replay, and teams take fewer of them than stages in turn.
+
+That they compute the same bits is law 1, that none reads what another has not yet written is law 3, and that their
+bytes are those predicted is law 4: all cases there have teams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from laws import Bench, Case, compiled
+
+from snnc.compiler.cost.duration import duration
+from snnc.compiler.passes.build_schedule import MappingOptions
+from snnc.compiler.pipeline import assemble
+from snnc.runtime.faults import RaceError
+from snnc.runtime.orders import Shuffled
+from snnc.runtime.recording import Record, Recorder
+from snnc.runtime.replay import Timing, replay
+
+STEPWISE = "rule = opzo; loss = cross_entropy_mse; optimizer = sgd"
+
+
+def timed(case: Case) -> tuple[Record, Timing]:
+    """The first training step."""
+    bench = Bench(case, oracle=False)
+    recorder = Recorder(bench.machine.target)
+    bench.machine.listen(recorder)
+    bench.run("init")
+    bench.feed()
+    bench.run("train_step")
+    assert recorder.record is not None
+    return recorder.record, replay(recorder.record, bench.machine.target)
+
+
+@pytest.mark.parametrize("machine", ["quad1", "exact7"])
+def test_a_stage_lasts_about_as_long_as_predicted(machine: str) -> None:
+    """From its first move to its last, which leaves out how it is described and what a border costs."""
+    case = Case("csnn", machine, partition="in_turn")
+    record, timing = timed(case)
+    begun: dict[tuple[str, str], int] = {}
+    ended: dict[tuple[str, str], int] = {}
+    for span in timing.timeline:
+        stream = record.streams[span.stream]
+        debug = stream.debug[stream.deeds[span.deed].pc]
+        key = debug.phase, debug.node
+        begun[key] = min(begun.get(key, span.start), span.start)
+        ended[key] = max(ended.get(key, 0), span.end)
+    found = compiled(case)
+    stages = found.schedule.entries["train_step"]
+    ratios = [
+        duration(stage, found.target).alone / (ended[stage.phase, stage.node] - begun[stage.phase, stage.node])
+        for stage in stages
+    ]
+    assert len(ratios) == len(begun) > 20
+    assert all(0.5 < ratio < 1.5 for ratio in ratios), [round(ratio, 2) for ratio in ratios]
+    predicted = sum(duration(stage, found.target).alone for stage in stages)
+    assert predicted == pytest.approx(timing.cycles, rel=0.15)
+
+
+@pytest.mark.parametrize(("training", "part"), [("", 0.9), (STEPWISE, 0.9)], ids=["bptt", "opzo"])
+def test_teams_take_fewer_cycles_than_stages_in_turn(training: str, part: float) -> None:
+    case = Case("csnn", "exact20", training=training or Case("csnn", "exact20").training)
+    _, chosen = timed(case)
+    _, in_turn = timed(replace(case, partition="in_turn"))
+    assert chosen.cycles < part * in_turn.cycles
+
+
+def test_stages_that_wait_for_one_another_are_no_team() -> None:
+    """What the checker of races says of a team in which one reads what another writes."""
+    case = Case("digits", "quad3")
+    found = compiled(case)
+    stages = list(found.schedule.entries["train_step"])
+    place = next(k for k, stage in enumerate(stages) if stage.node == "hidden" and stage.team == 0)
+    assert [stage.node for stage in stages[place : place + 2]] == ["hidden", "spikes"]
+    stages[place : place + 2] = [replace(stage, team=99) for stage in stages[place : place + 2]]
+    schedule = replace(found.schedule, entries={**found.schedule.entries, "train_step": tuple(stages)})
+    program = assemble(found.training, MappingOptions(found.target, found.cores), schedule)
+    bench = Bench(case, program, oracle=False, watched=True, order=Shuffled(5))
+    bench.run("init")
+    bench.feed()
+    with pytest.raises(RaceError, match="spikes"):
+        bench.run("train_step")
