@@ -108,14 +108,14 @@ def test_gradients_updates_and_branches_run_beside_one_another(folder: Path) -> 
     assert any(sum(name.startswith("UP ") for name in team) >= 4 for team in together)
 
 
+@pytest.mark.parametrize("cores", [20, pytest.param(3, marks=pytest.mark.full)])
 @pytest.mark.parametrize("rule", RULES)
-def test_no_entry_moves_more_of_dram_than_in_turn(folder: Path, rule: str) -> None:
-    for cores in (3, 20):
-        there, before = (
-            compilation(folder, rule, partition, cores).program.predicted for partition in ("chosen", "in_turn")
-        )
-        for entry, traffic in before.items():
-            assert there[entry]["dram"]["total"] <= traffic["dram"]["total"], (entry, cores)
+def test_no_entry_moves_more_of_dram_than_in_turn(folder: Path, rule: str, cores: int) -> None:
+    there, before = (
+        compilation(folder, rule, partition, cores).program.predicted for partition in ("chosen", "in_turn")
+    )
+    for entry, traffic in before.items():
+        assert there[entry]["dram"]["total"] <= traffic["dram"]["total"], entry
 
 
 def test_one_core_takes_all_in_turn(folder: Path) -> None:
