@@ -132,8 +132,12 @@ def _tree(
     body: Tree = tuple(runs)
     for depth in range(len(loops), -1, -1):
         if depth == own:
-            computed = _compute(statement, operands)
-            body = (*computed, *after.pop(depth, ()), *body) if own < len(loops) else computed
+            made = _compute(statement, operands)
+            if own < len(loops):  # the epilogue turns once for all that is made here
+                behind = after.pop(depth, [])
+                after[depth] = [step for step in behind if step.part]
+                made = (*made, *(step for step in behind if not step.part), *body)
+            body = made
         body = (*before.get(depth, ()), *body, *after.get(depth, ()))
         if depth:
             name = loops[depth - 1]

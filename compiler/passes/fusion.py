@@ -120,7 +120,7 @@ def _joined(
         return None
     if each.pin.text and each.pin != stage.pin:
         return None
-    names: dict[str, str] = {}
+    names = {name: name for name in each.shared}
     taken: dict[str, str] = {}
     made = {homes.of(access.value): (use, access) for use, access in _made(stage)}
     written = homes.written(stage)
@@ -135,7 +135,11 @@ def _joined(
     extents = stage.extents
     if any(extents[ours] != statement.extents[theirs] for theirs, ours in names.items()):
         return None
-    if len(set(names.values())) < len(names) or names.get("t", "t") != "t" or not _may_turn(stage, later):
+    if (
+        len(set(names.values())) < len(names)
+        or any(names.get(name, name) != name for name in TIME)
+        or not _may_turn(stage, later)
+    ):
         return None
     single = {} if names else {name: f"{name}'" for name in statement.extents}  # an axis is left, if of extent 1
     known = renamed(statement, names | {name: name for name in later} | single)
@@ -177,7 +181,7 @@ def _same(made: Access, read: Access, names: dict[str, str]) -> bool:
     if len(made.index) != len(read.index):
         return False
     for ours, theirs in zip(made.index, read.index, strict=True):
-        if ours.offset != theirs.offset or len(ours.terms) != len(theirs.terms) or len(ours.terms) > 1:
+        if ours.offset != theirs.offset or len(ours.terms) != len(theirs.terms):
             return False
         for (name, c), (other, d) in zip(ours.terms, theirs.terms, strict=True):
             if c != d or names.setdefault(other, name) != name:
@@ -197,7 +201,7 @@ def _may_turn(stage: Request, later: set[str]) -> bool:
     if not later:
         return True
     summed = stage.statement.summed if isinstance(stage.statement, Contraction) else ()
-    return later == {"t"} and "t" not in stage.extents and not stage.shared and not {*ALWAYS} & {*summed}
+    return later == {"t"} and "t" not in stage.extents and not {*ALWAYS} & {*summed}
 
 
 def _views(request: Request) -> int:
