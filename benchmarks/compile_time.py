@@ -65,7 +65,7 @@ def measure(asked: Asked) -> Measured:
         getattr(compilation, stage)
         stages[stage] = perf_counter() - before
     wall, processor = perf_counter() - begun, process_time() - worked
-    operators = len(compilation.schedule.entries["train_step"])
+    operators = sum(len(stage.nodes) for stage in compilation.schedule.entries["train_step"])
     return Measured(asked, stages, wall, processor, compilation.program.instruction_count, operators)
 
 

@@ -130,8 +130,11 @@ class Execution:
 
         for dump in self.wanted:
             if dump.tensor not in program.by_name:
-                from ..catalog import unknown
+                from ..catalog import UnknownName, unknown
 
+                if dump.tensor in program.layers:
+                    told = f"{dump.tensor} has no place in DRAM, since what reads it takes it on the core"
+                    raise UnknownName(f"{told}; --fusion off gives it one")
                 raise unknown("tensor in DRAM", dump.tensor, program.by_name)
         if self.compare_oracle is None:
             return Interpreter(program, watched=self.check_races)

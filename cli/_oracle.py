@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..runtime import tensors
+from ..runtime.finite import written
 from ..runtime.interpreter import Interpreter
 from ..source import NOWHERE, DataError, Place
 
@@ -78,7 +79,8 @@ class ComparedInterpreter(Interpreter):
         super().run(entry_name, arguments)
         self._oracle.run(entry_name, _scalars(self._oracle.training) | dict(arguments or {}))
         self._compared += 1
-        known = self.program.by_name
+        entry = self.program.entry(entry_name)
+        known = {symbol.name: symbol for symbol, _ in written(self.program, entry)}
         records = [record for record in self._oracle.records() if record.name in known]
         found = {record.name: tensors.read(known[record.name], self.chip.dram) for record in records}
         difference = first_difference(records, found)

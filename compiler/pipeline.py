@@ -14,7 +14,7 @@ from typing import Any
 
 from ..catalog import FileCatalog, UnknownName, unknown
 from ..isa.array import STATIONARY
-from ..isa.program import Argument, Entry, Program
+from ..isa.program import Argument, Entry, Program, Symbol
 from ..isa.target import Target, canonical, load_target
 from ..source import NOWHERE, Fault, Faults, Place, SourceError, TargetError, line_of
 from .cost.bound import bounds
@@ -390,9 +390,17 @@ def assemble(
         settings=settings_of(training),
         predicted=predicted,
         bound=bounds(training, schedule, target, options.cores),
+        layers=layers_of(schedule, by_name),
         data=laid_out(training, weights or {}, by_name),
         version=__version__,
     )
+
+
+def layers_of(schedule: Schedule, symbols: Mapping[str, Symbol]) -> dict[str, str]:
+    """The layer of each node of a stage that has no symbol of its name."""
+    stages = [stage for entry in schedule.entries.values() for stage in entry]
+    made = [each for stage in stages for each in (stage, *stage.epilogue)]
+    return {each.node: each.layer for each in made if each.node not in symbols}
 
 
 def host_settings(settings: Settings) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Assembly: a program as text, and the text as the same program again.
 
 A line says one thing and begins with the word that says which: the header, then ``argument``, ``symbol``, ``element``,
-``setting``, ``predicted``, ``bound``, ``machine``, ``data``, and ``entry`` with its ``stream`` headings, below which
-every line is an instruction.  What follows a `;` behind an instruction is where it came from (node, phase, place), and
-is part of the language; lines that begin with `#`, and empty ones, are not:
+``setting``, ``predicted``, ``bound``, ``layer``, ``machine``, ``data``, and ``entry`` with its ``stream`` headings,
+below which every line is an instruction.  What follows a `;` behind an instruction is where it came from (node, phase,
+place), and is part of the language; lines that begin with `#`, and empty ones, are not:
 
     entry train_step arguments=[learning_rate] inputs=[image] results=[loss]
       stream core=0 unit=fp
@@ -38,7 +38,7 @@ from .program import FORMAT_VERSION, Argument, Debug, Entry, Program, Stream, Sy
 _NAMES = ("network", "target", "target_hash", "graph_hash", "version")
 _COUNTS = ("snnc", "cores", "steps", "batch", "dram_bytes")
 _HEADER = {name: "int" if name in _COUNTS else "str" for name in ("snnc", *_NAMES, *_COUNTS[1:])}
-_JSON = {"setting": "settings", "predicted": "predicted", "bound": "bound"}
+_JSON = {"setting": "settings", "predicted": "predicted", "bound": "bound", "layer": "layers"}
 _SYMBOL = {part.name: str(part.type) for part in fields(Symbol) if part.name != "name"}
 _ENTRY = {"arguments": "tuple[str, ...]", "inputs": "tuple[str, ...]", "results": "tuple[str, ...]"}
 _WORDS = (*_HEADER, "argument", "symbol", "element", *_JSON, "machine", "data", "entry", "stream")
@@ -197,6 +197,7 @@ class _Reader:
             settings=self.json["setting"],
             predicted=self.json["predicted"],
             bound=self.json["bound"],
+            layers=self.json["layer"],
         )
 
     def note(self, row: int, column: int, message: object) -> None:

@@ -41,7 +41,7 @@ _DIGEST = slice(_HEAD.size, _HEAD.size + 32)
 _ROW = struct.Struct("<8sQQ")
 _SECTIONS = ("meta", "elements", "code", "debug", "data")
 _PLAIN = ("network", "target", "target_text", "target_hash", "graph_hash", "cores", "steps", "batch", "dram_bytes")
-_MAPPINGS = ("settings", "predicted", "bound")
+_MAPPINGS = ("settings", "predicted", "bound", "layers")
 
 
 def to_bytes(program: Program) -> bytes:

@@ -136,7 +136,8 @@ class Program:
     no file); *graph_hash* is the hash of the training graph that it computes; *settings* are the host's resolved
     settings (loss, optimizer, schedule, loss scale, coding ..., and ``window``, the steps that are taken together where
     these are not all) as plain JSON values; *predicted* the compiler's
-    prediction of traffic and *bound* the floors (see `traffic`), by entry; *data* the initial contents of symbols
+    prediction of traffic and *bound* the floors (see `traffic`), by entry; *layers* the layer of each node whose value
+    has no place in DRAM, and hence no symbol to tell it; *data* the initial contents of symbols
     (imported parameters and constants) as the bytes of their canonical layout.
     """
 
@@ -156,6 +157,7 @@ class Program:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     predicted: Mapping[str, Any] = field(default_factory=dict[str, Any])
     bound: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    layers: Mapping[str, str] = field(default_factory=dict[str, str])
     data: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     version: str = ""
 

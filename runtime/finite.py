@@ -65,15 +65,10 @@ def first_not_finite(interpreter: Interpreter, entry: Entry) -> NotFinite | None
 
 
 def written(program: Program, entry: Entry) -> Iterator[tuple[Symbol, Debug]]:
-    """Every tensor that *entry* stores, in the order of the graph, with what it is stored for.
-
-    All cores walk the same stages in the same order, but a core that has no part in one may not know of it: a stage
-    stands where the core that knows most of them has it.
-    """
+    """Every tensor that *entry* stores, in the order of the graph, with what it is stored for."""
     symbols = sorted(program.symbols, key=lambda symbol: symbol.address)
     addresses = [symbol.address for symbol in symbols]
-    orders = [list(dict.fromkeys(debug.node for debug in stream.debug if debug.node)) for stream in entry.streams]
-    order = {node: place for place, node in enumerate(max(orders, key=len))}
+    order = {node: place for place, node in enumerate(_order(entry))}
     found: dict[str, tuple[int, Symbol, Debug]] = {}
     for stream in entry.streams:
         for base, debug in _stores(stream):
@@ -81,6 +76,23 @@ def written(program: Program, entry: Entry) -> Iterator[tuple[Symbol, Debug]]:
             found.setdefault(symbol.name, (order.get(debug.node, -1), symbol, debug))
     for _, symbol, debug in sorted(found.values(), key=lambda each: each[0]):
         yield symbol, debug
+
+
+def _order(entry: Entry) -> list[str]:
+    """The nodes of an entry in their order.
+
+    Every unit of every core walks its own in that order, and knows nothing of the others: a node that is new stands
+    behind the one that comes before it there.
+    """
+    found: list[str] = []
+    orders = [list(dict.fromkeys(debug.node for debug in stream.debug if debug.node)) for stream in entry.streams]
+    for nodes in sorted(orders, key=len, reverse=True):
+        place = 0
+        for node in nodes:
+            if node not in found:
+                found.insert(place, node)
+            place = found.index(node) + 1
+    return found
 
 
 def _stores(stream: Stream) -> Iterator[tuple[int, Debug]]:

@@ -6,11 +6,12 @@ from ..isa.program import Program
 
 
 class Layers:
-    """Layers by node: the layer of the symbol of that name, else the longest dotted beginning that is a layer."""
+    """Layers by node: as the program or the symbol of that name says, else the longest dotted beginning that is one."""
 
     def __init__(self, program: Program) -> None:
         self._known = {symbol.layer: symbol.layer for symbol in program.symbols}
         self._known |= {symbol.name: symbol.layer for symbol in program.symbols}
+        self._known |= program.layers
         self._found: dict[str, str] = {}
 
     def of(self, node: str) -> str:

@@ -82,10 +82,11 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                 mapped = [*fused(mapped, {*training.types, *procedure.results}, aliases, mapper)]
             planned = [Planned(each.request, build_stage(each), mapper) for each in mapped]
             entries[procedure.name] = PARTITIONS[options.partition](planned, aliases, options.cores)
-            for stage in entries[procedure.name]:
-                for _, access in stage.accesses:
-                    name = aliases.get(access.value, access.value)
-                    touched.setdefault(name, types[name])
+            used = {access.value for stage in entries[procedure.name] for _, access in stage.accesses}
+            used = {aliases.get(value, value) for value in used}
+            touched |= {
+                name: type for name, type in types.items() if name in used
+            }  # in an order that no mapping changes
     _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
     schedule = Schedule(training.name, entries, touched, dict.fromkeys(momentary, 1) | rooms)
     codings = choose_codings(training, schedule, options.target, options.densities, options.codecs)

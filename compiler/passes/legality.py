@@ -46,7 +46,8 @@ def legal_tiles(
                     if name in ALWAYS:
                         legal = legal & ~cut[other]
         if len(extents) > MOST_AXES:
-            legal = legal & (sum(np.greater(tiles[name], 1).astype(np.int64) for name in extents) <= MOST_AXES)
+            long = (np.not_equal(tiles[name], 1) | (extents[name] == 0) for name in extents)
+            legal = legal & (sum(each.astype(np.int64) for each in long) <= MOST_AXES)
         if request.later:  # sums are complete before what turns in the epilogue alone begins
             for name in statement.summed:
                 legal = legal & ~cut[name]

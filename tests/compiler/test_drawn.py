@@ -95,7 +95,7 @@ train { rule = opzo(NOISE); loss = cross_entropy_mse; batch = 4 }"""
 def test_noise_takes_no_room_and_moves_no_bytes(noise: str, tmp_path: Path) -> None:
     path = tmp_path / "net.snn"
     path.write_text(SOURCE.replace("NOISE", f"noise={noise}"), "utf-8")
-    compilation = Compilation(str(path), Options("tiny"))
+    compilation = Compilation(str(path), Options("tiny", fusion="off"))
     program = compilation.program
     assert compilation.schedule.nowhere("train_step") == {"s.noise"}
     assert "s.noise" not in program.by_name
@@ -115,7 +115,7 @@ def test_noise_takes_no_room_and_moves_no_bytes(noise: str, tmp_path: Path) -> N
 def test_what_a_stage_draws_counts_in_no_bound() -> None:
     """The layer bound of the sums is that of what they read and write."""
     train = {"rule": "opzo", "loss": ("cross_entropy_mse", ("lam", 0.05))}
-    program = Compilation("digits", Options("tiny", batch=8, steps=2, train=train)).program
+    program = Compilation("digits", Options("tiny", batch=8, steps=2, train=train, fusion="off")).program
     (name,) = [name for name in program.bound["train_step"]["by_stage"] if name.endswith(".feedback.sum")]
     matrix, answers = program.symbol(f"{name.split()[1]}"), program.symbol("loss.answers")
     assert program.bound["train_step"]["by_stage"][name] == 2 * math.prod(matrix.shape) * 4 + 2 * 8 * 10 * 2

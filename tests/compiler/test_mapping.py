@@ -54,8 +54,9 @@ def machine(folder: Path, base: str = "tiny", memory: int | None = None, dram: i
 
 
 def stages(model: str, *pins: str, cores: int = 1, target: str = "quad", dataflow: str = "auto") -> dict[str, Stage]:
-    """Stages of a training step by ``layer.phase``, the first of several."""
-    schedule = Compilation(model, Options(target=target, cores=cores, pins=pins, dataflow=dataflow)).schedule
+    """Stages of a training step by ``layer.phase``, the first of several; each statement is one of its own."""
+    given = Options(target=target, cores=cores, pins=pins, dataflow=dataflow, fusion="off")
+    schedule = Compilation(model, given).schedule
     found: dict[str, Stage] = {}
     for stage in schedule.entries["train_step"]:
         found.setdefault(f"{stage.layer}.{stage.phase.lower()}", stage)

@@ -96,16 +96,26 @@ def test_weights_with_gaps_or_nan_are_refused_before_compiling(folder: Path) -> 
 
 def test_a_step_that_the_run_does_not_have_is_told_before_it_begins(folder: Path) -> None:
     words = ["train", "small.snn", "--data", "npz:data.npz", "--checkpoint", "x.ckpt"]
-    result = snnc(*words, "--dump", "y@4=y.npy", "--dump", "y@9")
+    result = snnc(*words, "--dump", "s@4=y.npy", "--dump", "s@9")
     assert result.exit_code == 1 and not (folder / "y.npy").exists() and not (folder / "x.ckpt").exists()
-    told = "--dump y@4: the run has training steps 1 to 3\n--dump y@9: the run has training steps 1 to 3\n"
+    told = "--dump s@4: the run has training steps 1 to 3\n--dump s@9: the run has training steps 1 to 3\n"
     assert result.stderr == told
-    result = snnc(*words, "--max-steps", "1", "--dump", "y@2")
-    assert result.stderr == "--dump y@2: the run has one training step, 1\n"
+    result = snnc(*words, "--max-steps", "1", "--dump", "s@2")
+    assert result.stderr == "--dump s@2: the run has one training step, 1\n"
     assert snnc(*words, "--max-steps", "2").exit_code == 0
-    result = snnc(*words, "--resume", "x.ckpt", "--dump", "y@2=y.npy", "--dump", "z@3=z.npy")
+    result = snnc(*words, "--resume", "x.ckpt", "--dump", "s@2=y.npy", "--dump", "z@3=z.npy")
     assert result.exit_code == 0 and (folder / "z.npy").exists() and not (folder / "y.npy").exists()
-    assert result.stderr == "warning: y@2 was not dumped: this run had step 3\n"
+    assert result.stderr == "warning: s@2 was not dumped: this run had step 3\n"
+
+
+def test_what_stays_on_the_core_is_no_tensor_to_dump(folder: Path) -> None:
+    result = snnc("train", "small.snn", "--data", "npz:data.npz", "--dump", "y@1=y.npy")
+    assert result.exit_code == 1 and not (folder / "y.npy").exists()
+    assert result.stderr.endswith(
+        "y has no place in DRAM, since what reads it takes it on the core; --fusion off gives it one\n"
+    )
+    words = ["train", "small.snn", "--data", "npz:data.npz", "--max-steps", "1", "--fusion", "off"]
+    assert snnc(*words, "--dump", "y@1=y.npy").exit_code == 0 and (folder / "y.npy").exists()
 
 
 def test_weights_of_another_network_are_refused_before_anything_is_mapped(

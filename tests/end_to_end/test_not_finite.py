@@ -31,10 +31,12 @@ train { optimizer = sgd(lr=0.1); batch = 4 }
 CORES = (1, 3)
 
 
-def compilation(folder: Path, cores: int = 1, init: str = "kaiming_uniform", **train: Setting) -> Compilation:
+def compilation(
+    folder: Path, cores: int = 1, init: str = "kaiming_uniform", fusion: str = "off", **train: Setting
+) -> Compilation:
     path = folder / "small.snn"
     path.write_text(NETWORK.replace("INIT", init))
-    return Compilation(path, Options(target="quad", cores=cores, train=train))
+    return Compilation(path, Options(target="quad", cores=cores, train=train, fusion=fusion, partition="in_turn"))
 
 
 def data(times: float = 1.0) -> Dataset:

@@ -139,7 +139,7 @@ def test_what_bptt_keeps_grows_with_the_steps() -> None:
 @pytest.mark.parametrize("rule", ONLINE)
 def test_what_a_delay_brings_back_has_room_for_one_step_where_that_is_the_step_before(rule: str) -> None:
     """It is read before it is made anew; what other steps read, further back, has room for all."""
-    made = compiled(Case("recurrent", "quad3", training=training_of(rule), steps=4)).program
+    made = compiled(Case("recurrent", "quad3", training=training_of(rule), steps=4, fusion="off")).program
     rooms = {symbol.name: symbol.steps for symbol in made.symbols}
     one, two = (rooms.get(f"{name}.noisy", rooms[name]) for name in ("s2", "s1"))
     assert (one, two) == (1, 4), "s1 comes back after two steps, too"
