@@ -29,8 +29,9 @@ import numpy as np
 
 from ...isa.target import Target
 from ...numerics.formats import FORMATS
+from ..ir.accesses import accesses, made_by
 from ..ir.graph import Procedure, Training
-from ..ir.schedule import Schedule, Stage, accesses, made_by
+from ..ir.schedule import Schedule, Stage
 from ..ir.statement import Access, Contraction
 from ..ir.types import Type
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..ir.accesses import accesses
 from ..ir.graph import Training
-from ..ir.schedule import accesses
 from ..ir.statement import Access, Elementwise, Index, State, Statement, loop
 from ..ir.types import Type
 from ..ops.op import alias_of, lower

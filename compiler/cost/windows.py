@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from ..ir.accesses import accesses
 from ..ir.expression import Expression, index, rebuilt
 from ..ir.graph import Node, Region, Sweep, Training
-from ..ir.schedule import accesses
 from ..ir.statement import WINDOW, Access, Elementwise, Index, Statement, with_accesses
 from ..ir.types import Type
 from ..ops.op import lower

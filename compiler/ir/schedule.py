@@ -14,7 +14,8 @@ from itertools import groupby
 from typing import cast
 
 from ...source import NOWHERE, Place
-from .statement import TIME, WINDOW, Access, Contraction, Elementwise, Moments, Statement, Window, over_steps
+from .accesses import accesses, extents_of
+from .statement import TIME, WINDOW, Access, Elementwise, Moments, Statement, over_steps
 from .types import Type
 
 
@@ -447,11 +448,6 @@ class Schedule:
         )
 
 
-def extents_of(statements: Iterable[Statement]) -> dict[str, int]:
-    """Extent of each loop that any of *statements* has; loops of one name are one loop."""
-    return {name: extent for statement in statements for name, extent in statement.extents.items()}
-
-
 def windowed(stages: Sequence[Stage]) -> Iterator[tuple[Stage, ...]]:
     """Runs of stages that take windows of time together, and of those that do not."""
     return (tuple(run) for _, run in groupby(stages, lambda stage: stage.windows))
@@ -481,45 +477,3 @@ def _runs(stages: Sequence[Stage], joined: Callable[[Stage, Stage], bool]) -> It
         run.append(stage)
     if run:
         yield tuple(run)
-
-
-def accesses(statement: Statement) -> Iterator[tuple[str, Access]]:
-    """Every access of a statement with the name of its operand."""
-    yield from read_by(statement)
-    yield from made_by(statement)
-
-
-def read_by(statement: Statement) -> Iterator[tuple[str, Access]]:
-    """What a statement reads."""
-    match statement:
-        case Contraction():
-            named = (("left", statement.left), ("right", statement.right), ("bias", statement.bias))
-            yield from ((name, access) for name, access in named if access is not None)
-        case Elementwise():
-            yield from statement.reads.items()
-            yield from ((f"state.{state.name}", state.home) for state in statement.states if state.home is not None)
-        case Moments():
-            yield "left", statement.left
-            if not statement.variance:
-                yield "right", statement.right
-        case Window():
-            yield "source", statement.source
-            if statement.tap is not None and statement.kind != "max":
-                yield "tap", statement.tap
-
-
-def made_by(statement: Statement) -> Iterator[tuple[str, Access]]:
-    """What a statement makes."""
-    match statement:
-        case Contraction():
-            yield "out", statement.target
-        case Elementwise():
-            yield from ((f"out{k}", write.target) for k, write in enumerate(statement.writes))
-            yield from ((f"out.{state.name}", state.home) for state in statement.states if state.home is not None)
-        case Moments():
-            both = (("out.mean", statement.mean), ("out.comoment", statement.comoment))
-            yield from ((name, access) for name, access in both if access.value)
-        case Window():
-            if statement.tap is not None and statement.kind == "max":
-                yield "tap", statement.tap
-            yield "out", statement.target

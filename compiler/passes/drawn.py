@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..ir.accesses import accesses
 from ..ir.graph import Node, Region
-from ..ir.schedule import Drawn, accesses
+from ..ir.schedule import Drawn
 from ..ir.statement import Contraction, Elementwise, Index, Statement, renamed
 
 

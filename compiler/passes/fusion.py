@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 
 from ...isa.state import VIEWS
 from ...source import TargetError
-from ..ir.schedule import ALWAYS, Fused, accesses, made_by, read_by, use_in
+from ..ir.accesses import accesses, made_by, read_by
+from ..ir.schedule import ALWAYS, Fused, use_in
 from ..ir.statement import TIME, Access, Contraction, Elementwise, renamed
 from .mapping import Mapped, Mapper
 from .request import Request

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from ...isa.target import Target
 from ...source import Place
-from ..ir.schedule import Drawn, Fused, accesses, extents_of
+from ..ir.accesses import accesses, extents_of
+from ..ir.schedule import Drawn, Fused
 from ..ir.statement import TIME, WINDOW, Moments, Statement
 from ..ir.types import Type
 from .operands import Operand, exact_moments, operands_beside, operands_of

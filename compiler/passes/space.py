@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dataflows.dataflow import DATAFLOWS
-from ..ir.schedule import accesses
+from ..ir.accesses import accesses
 from ..ir.statement import TIME, WINDOW, Contraction, Elementwise, Moments, Statement, Window
 from .operands import Operand
 from .request import Request

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..ir.schedule import accesses
+from ..ir.accesses import accesses
 from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
 
 CHANNEL_GRAIN = 16
