@@ -33,24 +33,33 @@ def fused(
     *lasting* are values that somebody reads behind the entry, *aliases* other names of values.
     """
     homes = _Homes(aliases)
+    placed = [_Placed(each, homes.read(each.request), homes.written(each.request)) for each in stages]
     readers: defaultdict[str, set[str]] = defaultdict(set)
     carried: set[str] = set()
-    for each in stages:
-        for value in homes.read(each.request):
-            readers[value].add(each.request.name)
-        carried |= homes.carried(each.request)
+    for each in placed:
+        for value in each.read:
+            readers[value].add(each.mapped.request.name)
+        carried |= homes.carried(each.mapped.request)
     stays = {homes.of(value) for value in lasting} | carried
-    found: list[Mapped] = []
-    for each in stages:
-        place, better = max(
-            _offers(found, each, readers, stays, homes, mapper), key=lambda offer: offer[2], default=(-1, None, 0)
-        )[:2]
+    found: list[_Placed] = []
+    for each in placed:
+        offers = _offers(found, each, readers, stays, homes, mapper)
+        place, better, _ = max(offers, key=lambda offer: offer[2], default=(-1, None, 0))
         if better is None:
             found.append(each)
         else:
-            del found[place]
-            found.append(better)
-    return tuple(found)
+            stage = found.pop(place)
+            found.append(_Placed(better, stage.read | each.read, stage.written | each.written))
+    return tuple(each.mapped for each in found)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A stage in its place, with the values that it reads and those that it makes, all of its epilogue included."""
+
+    mapped: Mapped
+    read: frozenset[str]
+    written: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -77,34 +86,33 @@ class _Homes:
 
 
 def _offers(
-    found: Sequence[Mapped],
-    each: Mapped,
+    found: Sequence[_Placed],
+    each: _Placed,
     readers: Mapping[str, set[str]],
     stays: Collection[str],
     homes: _Homes,
     mapper: Mapper,
 ) -> Iterator[tuple[int, Mapped, int]]:
     """Stages that could go on with what *each* does: their places, what would come of it, and what that saves."""
-    request = each.request
+    request = each.mapped.request
     if not isinstance(request.statement, Elementwise) or request.statement.reduced or request.drawn:
         return
-    reads, writes = homes.read(request), homes.written(request)
     for place, stage in enumerate(found):
-        made = homes.written(stage.request)
-        if not made & reads:
+        if stage.written.isdisjoint(each.read):
             continue
-        read = homes.read(stage.request)
-        between = [other.request for other in found[place + 1 :]]
-        if any(made & homes.read(o) or (made | read) & homes.written(o) for o in between) or writes & (made | read):
+        touched = stage.written | stage.read
+        if each.written & touched:
             continue
-        joined = _joined(stage.request, request, readers, stays, homes)
+        if any(stage.written & other.read or touched & other.written for other in found[place + 1 :]):
+            continue
+        joined = _joined(stage.mapped.request, request, readers, stays, homes)
         if joined is None:
             continue
         try:
             better = mapper.choose(joined)
         except TargetError:
             continue
-        saved = stage.explanation.dram + each.explanation.dram - better.explanation.dram
+        saved = stage.mapped.explanation.dram + each.mapped.explanation.dram - better.explanation.dram
         if saved > 0:
             *before, last = joined.epilogue
             told = replace(joined, epilogue=(*before, replace(last, saves=saved)))
