@@ -80,7 +80,7 @@ class Execution:
             held = "one time step: the last" if last == 1 else f"{last} time steps: the last"
             of = f" (where DRAM holds {held})" if last else ""
             calls = sum(report.calls.values())
-            self.output.say(f"oracle            every tensor of {calls} calls is equal, bit for bit{of}")
+            self.output.say(f"oracle            every tensor in DRAM of {calls} calls is equal, bit for bit{of}")
         if self.check_races:
             self.output.say("races             none: every access is ordered by a hand-over")
         if report.labels and max(report.labels) < 0:
@@ -128,14 +128,19 @@ class Execution:
     def _interpreter(self, program: Program) -> Interpreter:
         from ..runtime.interpreter import Interpreter
 
-        for dump in self.wanted:
-            if dump.tensor not in program.by_name:
-                from ..catalog import UnknownName, unknown
+        if self.wanted:
+            from ..catalog import UnknownName, unknown
+            from ..runtime.finite import stored_by
+            from ..runtime.host import TRAIN
 
-                if dump.tensor in program.layers:
+            known = stored_by(program, program.entry(TRAIN))
+            for dump in self.wanted:
+                if dump.tensor in known:
+                    continue
+                if dump.tensor in program.layers or dump.tensor in program.by_name:
                     told = f"{dump.tensor} has no place in DRAM, since what reads it takes it on the core"
                     raise UnknownName(f"{told}; --fusion off gives it one")
-                raise unknown("tensor in DRAM", dump.tensor, program.by_name)
+                raise unknown("tensor in DRAM", dump.tensor, known)
         if self.compare_oracle is None:
             return Interpreter(program, watched=self.check_races)
         from ._oracle import ComparedInterpreter, training_of

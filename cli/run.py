@@ -15,7 +15,9 @@ from ._output import Output
 @program_argument
 @running
 @click.option(
-    "--compare-oracle", metavar="MODEL", help="Hold every tensor against the training graph of the model, step by step."
+    "--compare-oracle",
+    metavar="MODEL",
+    help="Hold every tensor in DRAM against the training graph of the model, step by step.",
 )
 @json_option
 def command(program: str, json_to: str | None, **chosen: Any) -> None:

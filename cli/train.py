@@ -16,7 +16,7 @@ from ._output import Output, check_writable
 @compiling
 @running
 @click.option(
-    "--compare-oracle", is_flag=True, help="Hold every tensor against the training graph, step by step (slow)."
+    "--compare-oracle", is_flag=True, help="Hold every tensor in DRAM against the training graph, step by step (slow)."
 )
 @click.option("-o", "--output", "to", metavar="FILE", help="Write the program (.snnb), too.")
 @json_option

@@ -64,6 +64,15 @@ def first_not_finite(interpreter: Interpreter, entry: Entry) -> NotFinite | None
     return None
 
 
+def stored_by(program: Program, entry: Entry) -> frozenset[str]:
+    """Tensors that DRAM holds behind *entry*: what the host hands in, what lasts, and what the entry stores.
+
+    Another entry may store more; what that has left there says nothing of this one.
+    """
+    lasting = (symbol.name for symbol in persistent(program))
+    return frozenset((*entry.inputs, *lasting, *program.data, *(symbol.name for symbol, _ in written(program, entry))))
+
+
 def written(program: Program, entry: Entry) -> Iterator[tuple[Symbol, Debug]]:
     """Every tensor that *entry* stores, in the order of the graph, with what it is stored for."""
     symbols = sorted(program.symbols, key=lambda symbol: symbol.address)

@@ -20,6 +20,7 @@ from snnc.compiler.passes.pins import parse_pins
 from snnc.compiler.passes.training_options import TrainingOptions
 from snnc.compiler.pipeline import assemble
 from snnc.isa.target import load_target
+from snnc.runtime.finite import stored_by
 
 SGD = "loss = cross_entropy; optimizer = sgd(lr=0.1)"
 RULES = ("bptt", "bptt(window=1)", "sltt", "ottt_a", "ottt_o", "opzo", "dsr")
@@ -103,3 +104,14 @@ def test_gradients_that_somebody_reads_together_are_not_updates_yet() -> None:
 def test_a_pin_of_its_own_keeps_a_stage_apart() -> None:
     assert "s.conv2d" not in fused_in(pins=("s.fp=tile.c=16",))
     assert fused_in(pins=("s.conv2d.fp=tile.o=16",))["s.conv2d"] == ("s",)
+
+
+def test_what_another_entry_has_left_is_nothing_that_this_one_stores() -> None:
+    """Inference stores what batch norm makes of an image, training does not: DRAM has a place, with old numbers."""
+    compilation = compiled(Case("normed", "tiny"))
+    program, nowhere = compilation.program, compilation.schedule.nowhere("train_step")
+    stored = stored_by(program, program.entry("train_step"))
+    assert nowhere & program.by_name.keys()
+    assert not nowhere & stored
+    assert {symbol.name for symbol in program.symbols} - nowhere <= stored | stored_by(program, program.entry("infer"))
+    assert {"image", "label", "c2.w", "c2.w.master", "logits", "s4"} <= stored
