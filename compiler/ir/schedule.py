@@ -317,7 +317,11 @@ class Stage:
         """Cores that have work."""
         return tuple(core for core, (_, extent) in enumerate(self.mapping.shares) if extent)
 
-    @property
+    def works(self, core: int) -> bool:
+        """Whether a core has work."""
+        return self.mapping.shares[core][1] > 0
+
+    @cached_property
     def gathers(self) -> bool:
         """Whether cores share a sum, which the first of them completes with what the others have."""
         return isinstance(self.statement, Moments) and self.mapping.split in self.statement.summed

@@ -13,7 +13,7 @@ behind the team do all cores meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePath
@@ -23,8 +23,8 @@ from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, 
 from ...isa.program import Debug, Stream, Symbol
 from ...source import Place
 from ..ir.graph import chosen_words
-from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Tree, teams, together, windowed
-from ..ir.statement import Elementwise
+from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Step, Tree, teams, together, windowed
+from ..ir.statement import Elementwise, Moments
 from .instructions import StepWriter
 
 made_end = lru_cache(1 << 12)(End)
@@ -102,31 +102,37 @@ def emit_entry(
         for core in range(cores):
             _meet(writers[core, "load"], _debug(stage), before, cores, semaphores)
 
+    def steps_on(on: OnCore) -> StepWriter:
+        return StepWriter(on, symbols, programs, inner, arguments)
+
     def begin() -> dict[tuple[int, str], int]:
         return {key: len(writer.instructions) for key, writer in writers.items()}
 
     before: Sequence[Stage] = ()
     for group in windowed(stages):
         meet(group[0], before)
-        before, opened = (), begin()
+        before, opened = (), begin() if group[0].windows else {}
         for run in together(group):
             meet(run[0], before)
-            begun = begin()
+            begun = begin() if run[-1].cycle else {}
             chosen: dict[tuple[int, str], int] = {}
             before = ()
             for team in teams(run):
                 meet(team[0], before)
                 if team[0].turns and not chosen:  # what the border before them waits for has happened in every step
                     chosen = begin()
+                streams = [StageWriter(stage, semaphores, steps_on) for stage in team]
                 for core in range(cores):
-                    own = [stage for stage in team if core in stage.active]
-                    for number, stage in enumerate(own):
-                        if number:
-                            _land(writers[core, "load"], _debug(stage), own[number - 1], semaphores)
-                        steps = StepWriter(OnCore(stage, core), symbols, programs, inner, arguments)
-                        _emit_stage(steps, writers, semaphores)
+                    last: Stage | None = None
+                    for stage, stream in zip(team, streams, strict=True):
+                        if not stage.works(core):
+                            continue
+                        if last is not None:
+                            _land(writers[core, "load"], _debug(stage), last, semaphores)
+                        stream.put(core, writers)
                         landed = _landed(stage, core, semaphores)
                         writers[core, stage.ends_with(core)].put(_debug(stage), made_post(landed, core))
+                        last = stage
                 before = team
             if run[-1].cycle:
                 meet(run[-1], before)
@@ -180,7 +186,7 @@ def _land(writer: Writer, debug: Debug, stage: Stage, semaphores: Semaphores) ->
 
 def _own_last(team: Sequence[Stage], core: int) -> Sequence[Stage]:
     """The last stage that a core has in a team, if it has one."""
-    return [stage for stage in team if core in stage.active][-1:]
+    return [stage for stage in team if stage.works(core)][-1:]
 
 
 def _meet(writer: Writer, debug: Debug, before: Sequence[Stage], cores: int, semaphores: Semaphores) -> None:
@@ -191,7 +197,55 @@ def _meet(writer: Writer, debug: Debug, before: Sequence[Stage], cores: int, sem
         writer.put(debug, Barrier(cores))
 
 
-def _emit_stage(steps: StepWriter, writers: Mapping[tuple[int, str], Writer], semaphores: Semaphores) -> None:
+@dataclass(frozen=True)
+class Part:
+    """What one unit does in a stage on every core with as large a share: all is the same but where the share begins.
+
+    *described* are the steps whose view registers come first, *words* all that follows, of which at *posts* there are
+    posts to the own core.
+    """
+
+    unit: str
+    described: tuple[tuple[Step, Debug, tuple[Instruction, ...]], ...]
+    words: tuple[Instruction, ...]
+    debug: tuple[Debug, ...]
+    posts: tuple[int, ...]
+
+
+class StageWriter:
+    """Writes a stage on one core after the other; what cores do alike is made once."""
+
+    def __init__(self, stage: Stage, semaphores: Semaphores, steps: Callable[[OnCore], StepWriter]) -> None:
+        self._stage = stage
+        self._semaphores = semaphores
+        self._steps = steps
+        self._parts: dict[object, tuple[StepWriter, tuple[Part, ...]]] = {}
+
+    def put(self, core: int, writers: Mapping[tuple[int, str], Writer]) -> None:
+        """What the units of *core* do."""
+        stage = self._stage
+        # Where cores share the samples of moments, the first of them has more to do, and all must know their samples.
+        alone = core if isinstance(stage.statement, Moments) else -1
+        key = stage.mapping.shares[core][1], alone
+        if key not in self._parts:
+            steps = self._steps(OnCore(stage, core))
+            self._parts[key] = steps, tuple(_parts(steps, self._semaphores))
+        steps, parts = self._parts[key]
+        steps = steps.beside(core)
+        for part in parts:
+            writer = writers[core, part.unit]
+            for step, debug, words in part.described:
+                writer.put(debug, *(steps.described(part.unit, step) if steps.depends(step) else words))
+            first = len(writer.instructions)
+            writer.instructions += part.words
+            writer.debug += part.debug
+            for place in part.posts:
+                post = part.words[place]
+                assert isinstance(post, Post)
+                writer.instructions[first + place] = made_post(post.semaphore, core)
+
+
+def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
     """What the units of one core do in one stage."""
     stage, core = steps.on.stage, steps.on.core
     debugs = _debugs(stage)
@@ -201,9 +255,8 @@ def _emit_stage(steps: StepWriter, writers: Mapping[tuple[int, str], Writer], se
         own = [step for _, step in stage.steps_on(core) if step.unit == unit]
         if not own:
             continue
-        writer = writers[core, unit]
-        for step in own:
-            writer.put(debugs[step.part], *steps.describe(unit, step))
+        described = tuple((step, debugs[step.part], tuple(steps.describe(unit, step))) for step in own)
+        writer = Writer(core, unit)
         for link in links:
             if link.consumer == unit:
                 writer.put(debug, *[made_post(link.free, core)] * link.buffer.ring)
@@ -215,6 +268,8 @@ def _emit_stage(steps: StepWriter, writers: Mapping[tuple[int, str], Writer], se
         for link in links:
             if link.producer == unit:
                 writer.put(debug, *[made_wait(link.free)] * link.buffer.ring)
+        posts = tuple(place for place, word in enumerate(writer.instructions) if isinstance(word, Post))
+        yield Part(unit, described, tuple(writer.instructions), tuple(writer.debug), posts)
 
 
 def _links(stage: Stage, core: int, semaphores: Semaphores) -> tuple[Link, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 
 from ...isa.instruction import Instruction
 from ...isa.instructions.control import Loop
@@ -59,27 +60,54 @@ class StepWriter:
         if first + self._count(step) > VIEWS:
             told = f"{self.on.stage.node} takes more than the {VIEWS} view registers that the {unit} unit has"
             raise TargetError.at(self.on.stage.place, told, hints=(FEWER,))
-        match step.kind:
-            case "load":
-                groups = self._move(first, step.writes[0], step.value, writes=False)
-            case "store":
-                groups = self._move(first, step.reads[0], step.value, writes=True)
-            case "contract":
-                groups = self._contract(first, step)
-            case "drain":
-                axes = self._drain_axes()
-                names = ["out", "acc", *(["bias"] if "bias" in step.reads else [])]
-                groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
-            case "mean" | "comoment" | "gather":
-                axes, names = self._drain_axes(), list(dict.fromkeys([*step.writes, *step.reads]))
-                groups = [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
-            case "run":
-                groups = self._run(first, step)
-            case _:
-                groups = self._window(first, step)
+        groups = self._groups(first, step)
         self.used[unit] = first + len(groups)
         assert len(groups) <= self._count(step) or self.used[unit] <= VIEWS, f"{self.on.stage.node}: {unit}"
         return [word for group in groups for word in group]
+
+    def beside(self, core: int) -> StepWriter:
+        """What writes the same steps, in the same registers, for another core with as large a share of the stage."""
+        if core == self.on.core:
+            return self
+        other = copy(self)
+        other.on = OnCore(self.on.stage, core)
+        return other
+
+    def described(self, unit: str, step: Step) -> list[Instruction]:
+        """The view registers of a *step* that was described for a core beside which this one works."""
+        return [word for group in self._groups(self.views[unit, id(step)], step) for word in group]
+
+    def depends(self, step: Step) -> bool:
+        """Whether the views of *step* depend on where the core's share begins."""
+        match step.kind:
+            case "load" | "store":
+                buffer, split = self.buffers[(*step.writes, *step.reads)[0]], self.on.stage.mapping.split
+                return any(name == split for axis in buffer.axes for name, _ in axis.terms)
+            case "run":
+                return any(":" in use for use in self.programs(self.on.stage, self.on.stage.run_by(step))[1])
+            case _:
+                return isinstance(self.on.stage.statement, Window)
+
+    def _groups(self, first: int, step: Step) -> list[list[Instruction]]:
+        """The words of each view register of *step*, from number *first* on."""
+        match step.kind:
+            case "load":
+                return self._move(first, step.writes[0], step.value, writes=False)
+            case "store":
+                return self._move(first, step.reads[0], step.value, writes=True)
+            case "contract":
+                return self._contract(first, step)
+            case "drain":
+                axes = self._drain_axes()
+                names = ["out", "acc", *(["bias"] if "bias" in step.reads else [])]
+                return [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
+            case "mean" | "comoment" | "gather":
+                axes, names = self._drain_axes(), list(dict.fromkeys([*step.writes, *step.reads]))
+                return [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
+            case "run":
+                return self._run(first, step)
+            case _:
+                return self._window(first, step)
 
     def _count(self, step: Step) -> int:
         """View registers of *step* where they may be many: of a move, and of all operands of an element program."""
