@@ -127,9 +127,17 @@ class Target:
     energy: Energy
     evidence: Mapping[str, Evidence] = field(hash=False)
 
-    def memory_for(self, role: str) -> list[int]:
+    def memory_for(self, role: str) -> tuple[int, ...]:
         """Indices of the memories that may hold buffers of *role*, first choice first."""
-        return [k for k, memory in enumerate(self.memories) if any(fnmatchcase(role, glob) for glob in memory.holds)]
+        if role not in self._homes:
+            holds = enumerate(memory.holds for memory in self.memories)
+            self._homes[role] = tuple(k for k, globs in holds if any(fnmatchcase(role, glob) for glob in globs))
+        return self._homes[role]
+
+    @cached_property
+    def _homes(self) -> dict[str, tuple[int, ...]]:
+        """What `memory_for` has found: the mapping asks for each role thousands of times."""
+        return {}
 
     @cached_property
     def fingerprint(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ...numerics.formats import FORMATS, Format, row_bytes
 
@@ -48,7 +49,7 @@ class Type:
         """Extents of the logical axes."""
         return tuple(math.prod(axis) for axis in self.axes)
 
-    @property
+    @cached_property
     def factors(self) -> tuple[int, ...]:
         """Extents of all factors, axis by axis."""
         return tuple(extent for axis in self.axes for extent in axis)
@@ -70,7 +71,7 @@ class Type:
         """Elements of one sample and step."""
         return math.prod(self.factors)
 
-    @property
+    @cached_property
     def memory(self) -> tuple[int, ...]:
         """Extents of the factors as they lie in memory; ``(1,)`` for a scalar."""
         return tuple(self.factors[k] for k in self.order) or (1,)

@@ -98,11 +98,13 @@ class Grid:
         return found
 
 
-def picked(array: Any, reach: Array) -> Any:
+def picked(array: Any, reach: Array | int) -> Any:
     """*array* at size number *reach* of the fast loop."""
     values = np.asarray(array)
     if values.ndim == 0 or values.shape[-1] == 1:
         return values
+    if isinstance(reach, int):
+        return values[..., reach : reach + 1]
     if values.size == values.shape[-1]:
         return values.ravel()[reach]
     return values[(*_places(values.shape[:-1]), reach)]
@@ -134,10 +136,10 @@ class Needs:
             size = operand.bytes(grid.tiles)
             if operand.doubled and rings > 1:
                 size = size * np.where(grid.turning(operand), rings, 1)
-            rows.append((operand, size, tuple(target.memory_for(operand.role))))
+            rows.append((operand, size, target.memory_for(operand.role)))
         return Needs(target, tuple(rows))
 
-    def fit(self, reach: Array) -> Any:
+    def fit(self, reach: Array | int) -> Any:
         """Whether every buffer finds room, each in the first memory of its own that has some, one after the other."""
         room: dict[int, Any] = {k: np.int64(memory.bytes) for k, memory in enumerate(self.target.memories)}
         fits: Any = np.bool_(True)
@@ -161,9 +163,12 @@ class Needs:
         What fits is found by halving: all that is smaller is taken to fit as well.  Only where buffers may lie in
         several memories that is not always so, and the search looks again.
         """
-        low = np.full(grid.shape, band.first - 1, np.int64)
-        high = np.full(grid.shape, band.last, np.int64)
-        for _ in range(math.ceil(math.log2(band.last - band.first + 2))):
+        fits = np.broadcast_to(self.fit(band.last), grid.shape)
+        if band.first == band.last or fits.all():
+            return np.where(fits, band.last, -1)
+        low = np.where(fits, band.last, band.first - 1)
+        high = np.where(fits, band.last, band.last - 1)
+        for _ in range(math.ceil(math.log2(band.last - band.first + 1))):
             middle = (low + high + 1) // 2
             fits = self.fit(np.maximum(middle, band.first)) | (middle < band.first)
             low = np.where(fits, middle, low)

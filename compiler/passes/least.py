@@ -8,11 +8,14 @@ takes exactly those that its place on that one axis says.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from ..cost.boxes import Walk, along, met_along
+from ..ir.schedule import Axis
 from .grid import Array, Grid
 from .operands import Operand
 
@@ -59,65 +62,82 @@ def _either(condition: Any, yes: Any, no: Any) -> Any:
 
 
 class _Along:
-    """What tiles meet along one axis of an operand, for every size of the loops that walk it."""
+    """What tiles meet along one axis of an operand, as tables over the grid: a place for every size of its loops."""
 
     def __init__(self, grid: Grid, operand: Operand, place: int, stride: int, granule: int) -> None:
-        self.grid, self.operand, self.axis, self.stride, self.granule = (
-            grid,
-            operand,
-            operand.axes[place],
-            stride,
-            granule,
+        axis, space = operand.axes[place], grid.space
+        walking, whole = {name for name, _ in axis.terms}, dict(operand.whole)
+        loops = tuple(
+            _Sizes(
+                name,
+                (whole[name],) * len(space.sizes[name]) if name in whole else space.sizes[name],
+                space.shares(operand) if name == space.split.loop else ((0, space.request.extents[name]),),
+            )
+            for name in grid.names
+            if name in walking
         )
-        self.bits = operand.format.bits
-        space = grid.space
-        self.loops = [name for name, _ in self.axis.terms]
-        self.free = [name for name in self.loops if len(space.sizes[name]) > 1]
-        self.shape = tuple(len(space.sizes[name]) if name in self.free else 1 for name in grid.names)
-        self.met = [self._met(index) for index in np.ndindex(*self.shape)]
-        self.lengths = self._table([sum(length * count for _, length, count in met) for met in self.met])
-        alone = [len(met) == 1 and met[0][2] == 1 and met[0][1] == self.axis.bound for met in self.met]
-        self.whole = np.array(alone, np.bool_).reshape(self.shape) & (self.axis.step == 1)
-
-    def _table(self, values: list[int]) -> Array:
-        return np.array(values, np.int64).reshape(self.shape)
-
-    def _met(self, index: tuple[int, ...]) -> list[tuple[int, int, int]]:
-        """(bits past a granule, length, how often) of the tiles at one place of the grid."""
-        space = self.grid.space
-        tiles = {name: space.sizes[name][k] for name, k in zip(self.grid.names, index, strict=True)}
-        tiles |= dict(self.operand.whole)
-        if len(self.loops) > 1:
-            return self._met_by_many(tiles)
-        walks = tuple((name, self._walk(name, tiles[name])) for name in self.loops)
-        return [
-            (residue, clipped, count)
-            for residue, clipped, _, count in along(self.axis, self.stride, walks, self.granule * 8)
-        ]
-
-    def _met_by_many(self, tiles: dict[str, int]) -> list[tuple[int, int, int]]:
-        walks = tuple((name, self._walk(name, tiles[name])) for name in self.loops)
-        met = met_along((self.axis,), (self.stride,), walks, self.granule * 8)
-        return [(residue, lengths[0], count) for residue, lengths, count in met.boxes]
-
-    def _walk(self, name: str, tile: int) -> Walk:
-        space = self.grid.space
-        return Walk(
-            tile,
-            space.shares(self.operand) if name == space.split.loop else ((0, space.request.extents[name]),),
-        )
+        self.shape = tuple(len(space.sizes[name]) if name in walking else 1 for name in grid.names)
+        self.table = _table(axis, stride, granule, loops)
+        self.bits, self.granule = operand.format.bits, granule
+        self.lengths = self.table.lengths.reshape(self.shape)
+        self.whole = self.table.whole.reshape(self.shape)
 
     def bursts(self, row: int, outer: Sequence[int]) -> Array:
         """Bytes in bursts of runs along the axis, whose elements are *row* bytes (0: as many bits as they have)."""
-        granule = self.granule
-        placed = not any(stride % (granule * 8) for stride in outer)
-        values: list[int] = []
-        for met in self.met:
-            total = 0
-            for residue, length, count in met:
-                size = length * row if row else -(-length * self.bits // 8)
-                if size:
-                    begin = residue // 8 if placed else 0
-                    total += count * ((begin + size - 1) // granule + 1)
-            values.append(total * granule)
-        return self._table(values)
+        placed = not any(stride % (self.granule * 8) for stride in outer)
+        return self.table.bursts(row, 0 if row else self.bits, placed).reshape(self.shape)
+
+
+class _Sizes(NamedTuple):
+    """A loop with the sizes that its tiles may have, and the shares (first value, extent) that cores have of it."""
+
+    name: str
+    sizes: tuple[int, ...]
+    shares: tuple[tuple[int, int], ...]
+
+
+class _Table:
+    """What tiles meet along an axis, a row for every combination of the sizes of *loops*."""
+
+    def __init__(self, axis: Axis, stride: int, granule: int, loops: tuple[_Sizes, ...]) -> None:
+        self._granule = granule
+        walks = [[(loop.name, Walk(size, loop.shares)) for size in loop.sizes] for loop in loops]
+        self._met = [_met(axis, stride, granule * 8, combination) for combination in product(*walks)]
+        self.lengths = np.array([sum(length * count for _, length, count in met) for met in self._met], np.int64)
+        alone = [len(met) == 1 and met[0][2] == 1 and met[0][1] == axis.bound for met in self._met]
+        self.whole = np.array(alone, np.bool_) & (axis.step == 1)
+        self._bursts: dict[tuple[int, int, bool], Array] = {}
+
+    def bursts(self, row: int, bits: int, placed: bool) -> Array:
+        """Bytes in bursts of runs whose elements are *row* bytes, or else so many *bits*.
+
+        Where a run begins in its first granule is known only if what lies further out is *placed* at granules.
+        """
+        key = row, bits, placed
+        if key not in self._bursts:
+            granule = self._granule
+            values: list[int] = []
+            for met in self._met:
+                total = 0
+                for residue, length, count in met:
+                    size = length * row if row else -(-length * bits // 8)
+                    if size:
+                        begin = residue // 8 if placed else 0
+                        total += count * ((begin + size - 1) // granule + 1)
+                values.append(total * granule)
+            self._bursts[key] = np.array(values, np.int64)
+        return self._bursts[key]
+
+
+_table = lru_cache(maxsize=1 << 12)(_Table)
+"""Axes of many statements are walked alike, and of one statement on fewer cores all but those that these share."""
+
+
+def _met(
+    axis: Axis, stride: int, modulus: int, walks: tuple[tuple[str, Walk], ...]
+) -> tuple[tuple[int, int, int], ...]:
+    """(bits past a granule, length, how often) of the tiles that are walked so."""
+    if len(walks) > 1:
+        boxes = met_along((axis,), (stride,), walks, modulus).boxes
+        return tuple((residue, lengths[0], count) for residue, lengths, count in boxes)
+    return tuple((residue, clipped, count) for residue, clipped, _, count in along(axis, stride, walks, modulus))

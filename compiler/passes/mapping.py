@@ -70,7 +70,8 @@ def choose(request: Request) -> tuple[Decision, Explanation]:
     if not found:
         raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in spaces])
     best, *others = sorted(found, key=lambda choice: choice.cost)
-    others += [choice for choice in (best_of([front.but(best.mapping.dataflow) for front in fronts]),) if choice]
+    apart = [front for front in (front.but(best.mapping.dataflow) for front in fronts) if front is not None]
+    others += [choice for choice in (best_of(apart),) if choice is not None]
     runner = min(others, key=lambda choice: choice.cost, default=None)
     explanation = Explanation(
         candidates=sum(space.count for space in spaces) * len(orders),

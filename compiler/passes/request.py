@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -80,6 +80,25 @@ class Request:
 
         The buffers of *whole* hold all blocks of a sum side by side.
         """
+        gathers = isinstance(self.statement, Moments) and split in self.statement.summed
+        key = split if gathers else None, whole
+        if key not in self._operands:
+            self._operands[key] = tuple(self._found(split, whole))
+        return self._operands[key]
+
+    @cached_property
+    def _operands(self) -> dict[tuple[str | None, tuple[str, ...]], tuple[Operand, ...]]:
+        """What `operands` has found: many splits, and any number of cores, have the same."""
+        return {}
+
+    def on(self, cores: int) -> Request:
+        """The same on so many cores."""
+        other = replace(self, cores=cores)
+        kept = ("extents", "_operands", "_alike")
+        vars(other).update({name: value for name, value in vars(self).items() if name in kept})
+        return other
+
+    def _found(self, split: str | None, whole: tuple[str, ...]) -> Iterator[Operand]:
         hold = frozenset(self.shared)
         sizes = self.steps, self.batch
         found = [*operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)]
@@ -89,10 +108,9 @@ class Request:
         found = [replace(each, whole=all_blocks) if each.use in whole else each for each in found]
         for part, fused in enumerate(self.epilogue, 1):
             found += operands_beside(fused, part, self.types, self.target, *sizes, hold, self.rooms)
-        return tuple(
-            replace(each, moves=False, doubled=False) if each.writes and each.value in self.inside else each
-            for each in found
-        )
+        for each in found:
+            inside = each.writes and each.value in self.inside
+            yield replace(each, moves=False, doubled=False) if inside else each
 
     @property
     def rounds(self) -> bool:
@@ -104,6 +122,11 @@ class Request:
     @property
     def likeness(self) -> object:
         """All that bears on the mapping: two requests of one likeness are mapped alike."""
+        return self.cores, self._alike
+
+    @cached_property
+    def _alike(self) -> object:
+        """All of it but the number of cores."""
         statement, pin = self.statement, self.pin
         own = tuple(
             (use, access.index, self.types[access.value].kind.name, self.rooms.get(access.value))
@@ -115,6 +138,6 @@ class Request:
             getattr(statement, name, None) for name in ("summed", "blocked", "engine", "taps", "reduced", "kept")
         )
         asked = (pin.dataflow, pin.split, pin.rings, tuple(sorted(pin.tiles.items())), pin.text, self.dataflow)
-        machine = (self.target.fingerprint, self.cores, self.steps, self.batch)
+        machine = (self.target.fingerprint, self.steps, self.batch)
         kind = (type(statement).__name__, getattr(statement, "steps", 0), tuple(self.extents.items()), self.later)
         return (kind, own, operands, sums, asked, machine, self.phase, self.shared, self.turns)

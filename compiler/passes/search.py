@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..ir.schedule import Decision
-from .grid import Array
+from .reached import TURNS
 from .space import TIME_PARALLEL
-from .survey import TURNS, Front, Ordered, Survey
+from .survey import Front, Ordered, Survey
 
 
 @dataclass(frozen=True)
@@ -29,31 +30,58 @@ class Choice:
 
 def best_of(fronts: Sequence[Front]) -> Choice | None:
     """The tiling of least cost among all groups."""
-    if not any(len(front.bound) for front in fronts):
+    if not fronts:
         return None
-    bound = np.concatenate([front.bound for front in fronts])
-    owner = np.repeat(np.arange(len(fronts)), [len(front.bound) for front in fronts])
-    local = np.concatenate([np.arange(len(front.bound)) for front in fronts])
-    best: tuple[int, Front, dict[str, int]] | None = None
-    for group in _ascending(bound):
-        if best is not None and bound[group] >= best[0]:
+    # The group of the least bound nearly always has the best, and leaves few others to look at.
+    least = min(fronts, key=lambda front: front.least)
+    first = int(least.bound.argmin())
+    best = _better(None, least, first)
+    for front, group in _ascending(fronts, None if best is None else best.cost):
+        if best is not None and front.bound[group] >= best.cost:
             break
-        front = fronts[int(owner[group])]
-        place, reach = int(front.places[local[group]]), int(front.reach[local[group]])
-        within = front.survey.within(front, place, reach)
-        for number in np.argsort(within, kind="stable"):
-            if best is not None and within[number] >= best[0]:
-                break
-            tiles = front.survey.grid.at(place, front.band.first + int(number))
-            if not front.survey.fits(tiles):
-                continue
-            cost = front.survey.cost(front.ordered.order, tiles)
-            if best is None or cost < best[0]:
-                best = cost, front, tiles
-    if best is None:
-        return None
-    cost, front, tiles = best
-    return chosen(front.survey, front.ordered, tiles, cost)
+        if front is not least or group != first:
+            best = _better(best, front, group)
+    return None if best is None else chosen(best.front.survey, best.front.ordered, best.tiles, best.cost)
+
+
+class _Found(NamedTuple):
+    """A tiling that fits, and what it costs exactly."""
+
+    cost: int
+    front: Front
+    tiles: dict[str, int]
+
+
+def _better(best: _Found | None, front: Front, group: int) -> _Found | None:
+    """The best of a group's tilings and of what was found before."""
+    place, reach = int(front.places[group]), int(front.reach[group])
+    within = front.survey.within(front, place, reach)
+    for number in np.argsort(within, kind="stable"):
+        if best is not None and within[number] >= best.cost:
+            break
+        tiles = front.survey.grid.at(place, front.band.first + int(number))
+        if not front.survey.fits(tiles):
+            continue
+        cost = front.survey.cost(front.ordered.order, tiles)
+        if best is None or cost < best.cost:
+            best = _Found(cost, front, tiles)
+    return best
+
+
+def _ascending(fronts: Sequence[Front], below: int | None) -> Iterator[tuple[Front, int]]:
+    """Groups whose bound is *below* a cost, if one is known, from the least bound on; of equal ones the first."""
+    near = [
+        (front, np.arange(len(front.bound)) if below is None else np.flatnonzero(front.bound < below))
+        for front in fronts
+        if below is None or front.least < below
+    ]
+    if not near:
+        return
+    bound = np.concatenate([front.bound[groups] for front, groups in near])
+    owner = np.repeat(np.arange(len(near)), [len(groups) for _, groups in near])
+    group = np.concatenate([groups for _, groups in near])
+    for k in np.argsort(bound, kind="stable"):
+        yield near[owner[k]][0], int(group[k])
 
 
 def chosen(survey: Survey, ordered: Ordered, tiles: dict[str, int], cost: int | None = None) -> Choice:
@@ -65,12 +93,3 @@ def chosen(survey: Survey, ordered: Ordered, tiles: dict[str, int], cost: int | 
     dataflow = TIME_PARALLEL if tiles.get("t", 1) > 1 else ordered.dataflow
     decision = Decision(dataflow, ordered.order, tiles, split.loop, shares, survey.rings, space.whole)
     return Choice(decision, cost, cost // TURNS)
-
-
-def _ascending(values: Array) -> Iterator[int]:
-    """Places of *values* from the least on, some more than once; most are never asked for."""
-    few = 512
-    if few < len(values):
-        first = np.argpartition(values, few)[:few]
-        yield from (int(k) for k in first[np.argsort(values[first], kind="stable")])
-    yield from (int(k) for k in np.argsort(values, kind="stable"))

@@ -8,7 +8,7 @@ are packed, the same holds of whole granules and whole bytes, so their multiples
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..dataflows.dataflow import DATAFLOWS
@@ -87,7 +87,7 @@ def space_of(request: Request, split: Split, whole: tuple[str, ...] = ()) -> Spa
             continue
         shares = [share for _, share in split.shares if share] if name == split.loop else [extent]
         found = sorted(size for size in _sizes(request, operands, name, extent) if size <= extent)
-        sizes[name] = tuple(size for size in found if _legal(request, operands, name, size, extent, shares))
+        sizes[name] = _legal(request, operands, name, found, extent, shares)
     return Space(request, split, whole, operands, extents, sizes)
 
 
@@ -181,25 +181,27 @@ def _sizes(request: Request, operands: tuple[Operand, ...], name: str, extent: i
 
 
 def _legal(
-    request: Request, operands: tuple[Operand, ...], name: str, size: int, extent: int, shares: list[int]
-) -> bool:
-    """Whether tiles of *size* are possible whatever the tiles of other loops are."""
+    request: Request, operands: tuple[Operand, ...], name: str, sizes: Iterable[int], extent: int, shares: list[int]
+) -> tuple[int, ...]:
+    """Those *sizes* of tiles that are possible whatever the tiles of other loops are."""
     statement = request.statement
-    cut = size < extent
+    grain, largest, down = 1, LARGEST_EXTENT, False
     for operand in operands:
-        packed = operand.axes[-1].terms if operand.format.packed and (operand.moves or operand.drawn) and cut else ()
-        if any(loop == name and abs(c) * size % 8 for loop, c in packed):
-            return False
-        for axis in operand.axes:
+        for place, axis in enumerate(operand.axes):
             for loop, c in axis.terms:
-                if loop == name and abs(c) // axis.step * (size - 1) >= LARGEST_EXTENT:
-                    return False
-                # What walks down lies in its buffer from the end of the largest tile on.
-                if loop == name and c < 0 and cut and any(share % size for share in shares):
-                    return False
+                if loop != name:
+                    continue
+                if operand.format.packed and (operand.moves or operand.drawn) and place == len(operand.axes) - 1:
+                    grain = math.lcm(grain, 8 // math.gcd(8, c))
+                largest = min(largest, (LARGEST_EXTENT - 1) // max(abs(c) // axis.step, 1) + 1)
+                down |= c < 0
+    found = [size for size in sizes if size <= largest and (size >= extent or size % grain == 0)]
+    # What walks down lies in its buffer from the end of the largest tile on.
+    if down:
+        found = [size for size in found if size >= extent or not any(share % size for share in shares)]
     if isinstance(statement, Contraction) and request.rounds and name == statement.blocked:
-        return size <= BLOCK and size % BLOCK == 0 if extent > BLOCK else not cut
-    return True
+        return tuple(s for s in found if (s <= BLOCK and s % BLOCK == 0 if extent > BLOCK else s >= extent))
+    return tuple(found)
 
 
 def orders_of(request: Request) -> list[tuple[str, tuple[str, ...]]]:

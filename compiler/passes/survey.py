@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,14 +12,12 @@ import numpy as np
 
 from ..cost.boxes import Turning, moved
 from ..ir.schedule import ALWAYS, present
-from .grid import Array, Band, Grid, Needs, picked
+from .grid import Array, Band, Grid, Needs
 from .least import Once, once_of
-from .legality import Tiles, legal_tiles
+from .legality import legal_tiles
 from .operands import Operand
+from .reached import TURNS, Again, Factors, Reached, again, turns_of
 from .space import TIME_PARALLEL, Space
-
-TURNS = 1 << 20
-"""Turns are worth less than a byte: a cost is ``bytes * TURNS + turns``, and from here on turns weigh alike."""
 
 
 class Ordered(NamedTuple):
@@ -37,6 +36,7 @@ class Front:
 
     survey: Survey
     ordered: Ordered
+    turning: tuple[Again, ...]
     band: Band
     places: Array
     reach: Array
@@ -47,14 +47,22 @@ class Front:
         """Tilings of all groups together."""
         return int((self.reach - self.band.first + 1).sum())
 
-    def but(self, dataflow: str) -> Front:
-        """The groups that are not of *dataflow*."""
-        grid = self.survey.grid
-        several = (
-            np.unravel_index(self.places, grid.shape)[grid.names.index("t")] if "t" in grid.names else self.places * 0
-        )
-        several = np.array(grid.space.sizes.get("t", (1,)))[several] > 1
-        kept = ~several if dataflow == TIME_PARALLEL else several | (self.ordered.dataflow != dataflow)
+    @cached_property
+    def least(self) -> int:
+        """The least bound of any group."""
+        return int(self.bound.min())
+
+    def but(self, dataflow: str) -> Front | None:
+        """The groups that are not of *dataflow*; None where there is none."""
+        grid, excluded = self.survey.grid, self.ordered.dataflow == dataflow
+        sizes = grid.space.sizes.get("t", (1,))
+        if sizes == (1,):
+            return None if excluded else self
+        inner = math.prod(grid.shape[grid.names.index("t") + 1 :])
+        several = np.array(sizes)[self.places // inner % len(sizes)] > 1
+        kept = ~several if dataflow == TIME_PARALLEL else several | (not excluded)
+        if not kept.any():
+            return None
         return replace(self, places=self.places[kept], reach=self.reach[kept], bound=self.bound[kept])
 
 
@@ -82,10 +90,10 @@ class Survey:
         return [once_of(self.grid, operand) for operand in self.moving]
 
     @cached_property
-    def reaches(self) -> list[tuple[Band, Array]]:
-        """The largest sizes of the fast loop that fit."""
+    def reached(self) -> list[Reached]:
+        """The largest sizes of the fast loop that fit, by bands."""
         needs = Needs.of(self.grid, self.rings)
-        return [(band, needs.largest(self.grid, band)) for band in self.grid.bands]
+        return [Reached(self.grid, self.once, band, needs.largest(self.grid, band)) for band in self.grid.bands]
 
     def whole(self, orders: Sequence[Ordered]) -> tuple[Ordered, dict[str, int]] | None:
         """The largest tiles, where they fit and every core moves each operand once: no others of the space move less.
@@ -112,14 +120,18 @@ class Survey:
         """The groups of every order; of orders that cost alike only the first."""
         seen: set[object] = set()
         for ordered in orders:
-            likeness = self._likeness(ordered.order)
-            if likeness in seen or not self._turns_inside(ordered.order):
+            if not self._turns_inside(ordered.order):
                 continue
-            seen.add(likeness)
-            for band, reach in self.reaches:
-                front = self._front(ordered, band, reach)
-                if front is not None:
-                    yield front
+            turning = tuple(again(ordered.order, operand, self.space) for operand in self.moving)
+            summed = self._summed(ordered.order)
+            if (turning, summed) in seen:
+                continue
+            seen.add((turning, summed))
+            for reached in self.reached:
+                places = reached.places(ordered.order, summed)
+                if len(places):
+                    bound = reached.bound(ordered.order, turning)[places]
+                    yield Front(self, ordered, turning, reached.band, places, reached.reach.ravel()[places], bound)
 
     def _turns_inside(self, order: tuple[str, ...]) -> bool:
         """Whether nothing turns inside the blocks that a buffer holds side by side."""
@@ -130,84 +142,33 @@ class Survey:
             for inner in order[order.index(name) + 1 :]
         )
 
-    def _likeness(self, order: tuple[str, ...]) -> object:
-        """What of an order bears on legality and cost: loops inside which others turn that an operand follows."""
-        inside = {name: frozenset(order[place + 1 :]) for place, name in enumerate(order)}
-        statement = self.space.request.statement
-        repeats = [
-            (place, name, inside[name] & once.operand.loops)
-            for place, once in enumerate(self.once)
-            for name in order
-            if name not in once.operand.loops
-        ]
-        targets = {name for operand in self.space.operands if operand.writes for name in operand.loops}
-        sums = [(name, inside[name] & targets) for name in order if name in getattr(statement, "summed", ())]
-        return tuple(sorted(repeats, key=str)) + tuple(sums)
-
-    def _front(self, ordered: Ordered, band: Band, reach: Array) -> Front | None:
-        """The groups of one order with sizes of one *band*, None where no tiling is legal and fits."""
-        grid = self.grid
-        sample = grid.tiles | {grid.fast: grid.tiles[grid.fast][..., band.first : band.first + 1]}
-        request, operands = self.space.request, self.space.operands
-        legal = legal_tiles(request, operands, ordered.order, sample, self.space.extents)
-        good = np.broadcast_to(legal & (reach >= 0), grid.shape)
-        places = np.flatnonzero(good)
-        if not len(places):
-            return None
-        reached = np.maximum(reach, band.first)
-        tiles = grid.tiles | {grid.fast: picked(grid.tiles[grid.fast], reached)}
-        bytes_: Any = np.int64(0)
-        for operand, dram in self.once:
-            least = dram
-            if dram.ndim and dram.shape[-1] > 1:
-                least = np.minimum.accumulate(dram[..., band.first : band.last + 1], -1)
-                least = picked(least, reached - band.first)
-            bytes_ = bytes_ + least * self._repeats(ordered.order, operand, tiles)
-        bound = bytes_ * TURNS + self._turns(ordered.order, tiles)
-        return Front(
-            self, ordered, band, places, reached.ravel()[places], np.broadcast_to(bound, grid.shape).ravel()[places]
+    def _summed(self, order: tuple[str, ...]) -> object:
+        """What of an order bears on legality: loops of results that turn inside each loop of the sum."""
+        return tuple(
+            (name, self._targets & frozenset(order[place + 1 :]))
+            for place, name in enumerate(order)
+            if name in getattr(self.space.request.statement, "summed", ())
         )
 
-    def _repeats(self, order: tuple[str, ...], operand: Operand, tiles: Tiles) -> Any:
-        """How often all cores move the tiles of *operand*; *tiles* are integers or arrays."""
-        extents, split = self.space.extents, self.space.split.loop
-        shares = self.space.shares(operand)
-        repeats: Any = np.int64(1)
-        inside: Any = np.bool_(False)
-        for name in reversed(order):
-            if name in operand.loops:
-                inside = inside | np.less(tiles[name], extents[name]) | (name in ALWAYS)
-            if name in operand.followed:
-                continue
-            if name == split:
-                turns = sum(-(-extent // tiles[name]) for _, extent in shares)
-                repeats = repeats * np.where(inside, turns, len(shares))
-            elif extents[name] > 1:
-                repeats = repeats * np.where(inside, -(-extents[name] // tiles[name]), 1)
-        if split is not None and split not in order and split not in operand.loops:
-            repeats = repeats * len(shares)
-        return repeats
-
-    def _turns(self, order: tuple[str, ...], tiles: Tiles) -> Any:
-        """Turns of all loops together."""
-        turns: Any = np.int64(1)
-        for name in order:
-            turns = turns * np.maximum(-(-self.space.extents[name] // tiles[name]), 1)
-        return np.minimum(turns, TURNS - 1)
+    @cached_property
+    def _targets(self) -> frozenset[str]:
+        """Loops that the results follow."""
+        return frozenset(name for operand in self.space.operands if operand.writes for name in operand.loops)
 
     def within(self, front: Front, place: int, reach: int) -> Array:
         """The bounds of one group's tilings, by size of the fast loop from the first of the band up to *reach*."""
-        grid, order = self.grid, front.ordered.order
+        grid = self.grid
         at = np.unravel_index(place, grid.shape)[:-1]
         tiles: dict[str, Any] = {n: grid.space.sizes[n][int(k)] for n, k in zip(grid.names, at, strict=False)}
         sizes = slice(front.band.first, reach + 1)
         tiles[grid.fast] = grid.tiles[grid.fast].ravel()[sizes]
+        factors = Factors(self.space, tiles)
         total = np.zeros(reach + 1 - front.band.first, np.int64)
-        for operand, dram in self.once:
+        for (operand, dram), turning in zip(self.once, front.turning, strict=True):
             here = dram[tuple(k if n > 1 else 0 for k, n in zip(at, dram.shape, strict=False))] if dram.ndim else dram
             here = here[sizes] if np.size(here) > 1 else here
-            total += here * self._repeats(order, operand, tiles)
-        return total * TURNS + self._turns(order, tiles)
+            total += here * factors.repeats(operand, turning)
+        return total * TURNS + turns_of(self.space, front.ordered.order, tiles)
 
     def fits(self, tiles: dict[str, int]) -> bool:
         """Whether the buffers of a tiling find room, one after the other, as they will be allocated."""

@@ -108,7 +108,7 @@ class Ways:
             return self.widest
         if cores not in self._known:
             try:
-                request = replace(self.planned.request, cores=cores)
+                request = self.planned.request.on(cores)
                 way = self._way(build_stage(self.planned.mapper.choose(request)))
             except TargetError:
                 way = None

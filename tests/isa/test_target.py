@@ -94,7 +94,7 @@ def test_roles_find_the_named_buffers_first_choice_first() -> None:
     assert homes("fp.acc") == ["fp_conv_out_xi"]
     assert homes("fp.vector.bits") == ["fp_soma_s", "fp_soma_smask", "norm"]
     assert homes("up.vector.words") == ["optimizer"]
-    assert load_target("tiny").memory_for("bp.right") == [0]
+    assert load_target("tiny").memory_for("bp.right") == (0,)
 
 
 def test_the_template_is_a_target_file() -> None:

@@ -1,0 +1,151 @@
+"""What bears on the cost of tilings whatever the order of loops is, and what of an order bears on it.
+
+Orders differ in little: how often an operand's tiles are moved depends on which loops that it follows turn inside each
+of the others, and most of these sets are the same in several orders.  So factors and products are found once a set.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..ir.schedule import ALWAYS
+from .grid import Array, Band, Grid, picked
+from .least import Once
+from .legality import Tiles, legal_tiles
+from .operands import Operand
+from .space import Space
+
+TURNS = 1 << 20
+"""Turns are worth less than a byte: a cost is ``bytes * TURNS + turns``, and from here on turns weigh alike."""
+
+Again = tuple[tuple[str, frozenset[str]], ...]
+"""Loops whose turns may move an operand's tiles again, each with those inside it that the operand follows."""
+
+
+def again(order: Sequence[str], operand: Operand, space: Space) -> Again:
+    """What of an *order* of loops bears on how often all cores move the tiles of *operand*."""
+    split = space.split.loop
+    inside: frozenset[str] = frozenset()
+    found: list[tuple[str, frozenset[str]]] = []
+    for name in reversed(order):
+        if name in operand.loops:
+            inside |= {name}
+        if name not in operand.followed and (name == split or space.extents[name] > 1):
+            found.append((name, inside))
+    if split is not None and split not in order and split not in operand.loops:
+        found.append((split, frozenset()))
+    return tuple(sorted(found))
+
+
+class Factors:
+    """How often loops repeat the tiles of operands, where all loops have these *tiles*: integers, or arrays."""
+
+    def __init__(self, space: Space, tiles: Tiles) -> None:
+        self._space, self._tiles = space, tiles
+        self._found: dict[object, Any] = {}
+
+    def repeats(self, operand: Operand, turning: Again) -> Any:
+        """How often all cores move the tiles of *operand*."""
+        found: Any = np.int64(1)
+        for name, inside in turning:
+            found = found * self._factor(operand, name, inside)
+        return found
+
+    def _factor(self, operand: Operand, name: str, inside: frozenset[str]) -> Any:
+        """Turns of loop *name* if any of those *inside* it turns, too, since then the buffer is filled again."""
+        space = self._space
+        shares = space.shares(operand) if name == space.split.loop else ((0, space.extents[name]),)
+        key = name, inside, len(shares)
+        if key not in self._found:
+            alike = Counter(extent for _, extent in shares)
+            turns = sum(cores * -(-extent // self._tiles[name]) for extent, cores in alike.items())
+            self._found[key] = np.where(self._filled(inside), turns, len(shares))
+        return self._found[key]
+
+    def _filled(self, inside: frozenset[str]) -> Any:
+        """Whether any of these loops turns."""
+        if inside not in self._found:
+            extents = self._space.extents
+            found: Any = np.bool_(not inside.isdisjoint(ALWAYS))
+            for name in inside.difference(ALWAYS):
+                found = found | np.less(self._tiles[name], extents[name])
+            self._found[inside] = found
+        return self._found[inside]
+
+
+def turns_of(space: Space, order: Sequence[str], tiles: Tiles) -> Any:
+    """Turns of all loops together."""
+    turns: Any = np.int64(1)
+    for name in order:
+        turns = turns * np.maximum(-(-space.extents[name] // tiles[name]), 1)
+    return np.minimum(turns, TURNS - 1)
+
+
+@dataclass
+class Reached:
+    """The largest sizes of the fast loop in one *band* that fit, by number (-1 where none does)."""
+
+    grid: Grid
+    once: Sequence[Once]
+    band: Band
+    reach: Array
+    _turns: dict[frozenset[str], Any] = field(default_factory=dict[frozenset[str], Any])
+    _moved: dict[tuple[int, Again], Any] = field(default_factory=dict[tuple[int, Again], Any])
+    _places: dict[object, Array] = field(default_factory=dict[object, Array])
+
+    @cached_property
+    def _reached(self) -> Array:
+        """Numbers of sizes, where none fits those of the smallest."""
+        return np.maximum(self.reach, self.band.first)
+
+    @cached_property
+    def tiles(self) -> dict[str, Array]:
+        """Tiles of every loop, of the fast one the largest that fit."""
+        grid = self.grid
+        return grid.tiles | {grid.fast: picked(grid.tiles[grid.fast], self._reached)}
+
+    @cached_property
+    def factors(self) -> Factors:
+        """How often tiles are moved again."""
+        return Factors(self.grid.space, self.tiles)
+
+    @cached_property
+    def least(self) -> list[Any]:
+        """What the tiles of each operand move at least, each once, with any size of the band that fits."""
+        found: list[Any] = []
+        for _, dram in self.once:
+            if dram.ndim and dram.shape[-1] > 1:
+                least = np.minimum.accumulate(dram[..., self.band.first : self.band.last + 1], -1)
+                found.append(picked(least, self._reached - self.band.first))
+            else:
+                found.append(dram)
+        return found
+
+    def places(self, order: tuple[str, ...], likeness: object) -> Array:
+        """Where a tiling fits that is legal in *order*; legal alike are orders of one *likeness*."""
+        if likeness not in self._places:
+            grid, space = self.grid, self.grid.space
+            sample = grid.tiles | {grid.fast: grid.tiles[grid.fast][..., self.band.first : self.band.first + 1]}
+            legal = legal_tiles(space.request, space.operands, order, sample, space.extents)
+            self._places[likeness] = np.flatnonzero(np.broadcast_to(legal & (self.reach >= 0), grid.shape))
+        return self._places[likeness]
+
+    def bound(self, order: tuple[str, ...], turning: Sequence[Again]) -> Array:
+        """The least cost of any tiling, everywhere; *turning* tells of each operand what moves it again."""
+        space = self.grid.space
+        dram: Any = np.int64(0)
+        for number, (once, names) in enumerate(zip(self.once, turning, strict=True)):
+            key = number, names
+            if key not in self._moved:
+                self._moved[key] = self.least[number] * self.factors.repeats(once.operand, names)
+            dram = dram + self._moved[key]
+        loops = frozenset(order)
+        if loops not in self._turns:
+            self._turns[loops] = turns_of(space, order, self.tiles)
+        return np.broadcast_to(dram * TURNS + self._turns[loops], self.grid.shape).ravel()
