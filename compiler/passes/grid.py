@@ -7,6 +7,7 @@ the others only the largest need be found: what it moves at least bounds what th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -49,8 +50,9 @@ class Grid:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The loops, each at the place of its axis."""
-        return (*(name for name in self.space.sizes if name != self.fast), self.fast)
+        """The loops that have an axis, each at its place: those of one size need none."""
+        several = (name for name, sizes in self.space.sizes.items() if len(sizes) > 1 and name != self.fast)
+        return (*several, self.fast)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -58,9 +60,9 @@ class Grid:
         return (*(len(self.space.sizes[name]) for name in self.names[:-1]), 1)
 
     @cached_property
-    def tiles(self) -> dict[str, Array]:
-        """The sizes of every loop along its axis."""
-        found: dict[str, Array] = {}
+    def tiles(self) -> dict[str, Any]:
+        """The sizes of every loop along its axis, or its only one."""
+        found: dict[str, Any] = {name: sizes[0] for name, sizes in self.space.sizes.items() if len(sizes) == 1}
         for place, name in enumerate(self.names):
             shape = [1] * len(self.names)
             shape[place] = len(self.space.sizes[name])
@@ -68,7 +70,7 @@ class Grid:
         return found
 
     @cached_property
-    def trips(self) -> dict[str, Array]:
+    def trips(self) -> dict[str, Any]:
         """Turns of every loop in the core that has the most of it."""
         extents = self.space.extents
         return {name: np.maximum(-(-extents[name] // tile), 1) for name, tile in self.tiles.items()}
@@ -86,13 +88,15 @@ class Grid:
     def at(self, place: int, reach: int) -> dict[str, int]:
         """The tiles at *place* of the flattened grid, with size number *reach* of the fast loop."""
         places = np.unravel_index(place, self.shape)
-        tiles = {name: self.space.sizes[name][int(k)] for name, k in zip(self.names[:-1], places, strict=False)}
-        return tiles | {self.fast: self.space.sizes[self.fast][reach]}
+        several = {name: self.space.sizes[name][int(k)] for name, k in zip(self.names[:-1], places, strict=False)}
+        return {name: several.get(name, sizes[0]) for name, sizes in self.space.sizes.items()} | {
+            self.fast: self.space.sizes[self.fast][reach]
+        }
 
     def turning(self, operand: Operand) -> Any:
         """Whether a loop that *operand* follows has more than one tile, so that its buffer is filled again."""
         found: Any = np.bool_(False)
-        for name in self.names:
+        for name in self.space.sizes:
             if name in operand.loops:
                 found = found | (self.trips[name] > 1)
         return found
@@ -120,31 +124,66 @@ def _places(shape: tuple[int, ...]) -> tuple[Array, ...]:
     )
 
 
+Row = tuple[Any, tuple[int, ...]]
+"""Bytes that a buffer takes, and the memories that may hold it, first choice first."""
+
+
 @dataclass(frozen=True)
 class Needs:
-    """Bytes that each operand's buffer takes, and the memories that may hold it, in the order of allocation."""
+    """What buffers need of memories, in the order of allocation: apart those that have no memory in common."""
 
     target: Target
-    rows: tuple[tuple[Operand, Any, tuple[int, ...]], ...]
+    apart: tuple[tuple[Row, ...], ...]
 
     @staticmethod
     def of(grid: Grid, rings: int) -> Needs:
         """The needs of all tilings, where what is filled again while it is used has *rings* tiles."""
-        rows: list[tuple[Operand, Any, tuple[int, ...]]] = []
+        groups: list[tuple[frozenset[int], list[tuple[int, Row]]]] = []
         target = grid.space.request.target
-        for operand in grid.space.operands:
-            size = operand.bytes(grid.tiles)
+        for number, operand in enumerate(grid.space.operands):
+            size, homes = operand.bytes(grid.tiles), target.memory_for(operand.role)
             if operand.doubled and rings > 1:
                 size = size * np.where(grid.turning(operand), rings, 1)
-            rows.append((operand, size, target.memory_for(operand.role)))
-        return Needs(target, tuple(rows))
+            touching = [group for group in groups if not group[0].isdisjoint(homes)]
+            rows = [(number, (size, homes)), *(row for _, found in touching for row in found)]
+            groups = [group for group in groups if group[0].isdisjoint(homes)]
+            groups.append((frozenset(homes).union(*(group[0] for group in touching)), rows))
+        apart = (tuple(row for _, row in sorted(rows, key=lambda row: row[0])) for _, rows in groups)
+        return Needs(target, tuple(apart))
 
-    def fit(self, reach: Array | int) -> Any:
+    def largest(self, grid: Grid, band: Band) -> Array:
+        """The number of the largest size of *band* that fits, wherever one does; less than its first elsewhere."""
+        found: Any = np.int64(band.last)
+        for rows in self.apart:
+            found = np.minimum(found, self._largest(rows, band))
+        return np.broadcast_to(found, grid.shape)
+
+    def _largest(self, rows: Sequence[Row], band: Band) -> Any:
+        """The largest for which some buffers fit, along the axes of the loops that bear on them.
+
+        What fits is found by halving: all that is smaller is taken to fit as well.  Only where buffers may lie in
+        several memories that is not always so, and the search looks again.
+        """
+        fits = self._fit(rows, band.last)
+        low = np.where(fits, band.last, band.first - 1)
+        if band.first == band.last or fits.all():
+            return low
+        high = np.where(fits, band.last, band.last - 1)
+        for _ in range(math.ceil(math.log2(band.last - band.first + 1))):
+            middle = (low + high + 1) // 2
+            fits = self._fit(rows, np.maximum(middle, band.first)) | (middle < band.first)
+            low = np.where(fits, middle, low)
+            high = np.where(fits, high, middle - 1)
+        return low
+
+    def _fit(self, rows: Sequence[Row], reach: Array | int) -> Any:
         """Whether every buffer finds room, each in the first memory of its own that has some, one after the other."""
-        room: dict[int, Any] = {k: np.int64(memory.bytes) for k, memory in enumerate(self.target.memories)}
+        room: dict[int, Any] = {}
         fits: Any = np.bool_(True)
-        for _, size, homes in self.rows:
+        for size, homes in rows:
             need = picked(size, reach)
+            for home in homes:
+                room.setdefault(home, np.int64(self.target.memories[home].bytes))
             if len(homes) == 1:
                 room[homes[0]] = room[homes[0]] - need
                 fits = fits & (room[homes[0]] >= 0)
@@ -156,21 +195,3 @@ class Needs:
                 placed = placed | here
             fits = fits & placed
         return fits
-
-    def largest(self, grid: Grid, band: Band) -> Array:
-        """The number of the largest size of *band* that fits, wherever one does; -1 elsewhere.
-
-        What fits is found by halving: all that is smaller is taken to fit as well.  Only where buffers may lie in
-        several memories that is not always so, and the search looks again.
-        """
-        fits = np.broadcast_to(self.fit(band.last), grid.shape)
-        if band.first == band.last or fits.all():
-            return np.where(fits, band.last, -1)
-        low = np.where(fits, band.last, band.first - 1)
-        high = np.where(fits, band.last, band.last - 1)
-        for _ in range(math.ceil(math.log2(band.last - band.first + 1))):
-            middle = (low + high + 1) // 2
-            fits = self.fit(np.maximum(middle, band.first)) | (middle < band.first)
-            low = np.where(fits, middle, low)
-            high = np.where(fits, high, middle - 1)
-        return np.where(low >= band.first, low, -1)

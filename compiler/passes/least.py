@@ -66,14 +66,14 @@ class _Along:
 
     def __init__(self, grid: Grid, operand: Operand, place: int, stride: int, granule: int) -> None:
         axis, space = operand.axes[place], grid.space
-        walking, whole = {name for name, _ in axis.terms}, dict(operand.whole)
+        walking, whole = frozenset(name for name, _ in axis.terms), dict(operand.whole)
         loops = tuple(
             _Sizes(
                 name,
                 (whole[name],) * len(space.sizes[name]) if name in whole else space.sizes[name],
                 space.shares(operand) if name == space.split.loop else ((0, space.request.extents[name]),),
             )
-            for name in grid.names
+            for name in (*sorted(walking.difference(grid.names)), *grid.names)
             if name in walking
         )
         self.shape = tuple(len(space.sizes[name]) if name in walking else 1 for name in grid.names)

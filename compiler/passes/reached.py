@@ -89,7 +89,7 @@ def turns_of(space: Space, order: Sequence[str], tiles: Tiles) -> Any:
 
 @dataclass
 class Reached:
-    """The largest sizes of the fast loop in one *band* that fit, by number (-1 where none does)."""
+    """The largest sizes of the fast loop in one *band* that fit, by number; less than its first where none does."""
 
     grid: Grid
     once: Sequence[Once]
@@ -97,7 +97,7 @@ class Reached:
     reach: Array
     _turns: dict[frozenset[str], Any] = field(default_factory=dict[frozenset[str], Any])
     _moved: dict[tuple[int, Again], Any] = field(default_factory=dict[tuple[int, Again], Any])
-    _places: dict[object, Array] = field(default_factory=dict[object, Array])
+    _places: dict[object, tuple[Array, Array]] = field(default_factory=dict[object, tuple[Array, Array]])
 
     @cached_property
     def _reached(self) -> Array:
@@ -127,25 +127,36 @@ class Reached:
                 found.append(dram)
         return found
 
-    def places(self, order: tuple[str, ...], likeness: object) -> Array:
-        """Where a tiling fits that is legal in *order*; legal alike are orders of one *likeness*."""
+    def places(self, order: tuple[str, ...], likeness: object) -> tuple[Array, Array]:
+        """Where a tiling fits that is legal in *order*, and the numbers of sizes there.
+
+        Legal alike are orders of one *likeness*.
+        """
         if likeness not in self._places:
             grid, space = self.grid, self.grid.space
-            sample = grid.tiles | {grid.fast: grid.tiles[grid.fast][..., self.band.first : self.band.first + 1]}
+            fast = grid.tiles[grid.fast]
+            sample = grid.tiles | {grid.fast: fast[..., self.band.first : self.band.first + 1]}
             legal = legal_tiles(space.request, space.operands, order, sample, space.extents)
-            self._places[likeness] = np.flatnonzero(np.broadcast_to(legal & (self.reach >= 0), grid.shape))
+            places = np.flatnonzero(np.broadcast_to(legal & (self.reach >= self.band.first), grid.shape))
+            self._places[likeness] = places, self.reach.ravel()[places]
         return self._places[likeness]
 
     def bound(self, order: tuple[str, ...], turning: Sequence[Again]) -> Array:
         """The least cost of any tiling, everywhere; *turning* tells of each operand what moves it again."""
         space = self.grid.space
-        dram: Any = np.int64(0)
-        for number, (once, names) in enumerate(zip(self.once, turning, strict=True)):
-            key = number, names
-            if key not in self._moved:
-                self._moved[key] = self.least[number] * self.factors.repeats(once.operand, names)
-            dram = dram + self._moved[key]
         loops = frozenset(order)
         if loops not in self._turns:
             self._turns[loops] = turns_of(space, order, self.tiles)
-        return np.broadcast_to(dram * TURNS + self._turns[loops], self.grid.shape).ravel()
+        costs = [self._cost(number, again) for number, again in enumerate(turning)]
+        total: Any = np.int64(0)
+        for cost in sorted([*costs, self._turns[loops]], key=np.size):  # what depends on few loops is small
+            total = total + cost
+        return np.broadcast_to(total, self.grid.shape).ravel()
+
+    def _cost(self, number: int, turning: Again) -> Any:
+        """What moving an operand costs at least."""
+        key = number, turning
+        if key not in self._moved:
+            again = self.factors.repeats(self.once[number].operand, turning)
+            self._moved[key] = self.least[number] * (again * TURNS)
+        return self._moved[key]

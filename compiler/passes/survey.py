@@ -128,10 +128,11 @@ class Survey:
                 continue
             seen.add((turning, summed))
             for reached in self.reached:
-                places = reached.places(ordered.order, summed)
+                places, reach = reached.places(ordered.order, summed)
                 if len(places):
-                    bound = reached.bound(ordered.order, turning)[places]
-                    yield Front(self, ordered, turning, reached.band, places, reached.reach.ravel()[places], bound)
+                    bound = reached.bound(ordered.order, turning)
+                    bound = bound[places] if len(places) < len(bound) else bound
+                    yield Front(self, ordered, turning, reached.band, places, reach, bound)
 
     def _turns_inside(self, order: tuple[str, ...]) -> bool:
         """Whether nothing turns inside the blocks that a buffer holds side by side."""
@@ -159,7 +160,8 @@ class Survey:
         """The bounds of one group's tilings, by size of the fast loop from the first of the band up to *reach*."""
         grid = self.grid
         at = np.unravel_index(place, grid.shape)[:-1]
-        tiles: dict[str, Any] = {n: grid.space.sizes[n][int(k)] for n, k in zip(grid.names, at, strict=False)}
+        tiles: dict[str, Any] = {name: sizes[0] for name, sizes in self.space.sizes.items()}
+        tiles |= {name: self.space.sizes[name][int(k)] for name, k in zip(grid.names, at, strict=False)}
         sizes = slice(front.band.first, reach + 1)
         tiles[grid.fast] = grid.tiles[grid.fast].ravel()[sizes]
         factors = Factors(self.space, tiles)
