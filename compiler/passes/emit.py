@@ -24,7 +24,7 @@ from ...isa.program import Debug, Stream, Symbol
 from ...source import Place
 from ..ir.graph import chosen_words
 from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Step, Tree, teams, together, windowed
-from ..ir.statement import Elementwise, Moments
+from ..ir.statement import Elementwise
 from .instructions import StepWriter
 
 made_end = lru_cache(1 << 12)(End)
@@ -206,7 +206,7 @@ class Part:
     """
 
     unit: str
-    described: tuple[tuple[Step, Debug, tuple[Instruction, ...]], ...]
+    described: tuple[tuple[Step, Debug, Sequence[Instruction]], ...]
     words: tuple[Instruction, ...]
     debug: tuple[Debug, ...]
     posts: tuple[int, ...]
@@ -225,17 +225,19 @@ class StageWriter:
         """What the units of *core* do."""
         stage = self._stage
         # Where cores share the samples of moments, the first of them has more to do, and all must know their samples.
-        alone = core if isinstance(stage.statement, Moments) else -1
+        alone = core if stage.gathers else -1
         key = stage.mapping.shares[core][1], alone
         if key not in self._parts:
             steps = self._steps(OnCore(stage, core))
             self._parts[key] = steps, tuple(_parts(steps, self._semaphores))
-        steps, parts = self._parts[key]
-        steps = steps.beside(core)
+        like, parts = self._parts[key]
+        steps = like.beside(core)
         for part in parts:
             writer = writers[core, part.unit]
             for step, debug, words in part.described:
-                writer.put(debug, *(steps.described(part.unit, step) if steps.depends(step) else words))
+                if steps is not like:
+                    words = steps.described(part.unit, step, words, like.on.core)
+                writer.put(debug, *words)
             first = len(writer.instructions)
             writer.instructions += part.words
             writer.debug += part.debug
@@ -255,7 +257,7 @@ def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
         own = [step for _, step in stage.steps_on(core) if step.unit == unit]
         if not own:
             continue
-        described = tuple((step, debugs[step.part], tuple(steps.describe(unit, step))) for step in own)
+        described = tuple((step, debugs[step.part], steps.describe(unit, step)) for step in own)
         writer = Writer(core, unit)
         for link in links:
             if link.consumer == unit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 
 from ...isa.instruction import Instruction
@@ -19,6 +19,7 @@ from .views import (
     compute_axes,
     compute_view,
     dram_view,
+    further,
     identity_view,
     move_view,
     window_bound,
@@ -73,20 +74,22 @@ class StepWriter:
         other.on = OnCore(self.on.stage, core)
         return other
 
-    def described(self, unit: str, step: Step) -> list[Instruction]:
-        """The view registers of a *step* that was described for a core beside which this one works."""
-        return [word for group in self._groups(self.views[unit, id(step)], step) for word in group]
-
-    def depends(self, step: Step) -> bool:
-        """Whether the views of *step* depend on where the core's share begins."""
+    def described(self, unit: str, step: Step, words: Sequence[Instruction], core: int) -> Sequence[Instruction]:
+        """The view registers of a *step* that has these *words* on a *core* beside which this one works."""
+        first, split = self.views[unit, id(step)], self.on.stage.mapping.split
+        shares = self.on.stage.mapping.shares
         match step.kind:
             case "load" | "store":
-                buffer, split = self.buffers[(*step.writes, *step.reads)[0]], self.on.stage.mapping.split
-                return any(name == split for axis in buffer.axes for name, _ in axis.terms)
+                buffer = self.buffers[(*step.writes, *step.reads)[0]]
+                return further(words, first + 1, buffer, split, shares[self.on.core][0] - shares[core][0])
             case "run":
-                return any(":" in use for use in self.programs(self.on.stage, self.on.stage.run_by(step))[1])
+                if any(":" in use for use in self.programs(self.on.stage, self.on.stage.run_by(step))[1]):
+                    return [word for group in self._run(first, step) for word in group]
+                return words
             case _:
-                return isinstance(self.on.stage.statement, Window)
+                if isinstance(self.on.stage.statement, Window):
+                    return [word for group in self._window(first, step) for word in group]
+                return words
 
     def _groups(self, first: int, step: Step) -> list[list[Instruction]]:
         """The words of each view register of *step*, from number *first* on."""

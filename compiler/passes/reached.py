@@ -52,28 +52,38 @@ class Factors:
 
     def repeats(self, operand: Operand, turning: Again) -> Any:
         """How often all cores move the tiles of *operand*."""
-        found: Any = np.int64(1)
-        for name, inside in turning:
-            found = found * self._factor(operand, name, inside)
-        return found
-
-    def _factor(self, operand: Operand, name: str, inside: frozenset[str]) -> Any:
-        """Turns of loop *name* if any of those *inside* it turns, too, since then the buffer is filled again."""
-        space = self._space
-        shares = space.shares(operand) if name == space.split.loop else ((0, space.extents[name]),)
-        key = name, inside, len(shares)
+        cores = len(self._space.shares(operand))
+        key = turning, cores
         if key not in self._found:
+            found: Any = np.int64(1)
+            for name, inside in turning:
+                found = found * self._factor(operand, cores, name, inside)
+            self._found[key] = found
+        return self._found[key]
+
+    def _factor(self, operand: Operand, cores: int, name: str, inside: frozenset[str]) -> Any:
+        """Turns of loop *name* if any of those *inside* it turns, too, since then the buffer is filled again."""
+        split = name == self._space.split.loop
+        least = cores if split else 1
+        if not inside:
+            return least
+        key = name, inside, least
+        if key not in self._found:
+            shares = self._space.shares(operand) if split else ((0, self._space.extents[name]),)
             alike = Counter(extent for _, extent in shares)
-            turns = sum(cores * -(-extent // self._tiles[name]) for extent, cores in alike.items())
-            self._found[key] = np.where(self._filled(inside), turns, len(shares))
+            turns = sum(count * -(-extent // self._tiles[name]) for extent, count in alike.items())
+            filled = self._filled(inside)
+            self._found[key] = turns if filled is True else np.where(filled, turns, least)
         return self._found[key]
 
     def _filled(self, inside: frozenset[str]) -> Any:
         """Whether any of these loops turns."""
+        if not inside.isdisjoint(ALWAYS):
+            return True
         if inside not in self._found:
             extents = self._space.extents
-            found: Any = np.bool_(not inside.isdisjoint(ALWAYS))
-            for name in inside.difference(ALWAYS):
+            found: Any = np.bool_(False)
+            for name in inside:
                 found = found | np.less(self._tiles[name], extents[name])
             self._found[inside] = found
         return self._found[inside]

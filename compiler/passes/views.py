@@ -59,6 +59,36 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
     return [made_view(view, DRAM, FORMATS[buffer.format].code, len(buffer.axes), base, 0), *words]
 
 
+def further(
+    words: Sequence[Instruction], view: int, buffer: Buffer, split: str | None, by: int
+) -> Sequence[Instruction]:
+    """*words* whose *view* is a box in DRAM, for a core whose share of loop *split* begins so many values later."""
+    moved = {number: by * c for number, axis in enumerate(buffer.axes) for name, c in axis.terms if name == split}
+    if not moved or not by:
+        return words
+    found, base, opening = list(words), 0, 0
+    coded = any(isinstance(word, CodedView) for word in words)
+    for place, word in enumerate(words):
+        match word:
+            case ViewWord(view=own) if own == view:
+                opening = place
+            case AxisWord(view=own, axis=number) if own == view and number in moved:
+                step = buffer.axes[number].step
+                if step == 1:
+                    offset = word.offset + moved[number]
+                    found[place] = made_axis(view, number, word.extent, word.stride, offset, word.bound)
+                elif not coded:
+                    base += moved[number] * (word.stride // step)
+            case GridWord(view=own, axis=number) if own == view and number in moved and word.step > 1:
+                found[place] = GridWord(view, number, word.block, word.step, word.origin + moved[number], word.bound)
+            case _:
+                pass
+    first = found[opening]
+    assert isinstance(first, ViewWord)
+    found[opening] = made_view(view, first.space, first.format, first.rank, first.base + base, first.ring)
+    return found
+
+
 def move_view(view: int, on: OnCore, buffer: Buffer) -> list[Instruction]:
     """The whole tile in its buffer, axes as in memory: the scratchpad's side of a load or store."""
     words = _home(view, on, buffer, len(buffer.axes), 0)
