@@ -34,8 +34,8 @@ class Observer(Protocol):
         """*useful* bytes passed a scratchpad port at a load or store (padding that a load synthesises included)."""
         ...
 
-    def network(self, stream: Stream, source: int, target: int, useful: int) -> None:
-        """*useful* bytes were sent from core *source* to core *target*."""
+    def network(self, stream: Stream, source: int, targets: tuple[int, ...], useful: int) -> None:
+        """A tile of *useful* bytes was sent from core *source* to cores *targets*, over every link once."""
         ...
 
     def work(self, stream: Stream, kind: str, amount: int) -> None:

@@ -204,12 +204,11 @@ class Stream:
 
     def send(self, source: int, core: int, channel: int) -> None:
         """Scratchpad to the queue of another core."""
-        view = self._view(source)
-        extents = view.extents(self.loops)
-        tile = to_rows(self._read(view, extents), view.format, extents)
-        self.chip.observer.network(self, self.core.number, core, tile.size)
-        self.chip.deliver(self.core.number, core, channel, tile)
-        self.chip.observer.sync(self, "send", core, channel)
+        self._send(source, (core,), channel)
+
+    def multicast(self, source: int, first: int, count: int, channel: int) -> None:
+        """Scratchpad to the queues of *count* cores from *first* on, less its own."""
+        self._send(source, tuple(core for core in range(first, first + count) if core != self.core.number), channel)
 
     def receive(self, target: int, core: int, channel: int, add: bool) -> None:
         """From the queue to a scratchpad, or block."""
@@ -223,6 +222,17 @@ class Stream:
             values = accumulated(self._read(view, extents), values, view.format)
         self._write(view, extents, values)
         self.chip.observer.sync(self, "receive", core, channel)
+
+    def _send(self, source: int, cores: tuple[int, ...], channel: int) -> None:
+        """One tile to each of *cores*."""
+        view = self._view(source)
+        extents = view.extents(self.loops)
+        tile = to_rows(self._read(view, extents), view.format, extents)
+        for core in cores:
+            self.chip.deliver(self.core.number, core, channel, tile)
+        self.chip.observer.network(self, self.core.number, cores, tile.size)
+        for core in cores:
+            self.chip.observer.sync(self, "send", core, channel)
 
     # Computing.
 

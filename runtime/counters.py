@@ -92,11 +92,11 @@ class Counters(Listener):
     def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
         self._meters[stream].ports[write][stream.current] += useful
 
-    def network(self, stream: Stream, source: int, target: int, useful: int) -> None:
-        route = self._mesh.route(source, target)
-        for link in route:
+    def network(self, stream: Stream, source: int, targets: tuple[int, ...], useful: int) -> None:
+        tree = self._mesh.tree(source, targets)
+        for link in tree:
             self._links[link] = self._links.get(link, 0) + useful
-        self._meters[stream].sent[stream.current] += useful * len(route)
+        self._meters[stream].sent[stream.current] += useful * len(tree)
 
     def work(self, stream: Stream, kind: str, amount: int) -> None:
         self._meters[stream].work[kind][stream.current] += amount

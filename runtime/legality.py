@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..isa.instructions.control import Post, Wait
-from ..isa.instructions.route import Receive, Send
+from ..isa.instructions.route import Multicast, Receive, Send
 from ..isa.program import Entry, Stream
 from ..isa.target import Target
 from ..source import NOWHERE, Fault, Faults
@@ -38,6 +38,8 @@ def check(entry: Entry, cores: int, target: Target) -> None:
                     found += _alone(waiters, (stream.core, instruction.semaphore), place, "waited for")
                 case Send() | Receive():
                     found += _core(instruction.core, cores)
+                case Multicast():
+                    found += _core(instruction.first + instruction.count - 1, cores)
                 case _:
                     pass
             faults.extend(Fault(NOWHERE, f"{_where(stream, pc)}: {text}") for text in found)

@@ -79,7 +79,7 @@ class Listener:
     def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
         """See `isa.chip.Observer`."""
 
-    def network(self, stream: Stream, source: int, target: int, useful: int) -> None:
+    def network(self, stream: Stream, source: int, targets: tuple[int, ...], useful: int) -> None:
         """See `isa.chip.Observer`."""
 
     def work(self, stream: Stream, kind: str, amount: int) -> None:

@@ -27,6 +27,13 @@ class MeshRoutes:
         """The links from core *source* to core *target*, in order; none where they are the same."""
         return _route(self.columns, source, target)
 
+    def tree(self, source: int, targets: tuple[int, ...]) -> tuple[Link, ...]:
+        """The links from core *source* to all of *targets*, each once, those nearer to *source* first.
+
+        Routes that part do not meet again, since every one of them goes along the row first.
+        """
+        return _tree(self.columns, source, targets)
+
 
 @lru_cache(maxsize=1 << 14)
 def _route(columns: int, source: int, target: int) -> tuple[Link, ...]:
@@ -41,6 +48,11 @@ def _route(columns: int, source: int, target: int) -> tuple[Link, ...]:
         links.append((place, place + step))
         place += step
     return tuple(links)
+
+
+@lru_cache(maxsize=1 << 12)
+def _tree(columns: int, source: int, targets: tuple[int, ...]) -> tuple[Link, ...]:
+    return tuple(dict.fromkeys(link for target in targets for link in _route(columns, source, target)))
 
 
 class Queues:

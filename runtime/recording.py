@@ -20,7 +20,7 @@ class Deed(NamedTuple):
     """One executed instruction, or a run of instructions that only issue.
 
     *kind* says what *amount*, *first* and *second* are: ``issue`` (instructions), ``compute`` (cycles), ``dram``
-    (bytes in bursts; first: whether they are written), ``send`` (bytes; target core, channel), ``receive`` (nothing;
+    (bytes in bursts; first: whether they are written), ``send`` (bytes; 0, channel; to *cores*), ``receive`` (nothing;
     source core, channel), ``post`` (nothing; core, semaphore), ``wait`` (nothing; core, semaphore), ``meet`` (nothing;
     core, cores).
     """
@@ -30,6 +30,7 @@ class Deed(NamedTuple):
     amount: int
     first: int = 0
     second: int = 0
+    cores: tuple[int, ...] = ()
 
 
 @dataclass
@@ -77,12 +78,14 @@ class Recorder(Listener):
     def dram(self, stream: Stream, write: bool, address: int, useful: int, bursts: int) -> None:
         self._pending = Deed("dram", stream.current, bursts * self._target.dram.granule_bytes, int(write))
 
-    def network(self, stream: Stream, source: int, target: int, useful: int) -> None:
-        self._pending = Deed("send", stream.current, useful, target)
+    def network(self, stream: Stream, source: int, targets: tuple[int, ...], useful: int) -> None:
+        self._pending = Deed("send", stream.current, useful, cores=targets)
 
     def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
-        amount = self._pending.amount if kind == "send" and self._pending is not None else 0
-        self._pending = Deed(kind, stream.current, amount, core, number)
+        if kind == "send" and self._pending is not None:
+            self._pending = self._pending._replace(second=number)
+        else:
+            self._pending = Deed(kind, stream.current, 0, core, number)
 
     def retired(self, stream: Stream) -> None:
         deeds = self._streams[stream].deeds

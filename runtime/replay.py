@@ -10,6 +10,7 @@ happened to execute, so every order gives the same cycles.  The model of duratio
   each, whole bursts; the tile has landed ``latency_cycles`` after its turn ends, and only then does the unit go on;
 - a sent tile reserves the links of its route when it sets out: each carries it for ``ceil(bits / bits_per_cycle)``, its
   head reaches the next link ``hop_cycles`` later; the sender goes on when the tile has left, the receiver when it came;
+  one that is sent to many parts where their routes do, and takes every link once;
 - a post to another core arrives after ``hop_cycles`` a link.
 
 Not modelled: scratchpad ports, banks and rows of DRAM, refresh, room in queues, and the time of instruction fetch.
@@ -41,8 +42,8 @@ class Span(NamedTuple):
 class Timing:
     """What a replay found.
 
-    X those of the DRAM channel, *links* those of
-      each link; *timeline* has the instructions that compute or move, in the order of their ends.
+    *cycles* until the last stream has halted; *busy* are those of each unit, *channel* those of the DRAM channel, *links*
+    those of each link; *timeline* has the instructions that compute or move, in the order of their ends.
     """
 
     cycles: int
@@ -123,11 +124,12 @@ class _Replay:
             case "wait":
                 self._await(number, now, self._posted[deed.first, deed.second], ("wait", deed.first, deed.second))
             case "send":
-                channel = stream.core, deed.first, deed.second
-                left, arrived = self._send(now + 1, stream.core, deed.first, deed.amount)
-                self._arrived[channel].append(arrived)
+                left, arrivals = self._send(now + 1, stream.core, deed.cores, deed.amount)
                 self._finish(number, now, left, shown=True)
-                self._wake(("receive", *channel), arrived)
+                for core, arrived in zip(deed.cores, arrivals, strict=True):
+                    channel = stream.core, core, deed.second
+                    self._arrived[channel].append(arrived)
+                    self._wake(("receive", *channel), arrived)
             case "receive":
                 channel = deed.first, stream.core, deed.second
                 self._await(number, now, self._arrived[channel], ("receive", *channel))
@@ -177,15 +179,16 @@ class _Replay:
         self._channel_busy += cycles
         return self._channel_free + self._target.dram.latency_cycles
 
-    def _send(self, now: int, source: int, target: int, amount: int) -> tuple[int, int]:
-        """(when the tile has left its core, when it has arrived)."""
+    def _send(self, now: int, source: int, targets: tuple[int, ...], amount: int) -> tuple[int, list[int]]:
+        """(when the tile has left its core, when it has arrived at each of *targets*)."""
         cycles = -(-amount * 8 // self._target.link.bits_per_cycle)
-        left, head = now + cycles, now
-        for number, link in enumerate(self._mesh.route(source, target)):
-            start = max(head, self._link_free[link])
+        left, heads = now + cycles, {source: now}
+        for link in self._mesh.tree(source, targets):
+            here, there = link
+            start = max(heads[here], self._link_free[link])
             self._link_free[link] = start + cycles
             self._link_busy[link] += cycles
-            if number == 0:
-                left = start + cycles
-            head = start + self._target.link.hop_cycles
-        return left, max(left, head + cycles)
+            if here == source:
+                left = max(left, start + cycles)
+            heads[there] = start + self._target.link.hop_cycles
+        return left, [max(left, heads[target] + cycles) for target in targets]

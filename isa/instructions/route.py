@@ -21,6 +21,22 @@ class Send(Instruction, opcode=0x50, mnemonic="send", units=("router",)):
         stream.send(self.source, self.core, self.channel)
 
 
+class Multicast(Instruction, opcode=0x52, mnemonic="multicast", units=("router",)):
+    """Send the tile that *source* sees to cores *first* to *first* + *count* - 1, but to itself, on *channel*.
+
+    The tile travels along the tree of its routes, so that every link carries it once.  To each core it arrives as one
+    that was sent to it alone.
+    """
+
+    source: int = bits(8, 13, "v")
+    first: int = bits(14, 25, "c")
+    channel: int = bits(26, 33)
+    count: int = bits(34, 45)
+
+    def execute(self, stream: Stream) -> None:
+        stream.multicast(self.source, self.first, self.count, self.channel)
+
+
 class Receive(Instruction, opcode=0x51, mnemonic="receive", units=("router",)):
     """Take the next tile that core *core* sent on *channel* into view *target*, waiting until it is there.
 

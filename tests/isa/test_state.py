@@ -17,7 +17,7 @@ from snnc.isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post
 from snnc.isa.instructions.describe import Axis, CodedView, GridAxis, Span, Turn, View
 from snnc.isa.instructions.engine import Dense, Gate
 from snnc.isa.instructions.move import Load, Store
-from snnc.isa.instructions.route import Receive, Send
+from snnc.isa.instructions.route import Multicast, Receive, Send
 from snnc.isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
 from snnc.isa.state import Blocked, Core, ProgramFault, Stream, Window
 from snnc.numerics.formats import F16, F32, F64, SPIKE, U2, U4, U8, U16, X64, X128, Format, pack, unpack
@@ -41,8 +41,8 @@ class Ears:
     def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
         self.heard.append(("scratchpad", write, space, useful))
 
-    def network(self, stream: Stream, source: int, target: int, useful: int) -> None:
-        self.heard.append(("network", source, target, useful))
+    def network(self, stream: Stream, source: int, targets: tuple[int, ...], useful: int) -> None:
+        self.heard.append(("network", source, targets, useful))
 
     def work(self, stream: Stream, kind: str, amount: int) -> None:
         self.heard.append(("work", kind, amount))
@@ -606,7 +606,7 @@ def test_tiles_travel_packed_and_are_added_where_asked() -> None:
     board.put(1, 64, np.array([3, -4], np.int64), X64)
     sender = [*view(0, 1, SPIKE, 0, (2, 8), (3, 1)), *view(1, 1, X64, 64, (2, 64))]
     board.run(*sender, Send(0, 1, 5), Send(1, 1, 6), Send(1, 1, 6), unit="router")
-    assert board.ears.of("network") == [(0, 1, 2), (0, 1, 16), (0, 1, 16)]
+    assert board.ears.of("network") == [(0, (1,), 2), (0, (1,), 16), (0, (1,), 16)]
     receiver = [*view(0, 1, SPIKE, 0, (2, 64), (3, 1)), *view(1, 1, X64, 64, (2, 64))]
     stream = board.run(*receiver, Receive(0, 0, 5), Receive(1, 0, 6), Receive(1, 0, 6, add=1), unit="router", core=1)
     memory = stream.core.memories[1]
@@ -617,6 +617,18 @@ def test_tiles_travel_packed_and_are_added_where_asked() -> None:
         again.step()
     again.step()
     assert again.blocked == Blocked("receive", 0, 6) and again.pc == len(receiver)
+
+
+def test_a_tile_for_many_is_one_for_each_and_none_for_its_sender() -> None:
+    board = Board()
+    board.put(1, 0, np.array([3, 5, 7], np.uint8), U8)
+    board.run(*view(0, 1, U8, 0, (3, 8)), Multicast(0, 0, 4, 2), unit="router")
+    assert board.ears.of("network") == [(0, (1,), 3)]
+    assert board.ears.of("sync") == [("send", 1, 4)]
+    stream = board.run(*view(0, 1, U8, 9, (3, 8)), Receive(0, 0, 4), unit="router", core=1)
+    assert stream.core.memories[1][9:12].tolist() == [3, 5, 7]
+    board.run(*view(0, 1, U8, 9, (3, 8)), Multicast(0, 0, 4, 2), unit="router", core=1)
+    assert board.ears.of("network")[-1] == (1, (0,), 3)
 
 
 def test_accesses_outside_of_a_scratchpad_are_faults() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from snnc.isa.instructions.control import Barrier, Post, Wait
 from snnc.isa.instructions.engine import Gate
 from snnc.isa.instructions.move import Load
-from snnc.isa.instructions.route import Receive, Send
+from snnc.isa.instructions.route import Multicast, Receive, Send
 from snnc.isa.program import Stream
 from snnc.isa.target import load_target
 from snnc.runtime.faults import Deadlock, ExecutionError
@@ -133,14 +133,16 @@ def test_an_illegal_access_is_told_with_its_place(small: Small) -> None:
 def test_what_no_unit_may_run_is_refused_before_anything_runs(small: Small) -> None:
     program = small.linear()
     entry = program.entries[0]
-    wrong = small.stream(0, "load", [Gate(0, 0, 0, 0), Post(9999, 0), Receive(0, 7, 0), Post(3, 0)], line=8)
+    wrong = small.stream(
+        0, "load", [Gate(0, 0, 0, 0), Post(9999, 0), Receive(0, 7, 0), Post(3, 0), Multicast(0, 0, 0, 9)], line=8
+    )
     entry = replace(entry, streams=(wrong, *entry.streams[1:]))
     with pytest.raises(ExecutionError) as caught:
         Interpreter(replace(program, entries=(entry,))).run("infer")
     text = str(caught.value)
     assert "core 0, load stream, instruction 0 (small.snn:8): gate belongs to fp" in text
     assert "semaphore 9999 is not one of the" in text
-    assert "there is no core 7" in text
+    assert "there is no core 7" in text and "there is no core 8" in text
     assert "semaphore 3 of core 0 is posted by core 0 load already" in text
 
 

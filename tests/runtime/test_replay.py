@@ -10,6 +10,7 @@ import pytest
 
 from snnc.isa.instructions.control import Post, Wait
 from snnc.isa.instructions.move import Load, Store
+from snnc.isa.instructions.route import Multicast, Receive
 from snnc.isa.program import Entry, Program
 from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.orders import Order, Reverse, Shuffled
@@ -68,6 +69,28 @@ def test_a_tile_takes_its_hops_and_its_length(small: Small) -> None:
     sent = next(span for span in timing.timeline if record.streams[span.stream].unit == "router")
     assert sent.end - sent.start == 1 + 32 * 8 // link.bits_per_cycle
     assert timing.links == {(0, 1): 32 * 8 // link.bits_per_cycle, (1, 3): 32 * 8 // link.bits_per_cycle}
+
+
+def test_a_tile_for_many_takes_every_link_once(small: Small) -> None:
+    """From core 0 of a mesh of 2 x 2 to the others: links to 1 and 2 at once, and from 1 on to 3 one hop behind."""
+    row = [(16, 32)]
+    tile = small.view(0, 1, "f32", 0, row)
+    streams = [small.stream(0, "router", [*tile, Multicast(0, 0, 1, 4)])]
+    streams += [small.stream(core, "router", [*tile, Receive(0, 0, 1)]) for core in (1, 2, 3)]
+    program = small.program([Entry("infer", tuple(streams), (), (), ())], [], "quad", cores=4)
+    record, timing = timed(program)
+    link = Interpreter(program).target.link
+    carried = 64 * 8 // link.bits_per_cycle
+    assert timing.links == {(0, 1): carried, (0, 2): carried, (1, 3): carried}
+    begun = len(tile) + 1
+    received = 1 + 1  # the receive itself, and halt
+    assert timing.cycles == begun + 2 * link.hop_cycles + carried + received
+    (sent,) = timing.timeline
+    assert sent.end == begun + carried
+    interpreter = Interpreter(program)
+    interpreter.run("infer")
+    assert interpreter.counters.by_link() == {(0, 1): 64, (0, 2): 64, (1, 3): 64}
+    assert interpreter.counters.traffic().total.network == 3 * 64
 
 
 def test_an_engine_is_never_quicker_than_its_array(small: Small) -> None:
