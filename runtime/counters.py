@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..isa.instruction import UNITS, WORD_BYTES, Instruction
+from ..isa.mesh import Link, MeshRoutes
 from ..isa.program import Entry, Program, Symbol
 from ..isa.state import Stream
 from ..isa.target import Target
 from ..isa.traffic import Amounts, Key, Traffic
 from .layers import Layers
 from .listening import Listener, RunningStream
-from .network import Link, MeshRoutes
 
 _KINDS = ("gated", "multiply", "element", "skipped")
 _Cell = list[int]

@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..isa.instruction import UNITS
+from ..isa.mesh import Link, MeshRoutes
 from ..isa.target import Target
-from .network import Channel, Link, MeshRoutes
+from .network import Channel
 from .recording import Deed, Record, StreamRecord
 
 
@@ -42,8 +43,8 @@ class Span(NamedTuple):
 class Timing:
     """What a replay found.
 
-    *cycles* until the last stream has halted; *busy* are those of each unit, *channel* those of the DRAM channel, *links*
-    those of each link; *timeline* has the instructions that compute or move, in the order of their ends.
+    *cycles* until the last stream has halted; *busy* are those of each unit, *channel* those of the DRAM channel and
+    *links* those of each link; *timeline* has the instructions that compute or move, in the order of their ends.
     """
 
     cycles: int

@@ -89,20 +89,7 @@ def moved(
 
     Its *axes* have *strides* (bits) in DRAM, elements have so many *bits*, and element 0 lies at *address* (bits).
     """
-    groups = _independent(axes)
-    met = [
-        met_along(
-            tuple(axes[place] for place in group),
-            tuple(strides[place] for place in group),
-            tuple(
-                (name, turning.walk(name)) for name in dict.fromkeys(n for place in group for n, _ in axes[place].terms)
-            ),
-            granule * 8,
-        )
-        for group in groups
-    ]
-    order = [place for group in groups for place in group]
-    back = tuple(order.index(place) for place in range(len(axes)))
+    met, back = _met(axes, strides, turning, granule)
     steps = tuple(axis.step * stride for axis, stride in zip(axes, strides, strict=True))
     useful = dram = 0
     for parts in product(*(group.boxes for group in met)):
@@ -117,6 +104,32 @@ def moved(
         dram += touched * times
     repeats = turning.repeats({name for axis in axes for name, _ in axis.terms})
     return Moved(useful * repeats, dram * repeats, _port(met, back, bits) * repeats)
+
+
+def carried(axes: Sequence[Axis], bits: int, turning: Turning) -> int:
+    """Bytes of all tiles of an operand as the network carries them: whole tiles, in rows of whole bytes."""
+    met, back = _met(axes, [0] * len(axes), turning, 1)
+    return _port(met, back, bits) * turning.repeats({name for axis in axes for name, _ in axis.terms})
+
+
+def _met(
+    axes: Sequence[Axis], strides: Sequence[int], turning: Turning, granule: int
+) -> tuple[list[Met], tuple[int, ...]]:
+    """What tiles meet along each group of axes, and where among the axes of all groups each axis is then."""
+    groups = _independent(axes)
+    met = [
+        met_along(
+            tuple(axes[place] for place in group),
+            tuple(strides[place] for place in group),
+            tuple(
+                (name, turning.walk(name)) for name in dict.fromkeys(n for place in group for n, _ in axes[place].terms)
+            ),
+            granule * 8,
+        )
+        for group in groups
+    ]
+    order = [place for group in groups for place in group]
+    return met, tuple(order.index(place) for place in range(len(axes)))
 
 
 def _port(met: Sequence[Met], back: tuple[int, ...], bits: int) -> int:

@@ -45,12 +45,13 @@ class Duration:
 def duration(stage: Stage, target: Target) -> Duration:
     """Cycles of *stage* from the barrier before it to the one behind it, in one turn of the loops that stages share."""
     stage = stage.taken
-    shares: dict[int, list[int]] = {}
+    alike: dict[tuple[int, bool], list[int]] = {}
     for core in stage.active:
-        shares.setdefault(stage.mapping.shares[core][1], []).append(core)
-    turns = {extent: _Turns(OnCore(stage, cores[0]), target) for extent, cores in shares.items()}
-    channel = sum(turns[extent].channel * len(cores) for extent, cores in shares.items())
-    return Duration(turns[max(turns)].cycles, channel, 2 * target.dram.latency_cycles if channel else 0)
+        leads = bool(stage.mapping.cast) and core == stage.active[0]
+        alike.setdefault((stage.mapping.shares[core][1], leads), []).append(core)
+    turns = [(_Turns(OnCore(stage, cores[0]), target), len(cores)) for cores in alike.values()]
+    channel = sum(each.channel * cores for each, cores in turns)
+    return Duration(max(each.cycles for each, _ in turns), channel, 2 * target.dram.latency_cycles if channel else 0)
 
 
 class _Turns:
@@ -90,6 +91,11 @@ class _Turns:
                 return 1 + target.dram.latency_cycles + moved * 8 / target.dram.bits_per_cycle
             case "contract":
                 return 1 + accesses(self._tile(step), target.engines[step.unit]).cycles
+            case "multicast" | "receive":
+                buffer = buffers[(step.writes or step.reads)[0]]
+                extents = [axis.extent(self._tiles) for axis in buffer.axes]
+                carried = math.prod(extents) * FORMATS[buffer.format].bits / target.link.bits_per_cycle
+                return 1 + carried + (len(on.stage.active) if step.kind == "multicast" else 0)
             case "gather":
                 buffer = buffers[step.reads[0]]
                 words = math.prod(buffer.extents) * FORMATS[buffer.format].bits

@@ -1,11 +1,11 @@
 """Predicted DRAM traffic of stages: every tile that a load or store moves, in closed form over its loops.
 
 Made from the schedule, without instructions and without running anything.  Exact for codecs of fixed size: useful
-bytes, bursts with the alignment that each tile really has, and bytes through scratchpad ports at loads and stores
-(zero padding included); of codecs that store blocks, as many bytes as their densities say.  Work is predicted dense
-(nothing skipped), unless densities are known: then what is skipped are zeros on the left, padding among them.  Of
-stages that take part in steps that the host chooses, the traffic of the first steps stands for that of the chosen
-ones: their useful bytes are the same.
+bytes, bursts with the alignment that each tile really has, bytes through scratchpad ports at loads and stores (zero
+padding included), and bytes over the links of the mesh; of codecs that store blocks, as many bytes as their densities
+say.  Work is predicted dense (nothing skipped), unless densities are known: then what is skipped are zeros on the left,
+padding among them.  Of stages that take part in steps that the host chooses, the traffic of the first steps stands for
+that of the chosen ones: their useful bytes are the same.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from ...isa.mesh import MeshRoutes
 from ...isa.program import Symbol
 from ...isa.target import Target
 from ...isa.traffic import Amounts, Key, Traffic
 from ...numerics.formats import FORMATS
 from ..ir.schedule import Buffer, OnCore, Stage, Step, dram_strides
 from ..ir.statement import Contraction, Moments
-from .boxes import Moved, Turning, moved
+from .boxes import Moved, Turning, carried, moved
 from .coded import coded_bytes
 from .density import Densities
 
@@ -40,7 +41,7 @@ def predict(
     rows: list[Row] = []
     by_stage: dict[str, dict[str, float]] = {}
     for stage in stages:
-        own = list(_rows(stage.taken, symbols, target.dram.granule_bytes, densities))
+        own = list(_rows(stage.taken, symbols, target, densities))
         for part, (phase, node) in enumerate(stage.nodes):
             ways = [_ways(row) for of, row in own if of == part]
             read, write = sum(way[0] for way in ways), sum(way[1] for way in ways)
@@ -54,15 +55,21 @@ def _ways(row: Row) -> tuple[float, float]:
     return row[1].dram_read, row[1].dram_write
 
 
-def _rows(stage: Stage, symbols: Mapping[str, Symbol], granule: int, densities: Densities) -> Iterator[tuple[int, Row]]:
+def _rows(
+    stage: Stage, symbols: Mapping[str, Symbol], target: Target, densities: Densities
+) -> Iterator[tuple[int, Row]]:
     """What each statement of a stage moves and does, by its part."""
-    buffers = stage.by_name
+    buffers, granule = stage.by_name, target.dram.granule_bytes
     on_cores = [OnCore(stage, core) for core in stage.active]
     for _, step in stage.steps():
         if step.kind in ("load", "store"):
             having = [on for on in on_cores if stage.has(step, on.core)]
             buffer = buffers[(step.writes or step.reads)[0]]
             yield step.part, _moved(stage, having, step, buffer, symbols[step.value], granule, densities)
+    for step, sent in _sent(stage, target):
+        part = step.part
+        layer = stage.epilogue[part - 1].layer if part else stage.layer
+        yield part, (Key(stage.nodes[part][0], "", layer), Amounts(network=sent))
     work = sum(_dense(on) for on in on_cores)
     if isinstance(stage.statement, Moments):
         sums = sum(name.startswith("acc.") for name in buffers)
@@ -73,6 +80,28 @@ def _rows(stage: Stage, symbols: Mapping[str, Symbol], granule: int, densities: 
         done = sum(_done(on, stage.statement, densities) for on in on_cores)
         amounts = Amounts(gated=done) if gated else Amounts(multiply=done)
         yield 0, (Key(stage.phase, "", stage.layer), replace(amounts, skipped=work - done))
+
+
+def _sent(stage: Stage, target: Target) -> Iterator[tuple[Step, int]]:
+    """Bytes over the links of the mesh, by the step that sends them: what is cast, and what is gathered."""
+    mesh = MeshRoutes(target.mesh.columns)
+    first, *others = stage.active or (0,)
+    for _, step in stage.steps():
+        if step.kind == "multicast":
+            tree = mesh.tree(first, tuple(others))
+            yield step, len(tree) * _carried(stage, first, stage.by_name[step.reads[0]])
+        elif step.kind == "gather":
+            buffer = stage.by_name[step.reads[0]]
+            yield step, sum(len(mesh.route(core, first)) * _carried(stage, core, buffer) for core in others)
+
+
+def _carried(stage: Stage, core: int, buffer: Buffer) -> int:
+    """Bytes of all tiles of a buffer that a core sends once."""
+    on = OnCore(stage, core)
+    split = stage.mapping.split or ""
+    shares = ((on.lows.get(split, 0), on.extents[split]),) if split else ()
+    turning = Turning(stage.loops[: buffer.depth], stage.mapping.tiles, stage.extents, split, shares)
+    return carried(buffer.axes, FORMATS[buffer.format].bits, turning)
 
 
 def _dense(on: OnCore) -> int:

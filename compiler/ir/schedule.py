@@ -83,9 +83,9 @@ def dram_strides(axes: Sequence[Axis], strides: Sequence[int], steps: int) -> li
 class Step:
     """One instruction of *unit*.
 
-    *kind* is load, store, contract, gather, drain, run, poolmax, poolsum, unpool, mean or comoment.  *reads* and
-    *writes* name buffers (in the order of the instruction's operands where that matters).  It serves the stage's own
-    statement (*part* 0), or that of its epilogue with this number.
+    *kind* is load, store, contract, gather, multicast, receive, drain, run, poolmax, poolsum, unpool, mean or comoment.
+    *reads* and *writes* name buffers (in the order of the instruction's operands where that matters).  It serves the
+    stage's own statement (*part* 0), or that of its epilogue with this number.
     """
 
     unit: str
@@ -152,6 +152,9 @@ class Decision:
 
     whole: tuple[str, ...] = ()
     """Operands whose buffers hold all blocks of a rounding sum side by side, while the sum turns through them."""
+
+    cast: tuple[str, ...] = ()
+    """Operands that the first core with work loads for all that have some: it sends every tile to the others."""
 
 
 @dataclass(frozen=True)
@@ -349,15 +352,37 @@ class Stage:
     def _flat(self) -> tuple[tuple[int, Step], ...]:
         return tuple(_steps(self.tree, 0))
 
+    def tree_on(self, core: int) -> Tree:
+        """The tree of one core, without the steps that others take for it."""
+        return self._trees[core != self.active[0]]
+
+    @cached_property
+    def _trees(self) -> tuple[Tree, Tree]:
+        """The trees of the first core that has work, and of all others."""
+        if not self.gathers and not self.mapping.cast:
+            return self.tree, self.tree
+        first, *others = self.active
+        return self._pruned(self.tree, first), self._pruned(self.tree, others[0]) if others else self.tree
+
+    def _pruned(self, tree: Tree, core: int) -> Tree:
+        children = (replace(c, body=self._pruned(c.body, core)) if isinstance(c, For) else c for c in tree)
+        return tuple(child for child in children if isinstance(child, For) or self.has(child, core))
+
     def steps_on(self, core: int) -> tuple[tuple[int, Step], ...]:
-        """The steps of one core: of a sum that cores share, only the first divides and stores."""
-        if not self.gathers:
-            return self._flat
-        return tuple((depth, step) for depth, step in self._flat if self.has(step, core))
+        """The steps of one core, each with its depth."""
+        return tuple(_steps(self.tree_on(core), 0))
 
     def has(self, step: Step, core: int) -> bool:
-        """Whether *core*, which has work, takes *step*."""
-        return not (self.gathers and step.unit in ("vector", "store") and core != self.active[0])
+        """Whether *core*, which has work, takes *step*.
+
+        Of a sum that cores share only the first divides and stores; what is cast it loads and sends to the others.
+        """
+        first = core == self.active[0]
+        if step.kind == "receive":
+            return not first
+        if step.kind == "multicast" or (step.kind == "load" and step.writes[0] in self.mapping.cast):
+            return first
+        return first or not (self.gathers and step.unit in ("vector", "store"))
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,10 @@ def _tree(
         if operand.moves and not operand.writes:
             step = Step("load", "load", (), (operand.use,), operand.value, operand.part)
             before.setdefault(depth_of[operand.use], []).append(step)
+        if operand.use in mapping.cast:
+            send = Step("router", "multicast", (operand.use,), (), operand.value, operand.part)
+            take = Step("router", "receive", (), (operand.use,), operand.value, operand.part)
+            before[depth_of[operand.use]] += [send, take]
         if operand.drawn:
             before.setdefault(depth_of[operand.use], []).append(Step("vector", "run", (), (operand.use,)))
     if isinstance(statement, Contraction):

@@ -5,6 +5,11 @@ uses it, posts *free*.  Both do so in the loop body in which the buffer is fille
 post whatever loops turn inside.  Consumers grant the ring's tiles when a stage begins and the producer collects them
 when it ends: every semaphore is left as it was found.
 
+A tile that is cast.  Where all cores read the same, the first loads it and sends it to the others, whose routers fill
+their buffers in its place.  Each says that it has room before it takes a tile, and the first waits for all of them, so
+none is under way for which there is no room.  None says so before the load unit of its own core has begun with the
+stage: until then the buffers are those of the stage before.
+
 Stages follow one another through DRAM: a core's store unit tells its load unit that its last burst has landed, the
 load units of all cores meet, and only then does anything of the next stage move.  Stages of a team need nothing of one
 another: a core that has several of them begins the next when its own part of the one before has landed, and only
@@ -103,7 +108,7 @@ def emit_entry(
             _meet(writers[core, "load"], _debug(stage), before, cores, semaphores)
 
     def steps_on(on: OnCore) -> StepWriter:
-        return StepWriter(on, symbols, programs, inner, arguments)
+        return StepWriter(on, symbols, programs, inner, arguments, _ready(on.stage, cores, semaphores))
 
     def begin() -> dict[tuple[int, str], int]:
         return {key: len(writer.instructions) for key, writer in writers.items()}
@@ -202,7 +207,7 @@ class Part:
     """What one unit does in a stage on every core with as large a share: all is the same but where the share begins.
 
     *described* are the steps whose view registers come first, *words* all that follows, of which at *posts* there are
-    posts to the own core.
+    posts to the own core, and at *answers* those to the core that casts a buffer.
     """
 
     unit: str
@@ -210,6 +215,7 @@ class Part:
     words: tuple[Instruction, ...]
     debug: tuple[Debug, ...]
     posts: tuple[int, ...]
+    answers: tuple[tuple[int, str], ...]
 
 
 class StageWriter:
@@ -224,8 +230,9 @@ class StageWriter:
     def put(self, core: int, writers: Mapping[tuple[int, str], Writer]) -> None:
         """What the units of *core* do."""
         stage = self._stage
-        # Where cores share the samples of moments, the first of them has more to do, and all must know their samples.
-        alone = core if stage.gathers else -1
+        # Where cores share the samples of moments, the first of them has more to do, and all must know their samples;
+        # what is cast the first loads and sends.
+        alone = core if stage.gathers or (stage.mapping.cast and core == stage.active[0]) else -1
         key = stage.mapping.shares[core][1], alone
         if key not in self._parts:
             steps = self._steps(OnCore(stage, core))
@@ -245,6 +252,8 @@ class StageWriter:
                 post = part.words[place]
                 assert isinstance(post, Post)
                 writer.instructions[first + place] = made_post(post.semaphore, core)
+            for place, use in part.answers:
+                writer.instructions[first + place] = made_post(steps.ready[use, core], stage.active[0])
 
 
 def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
@@ -253,16 +262,22 @@ def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
     debugs = _debugs(stage)
     debug = debugs[0]
     links = _links(stage, core, semaphores)
+    answering = {steps.ready[use, core]: use for use in stage.mapping.cast if core != stage.active[0]}
+    begun = semaphores.number("load", "router", "begun", 0) if answering else -1
     for unit in UNITS:
         own = [step for _, step in stage.steps_on(core) if step.unit == unit]
-        if not own:
+        if not own and not (answering and unit == "load"):
             continue
         described = tuple((step, debugs[step.part], steps.describe(unit, step)) for step in own)
         writer = Writer(core, unit)
+        if answering and unit == "load":
+            writer.put(debug, made_post(begun, core))
+        if answering and unit == "router":
+            writer.put(debug, made_wait(begun))
         for link in links:
             if link.consumer == unit:
                 writer.put(debug, *[made_post(link.free, core)] * link.buffer.ring)
-        tree = stage.tree
+        tree = stage.tree_on(core)
         for _ in stage.shared:  # the outermost loops, which it turns together with other stages
             (loop,) = (child for child in tree if isinstance(child, For))
             tree = loop.body
@@ -270,8 +285,10 @@ def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
         for link in links:
             if link.producer == unit:
                 writer.put(debug, *[made_wait(link.free)] * link.buffer.ring)
-        posts = tuple(place for place, word in enumerate(writer.instructions) if isinstance(word, Post))
-        yield Part(unit, described, tuple(writer.instructions), tuple(writer.debug), posts)
+        posted = [(place, word) for place, word in enumerate(writer.instructions) if isinstance(word, Post)]
+        posts = tuple(place for place, post in posted if post.core == core)
+        answers = tuple((place, answering[post.semaphore]) for place, post in posted if post.core != core)
+        yield Part(unit, described, tuple(writer.instructions), tuple(writer.debug), posts, answers)
 
 
 def _links(stage: Stage, core: int, semaphores: Semaphores) -> tuple[Link, ...]:
@@ -293,6 +310,17 @@ def _links(stage: Stage, core: int, semaphores: Semaphores) -> tuple[Link, ...]:
             free = semaphores.number(consumer, producer, "free", place)
             links.append(Link(buffer, producer, consumer, full, free))
     return tuple(links)
+
+
+def _ready(stage: Stage, cores: int, semaphores: Semaphores) -> dict[tuple[str, int], int]:
+    """The semaphores by which the core that casts an operand learns that another has room for the next tile."""
+    if not stage.mapping.cast:
+        return {}
+    return {
+        (use, core): semaphores.number("router", "router", "ready", place * cores + core)
+        for place, use in enumerate(stage.mapping.cast)
+        for core in stage.active[1:]
+    }
 
 
 def _walk(

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 
 from ...isa.instruction import Instruction
-from ...isa.instructions.control import Loop
+from ...isa.instructions.control import Loop, Post, Wait
 from ...isa.instructions.engine import Dense, Gate, Outer
 from ...isa.instructions.move import Load, Store
-from ...isa.instructions.route import Receive, Send
+from ...isa.instructions.route import Multicast, Receive, Send
 from ...isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
 from ...isa.program import Symbol
 from ...source import TargetError
@@ -22,6 +22,7 @@ from .views import (
     further,
     identity_view,
     move_view,
+    tile_view,
     window_bound,
 )
 
@@ -44,12 +45,14 @@ class StepWriter:
         programs: Callable[[Stage, Elementwise], tuple[int, tuple[str, ...]]],
         inner: Mapping[str, int],
         arguments: Mapping[str, int],
+        ready: Mapping[tuple[str, int], int],
     ) -> None:
         self.on = on
         self.symbols = symbols
         self.programs = programs
         self.inner = inner
         self.arguments = arguments
+        self.ready = ready
         self.buffers = on.stage.by_name
         self.views: dict[tuple[str, int], int] = {}
         self.used: dict[str, int] = {}
@@ -82,6 +85,8 @@ class StepWriter:
             case "load" | "store":
                 buffer = self.buffers[(*step.writes, *step.reads)[0]]
                 return further(words, first + 1, buffer, split, shares[self.on.core][0] - shares[core][0])
+            case "multicast" | "receive":
+                return words
             case "run":
                 if any(":" in use for use in self.programs(self.on.stage, self.on.stage.run_by(step))[1]):
                     return [word for group in self._run(first, step) for word in group]
@@ -98,6 +103,8 @@ class StepWriter:
                 return self._move(first, step.writes[0], step.value, writes=False)
             case "store":
                 return self._move(first, step.reads[0], step.value, writes=True)
+            case "multicast" | "receive":
+                return [tile_view(first, self.on, self.buffers[(step.reads or step.writes)[0]])]
             case "contract":
                 return self._contract(first, step)
             case "drain":
@@ -119,12 +126,38 @@ class StepWriter:
         return 2 if step.kind in ("load", "store") else 1
 
     def instructions(self, step: Step) -> tuple[Instruction, ...]:
-        """The instructions of *step*: one, but for a sum that cores gather."""
-        return self._gather(step) if step.kind == "gather" else (self._instruction(step),)
+        """The instructions of *step*: one, but for what cores gather, or one of them casts."""
+        match step.kind:
+            case "gather":
+                return self._gather(step)
+            case "multicast":
+                return self._multicast(step)
+            case "receive":
+                return self._receive(step)
+            case _:
+                return (self._instruction(step),)
+
+    def _channel(self, use: str) -> int:
+        """The channel of a buffer's tiles."""
+        return sorted(self.buffers).index(use)
+
+    def _multicast(self, step: Step) -> tuple[Instruction, ...]:
+        """Send a tile to all other cores that have work, when each has room for it."""
+        (use,) = step.reads
+        first, *others = self.on.stage.active
+        send = Multicast(self.views[step.unit, id(step)], first, self._channel(use), len(others) + 1)
+        return (*(Wait(self.ready[use, core]) for core in others), send)
+
+    def _receive(self, step: Step) -> tuple[Instruction, ...]:
+        """Take the next tile from the first core, which is told that there is room."""
+        (use,) = step.writes
+        first = self.on.stage.active[0]
+        taken = Receive(self.views[step.unit, id(step)], first, self._channel(use))
+        return Post(self.ready[use, self.on.core], first), taken
 
     def _gather(self, step: Step) -> tuple[Instruction, ...]:
         """Hand a sum to the first core, which takes its own and adds those of the others in their order."""
-        view, channel = self.views[step.unit, id(step)], sorted(self.buffers).index(step.reads[0])
+        view, channel = self.views[step.unit, id(step)], self._channel(step.reads[0])
         first, *others = self.on.stage.active
         handed = Send(view + 1, first, channel)
         if self.on.core != first:

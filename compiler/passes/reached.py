@@ -22,7 +22,8 @@ from .operands import Operand
 from .space import Space
 
 TURNS = 1 << 20
-"""Turns are worth less than a byte: a cost is ``bytes * TURNS + turns``, and from here on turns weigh alike."""
+"""Turns are worth less than a byte: a cost is ``bytes * TURNS + turns``, a KiB over the mesh counting as one.  From a
+part of this number on, turns and KiB weigh alike."""
 
 Again = tuple[tuple[str, frozenset[str]], ...]
 """Loops whose turns may move an operand's tiles again, each with those inside it that the operand follows."""
@@ -52,8 +53,8 @@ class Factors:
 
     def repeats(self, operand: Operand, turning: Again) -> Any:
         """How often all cores move the tiles of *operand*."""
-        cores = len(self._space.shares(operand))
-        key = turning, cores
+        cores, cast = len(self._space.shares(operand)), self._space.shareable(operand)
+        key = turning, cores, cast
         if key not in self._found:
             found: Any = np.int64(1)
             for name, inside in turning:
@@ -64,14 +65,19 @@ class Factors:
     def _factor(self, operand: Operand, cores: int, name: str, inside: frozenset[str]) -> Any:
         """Turns of loop *name* if any of those *inside* it turns, too, since then the buffer is filled again."""
         split = name == self._space.split.loop
-        least = cores if split else 1
+        cast = split and self._space.shareable(operand)
+        least = cores if split and not cast else 1
         if not inside:
             return least
-        key = name, inside, least
+        key = name, inside, least, cast
         if key not in self._found:
             shares = self._space.shares(operand) if split else ((0, self._space.extents[name]),)
             alike = Counter(extent for _, extent in shares)
-            turns = sum(count * -(-extent // self._tiles[name]) for extent, count in alike.items())
+            trips = {extent: -(-extent // self._tiles[name]) for extent in alike}
+            turns = sum(count * trips[extent] for extent, count in alike.items())
+            if cast:  # by one core for all, where they have as many turns each
+                most, fewest = trips[max(alike)], trips[min(alike)]
+                turns = np.where(np.equal(most, fewest), most, turns)
             filled = self._filled(inside)
             self._found[key] = turns if filled is True else np.where(filled, turns, least)
         return self._found[key]
@@ -94,7 +100,13 @@ def turns_of(space: Space, order: Sequence[str], tiles: Tiles) -> Any:
     turns: Any = np.int64(1)
     for name in order:
         turns = turns * np.maximum(-(-space.extents[name] // tiles[name]), 1)
-    return np.minimum(turns, TURNS - 1)
+    return np.minimum(turns, TURNS // 2 - 1)
+
+
+def worth(space: Space, operand: Operand, dram: Any) -> Any:
+    """What moving so many bytes of *operand* costs."""
+    cost = dram * TURNS
+    return cost + np.minimum(dram >> 10, TURNS // 16 - 1) if space.shareable(operand) else cost
 
 
 @dataclass
@@ -167,6 +179,7 @@ class Reached:
         """What moving an operand costs at least."""
         key = number, turning
         if key not in self._moved:
-            again = self.factors.repeats(self.once[number].operand, turning)
-            self._moved[key] = self.least[number] * (again * TURNS)
+            operand = self.once[number].operand
+            dram = self.least[number] * self.factors.repeats(operand, turning)
+            self._moved[key] = worth(self.grid.space, operand, dram)
         return self._moved[key]

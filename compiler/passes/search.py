@@ -91,5 +91,6 @@ def chosen(survey: Survey, ordered: Ordered, tiles: dict[str, int], cost: int | 
     split, cores = space.split, space.request.cores
     shares = split.shares if split.loop is not None else tuple((0, int(core == 0)) for core in range(cores))
     dataflow = TIME_PARALLEL if tiles.get("t", 1) > 1 else ordered.dataflow
-    decision = Decision(dataflow, ordered.order, tiles, split.loop, shares, survey.rings, space.whole)
+    cast = survey.cast(ordered.order, tiles)
+    decision = Decision(dataflow, ordered.order, tiles, split.loop, shares, survey.rings, space.whole, cast)
     return Choice(decision, cost, cost // TURNS)

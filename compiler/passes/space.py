@@ -8,7 +8,7 @@ are packed, the same holds of whole granules and whole bytes, so their multiples
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..dataflows.dataflow import DATAFLOWS
@@ -43,6 +43,21 @@ class Space:
     def count(self) -> int:
         """Tilings in it, for one order of loops."""
         return math.prod(len(sizes) for sizes in self.sizes.values())
+
+    def shareable(self, operand: Operand) -> bool:
+        """Whether all cores read the same of *operand*, so that one may load it for all."""
+        alone = self.split.loop is None or self.split.active == 1
+        return not alone and operand.moves and not operand.writes and self.split.loop not in operand.followed
+
+    def cast(self, operand: Operand, around: Collection[str], tiles: Mapping[str, int]) -> bool:
+        """Whether one core loads *operand*, which is moved inside the loops *around*, for all.
+
+        They have to take the same turns, so where they turn through their shares these must have as many tiles.
+        """
+        loop = self.split.loop
+        if loop is None or not self.shareable(operand):
+            return False
+        return loop not in around or len({-(-share // tiles[loop]) for _, share in self.split.shares if share}) == 1
 
     def shares(self, operand: Operand) -> tuple[tuple[int, int], ...]:
         """First value and extent of the split loop in each core that moves *operand*.

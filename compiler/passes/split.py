@@ -32,14 +32,16 @@ class Split:
 
 
 def shares(extent: int, cores: int, grain: int = 1) -> tuple[tuple[int, int], ...]:
-    """*extent* values in *cores* contiguous shares, as even as multiples of *grain* allow; cores without work idle."""
+    """*extent* values in *cores* contiguous shares, as even as multiples of *grain* allow; the last cores idle where
+    there are more of them than multiples."""
     units = -(-extent // grain)
+    having = min(units, cores)
     found: list[tuple[int, int]] = []
-    for core in range(cores):
-        low = min(extent, units * core // cores * grain)
-        high = min(extent, units * (core + 1) // cores * grain)
+    for core in range(having):
+        low = min(extent, units * core // having * grain)
+        high = min(extent, units * (core + 1) // having * grain)
         found.append((low, high - low))
-    return tuple(found)
+    return (*found, *[(extent, 0)] * (cores - having))
 
 
 def splittable(statement: Statement, exact: bool) -> dict[str, int]:

@@ -16,7 +16,7 @@ from .grid import Array, Band, Grid, Needs
 from .least import Once, once_of
 from .legality import legal_tiles
 from .operands import Operand
-from .reached import TURNS, Again, Factors, Reached, again, turns_of
+from .reached import Again, Factors, Reached, again, turns_of, worth
 from .space import TIME_PARALLEL, Space
 
 
@@ -56,8 +56,9 @@ class Front:
         """The groups that are not of *dataflow*; None where there is none."""
         grid, excluded = self.survey.grid, self.ordered.dataflow == dataflow
         sizes = grid.space.sizes.get("t", (1,))
-        if sizes == (1,):
-            return None if excluded else self
+        if len(sizes) == 1:
+            told = TIME_PARALLEL if sizes[0] > 1 else self.ordered.dataflow
+            return None if told == dataflow else self
         inner = math.prod(grid.shape[grid.names.index("t") + 1 :])
         several = np.array(sizes)[self.places // inner % len(sizes)] > 1
         kept = ~several if dataflow == TIME_PARALLEL else several | (not excluded)
@@ -169,8 +170,8 @@ class Survey:
         for (operand, dram), turning in zip(self.once, front.turning, strict=True):
             here = dram[tuple(k if n > 1 else 0 for k, n in zip(at, dram.shape, strict=False))] if dram.ndim else dram
             here = here[sizes] if np.size(here) > 1 else here
-            total += here * factors.repeats(operand, turning)
-        return total * TURNS + turns_of(self.space, front.ordered.order, tiles)
+            total += worth(self.space, operand, here * factors.repeats(operand, turning))
+        return total + turns_of(self.space, front.ordered.order, tiles)
 
     def fits(self, tiles: dict[str, int]) -> bool:
         """Whether the buffers of a tiling find room, one after the other, as they will be allocated."""
@@ -189,8 +190,10 @@ class Survey:
         """What turns around the place where *operand* is moved."""
         loops = present(order, tiles, self.space.extents)
         depth = max((place + 1 for place, name in enumerate(loops) if name in operand.loops), default=0)
-        extents = self.space.request.extents
-        return Turning(loops[:depth], tiles, extents, self.space.split.loop or "", self.space.shares(operand))
+        extents, shares = self.space.request.extents, self.space.shares(operand)
+        if self.space.cast(operand, loops[:depth], tiles):
+            shares = shares[:1]
+        return Turning(loops[:depth], tiles, extents, self.space.split.loop or "", shares)
 
     def cost(self, order: tuple[str, ...], tiles: dict[str, int]) -> int:
         """What a tiling costs, exactly."""
@@ -202,11 +205,16 @@ class Survey:
             if key not in self.exact:
                 strides = operand.dram_strides()
                 self.exact[key] = moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
-            total += self.exact[key]
-        turns = 1
-        for name in order:
-            turns *= max(1, -(-self.space.extents[name] // tiles[name]))
-        return total * TURNS + min(turns, TURNS - 1)
+            total += int(worth(self.space, operand, self.exact[key]))
+        return total + int(turns_of(self.space, order, tiles))
+
+    def cast(self, order: tuple[str, ...], tiles: dict[str, int]) -> tuple[str, ...]:
+        """Operands that one core loads for all, by use."""
+        return tuple(
+            operand.use
+            for operand in self.moving
+            if self.space.cast(operand, self._turning(order, operand, tiles).loops, tiles)
+        )
 
 
 def _gaps(operand: Operand, extents: Mapping[str, int]) -> bool:

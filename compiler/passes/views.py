@@ -97,6 +97,19 @@ def move_view(view: int, on: OnCore, buffer: Buffer) -> list[Instruction]:
     return words
 
 
+def tile_view(view: int, on: OnCore, buffer: Buffer) -> list[Instruction]:
+    """The tile in its buffer as large as it is in each turn, axes as in memory: what is sent, or received."""
+    around = on.loops[: buffer.depth]
+    words = _home(view, on, buffer, len(buffer.axes), 0)
+    for number, (axis, stride) in enumerate(zip(buffer.axes, buffer.strides, strict=True)):
+        steps = {name: abs(c) // axis.step for name, c in axis.terms}
+        extent = 1 + sum(step * (on.extents[name] - 1) for name, step in steps.items() if name not in around)
+        words.append(made_axis(view, number, extent, stride))
+        growing = ((on.register(name), step) for name, step in steps.items() if name in around)
+        words += [made_span(view, number, register, step, 0, 1) for register, step in growing]
+    return words
+
+
 def compute_view(view: int, on: OnCore, buffer: Buffer, axes: Sequence[str]) -> list[Instruction]:
     """The tile in its buffer with one axis for each of the loops *axes*; stride 0 where the tile does not follow it."""
     offset = 0

@@ -43,7 +43,9 @@ def test_samples_are_shared_and_sums_are_sent(tmp_path: Path) -> None:
     sent = dict.fromkeys(range(3), 0)
     taken: list[int] = []
     for stream in entry.streams:
-        for instruction in stream.instructions:
+        for instruction, debug in zip(stream.instructions, stream.debug, strict=True):
+            if debug.node not in (forward.node, backward.node):
+                continue  # what one core loads for all is sent and taken, too
             if isinstance(instruction, Send):
                 assert instruction.core == 0
                 sent[stream.core] += 1

@@ -8,11 +8,11 @@ import numpy as np
 
 from snnc.isa.array import OUTPUT_STATIONARY, WEIGHT_STATIONARY, Accesses, Contraction, Operand, accesses
 from snnc.isa.instructions.control import End, Halt, Loop
+from snnc.isa.mesh import MeshRoutes
 from snnc.isa.traffic import Key
 from snnc.runtime.counters import fetched_bytes
 from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.modelled import Modelled
-from snnc.runtime.network import MeshRoutes
 
 if TYPE_CHECKING:
     from tests.runtime.conftest import Small

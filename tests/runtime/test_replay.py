@@ -78,7 +78,7 @@ def test_a_tile_for_many_takes_every_link_once(small: Small) -> None:
     streams = [small.stream(0, "router", [*tile, Multicast(0, 0, 1, 4)])]
     streams += [small.stream(core, "router", [*tile, Receive(0, 0, 1)]) for core in (1, 2, 3)]
     program = small.program([Entry("infer", tuple(streams), (), (), ())], [], "quad", cores=4)
-    record, timing = timed(program)
+    _, timing = timed(program)
     link = Interpreter(program).target.link
     carried = 64 * 8 // link.bits_per_cycle
     assert timing.links == {(0, 1): carried, (0, 2): carried, (1, 3): carried}
