@@ -114,7 +114,7 @@ def _mapping(stage: Stage) -> str:
     if mapping.rings == 1:
         text += "single buffers; "
     if mapping.whole:
-        text += f"all blocks of {' and '.join(mapping.whole)} side by side; "
+        text += f"all tiles of {' and '.join(f'{use} along {loop}' for use, loop in mapping.whole)} side by side; "
     if mapping.split is None:
         return f"{text}on core {stage.active[0]}"
     shares = " ".join(f"{first}..{first + extent - 1}" for first, extent in mapping.shares if extent)

@@ -57,7 +57,8 @@ class Turning(NamedTuple):
     """What turns around the place where an operand is moved.
 
     *loops* are the instructions' loops around it, outermost first, *tiles* and *extents* those of every loop; cores
-    share loop *split* ("" where only one works), each its part (first value, extent) of *shares*.
+    share loop *split* ("" where only one works), each its part (first value, extent) of *shares*.  Of the loops *whole*
+    every tile has all of them.
     """
 
     loops: tuple[str, ...]
@@ -65,15 +66,19 @@ class Turning(NamedTuple):
     extents: Mapping[str, int]
     split: str
     shares: tuple[tuple[int, int], ...]
+    whole: frozenset[str] = frozenset()
 
     def walk(self, name: str) -> Walk:
         """How all cores together walk a loop."""
+        if name in self.whole:
+            return Walk(self.extents[name], ((0, self.extents[name]),))
         shares = self.shares if name == self.split else ((0, self.extents[name]),)
         whole = max(extent for _, extent in shares)
         return Walk(max(self.tiles[name] if name in self.loops else whole, 1), shares)
 
     def repeats(self, followed: Set[str]) -> int:
         """How often all cores together move the tiles of an operand that does not follow all of the loops."""
+        followed = followed - self.whole
         alike = [name for name in self.loops if name not in followed and name != self.split]
         once = prod(-(-self.extents[name] // self.tiles[name]) for name in alike)
         if not self.split or self.split in followed:

@@ -9,6 +9,7 @@ Nothing is taken as zero, and what a barrier costs is not part of it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...isa.array import STATIONARY, Operand, accesses
@@ -93,7 +94,8 @@ class _Turns:
                 return 1 + accesses(self._tile(step), target.engines[step.unit]).cycles
             case "multicast" | "receive":
                 buffer = buffers[(step.writes or step.reads)[0]]
-                extents = [axis.extent(self._tiles) for axis in buffer.axes]
+                tiles = self._within(buffer)
+                extents = [axis.extent(tiles) for axis in buffer.axes]
                 carried = math.prod(extents) * FORMATS[buffer.format].bits / target.link.bits_per_cycle
                 return 1 + carried + (len(on.stage.active) if step.kind == "multicast" else 0)
             case "gather":
@@ -103,11 +105,16 @@ class _Turns:
             case _:
                 return 1 + math.ceil(self._elements(step) / target.vector_lanes) * self._operations(step)
 
+    def _within(self, buffer: Buffer) -> Mapping[str, int]:
+        """Extents of all loops in what is moved of a buffer at once."""
+        return self._tiles | {name: self._on.stage.extents[name] for name in buffer.whole}
+
     def _moved(self, buffer: Buffer) -> float:
         """Bytes, in whole granules, of a tile that lies in DRAM in runs of neighbours."""
+        tiles = self._within(buffer)
         granule, run, runs, whole = self._target.dram.granule_bytes, 1, 1, True
         for axis in reversed(buffer.axes):
-            extent = min(axis.extent(self._tiles), axis.bound) if axis.terms else 1
+            extent = min(axis.extent(tiles), axis.bound) if axis.terms else 1
             if whole and axis.step == 1:
                 run *= extent
                 whole = extent == axis.bound

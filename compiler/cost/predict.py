@@ -100,8 +100,13 @@ def _carried(stage: Stage, core: int, buffer: Buffer) -> int:
     on = OnCore(stage, core)
     split = stage.mapping.split or ""
     shares = ((on.lows.get(split, 0), on.extents[split]),) if split else ()
-    turning = Turning(stage.loops[: buffer.depth], stage.mapping.tiles, stage.extents, split, shares)
-    return carried(buffer.axes, FORMATS[buffer.format].bits, turning)
+    return carried(buffer.axes, FORMATS[buffer.format].bits, _turning(stage, buffer, shares))
+
+
+def _turning(stage: Stage, buffer: Buffer, shares: tuple[tuple[int, int], ...]) -> Turning:
+    """What turns around the place where a buffer is filled, on the cores that have these *shares*."""
+    mapping, whole = stage.mapping, frozenset(buffer.whole)
+    return Turning(stage.loops[: buffer.depth], mapping.tiles, stage.extents, mapping.split or "", shares, whole)
 
 
 def _dense(on: OnCore) -> int:
@@ -150,6 +155,6 @@ def plain(stage: Stage, cores: Sequence[OnCore], buffer: Buffer, symbol: Symbol,
     shares = tuple(
         (on.lows.get(mapping.split or "", 0), on.extents[mapping.split or ""]) for on in cores if mapping.split
     )
-    turning = Turning(stage.loops[: buffer.depth], mapping.tiles, stage.extents, mapping.split or "", shares)
+    turning = _turning(stage, buffer, shares)
     strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
     return moved(buffer.axes, strides, FORMATS[buffer.format].bits, turning, symbol.address * 8, granule)

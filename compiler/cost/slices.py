@@ -38,7 +38,7 @@ def boxes_of(on: OnCore, buffer: Buffer) -> Boxes:
     extent: dict[str, Counts | int] = {
         name: np.minimum(on.stage.mapping.tiles[name], on.extents[name] - start[name]) for name in turning
     }
-    extent |= {name: on.extents[name] for name in followed if name not in start}
+    extent |= {name: on.along(name, buffer)[1] for name in followed if name not in start}
 
     count = len(next(iter(start.values()))) if start else 1
     lows: list[Counts] = []
@@ -48,7 +48,7 @@ def boxes_of(on: OnCore, buffer: Buffer) -> Boxes:
         low = np.full(count, axis.offset, np.int64)
         length = np.ones(count, np.int64)
         for name, c in axis.terms:
-            first = start.get(name, 0) + on.lows.get(name, 0)
+            first = start.get(name, 0) + on.along(name, buffer)[0]
             low += c * first + min(0, c) * (extent[name] - 1)
             length += abs(c) // axis.step * (extent[name] - 1)
         tile.append(length)

@@ -50,8 +50,9 @@ class Buffer:
     """A tile's home in a scratchpad.
 
     *extents* and *strides* (bits) describe the largest tile, axes as in memory; *ring* tiles lie one behind the other
-    (2 = double buffering).  *depth* is the number of loops around the place where it is filled anew.  *memory* and
-    *address* (bytes) are given by allocation.
+    (2 = double buffering).  *depth* is the number of loops around the place where it is filled anew.  Of the loops
+    *whole* it holds all tiles of all cores side by side, and they turn inside.  *memory* and *address* (bytes) are
+    given by allocation.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Buffer:
     ring: int = 1
     memory: int = -1
     address: int = -1
+    whole: tuple[str, ...] = ()
 
 
 def dram_strides(axes: Sequence[Axis], strides: Sequence[int], steps: int) -> list[int]:
@@ -150,8 +152,8 @@ class Decision:
     rings: int = 2
     """Tiles that a buffer has which is filled again while it is used: 2 is double buffering."""
 
-    whole: tuple[str, ...] = ()
-    """Operands whose buffers hold all blocks of a rounding sum side by side, while the sum turns through them."""
+    whole: tuple[tuple[str, str], ...] = ()
+    """Operands (by use) whose buffers hold all tiles of a loop side by side, while it turns through them."""
 
     cast: tuple[str, ...] = ()
     """Operands that the first core with work loads for all that have some: it sends every tile to the others."""
@@ -410,6 +412,12 @@ class OnCore:
         """First value of the loop that is split over cores."""
         split = self.stage.mapping.split
         return {} if split is None else {split: self.stage.mapping.shares[self.core][0]}
+
+    def along(self, loop: str, buffer: Buffer) -> tuple[int, int]:
+        """First value and extent of *loop* in what all tiles of *buffer* have: the core's share, or all of it."""
+        if loop in buffer.whole:
+            return 0, self.stage.extents[loop]
+        return self.lows.get(loop, 0), self.extents[loop]
 
     def tile(self, loop: str) -> int:
         """The most that one instruction sees of *loop*."""

@@ -69,6 +69,7 @@ def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision, whole: 
         int(operand.bytes(mapping.tiles)),
         depth,
         mapping.rings if refilled and operand.doubled else 1,
+        whole=tuple(name for name, _ in operand.whole),
     )
 
 
@@ -116,7 +117,7 @@ def _tree(
             before.setdefault(depth_of[operand.use], []).append(Step("vector", "run", (), (operand.use,)))
     if isinstance(statement, Contraction):
         reads = ("bias", "acc") if statement.bias is not None else ("acc",)
-        after.setdefault(depth_of["out"], []).append(Step("vector", "drain", reads, ("out",)))
+        after.setdefault(depth_of["acc"], []).append(Step("vector", "drain", reads, ("out",)))
     if isinstance(statement, Moments):
         sums = [name for name in depth_of if name.startswith("acc.")]
         whole = [name for name in depth_of if name.startswith("whole.")]
@@ -127,8 +128,7 @@ def _tree(
     runs = [_run(fused.statement, part, fused, operands) for part, fused in enumerate(request.epilogue, 1)]
     own = len(loops) - sum(name in request.later for name in loops)
     if own == len(loops) and runs:
-        made = [operand.use for operand in operands if operand.writes and operand.part == 0]
-        after.setdefault(max(depth_of[use] for use in made), []).extend(runs)
+        after.setdefault(_complete(statement, operands, depth_of), []).extend(runs)
     for operand in operands:
         if operand.moves and operand.writes:
             step = Step("store", "store", (operand.use,), (), operand.value, operand.part)
@@ -147,6 +147,13 @@ def _tree(
             name = loops[depth - 1]
             body = (For(name, mapping.tiles[name], body),)
     return body
+
+
+def _complete(statement: Statement, operands: tuple[Operand, ...], depth_of: Mapping[str, int]) -> int:
+    """The number of loops around the place where a tile of results is complete."""
+    if isinstance(statement, Contraction):
+        return depth_of["acc"]
+    return max(depth_of[operand.use] for operand in operands if operand.writes and operand.part == 0)
 
 
 def _run(statement: Elementwise, part: int, fused: Fused | None, operands: tuple[Operand, ...]) -> Step:

@@ -81,6 +81,8 @@ class StepWriter:
         """The view registers of a *step* that has these *words* on a *core* beside which this one works."""
         first, split = self.views[unit, id(step)], self.on.stage.mapping.split
         shares = self.on.stage.mapping.shares
+        if any(split in self.buffers[use].whole for use in (*step.writes, *step.reads)):
+            return [word for group in self._groups(first, step) for word in group]
         match step.kind:
             case "load" | "store":
                 buffer = self.buffers[(*step.writes, *step.reads)[0]]

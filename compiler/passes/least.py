@@ -71,7 +71,9 @@ class _Along:
             _Sizes(
                 name,
                 (whole[name],) * len(space.sizes[name]) if name in whole else space.sizes[name],
-                space.shares(operand) if name == space.split.loop else ((0, space.request.extents[name]),),
+                space.shares(operand)
+                if name == space.split.loop and name not in whole
+                else ((0, space.request.extents[name]),),
             )
             for name in (*sorted(walking.difference(grid.names)), *grid.names)
             if name in walking

@@ -51,6 +51,11 @@ def legal_tiles(
         if request.later:  # sums are complete before what turns in the epilogue alone begins
             for name in statement.summed:
                 legal = legal & ~cut[name]
+    for operand in operands:
+        for name, _ in operand.whole:  # nothing that fills the buffer anew turns inside the loop that it holds
+            for inner in order[order.index(name) + 1 :]:
+                if inner in operand.loops:
+                    legal = legal & (~cut[name] | (~cut[inner] & (inner not in ALWAYS)))
     if isinstance(statement, Contraction | Moments) and request.rounds:
         legal = legal & _keeps_order(statement, tiles, cut)
     return legal

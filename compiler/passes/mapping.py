@@ -19,7 +19,8 @@ from .admission import check_machine
 from .legality import legal_tiles
 from .request import Request
 from .search import Choice, best_of, chosen
-from .space import Space, orders_of, space_of, wholes_of
+from .side_by_side import compulsory, holds, wholes_of
+from .space import Space, orders_of, space_of
 from .split import Split, named, shareable, shares, splits
 from .survey import Front, Ordered, Survey
 
@@ -52,21 +53,22 @@ class Mapper:
 def choose(request: Request) -> tuple[Decision, Explanation]:
     """The mapping of a request that moves the fewest bytes; TargetError where none fits the machine."""
     check_machine(request)
-    wholes = wholes_of(request)
-    spaces = [space_of(request, split, whole) for split in splits_of(request) for whole in wholes]
+    first, *more = wholes_of(request)
+    shared = splits_of(request)
+    plain = [space_of(request, split, first) for split in shared]
+    spaces = list(plain)
     orders = [Ordered(*ordered) for ordered in orders_of(request)]
     found: list[Choice] = []
     fronts: list[Front] = []
     for rings in (2, 1) if request.pin.rings is None else (request.pin.rings,):
-        for survey in (Survey(space, rings) for space in spaces if space.count):
-            whole = survey.whole(orders)
-            if whole is not None:
-                found.append(chosen(survey, *whole))
-            else:
-                fronts += survey.fronts(orders)
+        found, fronts = _look(plain, rings, orders)
         if found or fronts:
+            if more and min(choice.dram for choice in found) > compulsory(request):
+                others = [space_of(request, split, whole) for split in shared for whole in more if holds(whole, split)]
+                spaces += others
+                better, beside = _look(others, rings, orders)
+                found, fronts = found + better, fronts + beside
             break
-    found += [choice for choice in (best_of(fronts),) if choice is not None]
     if not found:
         raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in spaces])
     best, *others = sorted(found, key=lambda choice: choice.cost)
@@ -82,6 +84,19 @@ def choose(request: Request) -> tuple[Decision, Explanation]:
         binds=f"pinned: {request.pin.text}" if request.pin.text else "",
     )
     return best.mapping, explanation
+
+
+def _look(spaces: list[Space], rings: int, orders: list[Ordered]) -> tuple[list[Choice], list[Front]]:
+    """The best of each of the *spaces* that has one without a search, and of all others together; and their groups."""
+    found: list[Choice] = []
+    fronts: list[Front] = []
+    for survey in (Survey(space, rings) for space in spaces if space.count):
+        whole = survey.whole(orders)
+        if whole is not None:
+            found.append(chosen(survey, *whole))
+        else:
+            fronts += survey.fronts(orders)
+    return found + [choice for choice in (best_of(fronts),) if choice is not None], fronts
 
 
 def _label(choice: Choice) -> str:

@@ -37,7 +37,8 @@ def again(order: Sequence[str], operand: Operand, space: Space) -> Again:
     for name in reversed(order):
         if name in operand.loops:
             inside |= {name}
-        if name not in operand.followed and (name == split or space.extents[name] > 1):
+        others = name not in operand.loops if name == split else name not in operand.followed
+        if others and (name == split or space.extents[name] > 1):
             found.append((name, inside))
     if split is not None and split not in order and split not in operand.loops:
         found.append((split, frozenset()))

@@ -15,6 +15,9 @@ from ..ir.types import Type
 from .operands import Operand, exact_moments, operands_beside, operands_of
 from .pins import Pin
 
+Whole = tuple[tuple[str, str], ...]
+"""Operands, by use, each with a loop of which its buffer holds all tiles side by side."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -75,10 +78,10 @@ class Request:
         windows = (WINDOW,) if WINDOW in self.statement.extents else ()
         return (*windows, *(("t",) if self.cycle else ()))
 
-    def operands(self, split: str | None, whole: tuple[str, ...] = ()) -> tuple[Operand, ...]:
+    def operands(self, split: str | None, whole: Whole = ()) -> tuple[Operand, ...]:
         """What needs a buffer where cores *split* that loop; nothing outlives a turn of a loop that is shared.
 
-        The buffers of *whole* hold all blocks of a sum side by side.
+        The buffers of *whole* (use, loop) hold all tiles of a loop side by side.
         """
         gathers = isinstance(self.statement, Moments) and split in self.statement.summed
         key = split if gathers else None, whole
@@ -87,7 +90,7 @@ class Request:
         return self._operands[key]
 
     @cached_property
-    def _operands(self) -> dict[tuple[str | None, tuple[str, ...]], tuple[Operand, ...]]:
+    def _operands(self) -> dict[tuple[str | None, Whole], tuple[Operand, ...]]:
         """What `operands` has found: many splits, and any number of cores, have the same."""
         return {}
 
@@ -98,17 +101,16 @@ class Request:
         vars(other).update({name: value for name, value in vars(self).items() if name in kept})
         return other
 
-    def _found(self, split: str | None, whole: tuple[str, ...]) -> Iterator[Operand]:
+    def _found(self, split: str | None, whole: Whole) -> Iterator[Operand]:
         hold = frozenset(self.shared)
         sizes = self.steps, self.batch
         found = [*operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)]
-        blocked = getattr(self.statement, "blocked", None)
-        all_blocks = ((blocked, self.statement.extents[blocked]),) if blocked is not None else ()
         found = [replace(each, moves=False, drawn=True) if each.use in self.drawn else each for each in found]
-        found = [replace(each, whole=all_blocks) if each.use in whole else each for each in found]
         for part, fused in enumerate(self.epilogue, 1):
             found += operands_beside(fused, part, self.types, self.target, *sizes, hold, self.rooms)
         for each in found:
+            held = tuple((loop, self.extents[loop]) for use, loop in whole if use == each.use)
+            each = replace(each, whole=held) if held else each
             inside = each.writes and each.value in self.inside
             yield replace(each, moves=False, doubled=False) if inside else each
 

@@ -15,7 +15,7 @@ from ..dataflows.dataflow import DATAFLOWS
 from ..ir.accesses import accesses
 from ..ir.statement import TIME, WINDOW, Contraction, Elementwise, Moments, Statement, Window
 from .operands import Operand
-from .request import Request
+from .request import Request, Whole
 from .split import Split
 
 TIME_PARALLEL = "time_parallel"
@@ -33,7 +33,7 @@ class Space:
 
     request: Request
     split: Split
-    whole: tuple[str, ...]
+    whole: Whole
     operands: tuple[Operand, ...]
     extents: Mapping[str, int]
     """Extent of each loop in the core that has the most of it."""
@@ -47,7 +47,7 @@ class Space:
     def shareable(self, operand: Operand) -> bool:
         """Whether all cores read the same of *operand*, so that one may load it for all."""
         alone = self.split.loop is None or self.split.active == 1
-        return not alone and operand.moves and not operand.writes and self.split.loop not in operand.followed
+        return not alone and operand.moves and not operand.writes and self.split.loop not in operand.loops
 
     def cast(self, operand: Operand, around: Collection[str], tiles: Mapping[str, int]) -> bool:
         """Whether one core loads *operand*, which is moved inside the loops *around*, for all.
@@ -71,25 +71,8 @@ class Space:
         return tuple(having[:1] if gathered else having)
 
 
-def wholes_of(request: Request) -> list[tuple[str, ...]]:
-    """Operands that may hold all blocks of a rounding sum, where it has more than one."""
-    statement = request.statement
-    if not isinstance(statement, Contraction) or not request.rounds or statement.blocked is None:
-        return [()]
-    if statement.extents[statement.blocked] <= BLOCK:
-        return [()]
-    able = [operand.use for operand in request.operands(None) if _blocks_side_by_side(operand, statement.blocked)]
-    return [tuple(use for use in able if use not in left) for left in (able, *([use] for use in able), [])]
-
-
-def _blocks_side_by_side(operand: Operand, blocked: str) -> bool:
-    """Whether *operand* walks the blocks upward, alone on an axis."""
-    walked = [axis.terms for axis in operand.axes if any(name == blocked for name, _ in axis.terms)]
-    return operand.moves and len(walked) == 1 and len(walked[0]) == 1 and walked[0][0][1] > 0
-
-
-def space_of(request: Request, split: Split, whole: tuple[str, ...] = ()) -> Space:
-    """The space of a statement that is shared out by *split*, with all blocks of its sum in the buffers of *whole*."""
+def space_of(request: Request, split: Split, whole: Whole = ()) -> Space:
+    """The space of a statement that is shared out by *split*, where buffers of *whole* hold all tiles of a loop."""
     operands = request.operands(split.loop, whole)
     extents = dict(request.extents)
     if split.loop is not None:

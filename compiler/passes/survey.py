@@ -114,7 +114,7 @@ class Survey:
     def _moves_once(self, order: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> bool:
         """Whether every core moves each tile of *operand* once."""
         turning = self._turning(order, operand, tiles)
-        least = 1 if turning.split in operand.followed else max(len(turning.shares), 1)
+        least = 1 if turning.split in operand.loops else max(len(turning.shares), 1)
         return turning.repeats(operand.followed) <= least
 
     def fronts(self, orders: Sequence[Ordered]) -> Iterator[Front]:
@@ -136,7 +136,9 @@ class Survey:
                     yield Front(self, ordered, turning, reached.band, places, reach, bound)
 
     def _turns_inside(self, order: tuple[str, ...]) -> bool:
-        """Whether nothing turns inside the blocks that a buffer holds side by side."""
+        """Whether nothing turns inside the blocks of a rounding sum that a buffer holds side by side."""
+        if not self.space.request.rounds:
+            return True
         blocks = {name for operand in self.space.operands for name, _ in operand.whole}
         return all(
             len(self.space.sizes[inner]) == 1 and inner not in ALWAYS
@@ -145,17 +147,19 @@ class Survey:
         )
 
     def _summed(self, order: tuple[str, ...]) -> object:
-        """What of an order bears on legality: loops of results that turn inside each loop of the sum."""
-        return tuple(
-            (name, self._targets & frozenset(order[place + 1 :]))
-            for place, name in enumerate(order)
-            if name in getattr(self.space.request.statement, "summed", ())
-        )
+        """What of an order bears on legality: loops of results that turn inside each loop of the sum, and what turns
+        inside the loops whose tiles lie side by side."""
+        inside = {name: frozenset(order[place + 1 :]) for place, name in enumerate(order)}
+        summed = getattr(self.space.request.statement, "summed", ())
+        sums = tuple((name, self._targets & inside[name]) for name in order if name in summed)
+        held = (operand for operand in self.space.operands if operand.whole)
+        return sums, tuple(operand.loops & inside[name] for operand in held for name, _ in operand.whole)
 
     @cached_property
     def _targets(self) -> frozenset[str]:
         """Loops that the results follow."""
-        return frozenset(name for operand in self.space.operands if operand.writes for name in operand.loops)
+        writing = (operand for operand in self.space.operands if operand.writes)
+        return frozenset(name for operand in writing for name in operand.followed | operand.loops)
 
     def within(self, front: Front, place: int, reach: int) -> Array:
         """The bounds of one group's tilings, by size of the fast loop from the first of the band up to *reach*."""
@@ -193,7 +197,8 @@ class Survey:
         extents, shares = self.space.request.extents, self.space.shares(operand)
         if self.space.cast(operand, loops[:depth], tiles):
             shares = shares[:1]
-        return Turning(loops[:depth], tiles, extents, self.space.split.loop or "", shares)
+        whole = frozenset(name for name, _ in operand.whole)
+        return Turning(loops[:depth], tiles, extents, self.space.split.loop or "", shares, whole)
 
     def cost(self, order: tuple[str, ...], tiles: dict[str, int]) -> int:
         """What a tiling costs, exactly."""

@@ -37,12 +37,13 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
     around = on.loops[: buffer.depth]
     strides = dram_strides(buffer.axes, symbol.strides if grid is None else grid.strides, symbol.steps)
     for number, (axis, stride) in enumerate(zip(buffer.axes, strides, strict=True)):
-        offset = axis.offset + sum(c * on.lows.get(name, 0) for name, c in axis.terms)
+        offset = axis.offset + sum(c * on.along(name, buffer)[0] for name, c in axis.terms)
         extent = 1
         for name, c in axis.terms:
             if name not in around:
-                extent += abs(c) // axis.step * (on.extents[name] - 1)
-                offset += min(0, c * (on.extents[name] - 1))
+                _, most = on.along(name, buffer)
+                extent += abs(c) // axis.step * (most - 1)
+                offset += min(0, c * (most - 1))
         bound = 0 if writes or not axis.padded(on.stage.extents) else axis.bound
         origin, offset = (offset, 0) if axis.step > 1 else (0, offset)
         if grid is None:
@@ -103,7 +104,7 @@ def tile_view(view: int, on: OnCore, buffer: Buffer) -> list[Instruction]:
     words = _home(view, on, buffer, len(buffer.axes), 0)
     for number, (axis, stride) in enumerate(zip(buffer.axes, buffer.strides, strict=True)):
         steps = {name: abs(c) // axis.step for name, c in axis.terms}
-        extent = 1 + sum(step * (on.extents[name] - 1) for name, step in steps.items() if name not in around)
+        extent = 1 + sum(step * (on.along(name, buffer)[1] - 1) for name, step in steps.items() if name not in around)
         words.append(made_axis(view, number, extent, stride))
         growing = ((on.register(name), step) for name, step in steps.items() if name in around)
         words += [made_span(view, number, register, step, 0, 1) for register, step in growing]
@@ -122,6 +123,8 @@ def compute_view(view: int, on: OnCore, buffer: Buffer, axes: Sequence[str]) -> 
                 strides[name] += step
             if c < 0:
                 offset -= step * (on.tile(name) - 1)
+            if name in buffer.whole:
+                offset += step * on.lows.get(name, 0)
             if name in on.loops[buffer.depth :]:  # its tiles lie side by side in the buffer
                 inside.append(made_turn(view, on.register(name), step * on.stage.mapping.tiles[name]))
     words = [*_home(view, on, buffer, len(axes), offset), *inside]
