@@ -1,7 +1,8 @@
 """The tilings of a space as arrays: every loop has an axis of its own, so what depends on few loops is small.
 
-The last axis is that of the *fast* loop, the one with the most sizes.  Of all its sizes that fit beside given sizes of
-the others only the largest need be found: what it moves at least bounds what the smaller ones move.
+The last axis is that of the *fast* loop, the one with the most sizes.  Of all its sizes in a *band*, alike in whether
+they cut the loop, that fit beside given sizes of the others only the largest need be found: what it moves at least
+bounds what the smaller ones move.  Bands have an axis of their own, before all others.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class Grid:
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """Sizes of each loop but the fast one, and 1."""
-        return (*(len(self.space.sizes[name]) for name in self.names[:-1]), 1)
+        """Bands, then sizes of each loop but the fast one, and 1."""
+        return (len(self.bands), *(len(self.space.sizes[name]) for name in self.names[:-1]), 1)
 
     @cached_property
     def tiles(self) -> dict[str, Any]:
@@ -85,13 +86,25 @@ class Grid:
             Band(start, end - 1) for start, end in zip(starts, [*starts[1:], len(kinds)], strict=True) if start < end
         )
 
+    @cached_property
+    def first(self) -> Array:
+        """The number of the first size of each band."""
+        return np.array([band.first for band in self.bands]).reshape(-1, *(1 for _ in self.names))
+
+    @cached_property
+    def last(self) -> Array:
+        """The number of the last size of each band."""
+        return np.array([band.last for band in self.bands]).reshape(-1, *(1 for _ in self.names))
+
+    def group(self, place: int) -> tuple[Band, dict[str, int]]:
+        """The band at *place* of the flattened grid, and the places of all other loops along their axes."""
+        band, *places = np.unravel_index(place, self.shape)
+        return self.bands[int(band)], {name: int(k) for name, k in zip(self.names[:-1], places, strict=False)}
+
     def at(self, place: int, reach: int) -> dict[str, int]:
         """The tiles at *place* of the flattened grid, with size number *reach* of the fast loop."""
-        places = np.unravel_index(place, self.shape)
-        several = {name: self.space.sizes[name][int(k)] for name, k in zip(self.names[:-1], places, strict=False)}
-        return {name: several.get(name, sizes[0]) for name, sizes in self.space.sizes.items()} | {
-            self.fast: self.space.sizes[self.fast][reach]
-        }
+        numbers = self.group(place)[1] | {self.fast: reach}
+        return {name: sizes[numbers.get(name, 0)] for name, sizes in self.space.sizes.items()}
 
     def turning(self, operand: Operand) -> Any:
         """Whether a loop that *operand* follows has more than one tile, so that its buffer is filled again."""
@@ -102,13 +115,11 @@ class Grid:
         return found
 
 
-def picked(array: Any, reach: Array | int) -> Any:
+def picked(array: Any, reach: Array) -> Any:
     """*array* at size number *reach* of the fast loop."""
     values = np.asarray(array)
     if values.ndim == 0 or values.shape[-1] == 1:
         return values
-    if isinstance(reach, int):
-        return values[..., reach : reach + 1]
     if values.size == values.shape[-1]:
         return values.ravel()[reach]
     return values[(*_places(values.shape[:-1]), reach)]
@@ -151,32 +162,29 @@ class Needs:
         apart = (tuple(row for _, row in sorted(rows, key=lambda row: row[0])) for _, rows in groups)
         return Needs(target, tuple(apart))
 
-    def largest(self, grid: Grid, band: Band) -> Array:
-        """The number of the largest size of *band* that fits, wherever one does; less than its first elsewhere."""
-        found: Any = np.int64(band.last)
+    def largest(self, grid: Grid) -> Array:
+        """The number of the largest size of each band that fits, wherever one does; less than its first elsewhere."""
+        found: Any = grid.last
         for rows in self.apart:
-            found = np.minimum(found, self._largest(rows, band))
+            found = np.minimum(found, self._largest(rows, grid.first, grid.last))
         return np.broadcast_to(found, grid.shape)
 
-    def _largest(self, rows: Sequence[Row], band: Band) -> Any:
+    def _largest(self, rows: Sequence[Row], first: Array, last: Array) -> Any:
         """The largest for which some buffers fit, along the axes of the loops that bear on them.
 
         What fits is found by halving: all that is smaller is taken to fit as well.  Only where buffers may lie in
         several memories that is not always so, and the search looks again.
         """
-        fits = self._fit(rows, band.last)
-        low = np.where(fits, band.last, band.first - 1)
-        if band.first == band.last or fits.all():
-            return low
-        high = np.where(fits, band.last, band.last - 1)
-        for _ in range(math.ceil(math.log2(band.last - band.first + 1))):
+        fits = self._fit(rows, last)
+        low, high = np.where(fits, last, first - 1), np.where(fits, last, last - 1)
+        for _ in range(math.ceil(math.log2(int((last - first).max()) + 1)) if not fits.all() else 0):
             middle = (low + high + 1) // 2
-            fits = self._fit(rows, np.maximum(middle, band.first)) | (middle < band.first)
+            fits = self._fit(rows, np.maximum(middle, first)) | (middle < first)
             low = np.where(fits, middle, low)
             high = np.where(fits, high, middle - 1)
         return low
 
-    def _fit(self, rows: Sequence[Row], reach: Array | int) -> Any:
+    def _fit(self, rows: Sequence[Row], reach: Array) -> Any:
         """Whether every buffer finds room, each in the first memory of its own that has some, one after the other."""
         room: dict[int, Any] = {}
         fits: Any = np.bool_(True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..ir.schedule import ALWAYS
-from .grid import Array, Band, Grid, picked
+from .grid import Array, Grid, picked
 from .least import Once
 from .legality import Tiles, legal_tiles
 from .operands import Operand
@@ -112,11 +112,10 @@ def worth(space: Space, operand: Operand, dram: Any) -> Any:
 
 @dataclass
 class Reached:
-    """The largest sizes of the fast loop in one *band* that fit, by number; less than its first where none does."""
+    """The largest sizes of the fast loop that fit, by number: of each band, less than its first where none does."""
 
     grid: Grid
     once: Sequence[Once]
-    band: Band
     reach: Array
     _turns: dict[frozenset[str], Any] = field(default_factory=dict[frozenset[str], Any])
     _moved: dict[tuple[int, Again], Any] = field(default_factory=dict[tuple[int, Again], Any])
@@ -125,7 +124,7 @@ class Reached:
     @cached_property
     def _reached(self) -> Array:
         """Numbers of sizes, where none fits those of the smallest."""
-        return np.maximum(self.reach, self.band.first)
+        return np.maximum(self.reach, self.grid.first)
 
     @cached_property
     def tiles(self) -> dict[str, Array]:
@@ -144,8 +143,9 @@ class Reached:
         found: list[Any] = []
         for _, dram in self.once:
             if dram.ndim and dram.shape[-1] > 1:
-                least = np.minimum.accumulate(dram[..., self.band.first : self.band.last + 1], -1)
-                found.append(picked(least, self._reached - self.band.first))
+                bands = (dram[..., band.first : band.last + 1] for band in self.grid.bands)
+                least = np.concatenate([np.minimum.accumulate(band, -1) for band in bands], -1)
+                found.append(picked(least, self._reached))
             else:
                 found.append(dram)
         return found
@@ -157,10 +157,9 @@ class Reached:
         """
         if likeness not in self._places:
             grid, space = self.grid, self.grid.space
-            fast = grid.tiles[grid.fast]
-            sample = grid.tiles | {grid.fast: fast[..., self.band.first : self.band.first + 1]}
+            sample = grid.tiles | {grid.fast: picked(grid.tiles[grid.fast], grid.first)}
             legal = legal_tiles(space.request, space.operands, order, sample, space.extents)
-            places = np.flatnonzero(np.broadcast_to(legal & (self.reach >= self.band.first), grid.shape))
+            places = np.flatnonzero(np.broadcast_to(legal & (self.reach >= grid.first), grid.shape))
             self._places[likeness] = places, self.reach.ravel()[places]
         return self._places[likeness]
 

@@ -55,11 +55,11 @@ class _Found(NamedTuple):
 def _better(best: _Found | None, front: Front, group: int) -> _Found | None:
     """The best of a group's tilings and of what was found before."""
     place, reach = int(front.places[group]), int(front.reach[group])
-    within = front.survey.within(front, place, reach)
+    first, within = front.survey.within(front, place, reach)
     for number in np.argsort(within, kind="stable"):
         if best is not None and within[number] >= best.cost:
             break
-        tiles = front.survey.grid.at(place, front.band.first + int(number))
+        tiles = front.survey.grid.at(place, first + int(number))
         if not front.survey.fits(tiles):
             continue
         cost = front.survey.cost(front.ordered.order, tiles)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..cost.boxes import Turning, moved
 from ..ir.schedule import ALWAYS, present
-from .grid import Array, Band, Grid, Needs
+from .grid import Array, Grid, Needs
 from .least import Once, once_of
 from .legality import legal_tiles
 from .operands import Operand
@@ -37,7 +37,6 @@ class Front:
     survey: Survey
     ordered: Ordered
     turning: tuple[Again, ...]
-    band: Band
     places: Array
     reach: Array
     bound: Array
@@ -45,7 +44,9 @@ class Front:
     @property
     def tilings(self) -> int:
         """Tilings of all groups together."""
-        return int((self.reach - self.band.first + 1).sum())
+        grid = self.survey.grid
+        first = grid.first.ravel()[self.places // math.prod(grid.shape[1:])]
+        return int((self.reach - first + 1).sum())
 
     @cached_property
     def least(self) -> int:
@@ -59,7 +60,7 @@ class Front:
         if len(sizes) == 1:
             told = TIME_PARALLEL if sizes[0] > 1 else self.ordered.dataflow
             return None if told == dataflow else self
-        inner = math.prod(grid.shape[grid.names.index("t") + 1 :])
+        inner = math.prod(grid.shape[grid.names.index("t") + 2 :])
         several = np.array(sizes)[self.places // inner % len(sizes)] > 1
         kept = ~several if dataflow == TIME_PARALLEL else several | (not excluded)
         if not kept.any():
@@ -91,10 +92,9 @@ class Survey:
         return [once_of(self.grid, operand) for operand in self.moving]
 
     @cached_property
-    def reached(self) -> list[Reached]:
-        """The largest sizes of the fast loop that fit, by bands."""
-        needs = Needs.of(self.grid, self.rings)
-        return [Reached(self.grid, self.once, band, needs.largest(self.grid, band)) for band in self.grid.bands]
+    def reached(self) -> Reached:
+        """The largest sizes of the fast loop that fit."""
+        return Reached(self.grid, self.once, Needs.of(self.grid, self.rings).largest(self.grid))
 
     def whole(self, orders: Sequence[Ordered]) -> tuple[Ordered, dict[str, int]] | None:
         """The largest tiles, where they fit and every core moves each operand once: no others of the space move less.
@@ -128,12 +128,11 @@ class Survey:
             if (turning, summed) in seen:
                 continue
             seen.add((turning, summed))
-            for reached in self.reached:
-                places, reach = reached.places(ordered.order, summed)
-                if len(places):
-                    bound = reached.bound(ordered.order, turning)
-                    bound = bound[places] if len(places) < len(bound) else bound
-                    yield Front(self, ordered, turning, reached.band, places, reach, bound)
+            places, reach = self.reached.places(ordered.order, summed)
+            if len(places):
+                bound = self.reached.bound(ordered.order, turning)
+                bound = bound[places] if len(places) < len(bound) else bound
+                yield Front(self, ordered, turning, places, reach, bound)
 
     def _turns_inside(self, order: tuple[str, ...]) -> bool:
         """Whether nothing turns inside the blocks of a rounding sum that a buffer holds side by side."""
@@ -161,21 +160,21 @@ class Survey:
         writing = (operand for operand in self.space.operands if operand.writes)
         return frozenset(name for operand in writing for name in operand.followed | operand.loops)
 
-    def within(self, front: Front, place: int, reach: int) -> Array:
-        """The bounds of one group's tilings, by size of the fast loop from the first of the band up to *reach*."""
+    def within(self, front: Front, place: int, reach: int) -> tuple[int, Array]:
+        """The number of the first size of the fast loop in a group, and from there to *reach* the tilings' bounds."""
         grid = self.grid
-        at = np.unravel_index(place, grid.shape)[:-1]
-        tiles: dict[str, Any] = {name: sizes[0] for name, sizes in self.space.sizes.items()}
-        tiles |= {name: self.space.sizes[name][int(k)] for name, k in zip(grid.names, at, strict=False)}
-        sizes = slice(front.band.first, reach + 1)
+        band, numbers = grid.group(place)
+        sizes = slice(band.first, reach + 1)
+        tiles: dict[str, Any] = {name: sizes[numbers.get(name, 0)] for name, sizes in self.space.sizes.items()}
         tiles[grid.fast] = grid.tiles[grid.fast].ravel()[sizes]
         factors = Factors(self.space, tiles)
-        total = np.zeros(reach + 1 - front.band.first, np.int64)
+        total = np.zeros(reach + 1 - band.first, np.int64)
         for (operand, dram), turning in zip(self.once, front.turning, strict=True):
-            here = dram[tuple(k if n > 1 else 0 for k, n in zip(at, dram.shape, strict=False))] if dram.ndim else dram
+            at = tuple(numbers.get(name, 0) if n > 1 else 0 for name, n in zip(grid.names, dram.shape, strict=False))
+            here = dram[at[:-1]] if dram.ndim else dram
             here = here[sizes] if np.size(here) > 1 else here
             total += worth(self.space, operand, here * factors.repeats(operand, turning))
-        return total + turns_of(self.space, front.ordered.order, tiles)
+        return band.first, total + turns_of(self.space, front.ordered.order, tiles)
 
     def fits(self, tiles: dict[str, int]) -> bool:
         """Whether the buffers of a tiling find room, one after the other, as they will be allocated."""
