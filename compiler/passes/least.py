@@ -1,8 +1,8 @@
 """The least that tilings move: bounds of DRAM bytes for whole grids, tight where rows begin at granules.
 
 A tile lies in DRAM as contiguous runs: along the innermost axes that tiles cover wholly, and a part of the next one.
-Every run takes at least as many granules as its bytes fill; where what lies further out moves it by whole granules, it
-takes exactly those that its place on that one axis says.
+Every run takes at least as many granules as its bytes fill; where it is known how what lies further out moves it about,
+it takes exactly those that its places say.
 """
 
 from __future__ import annotations
@@ -38,23 +38,39 @@ def once_of(grid: Grid, operand: Operand) -> Once:
     inside: Any = np.bool_(True)  # whether all axes further in are whole, so that they are one run
     row = 0  # bytes of that run
     for place in range(len(axes) - 1, -1, -1):
-        outer: Any = np.int64(1)
-        for axis in axes[:place]:
-            outer = outer * axis.lengths
         if row == 0 and steps[place] == bits:
-            here, row = axes[place].bursts(0, strides[:place]), -(-operand.axes[place].bound * bits // 8)
+            here, row = _runs(axes, place, 0), -(-operand.axes[place].bound * bits // 8)
         elif row == 0:  # elements one by one
-            return Once(operand, outer * axes[place].lengths * granule * -(-(bits // 8) // granule))
+            return Once(operand, _lengths(axes[: place + 1]) * granule * -(-(bits // 8) // granule))
+        elif steps[place] == row * 8:
+            here, row = _runs(axes, place, row), row * operand.axes[place].bound
         else:
-            contiguous = steps[place] == row * 8
-            single = axes[place].bursts(row, strides[:place])
-            apart = axes[place].lengths * granule * -(-row // granule)
-            here, row = single if contiguous else apart, row * operand.axes[place].bound
-            if not contiguous:
-                return Once(operand, _either(inside, outer * here, dram))
-        dram = _either(inside, outer * here, dram)
+            apart = _lengths(axes[: place + 1]) * granule * -(-row // granule)
+            return Once(operand, _either(inside, apart, dram))
+        dram = _either(inside, here, dram)
         inside = inside & axes[place].whole
     return Once(operand, dram)
+
+
+def _lengths(axes: Sequence[_Along]) -> Any:
+    """Elements of all tiles together along *axes*."""
+    found: Any = np.int64(1)
+    for axis in axes:
+        found = found * axis.lengths
+    return found
+
+
+def _runs(axes: Sequence[_Along], place: int, row: int) -> Any:
+    """Bytes in bursts of runs along the axis at *place*, whose elements are *row* bytes (0: as many bits as they have).
+
+    A run begins in its granule where the axes further out move it.  That is known of those that move it by whole
+    granules, and of those whose every position is met once; if there are others, runs are taken to begin at granules.
+    """
+    moving = [axis for axis in axes[:place] if axis.stride % (axis.granule * 8)]
+    placed = all(axis.once for axis in moving)
+    outer = [axis for axis in axes[:place] if axis not in moving or not placed]
+    starts = tuple(sorted((axis.stride // 8, axis.bound) for axis in moving)) if placed else None
+    return _lengths(outer) * axes[place].bursts(row, starts)
 
 
 def _either(condition: Any, yes: Any, no: Any) -> Any:
@@ -80,14 +96,30 @@ class _Along:
         )
         self.shape = tuple(len(space.sizes[name]) if name in walking else 1 for name in grid.names)
         self.table = _table(axis, stride, granule, loops)
-        self.bits, self.granule = operand.format.bits, granule
+        self.bits, self.granule, self.stride, self.bound = operand.format.bits, granule, stride, axis.bound
         self.lengths = self.table.lengths.reshape(self.shape)
+        single = axis.step == 1 and sum(abs(c) for _, c in axis.terms) <= 1
+        self.once = single and bool((self.lengths == axis.bound).all())
         self.whole = self.table.whole.reshape(self.shape)
 
-    def bursts(self, row: int, outer: Sequence[int]) -> Array:
+    def bursts(self, row: int, starts: Starts | None) -> Array:
         """Bytes in bursts of runs along the axis, whose elements are *row* bytes (0: as many bits as they have)."""
-        placed = not any(stride % (self.granule * 8) for stride in outer)
-        return self.table.bursts(row, 0 if row else self.bits, placed).reshape(self.shape)
+        return self.table.bursts(row, 0 if row else self.bits, starts).reshape(self.shape)
+
+
+Starts = tuple[tuple[int, int], ...]
+"""Axes that move runs about, each with its stride in bytes and the number of its positions."""
+
+
+@lru_cache(maxsize=1 << 10)
+def _begins(starts: Starts, granule: int) -> tuple[int, ...]:
+    """How many runs begin at each byte of a granule, if they are moved along all of *starts*."""
+    found = np.zeros(granule, np.int64)
+    found[0] = 1
+    for stride, extent in starts:
+        moved = np.bincount(np.arange(extent) * stride % granule, minlength=granule)
+        found = sum((times * np.roll(found, byte) for byte, times in enumerate(moved.tolist()) if times), 0 * found)
+    return tuple(found.tolist())
 
 
 class _Sizes(NamedTuple):
@@ -108,24 +140,25 @@ class _Table:
         self.lengths = np.array([sum(length * count for _, length, count in met) for met in self._met], np.int64)
         alone = [len(met) == 1 and met[0][2] == 1 and met[0][1] == axis.bound for met in self._met]
         self.whole = np.array(alone, np.bool_) & (axis.step == 1)
-        self._bursts: dict[tuple[int, int, bool], Array] = {}
+        self._bursts: dict[tuple[int, int, Starts | None], Array] = {}
 
-    def bursts(self, row: int, bits: int, placed: bool) -> Array:
+    def bursts(self, row: int, bits: int, starts: Starts | None) -> Array:
         """Bytes in bursts of runs whose elements are *row* bytes, or else so many *bits*.
 
-        Where a run begins in its first granule is known only if what lies further out is *placed* at granules.
+        Runs are moved along *starts*; None where nobody knows how, so that all are taken to begin at granules.
         """
-        key = row, bits, placed
+        key = row, bits, starts
         if key not in self._bursts:
             granule = self._granule
+            begins = [(byte, times) for byte, times in enumerate(_begins(starts or (), granule)) if times]
             values: list[int] = []
             for met in self._met:
                 total = 0
                 for residue, length, count in met:
                     size = length * row if row else -(-length * bits // 8)
-                    if size:
-                        begin = residue // 8 if placed else 0
-                        total += count * ((begin + size - 1) // granule + 1)
+                    first = residue // 8 if starts is not None else 0
+                    for byte, times in begins if size else ():
+                        total += count * times * (((first + byte) % granule + size - 1) // granule + 1)
                 values.append(total * granule)
             self._bursts[key] = np.array(values, np.int64)
         return self._bursts[key]
