@@ -13,7 +13,7 @@ Statements are taken one after the other, in the order of the graph, each by the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...isa.state import VIEWS
@@ -41,16 +41,16 @@ def fused(
             readers[value].add(each.mapped.request.name)
         carried |= homes.carried(each.mapped.request)
     stays = {homes.of(value) for value in lasting} | carried
-    found: list[_Placed] = []
+    line = _Line()
     for each in placed:
-        offers = _offers(found, each, readers, stays, homes, mapper)
+        offers = _offers(line, each, readers, stays, homes, mapper)
         place, better, _ = max(offers, key=lambda offer: offer[2], default=(-1, None, 0))
         if better is None:
-            found.append(each)
+            line.add(each)
         else:
-            stage = found.pop(place)
-            found.append(_Placed(better, stage.read | each.read, stage.written | each.written))
-    return tuple(each.mapped for each in found)
+            stage = line.stages.pop(place)
+            line.add(_Placed(better, stage.read | each.read, stage.written | each.written))
+    return tuple(each.mapped for each in line.stages.values())
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,41 @@ class _Placed:
     mapped: Mapped
     read: frozenset[str]
     written: frozenset[str]
+
+
+class _Line:
+    """Stages one behind the other, by places that ascend, and for each value the last place where it is touched.
+
+    One that moves behind all others takes all that it touches along, so the last places stay right.
+    """
+
+    def __init__(self) -> None:
+        self.stages: dict[int, _Placed] = {}
+        self._next = 0
+        self._reads: dict[str, int] = {}
+        self._writes: dict[str, int] = {}
+        self._makers: defaultdict[str, set[int]] = defaultdict(set)
+
+    def add(self, each: _Placed) -> None:
+        """*each* is the last from now on."""
+        self.stages[self._next] = each
+        self._reads |= dict.fromkeys(each.read, self._next)
+        self._writes |= dict.fromkeys(each.written, self._next)
+        for value in each.written:
+            self._makers[value].add(self._next)
+        self._next += 1
+
+    def makers(self, values: Iterable[str]) -> list[int]:
+        """Places of the stages that make any of *values*."""
+        places = {place for value in values for place in self._makers.get(value, ())}
+        return sorted(place for place in places if place in self.stages)
+
+    def may_be_last(self, place: int) -> bool:
+        """Whether nobody behind a stage waits for it."""
+        stage = self.stages[place]
+        read = (self._reads.get(value, place) for value in stage.written)
+        written = (self._writes.get(value, place) for value in stage.written | stage.read)
+        return max((*read, *written), default=place) <= place
 
 
 @dataclass(frozen=True)
@@ -86,7 +121,7 @@ class _Homes:
 
 
 def _offers(
-    found: Sequence[_Placed],
+    line: _Line,
     each: _Placed,
     readers: Mapping[str, set[str]],
     stays: Collection[str],
@@ -97,13 +132,9 @@ def _offers(
     request = each.mapped.request
     if not isinstance(request.statement, Elementwise) or request.statement.reduced or request.drawn:
         return
-    for place, stage in enumerate(found):
-        if stage.written.isdisjoint(each.read):
-            continue
-        touched = stage.written | stage.read
-        if each.written & touched:
-            continue
-        if any(stage.written & other.read or touched & other.written for other in found[place + 1 :]):
+    for place in line.makers(each.read):
+        stage = line.stages[place]
+        if each.written & (stage.written | stage.read) or not line.may_be_last(place):
             continue
         joined = _joined(stage.mapped.request, request, readers, stays, homes)
         if joined is None:

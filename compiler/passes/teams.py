@@ -15,8 +15,11 @@ around them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from itertools import count, groupby
 
 from ..ir.schedule import Stage
@@ -28,6 +31,9 @@ MEETING = 8
 
 SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 """Numbers of members that are tried, beside all that are ready."""
+
+MOST = 512
+"""Of more works that are ready, the rest waits, so that what each team costs to find does not grow with the network."""
 
 BOUNDS, LARGER = 8, 1.25
 """How many bounds are tried for the cycles of a team, and how much larger each is than the one before."""
@@ -135,9 +141,9 @@ def _order(works: Sequence[Work], cores: int) -> list[Team]:
     ]
     back = [
         replace(team, members=tuple(replace(member, number=last - member.number) for member in reversed(team.members)))
-        for team in reversed(_ready(works[::-1], behind, cores))
+        for team in reversed(_teamed(works[::-1], behind, cores))
     ]
-    orders = [_alone(works, number) for number in range(len(works))], _ready(works, before, cores), back
+    orders = [_alone(works, number) for number in range(len(works))], _teamed(works, before, cores), back
     return min(orders, key=lambda teams: math.fsum(team.cycles for team in teams))
 
 
@@ -146,30 +152,70 @@ def _alone(works: Sequence[Work], number: int) -> Team:
     return Team((Member(number, work.ways.alone if work.ways else None),), work.cycles)
 
 
-def _ready(works: Sequence[Work], before: Sequence[frozenset[int]], cores: int) -> list[Team]:
+class _Ready:
+    """Works that wait for nobody any more: *ranked* by how long they leave the channel idle, and by the longest chain
+    of works that waits for each."""
+
+    def __init__(self, works: Sequence[Work], before: Sequence[frozenset[int]]) -> None:
+        self._works = works
+        self._waiting = [len(others) for others in before]
+        self._behind: list[list[int]] = [[] for _ in works]
+        self._chains = [work.cycles for work in works]
+        for number in reversed(range(len(works))):
+            for other in before[number]:
+                self._behind[other].append(number)
+                self._chains[other] = max(self._chains[other], works[other].cycles + self._chains[number])
+        self._done: set[int] = set()
+        self._longest: list[tuple[float, int]] = []
+        self.ranked: list[tuple[float, int]] = []
+        for number, others in enumerate(self._waiting):
+            if not others:
+                self._enter(number)
+
+    def _enter(self, number: int) -> None:
+        heappush(self._longest, (-self._chains[number], number))
+        rank = self._rank(number)
+        if rank is not None:
+            insort(self.ranked, rank)
+
+    def _rank(self, number: int) -> tuple[float, int] | None:
+        ways = self._works[number].ways
+        return None if ways is None else (ways.alone.lasts.channel - ways.alone.lasts.core, number)
+
+    def longest(self) -> int | None:
+        """What the longest chain waits for; None where all are done."""
+        while self._longest and self._longest[0][1] in self._done:
+            heappop(self._longest)
+        return self._longest[0][1] if self._longest else None
+
+    def finish(self, numbers: Iterable[int]) -> None:
+        """These are done; those that waited for them alone are ready."""
+        for number in numbers:
+            self._done.add(number)
+            rank = self._rank(number)
+            if rank is not None:
+                del self.ranked[bisect_left(self.ranked, rank)]
+            for other in self._behind[number]:
+                self._waiting[other] -= 1
+                if not self._waiting[other]:
+                    self._enter(other)
+
+
+def _teamed(works: Sequence[Work], before: Sequence[frozenset[int]], cores: int) -> list[Team]:
     """Teams of what is ready, one after the other; where none is worth it, what the longest chain waits for."""
-    chains = [work.cycles for work in works]
-    for number in reversed(range(len(works))):
-        for other in before[number]:
-            chains[other] = max(chains[other], works[other].cycles + chains[number])
-    left, done = list(range(len(works))), set[int]()
+    ready = _Ready(works, before)
     found: list[Team] = []
-    while left:
-        ready = [number for number in left if before[number] <= done]
-        team = _best(works, ready, cores) or _alone(works, max(ready, key=lambda number: chains[number]))
-        found.append(team)
-        done |= {member.number for member in team.members}
-        left = [number for number in left if number not in done]
+    while (next := ready.longest()) is not None:
+        found.append(_best(works, [number for _, number in ready.ranked[:MOST]], cores) or _alone(works, next))
+        ready.finish(member.number for member in found[-1].members)
     return found
 
 
-def _best(works: Sequence[Work], ready: Sequence[int], cores: int) -> Team | None:
-    """The team that saves the most, of the works that leave the channel idle the longest; None if none saves any."""
-    ways = {number: work.ways for number in ready if (work := works[number]).ways is not None}
-    idle = {number: way.alone.lasts.core - way.alone.lasts.channel for number, way in ways.items()}
-    ranked = sorted(idle, key=lambda number: -idle[number])
+def _best(works: Sequence[Work], ranked: Sequence[int], cores: int) -> Team | None:
+    """The team that saves the most, of those of the first so many of *ranked* works; None if none saves any."""
     best, most = None, 0.0
     if cores > 1 and len(ranked) > 1:
+        ways = {number: work.ways for number in ranked if (work := works[number]).ways is not None}
         for size in (*(size for size in SIZES if size < len(ranked)), len(ranked)):
             members = {number: ways[number] for number in ranked[:size]}
             team, apart = _bounded(members, cores), sum(works[number].cycles for number in members)
@@ -196,9 +242,24 @@ def _packed(ways: Mapping[int, Way], cores: int) -> Team:
     free = [0.0] * cores
     members: list[Member] = []
     for number, way in sorted(ways.items(), key=lambda item: -item[1].lasts.core):
-        begins = [max(free[first : first + way.cores]) for first in range(cores - way.cores + 1)]
-        first = begins.index(min(begins))
-        free[first : first + way.cores] = [begins[first] + way.lasts.core] * way.cores
+        begins, first = _soonest(free, way.cores)
+        free[first : first + way.cores] = [begins + way.lasts.core] * way.cores
         members.append(Member(number, way, first))
     channel = sum(way.lasts.channel for way in ways.values()) + max(way.lasts.ends for way in ways.values())
     return Team(tuple(sorted(members, key=lambda member: member.number)), max(*free, channel) + MEETING)
+
+
+def _soonest(free: Sequence[float], count: int) -> tuple[float, int]:
+    """When and from which core on so many neighbours are *free* first; of a run the one that is free last decides."""
+    latest: deque[int] = deque()  # cores of the run that are free later than all behind them
+    best = (math.inf, 0)
+    for core, cycles in enumerate(free):
+        while latest and free[latest[-1]] <= cycles:
+            latest.pop()
+        latest.append(core)
+        first = core - count + 1
+        if latest[0] < first:
+            latest.popleft()
+        if first >= 0:
+            best = min(best, (free[latest[0]], first))
+    return best
