@@ -124,14 +124,14 @@ def test_work_grows_with_cores_no_faster_than_they_do(compiled: Callable[..., Co
     compiled(cores=cores[-1])
     few, some, many = (calls(lambda count=count: compiled(layers=1, cores=count)) for count in cores)
     assert few < some < many
-    assert many <= 2 * some <= 4 * few
+    assert (many - some) <= 1.2 * 2 * (some - few)
 
 
 def test_work_hardly_grows_with_time(compiled: Callable[..., Compilation]) -> None:
     steps = (4, 16, 64)
     compiled(steps=steps[-1])
     counted = [calls(lambda count=count: compiled(layers=1, steps=count)) for count in steps]
-    assert all(more <= 1.5 * less for less, more in pairwise(counted))
+    assert all(more <= 1.05 * less for less, more in pairwise(counted))
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from float64 import ROOT, benchmarks
 
 from snnc.compiler.frontends import snn
 from snnc.compiler.passes.training_options import TrainingOptions
+from snnc.isa.target import Mesh, load_target
 
 
 def test_a_full_size_run_counts_what_is_predicted_and_is_the_oracle(tmp_path: Path) -> None:
@@ -38,12 +41,39 @@ def test_compile_times_are_told_by_stage(tmp_path: Path) -> None:
     command += ["--repeat", "1", "--json", str(written)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert not ended.returncode, ended.stderr
-    (found,) = json.loads(written.read_text())
-    assert set(found["stages"]) == {"imported", "training", "schedule", "program"}
-    assert 0 < sum(found["stages"].values()) <= found["wall"]
-    assert found["operators"] == 15
-    assert found["instructions"] > 1000
+    told = json.loads(written.read_text())
+    ((model, run),) = [(each["asked"]["model"], run) for each in told["models"] for run in each["runs"]]
+    assert model == "digits"
+    assert set(run["stages"]) == {"imported", "training", "schedule", "program"}
+    assert 0 < sum(run["stages"].values()) <= run["wall"]
+    assert run["operators"] == 15
+    assert run["instructions"] > 1000
+    assert 10e6 < run["peak_bytes"] < 1e9
+    assert told["peers"] == {}
+    assert told["growth"] == []
+    assert told["machine"]["cores"] == os.cpu_count()
     assert "digits" in ended.stdout
+
+
+def test_a_machine_with_more_cores_is_the_same_but_for_them(tmp_path: Path) -> None:
+    benchmarks()
+    growth = import_module("benchmarks.growth")
+    few, many = load_target("li2024_exact"), load_target(growth.with_cores("li2024_exact", 100, tmp_path))
+    assert (many.cores, many.mesh) == (100, Mesh(10, 10))
+    assert replace(many, cores=few.cores, mesh=few.mesh).fingerprint == few.fingerprint
+
+
+def test_growth_is_told_as_the_power_of_the_last_step_and_drawn() -> None:
+    pytest.importorskip("matplotlib")
+    benchmarks()
+    growth = import_module("benchmarks.growth")
+    rows = [(growth.Asked("resnet18", "quad", cores), [{"processor": seconds}]) for cores, seconds in ((4, 1), (8, 4))]
+    found = growth.grown("cores", rows)
+    assert (found.much, found.seconds) == ((4, 8), (1, 4))
+    assert found.words == "From 4 to 8, as the power 2.00 (linear is 1)."
+    drawn = growth.draw([found])
+    assert b"more cores" in drawn
+    assert drawn == growth.draw([found])
 
 
 def test_a_mistake_ends_a_full_size_run_with_its_words() -> None:
