@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -199,8 +200,9 @@ class Compilation:
             fusion=fusion == "auto",
             partition=partition,
         )
-        with lines_shown():
-            return build_schedule(self.training, options)
+        training = self.training
+        with lines_shown(), _keeping():
+            return build_schedule(training, options)
 
     @property
     def mapping_options(self) -> MappingOptions:
@@ -245,7 +247,9 @@ class Compilation:
     def program(self) -> Program:
         """The program."""
         check_weights(self.training, self.weights)
-        return assemble(self.training, self.mapping_options, self.schedule, self.weights)
+        schedule = self.schedule
+        with _keeping():
+            return assemble(self.training, self.mapping_options, schedule, self.weights)
 
     @property
     def weights(self) -> Mapping[str, Any]:
@@ -265,6 +269,18 @@ def lines_shown() -> Generator[None]:
         yield
     except (SourceError, TargetError) as error:
         raise type(error)(*map(with_line, error.faults)) from error.__cause__
+
+
+@contextmanager
+def _keeping() -> Generator[None]:
+    """Nobody looks for garbage meanwhile: nearly all that is made stays, and would be looked at again and again."""
+    looked = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if looked:
+            gc.enable()
 
 
 def with_line(fault: Fault) -> Fault:

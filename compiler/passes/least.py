@@ -29,27 +29,47 @@ class Once(NamedTuple):
 
 def once_of(grid: Grid, operand: Operand) -> Once:
     """The bytes in bursts of *operand*, or fewer."""
-    granule = grid.space.request.target.dram.granule_bytes
-    strides = operand.dram_strides()
-    axes = [_Along(grid, operand, place, stride, granule) for place, stride in enumerate(strides)]
-    steps = [axis.step * stride for axis, stride in zip(operand.axes, strides, strict=True)]
-    bits = operand.format.bits
+    space, whole = grid.space, dict(operand.whole)
+    loops = tuple(
+        _Sizes(
+            name,
+            (whole[name],) * len(space.sizes[name]) if name in whole else space.sizes[name],
+            space.shares(operand)
+            if name == space.split.loop and name not in whole
+            else ((0, space.request.extents[name]),),
+        )
+        for name in (*sorted(operand.followed.difference(grid.names)), *grid.names)
+        if name in operand.followed
+    )
+    granule = space.request.target.dram.granule_bytes
+    dram = _once(operand.axes, operand.dram_strides(), operand.format.bits, granule, loops)
+    sizes = dict(zip((loop.name for loop in loops), dram.shape, strict=False))
+    return Once(operand, dram.reshape([sizes.get(name, 1) for name in grid.names]) if dram.ndim else dram)
+
+
+@lru_cache(maxsize=1 << 11)
+def _once(
+    operand: tuple[Axis, ...], strides: tuple[int, ...], bits: int, granule: int, loops: tuple[_Sizes, ...]
+) -> Array:
+    """The bytes in bursts of an operand with such axes, or fewer, for all sizes of *loops*, an axis each."""
+    axes = [_Along(axis, stride, bits, granule, loops) for axis, stride in zip(operand, strides, strict=True)]
+    steps = [axis.step * stride for axis, stride in zip(operand, strides, strict=True)]
     dram: Any = np.int64(0)
     inside: Any = np.bool_(True)  # whether all axes further in are whole, so that they are one run
     row = 0  # bytes of that run
     for place in range(len(axes) - 1, -1, -1):
         if row == 0 and steps[place] == bits:
-            here, row = _runs(axes, place, 0), -(-operand.axes[place].bound * bits // 8)
+            here, row = _runs(axes, place, 0), -(-axes[place].bound * bits // 8)
         elif row == 0:  # elements one by one
-            return Once(operand, _lengths(axes[: place + 1]) * granule * -(-(bits // 8) // granule))
+            return np.asarray(_lengths(axes[: place + 1]) * granule * -(-(bits // 8) // granule))
         elif steps[place] == row * 8:
-            here, row = _runs(axes, place, row), row * operand.axes[place].bound
+            here, row = _runs(axes, place, row), row * axes[place].bound
         else:
             apart = _lengths(axes[: place + 1]) * granule * -(-row // granule)
-            return Once(operand, _either(inside, apart, dram))
+            return np.asarray(_either(inside, apart, dram))
         dram = _either(inside, here, dram)
         inside = inside & axes[place].whole
-    return Once(operand, dram)
+    return np.asarray(dram)
 
 
 def _lengths(axes: Sequence[_Along]) -> Any:
@@ -78,25 +98,13 @@ def _either(condition: Any, yes: Any, no: Any) -> Any:
 
 
 class _Along:
-    """What tiles meet along one axis of an operand, as tables over the grid: a place for every size of its loops."""
+    """What tiles meet along one axis of an operand, as tables: an axis for each of its *loops*."""
 
-    def __init__(self, grid: Grid, operand: Operand, place: int, stride: int, granule: int) -> None:
-        axis, space = operand.axes[place], grid.space
-        walking, whole = frozenset(name for name, _ in axis.terms), dict(operand.whole)
-        loops = tuple(
-            _Sizes(
-                name,
-                (whole[name],) * len(space.sizes[name]) if name in whole else space.sizes[name],
-                space.shares(operand)
-                if name == space.split.loop and name not in whole
-                else ((0, space.request.extents[name]),),
-            )
-            for name in (*sorted(walking.difference(grid.names)), *grid.names)
-            if name in walking
-        )
-        self.shape = tuple(len(space.sizes[name]) if name in walking else 1 for name in grid.names)
-        self.table = _table(axis, stride, granule, loops)
-        self.bits, self.granule, self.stride, self.bound = operand.format.bits, granule, stride, axis.bound
+    def __init__(self, axis: Axis, stride: int, bits: int, granule: int, loops: tuple[_Sizes, ...]) -> None:
+        walking = frozenset(name for name, _ in axis.terms)
+        self.shape = tuple(len(loop.sizes) if loop.name in walking else 1 for loop in loops)
+        self.table = _table(axis, stride, granule, tuple(loop for loop in loops if loop.name in walking))
+        self.bits, self.granule, self.stride, self.bound = bits, granule, stride, axis.bound
         self.lengths = self.table.lengths.reshape(self.shape)
         single = axis.step == 1 and sum(abs(c) for _, c in axis.terms) <= 1
         self.once = single and bool((self.lengths == axis.bound).all())
