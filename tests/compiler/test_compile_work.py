@@ -94,17 +94,17 @@ def test_layers_that_are_alike_are_searched_once(compiled: Callable[..., Compila
 
 
 def test_fewer_cores_share_what_they_do_not_split_with_all(searches: list[Request]) -> None:
-    """A search for a smaller group makes tables of what it splits alone, and again none at all."""
+    """A search for a smaller group makes bounds of what it splits alone, and again none at all."""
     _ = Compilation("mlp", Options("li2024_exact")).schedule
     wide = next(each for each in searches if (each.layer, each.phase, each.cores) == ("hidden", "WG", 20))
-    tables = least._table  # pyright: ignore[reportPrivateUsage]
+    bounds = least._once  # pyright: ignore[reportPrivateUsage]
 
     def made(request: Request) -> int:
-        before = tables.cache_info().misses
+        before = bounds.cache_info().misses
         mapping.choose(request)
-        return tables.cache_info().misses - before
+        return bounds.cache_info().misses - before
 
-    tables.cache_clear()
+    bounds.cache_clear()
     first, narrow = made(wide), wide.on(10)
     assert 0 < made(narrow) < first
     assert made(narrow) == 0
