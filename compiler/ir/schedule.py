@@ -372,7 +372,12 @@ class Stage:
 
     def steps_on(self, core: int) -> tuple[tuple[int, Step], ...]:
         """The steps of one core, each with its depth."""
-        return tuple(_steps(self.tree_on(core), 0))
+        return self._flats[self.tree_on(core) is not self._trees[0]]
+
+    @cached_property
+    def _flats(self) -> tuple[tuple[tuple[int, Step], ...], ...]:
+        """The steps of the first core that has work, and of all others."""
+        return tuple(tuple(_steps(tree, 0)) for tree in self._trees)
 
     def has(self, step: Step, core: int) -> bool:
         """Whether *core*, which has work, takes *step*.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..ir.accesses import accesses
 from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
@@ -20,12 +21,12 @@ class Split:
     loop: str | None
     shares: tuple[tuple[int, int], ...]
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The largest share."""
         return max(extent for _, extent in self.shares)
 
-    @property
+    @cached_property
     def active(self) -> int:
         """Cores that have work."""
         return sum(1 for _, extent in self.shares if extent)

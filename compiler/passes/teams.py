@@ -251,6 +251,8 @@ def _packed(ways: Mapping[int, Way], cores: int) -> Team:
 
 def _soonest(free: Sequence[float], count: int) -> tuple[float, int]:
     """When and from which core on so many neighbours are *free* first; of a run the one that is free last decides."""
+    if count == 1:
+        return min(free), free.index(min(free))
     latest: deque[int] = deque()  # cores of the run that are free later than all behind them
     best = (math.inf, 0)
     for core, cycles in enumerate(free):
