@@ -68,8 +68,25 @@ _SHAPE = (
 )
 """What a training step takes."""
 
+
+def _mesh(_: click.Context, option: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """Columns and rows."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if found is None:
+        raise click.BadParameter(f"{text} is no mesh; it is COLUMNSxROWS, such as 10x10", param=option)
+    return int(found[1]), int(found[2])
+
+
 _MACHINE = (
     _TARGET,
+    click.option(
+        "--mesh",
+        callback=_mesh,
+        metavar="COLUMNSxROWS",
+        help="A chip of another size: a core on every place of this mesh; unless given, the target's own.",
+    ),
     click.option("--cores", type=COUNT, metavar="N", help="Cores to use; unless given, all of the target."),
     *_SHAPE,
 )

@@ -16,7 +16,7 @@ from typing import Any
 from ..catalog import FileCatalog, UnknownName, unknown
 from ..isa.array import STATIONARY
 from ..isa.program import Argument, Entry, Program, Symbol
-from ..isa.target import Target, canonical, load_target
+from ..isa.target import Target, canonical, load_target, with_mesh
 from ..source import NOWHERE, Fault, Faults, Place, SourceError, TargetError, line_of
 from .cost.bound import bounds
 from .cost.density import Densities, densities_of
@@ -52,6 +52,7 @@ class Options:
 
     *density* is that of all that can be sparse, or a profile of it (a file); *codecs* are those of values in DRAM,
     ``NAME=CODEC``, where densities are not to decide.
+    *mesh* (columns, rows) has a core on every place, and stands in for the target's.
     *settings* are those of the network, by name; *section* are settings of a ``train`` section in a file of its own,
     written at *places* there; *unsaid* is what files of other tools do not say; *train* overrides single settings of
     the ``train`` section; *weights* are initial parameters by symbol name in their logical (framework's) shapes.
@@ -59,6 +60,7 @@ class Options:
 
     target: str = "quad"
     cores: int | None = None
+    mesh: tuple[int, int] | None = None
     batch: int | None = None
     steps: int | None = None
     rule: Setting | None = None
@@ -164,6 +166,8 @@ class Compilation:
             target = load_target(self.options.target)
         except UnknownName as error:
             raise TargetError.at(NOWHERE, str(error)) from None
+        if self.options.mesh is not None:
+            target = with_mesh(target, *self.options.mesh)
         cores = self.options.cores
         if cores is None:
             return target
@@ -171,7 +175,8 @@ class Compilation:
             raise TargetError.at(NOWHERE, f"--cores {cores}: a program runs on at least one core")
         if cores > target.cores:
             message = f"--cores {cores}: `{target.name}` has {target.cores}"
-            raise TargetError.at(NOWHERE, message, hints=("a target file with more cores (see `snnc init-target`)",))
+            hints = ("--mesh COLUMNSxROWS, for a chip of another size", "a target file (see `snnc init-target`)")
+            raise TargetError.at(NOWHERE, message, hints=hints)
         return target
 
     @property
@@ -229,6 +234,7 @@ class Compilation:
         defaults = Options()
         mapping = [
             ("target", self.options.target, self.options.target != defaults.target),
+            ("mesh", f"{self.target.mesh.columns}x{self.target.mesh.rows}", self.options.mesh is not None),
             ("cores", str(self.cores), self.options.cores is not None),
             ("steps", str(self.network.steps), self.options.steps is not None),
             ("dataflow", self.options.dataflow, self.options.dataflow != defaults.dataflow),

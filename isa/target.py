@@ -317,12 +317,21 @@ def with_cores(target: Target, cores: int) -> Target:
     """*target* with another number of cores, on a mesh as square as may be; TargetError outside of 1..4096."""
     if cores == target.cores:
         return target
+    columns = isqrt(max(cores, 1) - 1) + 1
+    return _on(target, cores, Mesh(columns, -(-cores // columns)))
+
+
+def with_mesh(target: Target, columns: int, rows: int) -> Target:
+    """*target* with a core on every place of another mesh; TargetError outside of 1..4096 cores."""
+    return _on(target, columns * rows, Mesh(columns, rows))
+
+
+def _on(target: Target, cores: int, mesh: Mesh) -> Target:
     if wrong := fields_of(Target)["cores"][1].wrong(cores):
         raise TargetError.at(NOWHERE, f"{target.name}: cores: {wrong}")
-    columns = isqrt(cores - 1) + 1
     said = Evidence("assumed", f"overridden: {cores} cores instead of {target.cores}")
     evidence = {**target.evidence, **dict.fromkeys(("cores", "mesh.columns", "mesh.rows"), said)}
-    return replace(target, cores=cores, mesh=Mesh(columns, -(-cores // columns)), evidence=evidence)
+    return replace(target, cores=cores, mesh=mesh, evidence=evidence)
 
 
 def fields_of(kind: type) -> _Fields:

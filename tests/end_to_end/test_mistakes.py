@@ -63,7 +63,22 @@ def test_two_results_never_share_a_file(folder: Path) -> None:
 def test_more_cores_than_the_machine_has_are_refused(folder: Path) -> None:
     result = snnc("compile", "small.snn", "--cores", "9")
     assert result.exit_code == 1 and "--cores 9: `quad` has 4" in result.output
+    assert "try: --mesh COLUMNSxROWS, for a chip of another size" in result.output
     assert not (folder / "small.snnb").exists()
+
+
+def test_a_mesh_is_columns_and_rows(folder: Path) -> None:
+    result = snnc("compile", "small.snn", "--mesh", "3")
+    assert result.exit_code == 2 and "3 is no mesh; it is COLUMNSxROWS, such as 10x10" in result.output
+    result = snnc("compile", "small.snn", "--mesh", "100x100")
+    assert result.exit_code == 1 and "quad: cores: 10000 is not a whole number of 1 to 4096" in result.output
+    result = snnc("compile", "small.snn", "--mesh", "3x2", "--cores", "7")
+    assert result.exit_code == 1 and "--cores 7: `quad` has 6" in result.output
+    assert not (folder / "small.snnb").exists()
+    done = snnc("compile", "small.snn", "--mesh", "3x2")
+    assert done.exit_code == 0 and "for 6 cores of quad" in done.output, done.output
+    assert snnc("run", "small.snnb", "--data", "npz:data.npz", "--max-steps", "1").exit_code == 0
+    (folder / "small.snnb").unlink()
 
 
 def test_a_wrong_option_is_not_blamed_on_the_file(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from snnc.isa import target
 from snnc.isa.figure import TAGS
-from snnc.isa.target import ROLES, TARGETS, Target, TargetError, canonical, load_target, parse, with_cores
+from snnc.isa.target import ROLES, TARGETS, Target, TargetError, canonical, load_target, parse, with_cores, with_mesh
 
 QUAD = canonical(load_target("quad"))
 NAMES = list(TARGETS)
@@ -121,6 +121,13 @@ def test_another_number_of_cores_stands_on_a_square_mesh(cores: int, mesh: tuple
     if cores != 20:
         assert machine.evidence["cores"].source == f"overridden: {cores} cores instead of 20"
         assert machine.evidence["mesh.rows"].tag == "assumed"
+
+
+def test_a_mesh_has_a_core_on_every_place() -> None:
+    machine = with_mesh(load_target("quad"), 3, 2)
+    assert (machine.cores, machine.mesh.columns, machine.mesh.rows) == (6, 3, 2)
+    assert parse(canonical(machine)) == machine
+    assert machine.evidence["mesh.columns"].source == "overridden: 6 cores instead of 4"
 
 
 def test_too_few_cores_are_refused() -> None:
