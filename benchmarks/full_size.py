@@ -78,7 +78,7 @@ class Bench:
     def run(self, samples: Samples) -> dict[str, Any]:
         """`init` and one training step, and what came of them."""
         differences: list[str] = []
-        scalars = self._scalars()
+        scalars = scalars_of(self.compilation, self.settings)
         self._timed("init", lambda: initialise(self.machine, self.settings))
         if self.oracle is not None:
             oracle = self.oracle
@@ -112,20 +112,6 @@ class Bench:
         made = run()
         self.seconds[stage] = perf_counter() - began
         return made
-
-    def _scalars(self) -> dict[str, float]:
-        """What the host hands in, in the first step."""
-        first, second = self.settings.corrections(0)
-        known: dict[str, float] = {
-            "learning_rate": self.settings.learning_rate,
-            "loss_scale": self.settings.scale.value,
-            "seed": self.settings.seed,
-            "step": 0,
-            "correction1": first,
-            "correction2": second,
-            "clip": self.settings.clip or 0.0,
-        }
-        return {name: known[name] for name, _ in self.compilation.training.arguments if name != "valid"}
 
     def _difference(self, entry: str) -> str:
         """The first value of the entry that ran, then the first variable, that differ; empty where none does."""
@@ -174,6 +160,21 @@ def measure(wanted: Wanted) -> dict[str, Any]:
         "dram_bytes": program.dram_bytes,
     }
     return {**facts, "seconds": bench.seconds, **found}
+
+
+def scalars_of(compilation: Compilation, settings: Settings) -> dict[str, float]:
+    """What the host hands in, in the first step."""
+    first, second = settings.corrections(0)
+    known: dict[str, float] = {
+        "learning_rate": settings.learning_rate,
+        "loss_scale": settings.scale.value,
+        "seed": settings.seed,
+        "step": 0,
+        "correction1": first,
+        "correction2": second,
+        "clip": settings.clip or 0.0,
+    }
+    return {name: known[name] for name, _ in compilation.training.arguments if name != "valid"}
 
 
 def made_samples(program: Program, port: Symbol, seed: int) -> Split:

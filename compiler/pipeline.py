@@ -60,7 +60,6 @@ class Options:
 
     target: str = "quad"
     cores: int | None = None
-    mesh: tuple[int, int] | None = None
     batch: int | None = None
     steps: int | None = None
     rule: Setting | None = None
@@ -70,6 +69,7 @@ class Options:
     density: float | str = 1.0
     codecs: tuple[str, ...] = ()
     fusion: str = "auto"
+    mesh: tuple[int, int] | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
