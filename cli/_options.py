@@ -127,6 +127,14 @@ _MAPPING = (
         help="Whether neurons, errors and updates may take tiles where they are made.",
     ),
     click.option(
+        "--objective",
+        type=click.Choice(["dram", "cycles", "energy"]),
+        default="dram",
+        show_default=True,
+        help="What mappings are chosen by: the fewest bytes of DRAM, the fewest cycles, or the least energy "
+        "(uncalibrated).",
+    ),
+    click.option(
         "--partition",
         default="chosen",
         show_default=True,

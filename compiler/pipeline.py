@@ -38,6 +38,7 @@ from .passes.emit import Semaphores, emit_entry
 from .passes.instructions import FEWER
 from .passes.interface import interface
 from .passes.layout import DramValue, place_symbols, roles, seen_as
+from .passes.objectives import OBJECTIVES
 from .passes.pins import parse_pins
 from .passes.representable import check_representable, saturating, steps_in_vain
 from .passes.signs import TERNARY, with_signs
@@ -70,6 +71,7 @@ class Options:
     codecs: tuple[str, ...] = ()
     fusion: str = "auto"
     mesh: tuple[int, int] | None = None
+    objective: str = "dram"
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
@@ -196,6 +198,9 @@ class Compilation:
         partition = self.options.partition
         if partition not in PARTITIONS:
             raise unknown("partition", partition, list(PARTITIONS))
+        objective = self.options.objective
+        if objective not in OBJECTIVES:
+            raise unknown("objective", objective, list(OBJECTIVES))
         pins, codecs = parse_pins(self.options.pins), parse_codecs(self.options.codecs)
         options = replace(
             self.mapping_options,
@@ -204,6 +209,7 @@ class Compilation:
             codecs=codecs,
             fusion=fusion == "auto",
             partition=partition,
+            objective=objective,
         )
         training = self.training
         with lines_shown(), _keeping():
@@ -240,6 +246,7 @@ class Compilation:
             ("dataflow", self.options.dataflow, self.options.dataflow != defaults.dataflow),
             ("density", self.said_densities.source, self.options.density != defaults.density),
             ("fusion", self.options.fusion, self.options.fusion != defaults.fusion),
+            ("objective", self.options.objective, self.options.objective != defaults.objective),
             ("partition", self.options.partition, self.options.partition != defaults.partition),
         ]
         rows += [(name, show_call(value), "command line") for name, value in self.options.settings.items()]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..compiler.ir.schedule import Buffer, Coding, For, Fused, Schedule, Stage, Step, Tree, teams
+from ..compiler.ir.schedule import Buffer, Coding, Explanation, For, Fused, Schedule, Stage, Step, Tree, teams
 from ..compiler.ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from ..isa.target import Target
 from ..source import NOWHERE
 
 KIBI = 1024
+
+UNCALIBRATED = "uncalibrated"
+"""What every energy is: figures of a target are from a source or assumed, and no measured chip stands behind them."""
 
 COMPANIONS = 8
 """Stages beside another that are named."""
@@ -169,15 +172,43 @@ def _memory(number: int, target: Target | None) -> str:
 
 def _reasons(stage: Stage) -> Iterator[str]:
     why = stage.explanation
-    yield f"because {why.feasible} of {why.candidates} candidates fit, and this one moves {_bytes(why.dram)} of DRAM"
+    measured = "" if why.objective == "dram" else f"{_takes(why)} and "
+    fit = f"{why.feasible} of {why.candidates} candidates fit"
+    yield f"because {fit}, and this one {measured}moves {_bytes(why.dram)} of DRAM"
     if why.runner_up:
-        yield f"  runner-up: {why.runner_up}, {_bytes(why.runner_up_dram)}"
+        yield f"  runner-up: {why.runner_up}, {cost_text(why.objective, why.runner_up_cost)}"
     if why.binds:
         yield f"  binds: {why.binds}"
     for fused in stage.epilogue:
-        yield f"  then {fused.node}: costs {_bytes(fused.saves)} less than as a stage of its own"
+        if fused.saves:
+            yield f"  then {fused.node}: costs {cost_text(why.objective, fused.saves)} less than as a stage of its own"
     if stage.inside:
         yield f"  stays on the core: {', '.join(sorted(stage.inside))}"
+
+
+def _takes(why: Explanation) -> str:
+    """What the winner costs by the objective."""
+    cost = cost_text(why.objective, why.cost)
+    return f"takes {cost}" if why.objective == "cycles" else f"spends {cost}"
+
+
+def cost_text(objective: str, amount: float) -> str:
+    """A cost in the unit of its objective."""
+    match objective:
+        case "cycles":
+            return f"{amount:,.0f} predicted cycles"
+        case "energy":
+            return f"{energy_text(amount)} ({UNCALIBRATED})"
+        case _:
+            return _bytes(int(amount))
+
+
+def energy_text(picojoules: float) -> str:
+    """Picojoules as a person reads them."""
+    for unit, size in (("mJ", 1e9), ("uJ", 1e6), ("nJ", 1e3)):
+        if picojoules >= size:
+            return f"{picojoules / size:.1f} {unit}"
+    return f"{picojoules:.1f} pJ"
 
 
 def _bytes(amount: int) -> str:

@@ -3,6 +3,9 @@
 The formulas are those of the replay (`runtime.replay`) for whole tiles, without its queues: what ranks ways to share
 the cores out, before anything has run.  A unit that takes turns works beside the others of its core but for the first
 turn, in which each waits for the one before it; so a core needs as long as its busiest unit and one turn of each other.
+With single buffers no tile comes while another is worked on, and none is made while another leaves: a core needs as
+long as what loads and what computes together, or as what makes results and what stores them, and no less than its work
+and all that its stage moves, one after the other.
 Nothing is taken as zero, and what a barrier costs is not part of it.
 """
 
@@ -52,7 +55,10 @@ def duration(stage: Stage, target: Target) -> Duration:
         alike.setdefault((stage.mapping.shares[core][1], leads), []).append(core)
     turns = [(_Turns(OnCore(stage, cores[0]), target), len(cores)) for cores in alike.values()]
     channel = sum(each.channel * cores for each, cores in turns)
-    return Duration(max(each.cycles for each, _ in turns), channel, 2 * target.dram.latency_cycles if channel else 0)
+    core = max(each.cycles for each, _ in turns)
+    if stage.mapping.rings == 1:
+        core = max(core, channel + max(each.work for each, _ in turns))
+    return Duration(core, channel, 2 * target.dram.latency_cycles if channel else 0)
 
 
 class _Turns:
@@ -79,8 +85,15 @@ class _Turns:
             whole[step.unit] = whole.get(step.unit, 0.0) + turns * cycles
             once[step.unit] = once.get(step.unit, 0.0) + cycles
         first = sum(once.values())
-        busiest = max((whole[unit] + first - once[unit] for unit in whole), default=0.0)
+        if on.stage.mapping.rings == 1:
+            stored, made = whole.get("store", 0.0), whole.get("vector", 0.0)
+            before = sum(whole.values()) - stored + once.get("store", 0.0)
+            behind = made + stored + first - once.get("store", 0.0) - once.get("vector", 0.0)
+            busiest = max(before, behind)
+        else:
+            busiest = max((whole[unit] + first - once[unit] for unit in whole), default=0.0)
         self.cycles = busiest + sum(setup.values())
+        self.work = sum(cycles for unit, cycles in whole.items() if unit not in setup)
 
     def _cycles(self, step: Step) -> float:
         """Cycles of one turn of *step*."""
@@ -158,7 +171,11 @@ class _Turns:
         stage = self._on.stage
         if step.kind != "run":
             return 1
-        statement = stage.run_by(step)
-        roots = [write.expression for write in statement.writes] + [state.next for state in statement.states]
-        seen = {id(node): node.op for root in roots for node in root.walk()}
-        return max(1, sum(op not in LEAVES for op in seen.values()))
+        return operations(stage.run_by(step))
+
+
+def operations(statement: Elementwise) -> int:
+    """Turns that a statement takes the vector unit for each element, about."""
+    roots = [write.expression for write in statement.writes] + [state.next for state in statement.states]
+    seen = {id(node): node.op for root in roots for node in root.walk()}
+    return max(1, sum(op not in LEAVES for op in seen.values()))

@@ -66,10 +66,10 @@ def _rows(
             having = [on for on in on_cores if stage.has(step, on.core)]
             buffer = buffers[(step.writes or step.reads)[0]]
             yield step.part, _moved(stage, having, step, buffer, symbols[step.value], granule, densities)
-    for step, sent in _sent(stage, target):
+    for step, over_links in sent(stage, target):
         part = step.part
         layer = stage.epilogue[part - 1].layer if part else stage.layer
-        yield part, (Key(stage.nodes[part][0], "", layer), Amounts(network=sent))
+        yield part, (Key(stage.nodes[part][0], "", layer), Amounts(network=over_links))
     work = sum(_dense(on) for on in on_cores)
     if isinstance(stage.statement, Moments):
         sums = sum(name.startswith("acc.") for name in buffers)
@@ -82,7 +82,7 @@ def _rows(
         yield 0, (Key(stage.phase, "", stage.layer), replace(amounts, skipped=work - done))
 
 
-def _sent(stage: Stage, target: Target) -> Iterator[tuple[Step, int]]:
+def sent(stage: Stage, target: Target) -> Iterator[tuple[Step, int]]:
     """Bytes over the links of the mesh, by the step that sends them: what is cast, and what is gathered."""
     mesh = MeshRoutes(target.mesh.columns)
     first, *others = stage.active or (0,)

@@ -186,8 +186,9 @@ class Fused:
     statement: Elementwise
     taken: Mapping[str, str]
     place: Place = field(default=NOWHERE, compare=False)
-    saves: int = 0
-    """DRAM bytes that are not moved, since it is no stage of its own."""
+    saves: float = 0
+    """What is not spent, in the unit of the objective, since it is no stage of its own: DRAM bytes that are not moved,
+    if nothing else was asked for."""
 
     def buffer_of(self, use: str, part: int) -> str:
         """The buffer of an operand, where the statement is that part of its stage."""
@@ -213,7 +214,10 @@ def present(order: tuple[str, ...], tiles: Mapping[str, int], extents: Mapping[s
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why this mapping: candidates looked at, predicted DRAM bytes of the winner and of the runner-up, what binds."""
+    """Why this mapping: candidates looked at, predicted DRAM bytes of the winner and of the runner-up, what binds.
+
+    What both cost is told by the *objective*: in bytes, cycles or picojoules.
+    """
 
     candidates: int
     feasible: int
@@ -221,6 +225,9 @@ class Explanation:
     runner_up: str = ""
     runner_up_dram: int = 0
     binds: str = ""
+    objective: str = "dram"
+    cost: float = 0
+    runner_up_cost: float = 0
 
 
 @dataclass(frozen=True)

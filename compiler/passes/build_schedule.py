@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...isa.target import Target
@@ -22,6 +23,7 @@ from .coding import Force, choose_codings
 from .drawn import Taken, drawn_in, operands_of
 from .fusion import fused
 from .mapping import Mapped, Mapper
+from .objectives import OBJECTIVES
 from .pins import Pin, combined
 from .request import Request
 from .teams import PARTITIONS
@@ -31,7 +33,7 @@ from .ways import Planned
 @dataclass(frozen=True)
 class MappingOptions:
     """What bears on the mapping: the machine, cores in use, the dataflow asked for (or ``auto``), pins; densities of
-    values, and codecs that are asked for; and whether stages may have epilogues."""
+    values, and codecs that are asked for; whether stages may have epilogues; and what mappings are chosen by."""
 
     target: Target
     cores: int
@@ -41,6 +43,7 @@ class MappingOptions:
     codecs: tuple[Force, ...] = ()
     fusion: bool = True
     partition: str = "chosen"
+    objective: str = "dram"
 
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
@@ -50,7 +53,9 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     touched: dict[str, Type] = {}
     pinned: set[str] = set()
     refusals: dict[str, Fault | None] = {}
-    mapper = Mapper()
+    mapper = Mapper(OBJECTIVES[options.objective])
+    if mapper.objective is not None:
+        mapper.objective.check(options.target)
     with Faults(TargetError) as faults:
         for procedure in training.procedures:
             types = training.values(procedure)
@@ -67,7 +72,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                         taken.append(Taken(node, region, statements, cycle))
             kept = {*training.types, *procedure.results, *aliases.values()}
             drawn = {value: (node, made) for value, node, made in drawn_in(taken, kept)}
-            mapped: list[Mapped] = []
+            mapped: Sequence[Mapped] = []
             for each in taken:
                 if each.node.results[0] in drawn:
                     continue
@@ -75,11 +80,11 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                 pinned.update(pin.text for pin in options.pins if pin.matches(layer, phase))
                 pin = combined(options.pins, layer, phase)
                 try:
-                    mapped += _mapped(training, each, types, options, pin, refusals, rooms, drawn, mapper)
+                    mapped += [*_mapped(training, each, types, options, pin, refusals, rooms, drawn, mapper)]
                 except TargetError as error:
                     faults.extend(error.faults)
             if options.fusion:
-                mapped = [*fused(mapped, {*training.types, *procedure.results}, aliases, mapper)]
+                mapped = _fused(mapped, {*training.types, *procedure.results}, aliases, mapper)
             planned = [Planned(each.request, build_stage(each), mapper) for each in mapped]
             entries[procedure.name] = PARTITIONS[options.partition](planned, aliases, options.cores)
             used = {access.value for stage in entries[procedure.name] for _, access in stage.accesses}
@@ -91,6 +96,32 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     schedule = Schedule(training.name, entries, touched, dict.fromkeys(momentary, 1) | rooms)
     codings = choose_codings(training, schedule, options.target, options.densities, options.codecs)
     return replace(schedule, codings=codings)
+
+
+def _fused(
+    mapped: Sequence[Mapped], lasting: Collection[str], aliases: Mapping[str, str], mapper: Mapper
+) -> Sequence[Mapped]:
+    """The stages of an entry with epilogues: those that the objective finds one after the other, or those that bytes
+    find, each mapped by the objective, where all of these together cost less.
+
+    So nothing that is asked for costs more than what the fewest bytes have of it.
+    """
+    found = fused(mapped, lasting, aliases, mapper)
+    if mapper.objective is None:
+        return found
+    by_bytes = Mapper()
+    others = fused([by_bytes.choose(each.request) for each in mapped], lasting, aliases, by_bytes)
+    remapped = [mapper.choose(_untold(each.request)) for each in others]
+    return min((found, remapped), key=_total)
+
+
+def _untold(request: Request) -> Request:
+    """*request* without what its epilogue saves, which is told in bytes."""
+    return replace(request, epilogue=tuple(replace(each, saves=0) for each in request.epilogue))
+
+
+def _total(mapped: Sequence[Mapped]) -> float:
+    return math.fsum(each.explanation.cost for each in mapped)
 
 
 def _mapped(

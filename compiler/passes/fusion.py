@@ -127,7 +127,7 @@ def _offers(
     stays: Collection[str],
     homes: _Homes,
     mapper: Mapper,
-) -> Iterator[tuple[int, Mapped, int]]:
+) -> Iterator[tuple[int, Mapped, float]]:
     """Stages that could go on with what *each* does: their places, what would come of it, and what that saves."""
     request = each.mapped.request
     if not isinstance(request.statement, Elementwise) or request.statement.reduced or request.drawn:
@@ -143,7 +143,7 @@ def _offers(
             better = mapper.choose(joined)
         except TargetError:
             continue
-        saved = stage.mapped.explanation.dram + each.mapped.explanation.dram - better.explanation.dram
+        saved = stage.mapped.explanation.cost + each.mapped.explanation.cost - better.explanation.cost
         if saved > 0:
             *before, last = joined.epilogue
             told = replace(joined, epilogue=(*before, replace(last, saves=saved)))

@@ -29,8 +29,31 @@ class Once(NamedTuple):
 
 def once_of(grid: Grid, operand: Operand) -> Once:
     """The bytes in bursts of *operand*, or fewer."""
+    loops = _loops(grid, operand)
+    granule = grid.space.request.target.dram.granule_bytes
+    dram = _once(operand.axes, operand.dram_strides(), operand.format.bits, granule, loops)
+    return Once(operand, _over(grid, loops, dram))
+
+
+def useful_of(grid: Grid, operand: Operand) -> Any:
+    """The bytes of all elements that the tiles of *operand* meet, each once: no fewer pass the port of a scratchpad."""
+    loops = _loops(grid, operand)
+    granule, bits = grid.space.request.target.dram.granule_bytes, operand.format.bits
+    axes = zip(operand.axes, operand.dram_strides(), strict=True)
+    elements = np.asarray(_lengths([_Along(axis, stride, bits, granule, loops) for axis, stride in axes]))
+    return _over(grid, loops, elements) * bits // 8
+
+
+def _over(grid: Grid, loops: tuple[_Sizes, ...], found: Array) -> Array:
+    """What was *found*, an axis for each of *loops*, with an axis for each of the grid's."""
+    sizes = dict(zip((loop.name for loop in loops), found.shape, strict=False))
+    return found.reshape([sizes.get(name, 1) for name in grid.names]) if found.ndim else found
+
+
+def _loops(grid: Grid, operand: Operand) -> tuple[_Sizes, ...]:
+    """The loops that *operand* follows, those of one size first, then in the order of the grid."""
     space, whole = grid.space, dict(operand.whole)
-    loops = tuple(
+    return tuple(
         _Sizes(
             name,
             (whole[name],) * len(space.sizes[name]) if name in whole else space.sizes[name],
@@ -41,10 +64,6 @@ def once_of(grid: Grid, operand: Operand) -> Once:
         for name in (*sorted(operand.followed.difference(grid.names)), *grid.names)
         if name in operand.followed
     )
-    granule = space.request.target.dram.granule_bytes
-    dram = _once(operand.axes, operand.dram_strides(), operand.format.bits, granule, loops)
-    sizes = dict(zip((loop.name for loop in loops), dram.shape, strict=False))
-    return Once(operand, dram.reshape([sizes.get(name, 1) for name in grid.names]) if dram.ndim else dram)
 
 
 @lru_cache(maxsize=1 << 11)
@@ -56,6 +75,7 @@ def _once(
     steps = [axis.step * stride for axis, stride in zip(operand, strides, strict=True)]
     dram: Any = np.int64(0)
     inside: Any = np.bool_(True)  # whether all axes further in are whole, so that they are one run
+    partly: Any = np.bool_(True)  # whether they are in some tiles, if not in all
     row = 0  # bytes of that run
     for place in range(len(axes) - 1, -1, -1):
         if row == 0 and steps[place] == bits:
@@ -66,9 +86,10 @@ def _once(
             here, row = _runs(axes, place, row), row * axes[place].bound
         else:
             apart = _lengths(axes[: place + 1]) * granule * -(-row // granule)
-            return np.asarray(_either(inside, apart, dram))
-        dram = _either(inside, here, dram)
+            return np.asarray(_least(inside, partly, apart, dram))
+        dram = _least(inside, partly, here, dram)
         inside = inside & axes[place].whole
+        partly = partly & axes[place].partly
     return np.asarray(dram)
 
 
@@ -93,8 +114,10 @@ def _runs(axes: Sequence[_Along], place: int, row: int) -> Any:
     return _lengths(outer) * axes[place].bursts(row, starts)
 
 
-def _either(condition: Any, yes: Any, no: Any) -> Any:
-    return cast(Any, np.where(condition, yes, no))
+def _least(inside: Any, partly: Any, one_run: Any, apart: Any) -> Any:
+    """What runs move that go on through all axes further in, or do not: where some do, what is less of both."""
+    less = cast(Any, np.where(partly, np.minimum(one_run, apart), apart))
+    return cast(Any, np.where(inside, one_run, less))
 
 
 class _Along:
@@ -109,6 +132,7 @@ class _Along:
         single = axis.step == 1 and sum(abs(c) for _, c in axis.terms) <= 1
         self.once = single and bool((self.lengths == axis.bound).all())
         self.whole = self.table.whole.reshape(self.shape)
+        self.partly = self.table.partly.reshape(self.shape)
 
     def bursts(self, row: int, starts: Starts | None) -> Array:
         """Bytes in bursts of runs along the axis, whose elements are *row* bytes (0: as many bits as they have)."""
@@ -148,6 +172,8 @@ class _Table:
         self.lengths = np.array([sum(length * count for _, length, count in met) for met in self._met], np.int64)
         alone = [len(met) == 1 and met[0][2] == 1 and met[0][1] == axis.bound for met in self._met]
         self.whole = np.array(alone, np.bool_) & (axis.step == 1)
+        some = [any(length == axis.bound for _, length, _ in met) for met in self._met]
+        self.partly = np.array(some, np.bool_) & (axis.step == 1)
         self._bursts: dict[tuple[int, int, Starts | None], Array] = {}
 
     def bursts(self, row: int, bits: int, starts: Starts | None) -> Array:

@@ -8,6 +8,7 @@ Buffers are double where that fits at all.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,12 +18,14 @@ from ...source import TargetError
 from ..ir.schedule import Decision, Explanation
 from .admission import check_machine
 from .legality import legal_tiles
+from .objective import Objective
 from .request import Request
 from .search import Choice, best_of, chosen
 from .side_by_side import compulsory, holds, wholes_of
 from .space import Space, orders_of, space_of
 from .split import Split, named, shareable, shares, splits
 from .survey import Front, Ordered, Survey
+from .weighing import ranked
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Mapped:
 class Mapper:
     """Maps requests; what is alike in all that bears on the mapping is searched once."""
 
+    objective: Objective | None = None
+    """What it maps by; None for the fewest bytes."""
+
     known: dict[object, tuple[Decision, Explanation]] = field(
         default_factory=dict[object, tuple[Decision, Explanation]]
     )
@@ -46,18 +52,53 @@ class Mapper:
         """The mapping of a request; TargetError where none fits the machine."""
         key = request.likeness
         if key not in self.known:
-            self.known[key] = choose(request)
+            self.known[key] = choose(request, self.objective)
         return Mapped(request, *self.known[key])
 
 
-def choose(request: Request) -> tuple[Decision, Explanation]:
-    """The mapping of a request that moves the fewest bytes; TargetError where none fits the machine."""
+def choose(request: Request, objective: Objective | None = None) -> tuple[Decision, Explanation]:
+    """The mapping of a request that moves the fewest bytes, or is the best by *objective*; TargetError where none fits
+    the machine."""
     check_machine(request)
+    orders = [Ordered(*ordered) for ordered in orders_of(request)]
+    if objective is None:
+        return _by_bytes(request, orders)
+    return _by(objective, request, orders)
+
+
+def _by(objective: Objective, request: Request, orders: list[Ordered]) -> tuple[Decision, Explanation]:
+    """The mapping that is the best by an objective, and why."""
+    wholes = wholes_of(request)
+    spaces = [
+        space_of(request, split, whole)
+        for split in splits_of(request)
+        for whole in wholes
+        if whole == wholes[0] or holds(whole, split)
+    ]
+    found = ranked(objective, request, spaces, orders)
+    if found is None:
+        raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in spaces])
+    best, runner, feasible = found
+    explanation = Explanation(
+        candidates=sum(space.count for space in spaces) * len(orders) * (2 if objective.both_rings else 1),
+        feasible=feasible,
+        dram=best.dram,
+        runner_up="" if runner is None else _label(runner.mapping),
+        runner_up_dram=0 if runner is None else runner.dram,
+        binds=f"pinned: {request.pin.text}" if request.pin.text else "",
+        objective=objective.word,
+        cost=best.measure,
+        runner_up_cost=0 if runner is None else runner.measure,
+    )
+    return best.mapping, explanation
+
+
+def _by_bytes(request: Request, orders: list[Ordered]) -> tuple[Decision, Explanation]:
+    """The mapping that moves the fewest bytes, and why."""
     first, *more = wholes_of(request)
     shared = splits_of(request)
     plain = [space_of(request, split, first) for split in shared]
     spaces = list(plain)
-    orders = [Ordered(*ordered) for ordered in orders_of(request)]
     found: list[Choice] = []
     fronts: list[Front] = []
     for rings in (2, 1) if request.pin.rings is None else (request.pin.rings,):
@@ -79,14 +120,16 @@ def choose(request: Request) -> tuple[Decision, Explanation]:
         candidates=sum(space.count for space in spaces) * len(orders),
         feasible=sum(front.tilings for front in fronts) or sum(space.count for space in spaces) * len(orders),
         dram=best.dram,
-        runner_up="" if runner is None else _label(runner),
+        runner_up="" if runner is None else _label(runner.mapping),
         runner_up_dram=0 if runner is None else runner.dram,
         binds=f"pinned: {request.pin.text}" if request.pin.text else "",
+        cost=best.dram,
+        runner_up_cost=0 if runner is None else runner.dram,
     )
     return best.mapping, explanation
 
 
-def _look(spaces: list[Space], rings: int, orders: list[Ordered]) -> tuple[list[Choice], list[Front]]:
+def _look(spaces: Sequence[Space], rings: int, orders: Sequence[Ordered]) -> tuple[list[Choice], list[Front]]:
     """The best of each of the *spaces* that has one without a search, and of all others together; and their groups."""
     found: list[Choice] = []
     fronts: list[Front] = []
@@ -99,8 +142,8 @@ def _look(spaces: list[Space], rings: int, orders: list[Ordered]) -> tuple[list[
     return found + [choice for choice in (best_of(fronts),) if choice is not None], fronts
 
 
-def _label(choice: Choice) -> str:
-    return f"{choice.mapping.dataflow}, split {choice.mapping.split or 'none'}"
+def _label(mapping: Decision) -> str:
+    return f"{mapping.dataflow}, split {mapping.split or 'none'}"
 
 
 def splits_of(request: Request) -> list[Split]:
@@ -121,7 +164,7 @@ class Shortage(NamedTuple):
     roles: str
 
 
-def _shortage(space: Space, orders: list[Ordered], rings: int) -> Shortage | None:
+def _shortage(space: Space, orders: Sequence[Ordered], rings: int) -> Shortage | None:
     """What the tiling of *space* lacks that lacks the least; None where none is legal."""
     found: list[Shortage] = []
     names = list(space.sizes)

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..ir.schedule import Decision
 from .reached import TURNS
-from .space import TIME_PARALLEL
 from .survey import Front, Ordered, Survey
 
 
@@ -87,10 +86,4 @@ def _ascending(fronts: Sequence[Front], below: int | None) -> Iterator[tuple[Fro
 def chosen(survey: Survey, ordered: Ordered, tiles: dict[str, int], cost: int | None = None) -> Choice:
     """A tiling as a choice."""
     cost = survey.cost(ordered.order, tiles) if cost is None else cost
-    space = survey.space
-    split, cores = space.split, space.request.cores
-    shares = split.shares if split.loop is not None else tuple((0, int(core == 0)) for core in range(cores))
-    dataflow = TIME_PARALLEL if tiles.get("t", 1) > 1 else ordered.dataflow
-    cast = survey.cast(ordered.order, tiles)
-    decision = Decision(dataflow, ordered.order, tiles, split.loop, shares, survey.rings, space.whole, cast)
-    return Choice(decision, cost, cost // TURNS)
+    return Choice(survey.decision(ordered, tiles), cost, cost // TURNS)

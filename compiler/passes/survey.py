@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cost.boxes import Turning, moved
-from ..ir.schedule import ALWAYS, present
+from ..ir.schedule import ALWAYS, Decision, present
 from .grid import Array, Grid, Needs
 from .least import Once, once_of
 from .legality import legal_tiles
@@ -107,13 +107,13 @@ class Survey:
         for ordered in orders:
             legal = legal_tiles(self.space.request, self.space.operands, ordered.order, tiles, self.space.extents)
             alone = all(self._moves_once(ordered.order, operand, tiles) for operand in self.moving)
-            if legal and alone and self._turns_inside(ordered.order):
+            if legal and alone and self.turns_inside(ordered.order):
                 return ordered, tiles
         return None
 
     def _moves_once(self, order: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> bool:
         """Whether every core moves each tile of *operand* once."""
-        turning = self._turning(order, operand, tiles)
+        turning = self.turning_of(order, operand, tiles)
         least = 1 if turning.split in operand.loops else max(len(turning.shares), 1)
         return turning.repeats(operand.followed) <= least
 
@@ -121,10 +121,10 @@ class Survey:
         """The groups of every order; of orders that cost alike only the first."""
         seen: set[object] = set()
         for ordered in orders:
-            if not self._turns_inside(ordered.order):
+            if not self.turns_inside(ordered.order):
                 continue
             turning = tuple(again(ordered.order, operand, self.space) for operand in self.moving)
-            summed = self._summed(ordered.order)
+            summed = self.summed_of(ordered.order)
             if (turning, summed) in seen:
                 continue
             seen.add((turning, summed))
@@ -134,7 +134,7 @@ class Survey:
                 bound = bound[places] if len(places) < len(bound) else bound
                 yield Front(self, ordered, turning, places, reach, bound)
 
-    def _turns_inside(self, order: tuple[str, ...]) -> bool:
+    def turns_inside(self, order: tuple[str, ...]) -> bool:
         """Whether nothing turns inside the blocks of a rounding sum that a buffer holds side by side."""
         if not self.space.request.rounds:
             return True
@@ -145,7 +145,7 @@ class Survey:
             for inner in order[order.index(name) + 1 :]
         )
 
-    def _summed(self, order: tuple[str, ...]) -> object:
+    def summed_of(self, order: tuple[str, ...]) -> object:
         """What of an order bears on legality: loops of results that turn inside each loop of the sum, and what turns
         inside the loops whose tiles lie side by side."""
         inside = {name: frozenset(order[place + 1 :]) for place, name in enumerate(order)}
@@ -189,7 +189,7 @@ class Survey:
             room[home] -= need
         return True
 
-    def _turning(self, order: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> Turning:
+    def turning_of(self, order: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> Turning:
         """What turns around the place where *operand* is moved."""
         loops = present(order, tiles, self.space.extents)
         depth = max((place + 1 for place, name in enumerate(loops) if name in operand.loops), default=0)
@@ -204,7 +204,7 @@ class Survey:
         granule = self.space.request.target.dram.granule_bytes
         total = 0
         for operand in self.moving:
-            turning = self._turning(order, operand, tiles)
+            turning = self.turning_of(order, operand, tiles)
             key = (operand.use, turning.loops, *(tiles[name] for name in (*turning.loops, *sorted(operand.loops))))
             if key not in self.exact:
                 strides = operand.dram_strides()
@@ -212,12 +212,21 @@ class Survey:
             total += int(worth(self.space, operand, self.exact[key]))
         return total + int(turns_of(self.space, order, tiles))
 
+    def decision(self, ordered: Ordered, tiles: dict[str, int]) -> Decision:
+        """What is decided where a tiling is chosen."""
+        space = self.space
+        split, cores = space.split, space.request.cores
+        shares = split.shares if split.loop is not None else tuple((0, int(core == 0)) for core in range(cores))
+        dataflow = TIME_PARALLEL if tiles.get("t", 1) > 1 else ordered.dataflow
+        cast = self.cast(ordered.order, tiles)
+        return Decision(dataflow, ordered.order, tiles, split.loop, shares, self.rings, space.whole, cast)
+
     def cast(self, order: tuple[str, ...], tiles: dict[str, int]) -> tuple[str, ...]:
         """Operands that one core loads for all, by use."""
         return tuple(
             operand.use
             for operand in self.moving
-            if self.space.cast(operand, self._turning(order, operand, tiles).loops, tiles)
+            if self.space.cast(operand, self.turning_of(order, operand, tiles).loops, tiles)
         )
 
 
