@@ -51,7 +51,6 @@ _SIZES = (
 _RULE = click.option("--rule", metavar="RULE", help="Learning rule, such as sltt (`snnc list rules`); or the model's.")
 _RULES = click.option(
     "--rules",
-    required=True,
     metavar="RULE,...",
     help="Learning rules, with settings in brackets or behind a colon: bptt,sltt_k:K=2 (`snnc list rules`).",
 )
@@ -199,8 +198,11 @@ _RATE = (
     click.option("--schedule", metavar="SCHEDULE", help="Such as constant, cosine, or 'steps(every=10)'."),
 )
 
+_DATA = click.option("--data", required=True, metavar="DATA", help="What to train and test on (`snnc list data`).")
+_DATA_WITH_RULES = click.option(
+    "--data", metavar="DATA", help="What to train and test on (`snnc list data`); with --mappings, to count one step."
+)
 _LENGTH = (
-    click.option("--data", required=True, metavar="DATA", help="What to train and test on (`snnc list data`)."),
     click.option("--epochs", type=COUNT, metavar="N", help="Times that all samples are seen; or the model's."),
     click.option("--max-steps", type=COUNT, metavar="N", help="End after so many training steps."),
     click.option("--seed", type=SEED, metavar="S", help="Of parameters, shuffling and coding; 0 unless given."),
@@ -208,6 +210,7 @@ _LENGTH = (
 )
 
 _RUNNING = (
+    _DATA,
     *_LENGTH,
     click.option("--checkpoint", metavar="FILE", help="Written after every epoch, at the end and on Ctrl-C."),
     click.option("--resume", metavar="FILE", help="Go on bit for bit from a checkpoint of the same program."),
@@ -240,11 +243,13 @@ def evaluating(function: Function) -> Function:
 
 
 def comparing(function: Function) -> Function:
-    """The options of what trains one network under several rules: those of `compiling` and of training, once for all.
+    """The options of what lays side by side one network under several rules or mappings: those of `compiling` and of
+    training, once for all.
 
     The text of `--rules` is for `read_rules`.
     """
-    return _all((*_MACHINE, _RULES, *_TRAINING, *_MAPPING, *_UNSAID, *_LENGTH, weights_option))(function)
+    shown = (*_MACHINE, _RULES, *_TRAINING, *_MAPPING, *_UNSAID, _DATA_WITH_RULES, *_LENGTH, weights_option)
+    return _all(shown)(function)
 
 
 def running(function: Function) -> Function:

@@ -1,4 +1,4 @@
-"""Train a model under several learning rules, side by side."""
+"""Train a model under several learning rules, or map it in several ways, side by side."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._execution import Execution
+from ._mappings import compare_mappings
 from ._options import comparing, compiled, json_option, model_argument, read_choice, read_rules, tell
 from ._output import Output, check_writable
 from .train import host_settings
@@ -30,23 +31,38 @@ PICTURES = (".png", ".svg")
 @click.command()
 @model_argument
 @comparing
+@click.option("--mappings", is_flag=True, help="Lay mappings side by side instead of rules: predicted, or counted.")
 @click.option("--plot", metavar="FILE", help="Draw the comparison, too: .png or .svg (needs matplotlib).")
 @json_option
-def command(model: str, rules: str, plot: str | None, json_to: str | None, **chosen: Any) -> None:
+def command(
+    model: str, rules: str | None, mappings: bool, plot: str | None, json_to: str | None, **chosen: Any
+) -> None:
     """Train MODEL, a .snn file or the name of one that comes with snnc, under several learning rules, and compare them.
 
     Each begins with the same parameters and sees the same samples in the same order. A rule that cannot train the
     network is told with its reason, and the others go on; exit status 1 where none of them can.
 
+    With --mappings one training step is mapped in several ways instead: one sample at a time, in the best tiles, fused,
+    on one core, and as chosen, beside the bounds of its traffic. Figures are predicted; --data has a step of each run
+    and counted.
+
     \b
     Example:
         snnc compare digits --rules bptt,sltt,ottt_a --data digits --loss 'cross_entropy_mse(lam=0.0)'
+        snnc compare csnn --mappings --target li2024_exact --batch 4
     """
     from ..reports.tables import settings_text
     from ..source import NOWHERE, DataError, SourceError
     from ._program import load_data_for
 
-    wanted = read_rules(rules)
+    if mappings == (rules is not None):
+        told = (
+            "--rules and --mappings are two comparisons" if mappings else "Missing option '--rules' (or '--mappings')."
+        )
+        raise click.UsageError(told)
+    if rules is not None and chosen["data"] is None:
+        raise click.UsageError("Missing option '--data'.")
+    wanted = () if rules is None else read_rules(rules)
     output = Output(json_to)
     check_writable([json_to, plot])
     _check_picture(plot)
@@ -54,6 +70,9 @@ def command(model: str, rules: str, plot: str | None, json_to: str | None, **cho
     execution = Execution("compare", output, **{name: value for name, value in chosen.items() if name in names})
     of_both = ("lr", "schedule")
     options = {name: value for name, value in chosen.items() if name not in names or name in of_both}
+    if rules is None:
+        execution.epochs, execution.max_steps = None, 1
+        return compare_mappings(compiled(model, options), execution, output, plot)
     attempts = _attempts(compiled(model, options), wanted)
     judged = [each for each in attempts.values() if each.training_options.the_loss.judges]
     one = next(iter(judged or attempts.values()))

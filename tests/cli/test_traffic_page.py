@@ -10,6 +10,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "traffic.md").read_text("utf-8")
 
 
 def test_commands_of_the_page_work(shell: Callable[[list[str], Path], str], tmp_path: Path) -> None:
-    (block,) = re.findall(r"<!-- command: quick -->\n```sh\n(.*?)```", PAGE, re.DOTALL)
-    printed = shell(["sh", "-euc", block], tmp_path)
+    blocks = re.findall(r"<!-- command: quick -->\n```sh\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) == 2
+    printed = shell(["sh", "-euc", "".join(blocks)], tmp_path)
+    assert "untiled" in printed and (tmp_path / "mappings.json").is_file()
     assert "predicted cycles and moves" in printed and (tmp_path / "least_energy.snnb").is_file()
