@@ -76,7 +76,7 @@ class Execution:
             self._write_trace(training)
         self._tell(report)
         if self.compare_oracle is not None:
-            last = max(map(program.last_steps, program.symbols))
+            last = max(symbol.last_steps for symbol in program.symbols)
             held = "one time step: the last" if last == 1 else f"{last} time steps: the last"
             of = f" (where DRAM holds {held})" if last else ""
             calls = sum(report.calls.values())
@@ -204,7 +204,7 @@ class Execution:
             write_whole(Path(dump.file), content.getvalue())
             return
         symbol = interpreter.program.symbol(dump.tensor)
-        count = interpreter.program.last_steps(symbol)
+        count = symbol.last_steps
         last = {0: "", 1: ", its last time step"}.get(count, f", its last {count} time steps")
         self.output.say(f"{dump.tensor} after step {dump.step}{last}: {symbol.format}{list(values.shape)}")
         self.output.say(np.array2string(values, precision=5, threshold=200))

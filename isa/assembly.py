@@ -32,7 +32,7 @@ from ..source import NOWHERE, Faults, Place, SourceError
 from .codecs.codec import CODECS
 from .element import ElementProgram
 from .instruction import UNITS, Instruction
-from .instructions.control import Choose, End, Loop
+from .instructions.control import Choose, End, Loop, Within
 from .program import FORMAT_VERSION, Argument, Debug, Entry, Program, Stream, Symbol
 
 _NAMES = ("network", "target", "target_hash", "graph_hash", "version")
@@ -349,7 +349,7 @@ class _Reader:
             raise _Wrong(at, f"{word} runs on {' or '.join(instruction.units)}, not on {self.stream.unit}")
         self.stream.instructions.append(instruction)
         self.stream.debug.append(self.comments[comment])
-        if isinstance(instruction, Loop | Choose):
+        if isinstance(instruction, Loop | Choose | Within):
             self.stream.loops.append((instruction.loop, self.row, at))
         elif isinstance(instruction, End) and (not self.stream.loops or self.stream.loops.pop()[0] != instruction.loop):
             raise _Wrong(at, f"l{instruction.loop} is not the innermost open loop")

@@ -56,13 +56,17 @@ class Coding:
 
 
 class Box(NamedTuple):
-    """A box in DRAM: *base* (bit) of slot 0, *strides* (numbers of neighbouring blocks along each axis)."""
+    """A box in DRAM: *base* (bit) of slot 0, *strides* (numbers of neighbouring blocks along each axis).
+
+    *turned* is the number of the first block of the first position.
+    """
 
     format: Format
     base: int
     extents: Shape
     begins: Shape
     strides: Shape
+    turned: int = 0
 
 
 class Coded(NamedTuple):
@@ -158,7 +162,7 @@ def _blocks(coding: Coding, box: Box) -> _Blocks:
     firsts: list[int] = []
     counts: list[int] = []
     apart: list[int] = []
-    numbers = np.zeros(1, np.int64)
+    numbers = np.full(1, box.turned, np.int64)
     for axis, begin, size, stride in zip(coding.axes, box.begins, box.extents, box.strides, strict=True):
         low = axis.origin + axis.step * begin
         first, last = low // axis.block, (low + axis.step * (size - 1)) // axis.block

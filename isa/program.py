@@ -33,6 +33,7 @@ class Symbol:
     padded to whole bytes.  *role* is one of input, label, parameter, master, optimizer, statistic, feedback,
     gradient, value, tape, result, scratch.  A stored element times *scale* is the value.  *codec* says how it lies
     there; one that stores blocks has their extents along the axes of `extents` in *blocks*, in slots of *slot* bytes.
+    Of time, DRAM may hold the last *steps* steps alone: then so many are *gone*, and step t lies at ``t mod steps``.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Symbol:
     codec: str = "raw"
     blocks: tuple[int, ...] = ()
     slot: int = 0
+    gone: int = 0
 
     @property
     def grid(self) -> Grid | None:
@@ -76,6 +78,11 @@ class Symbol:
             strides.insert(0, stride)
             stride *= extent
         return tuple(strides)
+
+    @property
+    def last_steps(self) -> int:
+        """How many steps of time, the last ones, DRAM holds; 0 where it holds all that there are."""
+        return self.steps if self.gone else 0
 
     @property
     def bytes(self) -> int:
@@ -173,11 +180,6 @@ class Program:
     def entry(self, name: str) -> Entry:
         """The entry called *name*; KeyError when there is none."""
         return {entry.name: entry for entry in self.entries}[name]
-
-    def last_steps(self, symbol: Symbol) -> int:
-        """How many steps of time, the last ones, DRAM holds of *symbol*; 0 where it holds all that there are."""
-        window = self.settings.get("window", 0)
-        return symbol.steps if symbol.steps < self.steps and symbol.steps <= max(window, 1) else 0
 
     @property
     def instruction_count(self) -> int:

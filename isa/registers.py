@@ -79,7 +79,7 @@ class ViewRegister:
         self.strides: tuple[int, ...] = (0,) * rank
         self.offsets: tuple[int, ...] = (0,) * rank
         self.bounds: tuple[int, ...] = (0,) * rank
-        self.turns: list[tuple[int, int]] = []
+        self.turns: list[tuple[int, int, int]] = []
         self._moving: list[tuple[int, int, int]] = []
         self._growing: list[tuple[int, int, int]] = []
         self._stepping: list[tuple[int, int]] = []
@@ -112,9 +112,9 @@ class ViewRegister:
         self.offsets = _replaced(self.offsets, axis, offset)
         self.bounds = _replaced(self.bounds, axis, bound)
 
-    def define_turn(self, loop: int, stride: int) -> None:
+    def define_turn(self, loop: int, stride: int, ahead: int) -> None:
         """See the instruction ``turn``."""
-        self.turns.append((loop, stride))
+        self.turns.append((loop, stride, ahead))
 
     def define_span(self, axis: int, loop: int, coefficient: int, moves: bool, grows: bool) -> None:
         """See the instruction ``span``; ValueError for an axis beyond the rank."""
@@ -154,14 +154,16 @@ class ViewRegister:
             result[axis] += coefficient * low
         return tuple(result)
 
+    def turned(self, loops: Sequence[LoopRegister]) -> int:
+        """How far turns have moved it: by bits, or blocks where it has a codec."""
+        moved = 0
+        for loop, stride, ahead in self.turns:
+            moved += (loops[loop].counter + ahead) * stride
+        return moved % self.ring if self.ring else moved
+
     def start(self, loops: Sequence[LoopRegister]) -> int:
         """Bit address of element 0.  Positions move it in DRAM and the identity, in scratchpads only turns do."""
-        address = 0
-        for loop, stride in self.turns:
-            address += loops[loop].counter * stride
-        if self.ring:
-            address %= self.ring
-        address += self.base
+        address = self.base + self.turned(loops)
         if self._positioned:
             for begin, stride in zip(self.begins(loops), self.strides, strict=True):
                 address += begin * stride

@@ -135,6 +135,15 @@ class Stream:
             self.loops[number].close()
             self.pc = self._behind[self.current]
 
+    def open_within(self, number: int, of: int, first: int, total: int) -> None:
+        """The turn that loop *of* takes, counted from its turn *first* on, if it is one of *total*; else past the end."""
+        turn = self.loops[of].counter - first
+        if 0 <= turn < total:
+            self.loops[number].open_last(turn, self.pc)
+        else:
+            self.loops[number].close()
+            self.pc = self._behind[self.current]
+
     def close_loop(self, number: int) -> None:
         """Next turn of a loop, or on behind it."""
         loop = self.loops[number]
@@ -169,9 +178,9 @@ class Stream:
             raise self.fault(f"a view of format {code} with {rank} axes")
         self.views[number] = ViewRegister(space, BY_CODE[code], rank, base, ring)
 
-    def define_turn(self, number: int, loop: int, stride: int) -> None:
+    def define_turn(self, number: int, loop: int, stride: int, ahead: int) -> None:
         """A turn of a view."""
-        self._changed(number).define_turn(loop, stride)
+        self._changed(number).define_turn(loop, stride, ahead)
 
     def define_axis(self, number: int, axis: int, extent: int, stride: int, offset: int, bound: int) -> None:
         """An axis of a view."""
@@ -476,10 +485,11 @@ class Stream:
         self, view: ViewRegister, coding: coded.Coding, other: ViewRegister, start: int, extents: Shape, write: bool
     ) -> None:
         """The same through the unit's encoder or decoder."""
-        if len(coding.axes) != view.rank or view.ring or view.turns:
+        if len(coding.axes) != view.rank:
             raise self.fault(f"a coded view of {view.rank} axes, {len(coding.axes)} of them with blocks")
         chip, memories = self.chip, self.core.memories
-        box = coded.Box(view.format, view.base, extents, view.begins(self.loops), view.strides)
+        begins, turned = view.begins(self.loops), view.turned(self.loops)
+        box = coded.Box(view.format, view.base, extents, begins, view.strides, turned)
         tile = Window(other.space, view.format, start, extents, other.strides)
         if write:
             moved = coded.store(memories, coding, box, other.space, tile, chip.granule)

@@ -60,7 +60,7 @@ def first_not_finite(interpreter: Interpreter, entry: Entry) -> NotFinite | None
         if wrong:
             size = int(np.prod(symbol.extents, dtype=np.int64))
             return NotFinite(symbol.name, symbol.layer, debug.phase, wrong, size, debug.place, late)
-        late |= program.last_steps(symbol) > 0
+        late |= symbol.last_steps > 0
     return None
 
 

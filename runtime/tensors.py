@@ -39,12 +39,17 @@ def write(symbol: Symbol, dram: Bytes, values: ArrayLike) -> None:
 
 
 def elements(symbol: Symbol, dram: Bytes) -> NDArray[Any]:
-    """Storage elements in memory order, shape ``extents``; those of blocks are decoded."""
+    """Storage elements in memory order, shape ``extents``; those of blocks are decoded.
+
+    Of a tensor of the last steps alone these stand in the order of time.
+    """
     if (grid := symbol.grid) is not None:
-        return grid.elements(bytes_of(symbol, dram))
-    last = symbol.extents[-1]
-    rows = bytes_of(symbol, dram).reshape(*symbol.extents[:-1], row_bytes(last, symbol.kind))
-    return unpack(rows, symbol.kind, last)
+        found = grid.elements(bytes_of(symbol, dram))
+    else:
+        last = symbol.extents[-1]
+        rows = bytes_of(symbol, dram).reshape(*symbol.extents[:-1], row_bytes(last, symbol.kind))
+        found = unpack(rows, symbol.kind, last)
+    return np.roll(found, -symbol.gone, axis=0) if symbol.gone else found
 
 
 def read(symbol: Symbol, dram: Bytes) -> NDArray[Any]:

@@ -62,6 +62,7 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int, granule: i
     type = value.type
     kind = type if value.room is None else type.with_(steps=0)
     lead = list(kind.lead(steps if value.room is None else value.room, batch))
+    gone = type.lead(steps, batch)[0] - lead[0] if type.timed else 0
     symbol = Symbol(
         value.name,
         type.format,
@@ -75,6 +76,7 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int, granule: i
         address,
         type.scale,
         "bits" if type.format == "spike" else "raw",
+        gone=gone,
     )
     if value.coding is None:
         return symbol

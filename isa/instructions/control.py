@@ -58,6 +58,25 @@ class Choose(Instruction, opcode=0x07, mnemonic="choose"):
         stream.open_chosen(self.loop, self.of, self.argument)
 
 
+class Within(Instruction, opcode=0x08, mnemonic="within"):
+    """Open a loop of one turn in loop register *loop*, in turns *first* to ``first + total - 1`` of loop *of*; of no
+    turn in others.
+
+    The register then says ``counter = start`` = that turn less *first*, and ``extent = 1``: what lies inside runs so
+    many turns behind.
+    """
+
+    opens: ClassVar = True
+
+    loop: int = bits(8, 11, "l")
+    of: int = bits(12, 15, "l")
+    first: int = bits(16, 43)
+    total: int = bits(44, 71)
+
+    def execute(self, stream: Stream) -> None:
+        stream.open_within(self.loop, self.of, self.first, self.total)
+
+
 class End(Instruction, opcode=0x03, mnemonic="end"):
     """Close loop *loop*: take its next turn, or go on behind it."""
 

@@ -30,14 +30,18 @@ class View(Instruction, opcode=0x10, mnemonic="view"):
 
 
 class Turn(Instruction, opcode=0x11, mnemonic="turn"):
-    """Each turn of loop *loop* moves view *view* by *stride* bits (before the ring is applied)."""
+    """Each turn of loop *loop* moves view *view* by *stride* bits (before the ring is applied).
+
+    It stands where it would be *ahead* turns later.
+    """
 
     view: int = bits(8, 13, "v")
     loop: int = bits(14, 17, "l")
     stride: int = bits(18, 65, coding="signed")
+    ahead: int = bits(66, 93, default=0)
 
     def execute(self, stream: Stream) -> None:
-        stream.define_turn(self.view, self.loop, self.stride)
+        stream.define_turn(self.view, self.loop, self.stride, self.ahead)
 
 
 class Axis(Instruction, opcode=0x12, mnemonic="axis"):
@@ -81,7 +85,7 @@ class CodedView(Instruction, opcode=0x14, mnemonic="coded", units=("load", "stor
     """View *view* of DRAM sees blocks (see `grid`), which *codec* stores in slots of *slot* bytes.
 
     Block number ``sum of block index * stride`` of its axes lies in the slot of that number, the first one at the
-    view's base.  At byte *directory* two bytes a block say how many bytes of its slot it takes: 0 for a block without
+    view's base; turns and the ring count blocks, too.  At byte *directory* two bytes a block say how many bytes of its slot it takes: 0 for a block without
     anything in it, as many as the block has where it lies there as it is.
     """
 

@@ -203,8 +203,8 @@ def test_on_a_deep_network_windows_save_what_they_cut() -> None:
 def test_values_of_the_last_window_are_shown_as_such() -> None:
     made = program("bptt(window=2)", "csnn", 8)
     assert made.settings["window"] == 2
-    assert {made.last_steps(made.symbol(name)) for name in ("s1", "s2", "d.cloth")} == {2}
-    assert {made.last_steps(made.symbol(name)) for name in ("image", "loss", "c1.w")} == {0}
+    assert {made.symbol(name).last_steps for name in ("s1", "s2", "d.cloth")} == {2}
+    assert {made.symbol(name).last_steps for name in ("image", "loss", "c1.w")} == {0}
     bench = Bench(case("bptt(window=2)", "csnn", "quad1", 8))
     bench.run("init")
     bench.feed()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from snnc.isa.element import ElementProgram, Lane
 from snnc.isa.instruction import Instruction
-from snnc.isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait
+from snnc.isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait, Within
 from snnc.isa.instructions.describe import Axis, CodedView, GridAxis, Span, Turn, View
 from snnc.isa.instructions.engine import Dense, Gate
 from snnc.isa.instructions.move import Load, Store
@@ -191,10 +191,41 @@ def test_carried_values_begin_in_the_first_chosen_turn() -> None:
     assert fresh == [True, False]
 
 
+def test_turns_within_bounds_are_counted_from_the_first() -> None:
+    """Three turns of a loop of five: two behind it, then from its beginning."""
+    for first, seen in ((2, [(2, 0, 0, 1), (3, 1, 1, 1), (4, 2, 2, 1)]), (0, [(0, 0, 0, 1), (1, 1, 1, 1), (2, 2, 2, 1)])):
+        stream = Board().stream(Loop(0, 1, 5), Within(14, 0, first, 3), Post(0, 0), End(14), Post(1, 0), End(0))
+        inside: list[tuple[int, int, int, int]] = []
+        passed = 0
+        while not stream.halted:
+            if stream.pc == 2:
+                loop = stream.loops[14]
+                inside.append((stream.loops[0].counter, loop.counter, loop.start, loop.extent))
+            passed += stream.pc == 4
+            stream.step()
+        assert inside == seen
+        assert passed == 5 and stream.loops[14].extent == 0
+
+
+def test_chosen_turns_may_lie_within_bounds() -> None:
+    """One turn behind: step 1 and step 3 of four are chosen, which are turns 2 and 4 of five."""
+    board = Board()
+    board.arguments[0] = 0b1010
+    code = [Loop(0, 1, 5), Within(14, 0, 1, 4), Choose(15, 14, 0), Post(0, 0), End(15), End(14), End(0)]
+    stream = board.stream(*code)
+    seen: list[tuple[int, int, int]] = []
+    while not stream.halted:
+        if stream.pc == 3:
+            seen.append((stream.loops[0].counter, stream.loops[14].counter, stream.loops[15].counter))
+        stream.step()
+    assert seen == [(2, 1, 0), (4, 3, 1)]
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
         ([Loop(0, 1, 1), Choose(0, 0, 0), End(0), End(0)], "loop 0 is open already"),
+        ([Within(3, 0, 0, 1)], "loop 3 has no end"),
         ([Choose(3, 0, 0)], "loop 3 has no end"),
         ([Loop(0, 1, 1), Loop(0, 1, 1), End(0), End(0)], "loop 0 is open already"),
         ([Loop(0, 1, 1), Loop(1, 1, 1), End(0), End(1)], "loop 0 is not the innermost one"),
@@ -256,6 +287,12 @@ def test_a_ring_turns_the_base_and_not_the_axes() -> None:
     back = [*view(0, 1, U8, 100, (4, 8), ring=2048), Turn(0, 0, -1024)]
     assert [resolved(turn, *back)[0] for turn in range(3)] == [800, 1824, 800]
     assert [resolved(turn, *view(0, 1, U8, 0, (4, 8)), Turn(0, 0, -8))[0] for turn in range(3)] == [0, -8, -16]
+
+
+def test_a_turn_may_be_ahead() -> None:
+    code = [*view(0, 0, U8, 0, (4, 8), ring=2048), Turn(0, 0, 1024, 1)]
+    assert [resolved(turn, *code)[0] for turn in range(3)] == [1024, 0, 1024]
+    assert [resolved(turn, *view(0, 0, U8, 0, (4, 8)), Turn(0, 0, 16, 3))[0] for turn in range(3)] == [48, 64, 80]
 
 
 def test_spans_move_in_dram_and_only_grow_in_a_scratchpad() -> None:
@@ -701,6 +738,17 @@ def test_a_load_takes_any_box_and_decodes_the_blocks_that_it_meets(
     assert board.ears.of("scratchpad") == [(True, 2, 8 * rows)]
 
 
+@pytest.mark.parametrize(("turns", "ahead", "block"), [(1, 0, 0), (2, 0, 1), (3, 0, 0), (1, 1, 1), (2, 1, 0)])
+def test_turns_of_a_coded_view_count_blocks(turns: int, ahead: int, block: int) -> None:
+    """A ring of two blocks; what the last turn loads stays."""
+    board = stored_rows(ROWS)
+    _, *rest = blocks_of(0, 2, 0)
+    ring = [View(0, 0, U8.code, 2, 128 * 8, 2), *rest, Turn(0, 0, 1, ahead)]
+    code = [*view(1, 2, U8, 0, (2, 64), (8, 8)), *ring, Loop(0, 1, turns), Load(1, 0), End(0)]
+    board.run(*code, unit="load")
+    assert board.get(2, 0, 16, U8) == ROWS[2 * block : 2 * block + 2].reshape(-1).tolist()
+
+
 def test_steps_pass_over_blocks_of_one() -> None:
     board = Board()
     board.put(1, 0, ROWS, U8)
@@ -724,7 +772,6 @@ def test_steps_pass_over_blocks_of_one() -> None:
         (blocks_of(0, 3, 2), "axis 0 of a coded store is not made of whole blocks of 2"),
         (blocks_of(0, 2, 0, step=2), "axis 0 of a coded store is not made of whole blocks of 2"),
         (blocks_of(0, 6, 0)[:-1], "a coded view of 2 axes, 1 of them with blocks"),
-        ([*blocks_of(0, 6, 0), Turn(0, 0, 8)], "a coded view of 2 axes, 2 of them with blocks"),
         (
             [*blocks_of(0, 6, 0), CodedView(0, 0, 64, 1024), *blocks_of(0, 6, 0)[4:]],
             "no codec of blocks has the number 0",
