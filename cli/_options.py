@@ -141,6 +141,14 @@ _MAPPING = (
         help="Of the cores among stages: side by side where that is quicker, or all cores for one after the other.",
     ),
     click.option(
+        "--overlap",
+        type=click.Choice(["auto", "always", "off"]),
+        default="auto",
+        show_default=True,
+        help="Whether a step of time begins while errors of the one before are being made: where that is quicker, or "
+        "wherever it can.",
+    ),
+    click.option(
         "--pin",
         "pins",
         multiple=True,

@@ -29,6 +29,7 @@ from .ir.graph import Network, Setting, Settings, Training, chosen_words
 from .ir.schedule import Schedule, Stage
 from .ir.statement import Elementwise, Moments
 from .ops.op import called
+from .passes.arrange import OVERLAP, PARTITIONS
 from .passes.brought import check_weights, laid_out
 from .passes.build_schedule import MappingOptions, build_schedule
 from .passes.coding import parse_codecs
@@ -42,7 +43,6 @@ from .passes.objectives import OBJECTIVES
 from .passes.pins import parse_pins
 from .passes.representable import check_representable, saturating, steps_in_vain
 from .passes.signs import TERNARY, with_signs
-from .passes.teams import PARTITIONS
 from .passes.training_options import TrainingOptions, show_call
 from .passes.working_format import in_working_format
 
@@ -72,6 +72,7 @@ class Options:
     fusion: str = "auto"
     mesh: tuple[int, int] | None = None
     objective: str = "dram"
+    overlap: str = "auto"
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
@@ -195,6 +196,9 @@ class Compilation:
         fusion = self.options.fusion
         if fusion not in FUSION:
             raise unknown("fusion", fusion, FUSION)
+        overlap = self.options.overlap
+        if overlap not in OVERLAP:
+            raise unknown("overlap", overlap, OVERLAP)
         partition = self.options.partition
         if partition not in PARTITIONS:
             raise unknown("partition", partition, list(PARTITIONS))
@@ -210,6 +214,7 @@ class Compilation:
             fusion=fusion == "auto",
             partition=partition,
             objective=objective,
+            overlap=overlap,
         )
         training = self.training
         with lines_shown(), _keeping():
@@ -248,6 +253,7 @@ class Compilation:
             ("fusion", self.options.fusion, self.options.fusion != defaults.fusion),
             ("objective", self.options.objective, self.options.objective != defaults.objective),
             ("partition", self.options.partition, self.options.partition != defaults.partition),
+            ("overlap", self.options.overlap, self.options.overlap != defaults.overlap),
         ]
         rows += [(name, show_call(value), "command line") for name, value in self.options.settings.items()]
         origin = {"steps": "file"}
@@ -340,6 +346,7 @@ def assemble(
             layers.get(name, ""),
             schedule.rooms.get(name),
             codings.get(name),
+            name in schedule.handed,
         )
         for name in names
     ]

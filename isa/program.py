@@ -34,6 +34,7 @@ class Symbol:
     gradient, value, tape, result, scratch.  A stored element times *scale* is the value.  *codec* says how it lies
     there; one that stores blocks has their extents along the axes of `extents` in *blocks*, in slots of *slot* bytes.
     Of time, DRAM may hold the last *steps* steps alone: then so many are *gone*, and step t lies at ``t mod steps``.
+    Where steps lie further apart than they are long, *pitch* is the bytes from one to the next.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Symbol:
     blocks: tuple[int, ...] = ()
     slot: int = 0
     gone: int = 0
+    pitch: int = 0
 
     @property
     def grid(self) -> Grid | None:
@@ -77,6 +79,8 @@ class Symbol:
         for extent in reversed(outer):
             strides.insert(0, stride)
             stride *= extent
+        if self.pitch:
+            strides[0] = self.pitch * 8
         return tuple(strides)
 
     @property
@@ -90,7 +94,8 @@ class Symbol:
         if (grid := self.grid) is not None:
             return grid.bytes
         *outer, last = self.extents
-        return int(np.prod(outer, dtype=np.int64)) * row_bytes(last, self.kind)
+        dense = int(np.prod(outer, dtype=np.int64)) * row_bytes(last, self.kind)
+        return (self.steps - 1) * self.pitch + dense // self.steps if self.pitch else dense
 
 
 @dataclass(frozen=True)

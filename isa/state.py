@@ -136,7 +136,7 @@ class Stream:
             self.pc = self._behind[self.current]
 
     def open_within(self, number: int, of: int, first: int, total: int) -> None:
-        """The turn that loop *of* takes, counted from its turn *first* on, if it is one of *total*; else past the end."""
+        """The turn of loop *of*, if it is one of *total* from *first* on, counted from there; else past the end."""
         turn = self.loops[of].counter - first
         if 0 <= turn < total:
             self.loops[number].open_last(turn, self.pc)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..compiler.ir.overlap import Overlap
 from ..compiler.ir.schedule import Buffer, Coding, Explanation, For, Fused, Schedule, Stage, Step, Tree, teams
 from ..compiler.ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from ..isa.target import Target
@@ -34,11 +35,34 @@ def _schedule(schedule: Schedule, target: Target | None) -> Iterator[str]:
         yield from (f"  {line}" for line in _codings(schedule.codings))
     for entry, stages in schedule.entries.items():
         yield from ("", f"entry {entry}")
+        for overlap in schedule.overlaps.get(entry, ()):
+            yield from (f"  {line}" for line in _overlap(overlap))
         for team in teams(stages):
             for stage in team:
                 yield ""
                 beside = [f"{other.phase} {other.node}" for other in team if other is not stage]
                 yield from (f"  {line}".rstrip() for line in stage_lines(stage, target, beside))
+
+
+def _overlap(overlap: Overlap) -> Iterator[str]:
+    """What was decided of the steps of a cycle."""
+    apart, cycles = f"{overlap.apart:.0f}", f"{overlap.cycles:.0f}"
+    if overlap.behind:
+        yield f"steps overlap: {cycles} cycles predicted, {apart} if each step waited for the one before"
+        yield f"  a step behind: {_named(overlap.behind)}"
+        yield f"  room for two steps, {_bytes(overlap.bytes)} more of DRAM: {', '.join(overlap.handed) or 'nothing'}"
+    elif overlap.cycles:
+        yield f"steps follow one another: {apart} cycles predicted, {cycles} if they overlapped"
+    else:
+        yield "steps follow one another, as they must"
+    if overlap.why:
+        yield f"  {overlap.why}"
+
+
+def _named(stages: Sequence[str]) -> str:
+    """The first of them, and how many there are more."""
+    more = len(stages) - COMPANIONS
+    return f"{', '.join(stages[:COMPANIONS])}{f' and {more} more' if more > 0 else ''}"
 
 
 def _codings(codings: Mapping[str, Coding]) -> Iterator[str]:
@@ -62,8 +86,7 @@ def stage_lines(stage: Stage, target: Target | None = None, beside: Sequence[str
         yield from (f"    {line}" for line in statement_lines(fused.statement))
     yield f"  {_mapping(stage)}"
     if beside:
-        more = len(beside) - COMPANIONS
-        yield f"  beside {', '.join(beside[:COMPANIONS])}{f' and {more} more' if more > 0 else ''}"
+        yield f"  beside {_named(beside)}"
     yield from (f"    {line}" for line in _tree(stage.tree, stage.mapping.tiles, 0))
     yield from (f"  {line}" for line in _buffers(stage.buffers, target))
     yield from (f"  {line}" for line in _reasons(stage))
@@ -114,6 +137,8 @@ def _mapping(stage: Stage) -> str:
     mapping = stage.mapping
     extents = ", ".join(f"{name} {extent}" for name, extent in stage.extents.items())
     text = f"{mapping.dataflow}; loops {extents or 'none'}; "
+    if stage.behind:
+        text += "a step behind; "
     if mapping.rings == 1:
         text += "single buffers; "
     if mapping.whole:

@@ -35,7 +35,8 @@ def write(symbol: Symbol, dram: Bytes, values: ArrayLike) -> None:
     if symbol.scale != 1.0:
         array = array / symbol.scale
     storage = to_memory(symbol, encode(array, symbol.kind)).reshape(symbol.extents)
-    bytes_of(symbol, dram)[...] = pack(storage, symbol.kind).reshape(-1)
+    places = _places(symbol, dram)
+    places[...] = pack(storage, symbol.kind).reshape(places.shape)
 
 
 def elements(symbol: Symbol, dram: Bytes) -> NDArray[Any]:
@@ -47,9 +48,18 @@ def elements(symbol: Symbol, dram: Bytes) -> NDArray[Any]:
         found = grid.elements(bytes_of(symbol, dram))
     else:
         last = symbol.extents[-1]
-        rows = bytes_of(symbol, dram).reshape(*symbol.extents[:-1], row_bytes(last, symbol.kind))
+        rows = _places(symbol, dram).reshape(*symbol.extents[:-1], row_bytes(last, symbol.kind))
         found = unpack(rows, symbol.kind, last)
     return np.roll(found, -symbol.gone, axis=0) if symbol.gone else found
+
+
+def _places(symbol: Symbol, dram: Bytes) -> Bytes:
+    """The bytes that elements take, a row a step where steps lie apart."""
+    found = bytes_of(symbol, dram)
+    if not symbol.pitch:
+        return found
+    length = symbol.bytes - (symbol.steps - 1) * symbol.pitch
+    return np.ndarray((symbol.steps, length), np.uint8, found.data, 0, (symbol.pitch, 1))
 
 
 def read(symbol: Symbol, dram: Bytes) -> NDArray[Any]:

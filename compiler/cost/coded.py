@@ -51,7 +51,8 @@ def coded_bytes(
 def met(boxes: Boxes, buffer: Buffer, symbol: Symbol, grid: Grid, granule: int) -> tuple[int, int]:
     """(blocks that all boxes meet, bytes in bursts of the directory)."""
     there = (boxes.lengths > 0).all(axis=1)
-    lows, lengths = boxes.lows[there], boxes.lengths[there]
+    rings = np.array([axis.ring or axis.bound for axis in buffer.axes])
+    lows, lengths = boxes.lows[there] % rings, boxes.lengths[there]
     step = np.array([axis.step for axis in buffer.axes])
     size = np.array(grid.blocks)
     firsts, lasts = lows // size, (lows + step * (lengths - 1)) // size

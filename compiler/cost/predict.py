@@ -22,7 +22,7 @@ from ...isa.program import Symbol
 from ...isa.target import Target
 from ...isa.traffic import Amounts, Key, Traffic
 from ...numerics.formats import FORMATS
-from ..ir.schedule import Buffer, OnCore, Stage, Step, dram_strides
+from ..ir.schedule import Axis, Buffer, OnCore, Stage, Step, dram_strides
 from ..ir.statement import Contraction, Moments
 from .boxes import Moved, Turning, carried, moved
 from .coded import coded_bytes
@@ -156,5 +156,26 @@ def plain(stage: Stage, cores: Sequence[OnCore], buffer: Buffer, symbol: Symbol,
         (on.lows.get(mapping.split or "", 0), on.extents[mapping.split or ""]) for on in cores if mapping.split
     )
     turning = _turning(stage, buffer, shares)
-    strides = dram_strides(buffer.axes, symbol.strides, symbol.steps)
-    return moved(buffer.axes, strides, FORMATS[buffer.format].bits, turning, symbol.address * 8, granule)
+    strides, bits = dram_strides(buffer.axes, symbol.strides, symbol.steps), FORMATS[buffer.format].bits
+    if buffer.axes and buffer.axes[0].ring:
+        return _in_ring(buffer.axes, strides, bits, turning, symbol.address * 8, granule)
+    return moved(buffer.axes, strides, bits, turning, symbol.address * 8, granule)
+
+
+def _in_ring(
+    axes: Sequence[Axis], strides: Sequence[int], bits: int, turning: Turning, address: int, granule: int
+) -> Moved:
+    """The same of a tensor that has room for the last steps of time alone, along its first axis: by where a step lies.
+
+    What would lie before the first step are zeros, which nobody fetches.
+    """
+    time, *others = axes
+    steps = np.arange(turning.extents["t"]) + time.offset
+    found = np.zeros(3, np.int64)
+    for place in range(time.ring):
+        there = steps[steps % time.ring == place] >= 0
+        for fetched in (True, False):
+            of_all = turning._replace(extents={**turning.extents, "t": int((there == fetched).sum())})
+            one = moved((Axis((), 0, 1), *others), strides, bits, of_all, address + place * strides[0], granule)
+            found += np.array(one) * (fetched, fetched, 1)
+    return Moved(*found.tolist())

@@ -15,6 +15,7 @@ from typing import cast
 
 from ...source import NOWHERE, Place
 from .accesses import accesses, extents_of
+from .overlap import Overlap
 from .statement import TIME, WINDOW, Access, Elementwise, Moments, Statement, over_steps
 from .types import Type
 
@@ -24,13 +25,15 @@ class Axis:
     """One axis of a tile: which part of an axis in memory a tile covers.
 
     The tile begins at ``offset + sum of coefficient * loop`` of its loops' first values and covers every *step*-th
-    position up to the last one.  *bound* is the extent of the axis in memory.
+    position up to the last one.  *bound* is the extent of the axis in memory.  Of time there may be room for the last
+    *ring* steps alone: step t lies at ``t mod ring``.
     """
 
     terms: tuple[tuple[str, int], ...]
     offset: int
     bound: int
     step: int = 1
+    ring: int = 0
 
     def extent(self, tiles: Mapping[str, int]) -> int:
         """Elements along this axis for tiles of the given extents; 0 where a loop has none."""
@@ -200,8 +203,9 @@ def use_in(part: int, use: str) -> str:
     return f"{part}.{use}" if part else use
 
 
-CHOSEN = 15
-"""The loop register that counts the chosen steps; loops of stages are fewer."""
+STEP, CHOSEN = 14, 15
+"""The loop registers that hold the step of a stage that runs behind, and count the chosen steps; loops of stages are
+fewer."""
 
 ALWAYS = (*TIME, "n")
 """Loops that are instructions even where a tile covers them, so that no program grows with steps or samples."""
@@ -262,6 +266,10 @@ class Stage:
     team: int = 0
     """Stages that follow one another under one number, other than 0, run beside one another: no core waits for those
     of another, and where a core has several it takes them one by one."""
+
+    behind: int | None = None
+    """Of a cycle whose turns overlap: how many turns of its loop after the first stages it takes a step; None in a loop
+    in which each turn is one step of all."""
 
     @property
     def nodes(self) -> tuple[tuple[str, str], ...]:
@@ -440,8 +448,8 @@ class OnCore:
         return -(-self.extents[loop] // self.stage.mapping.tiles[loop])
 
     def register(self, loop: str) -> int:
-        """The loop register of *loop*."""
-        return self.loops.index(loop)
+        """The loop register of *loop*; the step that a stage takes is not the turn where turns overlap."""
+        return STEP if loop == "t" and self.stage.behind is not None else self.loops.index(loop)
 
     def mask(self, loops: Iterable[str]) -> int:
         """Mask of the registers of those of *loops* that are instructions; chosen steps have one of their own."""
@@ -487,6 +495,14 @@ class Schedule:
 
     codings: Mapping[str, Coding] = field(default_factory=dict[str, Coding])
     """Of values whose codec stores blocks."""
+
+    overlaps: Mapping[str, tuple[Overlap, ...]] = field(default_factory=dict[str, tuple[Overlap, ...]])
+    """What was decided of cycles that have a way back, by entry."""
+
+    @property
+    def handed(self) -> frozenset[str]:
+        """Values with room for two steps, of which one part of a cycle makes one while the other reads the other."""
+        return frozenset(value for found in self.overlaps.values() for each in found for value in each.handed)
 
     def nowhere(self, entry: str) -> frozenset[str]:
         """Values that an entry makes and that have no place in DRAM then; in another entry they may have one."""

@@ -13,11 +13,13 @@ from ..cost.room import aliases_of, held
 from ..cost.windows import statements_of, window_rooms
 from ..ir.cycles import together
 from ..ir.graph import Node, Procedure, Training
+from ..ir.overlap import Overlap
 from ..ir.schedule import Schedule, Stage
 from ..ir.statement import Elementwise
 from ..ir.types import Type
 from ..ops.op import alias_of
 from .admission import pin_problem
+from .arrange import PARTITIONS, Room
 from .build_stage import build_stage
 from .coding import Force, choose_codings
 from .drawn import Taken, drawn_in, operands_of
@@ -25,15 +27,16 @@ from .fusion import fused
 from .mapping import Mapped, Mapper
 from .objectives import OBJECTIVES
 from .pins import Pin, combined
+from .pipelined import ROOMS, with_rooms
 from .request import Request
-from .teams import PARTITIONS
 from .ways import Planned
 
 
 @dataclass(frozen=True)
 class MappingOptions:
     """What bears on the mapping: the machine, cores in use, the dataflow asked for (or ``auto``), pins; densities of
-    values, and codecs that are asked for; whether stages may have epilogues; and what mappings are chosen by."""
+    values, and codecs that are asked for; whether stages may have epilogues, how they share the cores, what mappings
+    are chosen by, and when steps of time overlap."""
 
     target: Target
     cores: int
@@ -44,12 +47,14 @@ class MappingOptions:
     fusion: bool = True
     partition: str = "chosen"
     objective: str = "dram"
+    overlap: str = "auto"
 
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     """Every stage of every entry; all that does not fit is told together."""
     aliases, momentary, rooms = aliases_of(training), held(training), window_rooms(training)
     entries: dict[str, tuple[Stage, ...]] = {}
+    overlaps: dict[str, tuple[Overlap, ...]] = {}
     touched: dict[str, Type] = {}
     pinned: set[str] = set()
     refusals: dict[str, Fault | None] = {}
@@ -86,14 +91,19 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
             if options.fusion:
                 mapped = _fused(mapped, {*training.types, *procedure.results}, aliases, mapper)
             planned = [Planned(each.request, build_stage(each), mapper) for each in mapped]
-            entries[procedure.name] = PARTITIONS[options.partition](planned, aliases, options.cores)
+            room = Room(aliases, momentary)
+            arranged = PARTITIONS[options.partition](planned, room, options.cores, options.overlap)
+            entries[procedure.name], overlaps[procedure.name] = arranged.stages, arranged.overlaps
             used = {access.value for stage in entries[procedure.name] for _, access in stage.accesses}
             used = {aliases.get(value, value) for value in used}
             touched |= {
                 name: type for name, type in types.items() if name in used
             }  # in an order that no mapping changes
     _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
-    schedule = Schedule(training.name, entries, touched, dict.fromkeys(momentary, 1) | rooms)
+    handed = {name for found in overlaps.values() for overlap in found for name in overlap.handed}
+    entries = {name: tuple(with_rooms(stage, handed, aliases) for stage in own) for name, own in entries.items()}
+    rooms = dict.fromkeys(momentary, 1) | dict.fromkeys(handed, ROOMS) | rooms
+    schedule = Schedule(training.name, entries, touched, rooms, overlaps=overlaps)
     codings = choose_codings(training, schedule, options.target, options.densities, options.codecs)
     return replace(schedule, codings=codings)
 

@@ -147,7 +147,8 @@ def _best(
     density, moved = densities.of(value.name), value.slices(value.counted)
 
     def symbol(coding: Coding | None) -> Symbol:
-        made = DramValue(value.name, value.type, "value", "", schedule.rooms.get(value.name), coding)
+        room, apart = schedule.rooms.get(value.name), value.name in schedule.handed
+        made = DramValue(value.name, value.type, "value", "", room, coding, apart)
         return symbol_of(made, training.steps, training.batch, 0, granule)
 
     holding = [name for name in names if CODECS[name].unit(value.type.kind)]

@@ -3,8 +3,9 @@
 A stage must stay behind an earlier one that writes what it reads, reads what it writes, or writes what it writes too.
 Values are whole: who touches other steps, other samples or another tile of a value waits all the same.  That holds for
 values with room for one step or one window, which are written anew, and for the loop that a cycle or a window turns
-around its stages, since every turn of it ends where all have met.  The residue classes of a stride are the exception:
-they share out the rows and columns of one value, and what never meets need not wait.
+around its stages, since every turn of it ends where all have met.  There are two exceptions.  The residue classes of a
+stride share out the rows and columns of one value, and what never meets need not wait.  And where the turns of a cycle
+overlap, stages touch different steps in the same turn: these are apart where there is room for both.
 """
 
 from __future__ import annotations
@@ -19,25 +20,39 @@ from ..ir.statement import TIME, Access, Index, Window
 
 @dataclass(frozen=True)
 class Touch:
-    """An access to a value in DRAM, whose aliases are resolved in *home*; *writes* it or reads it."""
+    """An access to a value in DRAM, whose aliases are resolved in *home*; *writes* it or reads it.
+
+    Where the turns of a loop overlap, the step that it touches is the turn and *step* more, of a value that has room
+    for the last *room* steps (0: for all).
+    """
 
     home: str
     access: Access
     writes: bool
+    step: int | None = None
+    room: int = 0
 
     def meets(self, other: Touch) -> bool:
         """Whether the two must stay in their order."""
         if self.home != other.home or not (self.writes or other.writes):
             return False
+        if self.step is not None and other.step is not None:
+            between = self.step - other.step
+            if between % self.room if self.room else between:
+                return False
         return self.access.value != other.access.value or not _apart(self.access, other.access)
 
 
-def touches(stage: Stage, aliases: Mapping[str, str]) -> Iterator[Touch]:
-    """Everything in DRAM that *stage* reads or writes."""
+def touches(stage: Stage, aliases: Mapping[str, str], rooms: Mapping[str, int] | None = None) -> Iterator[Touch]:
+    """Everything in DRAM that *stage* reads or writes; where turns overlap, by its step, in the *rooms* for steps."""
     kept = isinstance(stage.statement, Window) and stage.statement.kind == "max"
     for name, access in stage.accesses:
         writes = name.startswith("out") or (name == "tap" and kept)
-        yield Touch(aliases.get(access.value, access.value), access, writes)
+        home, step, room = aliases.get(access.value, access.value), None, 0
+        if stage.behind is not None and rooms is not None and access.index and access.index[0].terms == (("t", 1),):
+            earlier = name.startswith("state.")  # what the step before has left
+            step, room = access.index[0].offset - earlier - stage.behind, rooms.get(home, 0)
+        yield Touch(home, access, writes, step, room)
 
 
 def waits(items: Sequence[Sequence[Touch]]) -> list[frozenset[int]]:

@@ -14,6 +14,9 @@ Stages follow one another through DRAM: a core's store unit tells its load unit 
 load units of all cores meet, and only then does anything of the next stage move.  Stages of a team need nothing of one
 another: a core that has several of them begins the next when its own part of the one before has landed, and only
 behind the team do all cores meet.
+
+Where the turns of a loop over time overlap, a turn does the step of some stages and the step before of others.  Each
+holds its step in a register of its own, and does nothing in the turn for which it has none.
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from ...isa.instruction import UNITS, Instruction
-from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait
+from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait, Within
 from ...isa.program import Debug, Stream, Symbol
 from ...source import Place
 from ..ir.graph import chosen_words
-from ..ir.schedule import CHOSEN, Buffer, For, OnCore, Stage, Step, Tree, teams, together, windowed
+from ..ir.schedule import CHOSEN, STEP, Buffer, For, OnCore, Stage, Step, Tree, teams, together, windowed
 from ..ir.statement import Elementwise
 from .instructions import StepWriter
 
@@ -51,7 +54,7 @@ class Writer:
         self.instructions += instructions
         self.debug += [debug] * len(instructions)
 
-    def turn(self, first: int, opens: Loop | Choose) -> None:
+    def turn(self, first: int, opens: Loop | Choose | Within) -> None:
         """Let all that follows instruction *first* turn in the loop that *opens* there, if it is anything.
 
         The loop belongs to the stage that it opens with, its end to the one that it ends with.
@@ -113,6 +116,23 @@ def emit_entry(
     def begin() -> dict[tuple[int, str], int]:
         return {key: len(writer.instructions) for key, writer in writers.items()}
 
+    def side_by_side(team: Sequence[Stage]) -> None:
+        streams = [StageWriter(stage, semaphores, steps_on) for stage in team]
+        for core in range(cores):
+            last: Stage | None = None
+            for stage, stream in zip(team, streams, strict=True):
+                if not stage.works(core):
+                    continue
+                if last is not None:
+                    _land(writers[core, "load"], _debug(stage), last, semaphores)
+                begun = {unit: len(writers[core, unit].instructions) for unit in UNITS}
+                stream.put(core, writers)
+                for unit, first in begun.items() if stage.behind is not None else ():
+                    _in_its_turns(writers[core, unit], first, stage, arguments)
+                landed = _landed(stage, core, semaphores)
+                writers[core, stage.ends_with(core)].put(_debug(stage), made_post(landed, core))
+                last = stage
+
     before: Sequence[Stage] = ()
     for group in windowed(stages):
         meet(group[0], before)
@@ -121,30 +141,21 @@ def emit_entry(
             meet(run[0], before)
             begun = begin() if run[-1].cycle else {}
             chosen: dict[tuple[int, str], int] = {}
+            overlapped = run[0].behind is not None
             before = ()
             for team in teams(run):
                 meet(team[0], before)
-                if team[0].turns and not chosen:  # what the border before them waits for has happened in every step
-                    chosen = begin()
-                streams = [StageWriter(stage, semaphores, steps_on) for stage in team]
-                for core in range(cores):
-                    last: Stage | None = None
-                    for stage, stream in zip(team, streams, strict=True):
-                        if not stage.works(core):
-                            continue
-                        if last is not None:
-                            _land(writers[core, "load"], _debug(stage), last, semaphores)
-                        stream.put(core, writers)
-                        landed = _landed(stage, core, semaphores)
-                        writers[core, stage.ends_with(core)].put(_debug(stage), made_post(landed, core))
-                        last = stage
+                if team[0].turns and not overlapped and not chosen:
+                    chosen = begin()  # what the border before them waits for has happened in every step
+                side_by_side(team)
                 before = team
             if run[-1].cycle:
                 meet(run[-1], before)
+                turns = run[-1].statement.extents["t"] + max(stage.behind or 0 for stage in run)
                 for key, writer in writers.items():
                     if chosen:
                         writer.turn(chosen[key], Choose(CHOSEN, 0, arguments[chosen_words(1)[0]]))
-                    writer.turn(begun[key], Loop(run[-1].shared.index("t"), 1, run[-1].statement.extents["t"]))
+                    writer.turn(begun[key], Loop(run[-1].shared.index("t"), 1, turns))
                 before = ()
         if group[0].windows:
             meet(group[-1], before)
@@ -162,6 +173,18 @@ def emit_entry(
         for writer in writers.values()
         if writer.instructions
     )
+
+
+def _in_its_turns(writer: Writer, first: int, stage: Stage, arguments: Mapping[str, int]) -> None:
+    """All that follows instruction *first* is what a unit does in *stage* of a loop whose turns overlap: it does so in
+    the turns that take one of its steps.
+
+    That the stage has landed is told in every turn.
+    """
+    assert stage.behind is not None, f"{stage.node}: each turn of its loop is one of its steps"
+    if stage.turns:
+        writer.turn(first, Choose(CHOSEN, STEP, arguments[chosen_words(1)[0]]))
+    writer.turn(first, Within(STEP, stage.shared.index("t"), stage.behind, stage.statement.extents["t"]))
 
 
 def _debug(stage: Stage) -> Debug:

@@ -31,6 +31,9 @@ class DramValue:
     coding: Coding | None = None
     """The codec and its blocks, where it is not one that stores each element at its place."""
 
+    apart: bool = False
+    """Whether each step begins where a symbol might: whichever it is, it moves as many bursts."""
+
 
 def place_symbols(training: Training, values: Iterable[DramValue], target: Target) -> tuple[tuple[Symbol, ...], int]:
     """Symbols in the order given, one behind the other, and the bytes of the whole image.
@@ -78,6 +81,8 @@ def symbol_of(value: DramValue, steps: int, batch: int, address: int, granule: i
         "bits" if type.format == "spike" else "raw",
         gone=gone,
     )
+    if value.coding is None and value.apart:
+        return replace(symbol, pitch=-(-symbol.bytes // symbol.steps // ALIGNMENT) * ALIGNMENT)
     if value.coding is None:
         return symbol
     codec, blocks = value.coding.codec, value.coding.blocks

@@ -7,9 +7,7 @@ has a contiguous group of cores, as large as its work asks for; where members ar
 take some of them one by one.  A stage that is alone may have fewer cores as well (see `ways`).
 
 An order is made twice, from the first stage on, and from the last one back, which puts off what nobody waits for; of
-these and of all stages in turn, the one of the fewest predicted cycles wins.  Stages of a cycle stay in their cycle,
-those of a window in their window, and those of chosen steps among themselves: what is weighed is one turn of the loop
-around them.
+these and of all stages in turn, the one of the fewest predicted cycles wins.
 """
 
 from __future__ import annotations
@@ -17,10 +15,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from itertools import count, groupby
 
 from ..ir.schedule import Stage
 from .dependencies import Touch, touches, waits
@@ -50,6 +47,19 @@ class Work:
     cycles: float
     ways: Ways | None = None
     stages: tuple[Stage, ...] = ()
+    behind: int | None = None
+    """See `Stage.behind`."""
+
+    @property
+    def planned(self) -> Planned:
+        """The stage as it was planned, and what it was made of."""
+        assert self.ways is not None, "a cycle has many stages"
+        return self.ways.planned
+
+    @property
+    def stage(self) -> Stage:
+        """The stage as it was planned."""
+        return self.planned.stage
 
 
 @dataclass(frozen=True)
@@ -68,51 +78,18 @@ class Team:
     members: tuple[Member, ...]
     cycles: float
 
-
-def chosen(planned: Sequence[Planned], aliases: Mapping[str, str], cores: int) -> tuple[Stage, ...]:
-    """The stages of an entry in the order and on the cores in which they take the fewest predicted cycles."""
-    numbers = count(1)
-
-    def ordered(works: Sequence[Work]) -> tuple[Stage, ...]:
-        found: list[Stage] = []
-        for team in _order(works, cores):
-            number = next(numbers) if len(team.members) > 1 else 0
-            for member in team.members:
-                found += _stages(works[member.number], member, cores, number)
-        return tuple(found)
-
-    found: tuple[Stage, ...] = ()
-    for _, window in groupby(planned, lambda each: each.stage.windows):
-        works: list[Work] = []
-        for cycle, run in groupby(window, lambda each: each.stage.cycle):
-            singles = [_single(each, aliases) for each in run]
-            if cycle:
-                parts = groupby(singles, lambda work: work.ways.planned.stage.turns if work.ways else 0)
-                works.append(_cycle(singles, sum((ordered(tuple(part)) for _, part in parts), ())))
-            else:
-                works += singles
-        found += ordered(works)
-    return found
+    def moved(self, by: int) -> Team:
+        """The same works under numbers that are *by* higher."""
+        return replace(self, members=tuple(replace(member, number=member.number + by) for member in self.members))
 
 
-def in_turn(planned: Sequence[Planned], aliases: Mapping[str, str], cores: int) -> tuple[Stage, ...]:
-    """The stages of an entry as they were planned: one after the other, each on all cores that it can use."""
-    return tuple(each.stage for each in planned)
-
-
-PARTITIONS: Mapping[str, Callable[[Sequence[Planned], Mapping[str, str], int], tuple[Stage, ...]]] = {
-    "chosen": chosen,
-    "in_turn": in_turn,
-}
-"""How the stages of an entry share the cores."""
-
-
-def _single(planned: Planned, aliases: Mapping[str, str]) -> Work:
+def single_of(planned: Planned, aliases: Mapping[str, str]) -> Work:
+    """The work of one stage."""
     ways = Ways(planned)
     return Work(tuple(touches(planned.stage, aliases)), ways.alone.lasts.alone + MEETING, ways)
 
 
-def _cycle(singles: Sequence[Work], stages: tuple[Stage, ...]) -> Work:
+def cycle_of(singles: Sequence[Work], stages: tuple[Stage, ...]) -> Work:
     """The work of stages that take each step together."""
     steps = stages[0].statement.extents["t"]
     return Work(
@@ -122,16 +99,16 @@ def _cycle(singles: Sequence[Work], stages: tuple[Stage, ...]) -> Work:
     )
 
 
-def _stages(work: Work, member: Member, cores: int, number: int) -> tuple[Stage, ...]:
+def stages_of(work: Work, member: Member, cores: int, number: int) -> tuple[Stage, ...]:
     """The stages of *work* in the team with this *number*, or alone (0)."""
     if work.ways is None or member.way is None:
         return work.stages
     if not number and member.way is work.ways.widest:
-        return (work.ways.planned.stage,)
-    return (replace(member.way.on(member.first, cores), team=number),)
+        return (replace(work.stage, behind=work.behind),)
+    return (replace(member.way.on(member.first, cores), team=number, behind=work.behind),)
 
 
-def _order(works: Sequence[Work], cores: int) -> list[Team]:
+def order_of(works: Sequence[Work], cores: int) -> list[Team]:
     """All works, as teams in an order that no dependency forbids."""
     before = waits([work.touches for work in works])
     last = len(works) - 1
@@ -245,8 +222,7 @@ def _packed(ways: Mapping[int, Way], cores: int) -> Team:
         begins, first = _soonest(free, way.cores)
         free[first : first + way.cores] = [begins + way.lasts.core] * way.cores
         members.append(Member(number, way, first))
-    channel = sum(way.lasts.channel for way in ways.values()) + max(way.lasts.ends for way in ways.values())
-    return Team(tuple(sorted(members, key=lambda member: member.number)), max(*free, channel) + MEETING)
+    return Team(tuple(sorted(members, key=lambda member: member.number)), max(*free, _moving(ways.values())) + MEETING)
 
 
 def _soonest(free: Sequence[float], count: int) -> tuple[float, int]:
@@ -265,3 +241,18 @@ def _soonest(free: Sequence[float], count: int) -> tuple[float, int]:
         if first >= 0:
             best = min(best, (free[latest[0]], first))
     return best
+
+
+def cycles_of(team: Team, numbers: Collection[int], cores: int) -> float:
+    """Cycles of *team* where works of these *numbers* alone have something to do; all are stages."""
+    free = [0.0] * cores
+    ways = [(member.first, member.way) for member in team.members if member.way and member.number in numbers]
+    for first, way in sorted(ways, key=lambda item: -item[1].lasts.core):
+        group = slice(first, first + way.cores)
+        free[group] = [max(free[group]) + way.lasts.core] * way.cores
+    return max(*free, _moving([way for _, way in ways])) + MEETING
+
+
+def _moving(ways: Collection[Way]) -> float:
+    """Cycles until all that *ways* move has landed, as if no core had anything else to do."""
+    return sum(way.lasts.channel for way in ways) + max((way.lasts.ends for way in ways), default=0)

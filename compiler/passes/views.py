@@ -33,6 +33,7 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
     """The box of *symbol* that a tile of *buffer* is; of one that is stored in blocks, positions and blocks."""
     grid = symbol.grid
     base = symbol.address * 8
+    ring = 0
     words: list[Instruction] = []
     around = on.loops[: buffer.depth]
     strides = dram_strides(buffer.axes, symbol.strides if grid is None else grid.strides, symbol.steps)
@@ -45,6 +46,9 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
                 extent += abs(c) // axis.step * (most - 1)
                 offset += min(0, c * (most - 1))
         bound = 0 if writes or not axis.padded(on.stage.extents) else axis.bound
+        if axis.ring:  # positions tell what there is, and turns where it lies
+            ring, turned, stride = stride * axis.ring, stride, 0
+            words.append(made_turn(view, on.register("t"), turned, axis.offset % axis.ring))
         origin, offset = (offset, 0) if axis.step > 1 else (0, offset)
         if grid is None:
             base += origin * stride
@@ -57,7 +61,7 @@ def dram_view(view: int, on: OnCore, buffer: Buffer, symbol: Symbol, writes: boo
                 words.append(made_span(view, number, on.register(name), c // axis.step, 1, 1))
     if grid is not None:
         words.insert(0, CodedView(view, grid.codec.number, grid.slot, symbol.address + grid.directory))
-    return [made_view(view, DRAM, FORMATS[buffer.format].code, len(buffer.axes), base, 0), *words]
+    return [made_view(view, DRAM, FORMATS[buffer.format].code, len(buffer.axes), base, ring), *words]
 
 
 def further(

@@ -85,8 +85,8 @@ class CodedView(Instruction, opcode=0x14, mnemonic="coded", units=("load", "stor
     """View *view* of DRAM sees blocks (see `grid`), which *codec* stores in slots of *slot* bytes.
 
     Block number ``sum of block index * stride`` of its axes lies in the slot of that number, the first one at the
-    view's base; turns and the ring count blocks, too.  At byte *directory* two bytes a block say how many bytes of its slot it takes: 0 for a block without
-    anything in it, as many as the block has where it lies there as it is.
+    view's base; turns and the ring count blocks, too.  At byte *directory* two bytes a block say how many bytes of its
+    slot it takes: 0 for a block without anything in it, as many as the block has where it lies there as it is.
     """
 
     view: int = bits(8, 13, "v")

@@ -39,7 +39,8 @@ def vgg11(rule: str, steps: int) -> Program:
     loss = "cross_entropy" if rule == "dsr" else "cross_entropy_mse(lam=0.05)"
     train = {"rule": read_rule(rule), "loss": read_choice(loss, "--loss")}
     sizes = {"width": 16, "size": 32}
-    return Compilation("vgg11", Options("li2024_exact", batch=8, steps=steps, settings=sizes, train=train)).program
+    options = Options("li2024_exact", batch=8, steps=steps, overlap="off", settings=sizes, train=train)
+    return Compilation("vgg11", options).program
 
 
 DRAM = rows("| | DRAM, T = 4 | T = 6 | T = 16 |")

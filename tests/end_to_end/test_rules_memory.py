@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from laws import Bench, Case, compiled
 
@@ -52,11 +54,26 @@ def test_a_rule_that_learns_in_each_step_needs_no_more_memory_for_more_steps(rul
 
 @pytest.mark.parametrize("rule", ONLINE)
 def test_the_table_of_the_tape_tells_the_room_of_one_step(rule: str) -> None:
-    case = Case(NETWORK, "exact7", training=training_of(rule), steps=4)
+    case = Case(NETWORK, "exact7", training=training_of(rule), steps=4, overlap="off")
     made, table = compiled(case).program, tape_of(compiled(case).training)
     moving = [kept for kept in table if kept.type.timed]
     assert moving and all(kept.momentary for kept in moving)
     assert {kept.value: kept.bytes for kept in table} == {kept.value: made.symbol(kept.value).bytes for kept in table}
+
+
+@pytest.mark.parametrize("rule", ONLINE)
+def test_where_steps_overlap_what_one_hands_on_has_room_for_two_and_nothing_else_has_more(rule: str) -> None:
+    """In bytes: those that are told, and of each value its own, as far apart as symbols are."""
+    case = Case(NETWORK, "exact7", training=training_of(rule), steps=4, overlap="off")
+    apart, found = compiled(case).program, compiled(replace(case, overlap="always"))
+    (overlap,) = found.schedule.overlaps["train_step"]
+    rooms = {symbol.name: symbol for symbol in apart.symbols}
+    for symbol in found.program.symbols:
+        once = rooms[symbol.name].bytes
+        assert symbol.bytes - once == (-(-once // 64) * 64 if symbol.name in overlap.handed else 0)
+        assert symbol.gone == (2 if symbol.name in overlap.handed else rooms[symbol.name].gone)
+    assert overlap.bytes == found.program.dram_bytes - apart.dram_bytes
+    assert bool(overlap.handed) == bool(overlap.behind) == (rule != "ottt_o")
 
 
 def counted(case: Case) -> dict[str, float]:
@@ -139,7 +156,9 @@ def test_what_bptt_keeps_grows_with_the_steps() -> None:
 @pytest.mark.parametrize("rule", ONLINE)
 def test_what_a_delay_brings_back_has_room_for_one_step_where_that_is_the_step_before(rule: str) -> None:
     """It is read before it is made anew; what other steps read, further back, has room for all."""
-    made = compiled(Case("recurrent", "quad3", training=training_of(rule), steps=4, fusion="off")).program
+    made = compiled(
+        Case("recurrent", "quad3", training=training_of(rule), steps=4, fusion="off", overlap="off")
+    ).program
     rooms = {symbol.name: symbol.steps for symbol in made.symbols}
     one, two = (rooms.get(f"{name}.noisy", rooms[name]) for name in ("s2", "s1"))
     assert (one, two) == (1, 4), "s1 comes back after two steps, too"

@@ -216,7 +216,7 @@ WRONG = [
     ("cores 1", "coers 1", "1: no line is called 'coers'; did you mean cores?"),
     ("snnc 1", "snnc 9", "1: assembly of version 9; this snnc reads 1"),
     ("steps=4", "stepps=4", "78: no part is called 'stepps'; did you mean steps?"),
-    ("steps=4 ", "", "155: expected steps="),
+    ("steps=4 ", "", "170: expected steps="),
     ("codec=raw", "codec=row", "13: no codec is called 'row'; did you mean raw?"),
     ("format=spike", "format=spikes", "11: no format is called 'spikes'; did you mean spike?"),
     ("kind=u32", "kind=u64", "15: an argument is of kind f32 or u32"),

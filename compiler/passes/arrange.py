@@ -1,0 +1,153 @@
+"""The order of an entry's stages, and the cores of each: side by side in teams, or in turn.
+
+Stages of a cycle stay in their cycle, those of a window in their window, and those of chosen steps among themselves:
+what is weighed is one turn of the loop around them.  Where the turns of a cycle may overlap (see `pipelined`), an order
+is made of that as well, in which stages of a step stand beside those of the step before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, groupby
+
+from ..ir.overlap import Overlap
+from ..ir.schedule import Stage
+from .dependencies import touches
+from .layout import ALIGNMENT
+from .pipelined import ROOMS, parts_of, told
+from .teams import Team, Work, cycle_of, cycles_of, order_of, single_of, stages_of
+from .ways import Planned
+
+WORTH_ROOM = 0.96
+"""What is not predicted to take less than this part of the cycles is not worth room for two steps: predictions of teams
+are not much finer."""
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """The stages of an entry in their order, and what was decided of each cycle that has a way back."""
+
+    stages: tuple[Stage, ...]
+    overlaps: tuple[Overlap, ...] = ()
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is known of values in DRAM: *aliases* by other names, and the *momentary* ones, with room for one step."""
+
+    aliases: Mapping[str, str]
+    momentary: Collection[str]
+
+
+def chosen(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> Arranged:
+    """The stages of an entry in the order and on the cores in which they take the fewest predicted cycles.
+
+    *overlap* says when steps of time do (see `OVERLAP`).
+    """
+    numbers = count(1)
+    overlaps: list[Overlap] = []
+
+    def ordered(works: Sequence[Work], teams: Sequence[Team]) -> Iterator[Stage]:
+        for team in teams:
+            number = next(numbers) if len(team.members) > 1 else 0
+            for member in team.members:
+                yield from stages_of(works[member.number], member, cores, number)
+
+    def turned(singles: Sequence[Work]) -> tuple[Stage, ...]:
+        """The stages of a cycle."""
+        apart = _Turn.apart(singles, cores)
+        if overlap != "off":
+            decided, turn = _overlapping(singles, apart, room, cores, overlap)
+            overlaps.extend(decided)
+            return tuple(ordered(turn.works, turn.teams))
+        return tuple(ordered(apart.works, apart.teams))
+
+    found: list[Stage] = []
+    for _, window in groupby(planned, lambda each: each.stage.windows):
+        works: list[Work] = []
+        for cycle, run in groupby(window, lambda each: each.stage.cycle):
+            singles = [single_of(each, room.aliases) for each in run]
+            works += [cycle_of(singles, turned(singles))] if cycle else singles
+        found += ordered(works, order_of(works, cores))
+    return Arranged(tuple(found), tuple(overlaps))
+
+
+def in_turn(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> Arranged:
+    """The stages of an entry as they were planned: one after the other, each on all cores that it can use.
+
+    Where no two stages run side by side, nothing is gained by steps that *overlap*.
+    """
+    return Arranged(tuple(each.stage for each in planned))
+
+
+PARTITIONS: Mapping[str, Callable[[Sequence[Planned], Room, int, str], Arranged]] = {
+    "chosen": chosen,
+    "in_turn": in_turn,
+}
+"""How the stages of an entry share the cores."""
+
+OVERLAP = ("auto", "always", "off")
+"""When a step of time begins while the one before is on its way back: where that saves cycles, or wherever it can."""
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One turn of the loop of a cycle: works in *teams*, of which some have nothing to do in some turns."""
+
+    works: tuple[Work, ...]
+    teams: tuple[Team, ...]
+    cores: int
+
+    @classmethod
+    def apart(cls, singles: Sequence[Work], cores: int) -> _Turn:
+        """Stages of chosen steps behind all others."""
+        works: list[Work] = []
+        teams: list[Team] = []
+        for _, part in groupby(singles, lambda work: work.stage.turns):
+            own = list(part)
+            teams += [team.moved(len(works)) for team in order_of(own, cores)]
+            works += own
+        return cls(tuple(works), tuple(teams), cores)
+
+    def cycles(self, numbers: Collection[int]) -> float:
+        """Cycles of a turn in which works of these *numbers* alone have something to do."""
+        return math.fsum(cycles_of(team, numbers, self.cores) for team in self.teams)
+
+
+def _overlapping(
+    singles: Sequence[Work], apart: _Turn, room: Room, cores: int, overlap: str
+) -> tuple[tuple[Overlap, ...], _Turn]:
+    """What is decided of a cycle, and the turn that comes of it; *apart* is one of stages that take the same step.
+
+    All turns together must take fewer cycles: one more of them, in the first and the last of which cores are idle.
+    """
+    stages = [work.stage for work in singles]
+    steps = stages[0].statement.extents["t"]
+    parts = parts_of(stages, room.aliases, room.momentary)
+    if steps < 2 or not parts.first or not (parts.behind or parts.why):
+        return (), apart
+    chosen = max(stage.turns for stage in stages) or steps
+    everything = range(len(singles))
+    always = [number for number in everything if not stages[number].turns]
+    before = chosen * apart.cycles(everything) + (steps - chosen) * apart.cycles(always)
+    if not parts.behind:
+        return (Overlap(apart=before, why=parts.why),), apart
+    rooms = dict.fromkeys(room.momentary, 1) | dict.fromkeys(parts.handed, ROOMS)
+    works: list[Work] = []
+    for behind, numbers in ((1, parts.behind), (0, parts.first)):
+        for number in numbers:
+            stage = replace(stages[number], behind=behind)
+            works.append(replace(singles[number], touches=tuple(touches(stage, room.aliases, rooms)), behind=behind))
+    turn = _Turn(tuple(works), tuple(order_of(works, cores)), cores)
+    begins, ends = turn.cycles(range(len(parts.behind), len(works))), turn.cycles(range(len(parts.behind)))
+    both = chosen * (steps - 1) / steps  # one of the steps is the last, which no other begins beside
+    cycles = both * turn.cycles(everything) + (steps - both) * begins + (chosen - both) * ends
+    if overlap != "always" and cycles >= WORTH_ROOM * before:
+        return (Overlap(cycles=cycles, apart=before, why=parts.why),), apart
+    handed = sorted(parts.handed)
+    request = singles[0].planned.request
+    more = sum(-(-request.types[name].bytes(1, request.batch) // ALIGNMENT) * ALIGNMENT for name in handed)
+    behind = tuple(told(stages[number]) for number in parts.behind)
+    return (Overlap(behind, tuple(handed), more, cycles, before, parts.why),), turn
