@@ -169,6 +169,13 @@ _MAPPING = (
         metavar="NAME=CODEC",
         help="How a value lies in DRAM (`snnc list codecs`), as 'd.*=nonzero'; unless given, as densities decide.",
     ),
+    click.option(
+        "--skipping",
+        type=click.Choice(["auto", "off"]),
+        default="auto",
+        show_default=True,
+        help="Whether engines leave out what is nothing but zeros, where densities tell of some.",
+    ),
 )
 """How statements come to the machine."""
 

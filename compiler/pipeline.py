@@ -73,6 +73,7 @@ class Options:
     mesh: tuple[int, int] | None = None
     objective: str = "dram"
     overlap: str = "auto"
+    skipping: str = "auto"
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
@@ -83,6 +84,10 @@ class Options:
 
 FUSION = ("auto", "off")
 """Whether stages may have epilogues where that saves bytes, or each statement is a stage of its own."""
+
+
+SKIPPING = ("auto", "off")
+"""Whether engines leave out turns without anything where densities tell of some, or take all of them."""
 
 
 def models() -> FileCatalog:
@@ -199,6 +204,9 @@ class Compilation:
         overlap = self.options.overlap
         if overlap not in OVERLAP:
             raise unknown("overlap", overlap, OVERLAP)
+        skipping = self.options.skipping
+        if skipping not in SKIPPING:
+            raise unknown("skipping", skipping, SKIPPING)
         partition = self.options.partition
         if partition not in PARTITIONS:
             raise unknown("partition", partition, list(PARTITIONS))
@@ -212,6 +220,7 @@ class Compilation:
             pins=pins,
             codecs=codecs,
             fusion=fusion == "auto",
+            skipping=skipping == "auto",
             partition=partition,
             objective=objective,
             overlap=overlap,
@@ -252,6 +261,7 @@ class Compilation:
             ("density", self.said_densities.source, self.options.density != defaults.density),
             ("fusion", self.options.fusion, self.options.fusion != defaults.fusion),
             ("objective", self.options.objective, self.options.objective != defaults.objective),
+            ("skipping", self.options.skipping, self.options.skipping != defaults.skipping),
             ("partition", self.options.partition, self.options.partition != defaults.partition),
             ("overlap", self.options.overlap, self.options.overlap != defaults.overlap),
         ]

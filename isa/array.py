@@ -17,6 +17,7 @@ from functools import lru_cache
 from math import prod
 from typing import TypeAlias
 
+from .registers import ViewRegister
 from .target import Engine
 
 Shape: TypeAlias = tuple[int, ...]
@@ -53,6 +54,16 @@ class Contraction:
     fresh: bool
 
 
+def tile_of(
+    acc: ViewRegister, left: ViewRegister | None, right: ViewRegister, extents: Shape, inner: int, fresh: bool
+) -> Contraction:
+    """The tile that an engine sees in three views; *left* None means ones."""
+    passes = left.format.bits if left is not None and left.format.kind in ("bit", "unsigned") else 1
+    seen = None if left is None else Operand(left.strides, left.format.bits)
+    right_seen = Operand(right.strides, right.format.bits)
+    return Contraction(extents, Operand(acc.strides, acc.format.bits), seen, right_seen, inner, passes, fresh)
+
+
 @dataclass(frozen=True)
 class Accesses:
     """Cycles in the array, and the bits that it reads from and writes to scratchpads meanwhile (modelled)."""
@@ -62,9 +73,15 @@ class Accesses:
     write_bits: int
 
 
+def layout(tile: Contraction) -> tuple[int | None, int | None]:
+    """The loops that lie along the rows and along the columns of an array."""
+    column = _column(tile)
+    return _row(tile, column), column
+
+
 @lru_cache(maxsize=1 << 14)
-def accesses(tile: Contraction, engine: Engine) -> Accesses:
-    """Dense cycles and scratchpad accesses of *tile*, without start-up and without skipping.
+def accesses(tile: Contraction, engine: Engine, turns: int | None = None) -> Accesses:
+    """Cycles and scratchpad accesses of *tile*, without start-up: of all turns, or of so many that are taken.
 
     Weight-stationary: every right element is read once; each cycle reads a left element a row in use, and reads and
     writes an accumulator a column (rows that are summed share one).  Output-stationary: each cycle reads a left
@@ -73,13 +90,14 @@ def accesses(tile: Contraction, engine: Engine) -> Accesses:
     first written.
     """
     size = prod(tile.extents)
-    if size == 0:
+    if size == 0 or turns == 0:
         return Accesses(0, 0, 0)
-    column = _column(tile)
-    row = _row(tile, column)
+    row, column = layout(tile)
     wide = 1 if column is None else tile.extents[column]
     tall = 1 if row is None else tile.extents[row]
     cycles = tile.passes * (size // (wide * tall)) * -(-wide // engine.columns) * -(-tall // engine.rows)
+    if turns is not None:
+        size, cycles = -(-size * turns // cycles), turns
     columns, rows = min(wide, engine.columns), min(tall, engine.rows)
     kept = tile.acc.elements(tile.extents)
     before = 0 if tile.fresh else kept
@@ -87,7 +105,7 @@ def accesses(tile: Contraction, engine: Engine) -> Accesses:
     if tile.inner == WEIGHT_STATIONARY:
         right_reads = tile.right.elements(tile.extents)
         summed = rows if row is not None and not tile.acc.strides[row] else 1
-        acc_writes = -(-size // summed)
+        acc_writes = max(-(-size // summed), kept if tile.fresh else 0)
         acc_reads = acc_writes - kept + before
     else:
         right_reads = -(-size // (rows if row is not None and not tile.right.strides[row] else 1))

@@ -6,7 +6,7 @@ The runtime builds the `Chip` and the `Observer`; counting, cycle replay, tracin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -16,7 +16,9 @@ from .element import ElementProgram
 from .registers import Window
 
 if TYPE_CHECKING:
+    from .skipping import Taken
     from .state import Stream
+    from .target import Engine
 
 
 class Observer(Protocol):
@@ -40,7 +42,11 @@ class Observer(Protocol):
 
     def work(self, stream: Stream, kind: str, amount: int) -> None:
         """*amount* operations of *kind*: ``gated`` additions and ``multiply`` accumulates that were done, ``skipped``
-        ones that a zero left operand saved, ``element`` operations of the vector unit."""
+        ones that zeros saved, ``element`` operations of the vector unit."""
+        ...
+
+    def turns(self, stream: Stream, taken: Taken) -> None:
+        """An engine that skips took those turns of a tile (see `skipping`); told before its ``work``."""
         ...
 
     def touch(self, stream: Stream, write: bool, window: Window) -> None:
@@ -91,6 +97,11 @@ class Chip(Protocol):
     @property
     def accumulators(self) -> str:
         """The target's kind of accumulators: exact, f32 or f16."""
+        ...
+
+    @property
+    def engines(self) -> Mapping[str, Engine]:
+        """The arrays of every core, by unit."""
         ...
 
     @property

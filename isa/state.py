@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from ..numerics.formats import BY_CODE, F64, X64, X128, encode
 from . import coded, transfer
 from .access import elements, from_rows, identity, operand_shape, put, to_rows
+from .array import tile_of
 from .chip import Blocked, Chip, Core, Observer, ProgramFault
 from .kernels.contract import Operand, accumulated, contract_exact, contract_ordered
 from .kernels.drain import drain
 from .kernels.moments import comoment, mean, rounded_comoment
 from .kernels.window import pool_max, pool_sum, taps_within, unpool
 from .registers import DRAM, IDENTITY, LoopRegister, ViewRegister, Window, definitions_of
+from .skipping import taken_of
 
 if TYPE_CHECKING:
     from .instruction import Instruction
@@ -245,14 +247,21 @@ class Stream:
 
     # Computing.
 
-    def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool) -> None:
-        """acc += left * right; see `instructions.engine`.  *inner* changes no value."""
+    def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> None:
+        """acc += left * right; see `instructions.engine`.  *inner* and *skip* change no value."""
         view, right_view = self._view(acc), self._view(right)
         extents = view.extents(self.loops)
         kept = view.kept
         first = self._fresh(fresh)
         l_operand = None if ones else self._operand(self._view(left), extents)
         r_operand = self._operand(right_view, extents)
+        taken = None
+        if skip:
+            tile = tile_of(view, None if ones else self._view(left), right_view, extents, inner, first)
+            taken = taken_of(tile, self.chip.engines[self.unit], view.format, l_operand, r_operand, skip)
+            self.chip.observer.turns(self, taken)
+            if not taken.turns:  # so nothing begins either
+                return self._worked(l_operand, prod(extents), 0)
         if view.format in (X64, X128):
             total, done = contract_exact(l_operand, r_operand, extents, kept, view.format)
             if not first:
@@ -261,10 +270,7 @@ class Stream:
             before = None if first else self._read(view, extents)
             total, done = contract_ordered(before, l_operand, r_operand, extents, kept, view.format)
         self._write(view, extents, total)
-        words = self.unit == "bp" if l_operand is None else not l_operand.format.whole
-        self.chip.observer.work(self, "multiply" if words else "gated", done)
-        if skipped := prod(extents) - done:
-            self.chip.observer.work(self, "skipped", skipped)
+        self._worked(l_operand, prod(extents), done if taken is None else taken.done)
 
     def drain(self, out: int, acc: int, bias: int | None, scale: float) -> None:
         """out = round(acc * scale + bias)."""
@@ -373,6 +379,13 @@ class Stream:
         if terms < 1:
             raise self.fault("a mean of no terms")
         return terms
+
+    def _worked(self, left: Operand | None, dense: int, done: int) -> None:
+        """Tell of *done* operations among *dense* ones."""
+        words = self.unit == "bp" if left is None else not left.format.whole
+        self.chip.observer.work(self, "multiply" if words else "gated", done)
+        if dense > done:
+            self.chip.observer.work(self, "skipped", dense - done)
 
     def _ends(self) -> dict[int, int]:
         """The instruction behind each loop, by the number of its ``loop``; ProgramFault where loops do not nest."""

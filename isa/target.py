@@ -67,6 +67,9 @@ class Engine:
     columns: Annotated[int, _whole("Columns of the array: output channels a cycle.")]
     left_formats: Annotated[tuple[str, ...], Figure("list", "Formats of its left operand.", choices=LEFT_FORMATS)]
     inner: Annotated[str, Figure("choice", "The operand that stays in the array, by default.", choices=INNER)]
+    lookahead: Annotated[
+        int, _whole("Turns of the array that it looks ahead in a cycle, to skip empty ones; 0: none.", 0)
+    ]
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,10 @@ def _reasons(stage: Stage) -> Iterator[str]:
     for fused in stage.epilogue:
         if fused.saves:
             yield f"  then {fused.node}: costs {cost_text(why.objective, fused.saves)} less than as a stage of its own"
+    if stage.gating.skip:
+        gate, shares = stage.gating, (("left", stage.gating.left), ("right", stage.gating.right))
+        words = " and ".join(f"{share:.1%} on the {side}" for side, share in shares if share < 1.0)
+        yield f"  skips empty words: {words} hold anything, {gate.taken:.1%} of the turns are taken (predicted)"
     if stage.inside:
         yield f"  stays on the core: {', '.join(sorted(stage.inside))}"
 

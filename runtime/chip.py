@@ -32,6 +32,7 @@ class Chip:
         self.elements = program.elements
         self.granule = target.dram.granule_bytes
         self.accumulators = target.accumulators
+        self.engines = target.engines
         self.observer = Audience()
         self.watched = watched
         self.queues = Queues()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from ..isa.array import Contraction, Operand, Shape
+from ..isa.array import Contraction, Operand, Shape, tile_of
 from ..isa.instructions.engine import Dense, Gate, Outer
 from ..isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool, Vector
 from ..isa.registers import IDENTITY, ViewRegister
@@ -15,17 +15,8 @@ def contraction(stream: Stream, instruction: Gate | Dense | Outer) -> Contractio
     """The tile of an engine's instruction."""
     acc, right = _view(stream, instruction.acc), _view(stream, instruction.right)
     left = None if instruction.ones else _view(stream, instruction.left)
-    passes = left.format.bits if left is not None and left.format.kind in ("bit", "unsigned") else 1
     first = all(not loop.counter for k, loop in enumerate(stream.loops) if instruction.fresh >> k & 1)
-    return Contraction(
-        acc.extents(stream.loops),
-        Operand(acc.strides, acc.format.bits),
-        None if left is None else Operand(left.strides, left.format.bits),
-        Operand(right.strides, right.format.bits),
-        instruction.inner,
-        passes,
-        first,
-    )
+    return tile_of(acc, left, right, acc.extents(stream.loops), instruction.inner, first)
 
 
 def vector_accesses(stream: Stream, instruction: Vector) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ from ..isa.chip import Core
 from ..isa.program import Debug, Entry
 from ..isa.program import Stream as StreamCode
 from ..isa.registers import Window
+from ..isa.skipping import Taken
 from ..isa.state import Stream
 
 
@@ -85,6 +86,9 @@ class Listener:
     def work(self, stream: Stream, kind: str, amount: int) -> None:
         """See `isa.chip.Observer`."""
 
+    def turns(self, stream: Stream, taken: Taken) -> None:
+        """See `isa.chip.Observer`."""
+
     def touch(self, stream: Stream, write: bool, window: Window) -> None:
         """See `isa.chip.Observer`."""
 
@@ -135,7 +139,7 @@ class Audience(Listener):
 
     def _listen(self) -> None:
         """Replace the methods of this object by the quickest that tell all who listen."""
-        for name in ("retired", "dram", "coded", "scratchpad", "network", "work", "touch", "sync", "host"):
+        for name in ("retired", "dram", "coded", "scratchpad", "network", "work", "turns", "touch", "sync", "host"):
             ears = self._ears(name)
             deaf: Callable[..., None] = getattr(self._deaf, name)
             setattr(self, name, deaf if not ears else ears[0] if len(ears) == 1 else _all(ears))

@@ -1,7 +1,8 @@
 """Scratchpad accesses inside compute instructions: modelled from declared dataflows, never counted.
 
-Engines: see `array`.  The vector unit reads every element of an operand once and writes every element of a result
-once; operations in between stay in registers.  Registers of the array are not part of it.
+Engines: see `array`; of one that skips, the turns that it took.  The vector unit reads every element of an operand once
+and writes every element of a result once; operations in between stay in registers.  Registers of the array are not
+part of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ..isa.array import accesses
 from ..isa.instructions.engine import Dense, Gate, Outer
 from ..isa.instructions.vector import Vector
 from ..isa.program import Entry, Program
+from ..isa.skipping import Taken
 from ..isa.state import Stream
 from ..isa.target import Target
 from ..isa.traffic import Amounts, Key, Traffic
@@ -28,11 +30,15 @@ class Modelled(Listener):
         self._layers = Layers(program)
         self._bits: dict[tuple[str, str], list[int]] = {}
         self._cells: dict[Stream, list[list[int]]] = {}
+        self._taken: Taken | None = None
 
     def begin(self, entry: Entry, streams: Sequence[RunningStream]) -> None:
         for stream in streams:
             if stream not in self._cells:
                 self._cells[stream] = [self._cell(stream, pc) for pc in range(len(stream.instructions))]
+
+    def turns(self, stream: Stream, taken: Taken) -> None:
+        self._taken = taken
 
     def work(self, stream: Stream, kind: str, amount: int) -> None:
         if kind == "skipped":
@@ -40,7 +46,8 @@ class Modelled(Listener):
         instruction = stream.instructions[stream.current]
         cell = self._cells[stream][stream.current]
         if isinstance(instruction, (Gate, Dense, Outer)):
-            found = accesses(contraction(stream, instruction), self._target.engines[stream.unit])
+            engine, taken, self._taken = self._target.engines[stream.unit], self._taken, None
+            found = accesses(contraction(stream, instruction), engine, taken and taken.turns)
             read, written = found.read_bits, found.write_bits
         else:
             assert isinstance(instruction, Vector)

@@ -10,6 +10,7 @@ from ..isa.array import accesses
 from ..isa.instructions.engine import Dense, Gate, Outer
 from ..isa.instructions.vector import Vector
 from ..isa.program import Debug, Entry
+from ..isa.skipping import Taken
 from ..isa.state import Stream
 from ..isa.target import Target
 from .computing import contraction, vector_accesses
@@ -59,6 +60,7 @@ class Recorder(Listener):
         self._target = target
         self._open: Record | None = None
         self._pending: Deed | None = None
+        self._taken: Taken | None = None
         self._streams: dict[Stream, StreamRecord] = {}
         self.record: Record | None = None
 
@@ -80,6 +82,9 @@ class Recorder(Listener):
 
     def network(self, stream: Stream, source: int, targets: tuple[int, ...], useful: int) -> None:
         self._pending = Deed("send", stream.current, useful, cores=targets)
+
+    def turns(self, stream: Stream, taken: Taken) -> None:
+        self._taken = taken
 
     def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
         if kind == "send" and self._pending is not None:
@@ -105,7 +110,10 @@ class Recorder(Listener):
         """Cycles of the compute instruction that has just run; None where it was none."""
         instruction = stream.instructions[stream.current]
         if isinstance(instruction, (Gate, Dense, Outer)):
-            return accesses(contraction(stream, instruction), self._target.engines[stream.unit]).cycles
+            engine, taken, self._taken = self._target.engines[stream.unit], self._taken, None
+            if taken is not None:
+                return taken.cycles(engine.lookahead)
+            return accesses(contraction(stream, instruction), engine).cycles
         if isinstance(instruction, Vector):
             elements, operations, _, _ = vector_accesses(stream, instruction)
             return -(-elements // self._target.vector_lanes) * operations

@@ -121,6 +121,13 @@ class Density:
         *outer, channels = tile
         return scattered(1.0 - (1.0 - self.mean) ** unit, math.prod(outer) * -(-channels // unit))
 
+    def word(self, elements: int) -> float:
+        """The fraction of groups of so many neighbouring channels that hold anything."""
+        for tile, measured in self.tiles.items():
+            if math.prod(tile) == tile[-1] == elements:
+                return 1.0 - measured.empty
+        return 1.0 - (1.0 - self.mean) ** elements
+
     def empty(self, tile: Tile) -> float:
         """The fraction of tiles without anything: as measured, or as if zeros fell anywhere."""
         measured = self.tiles.get(tile)

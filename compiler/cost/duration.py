@@ -6,7 +6,8 @@ turn, in which each waits for the one before it; so a core needs as long as its 
 With single buffers no tile comes while another is worked on, and none is made while another leaves: a core needs as
 long as what loads and what computes together, or as what makes results and what stores them, and no less than its work
 and all that its stage moves, one after the other.
-Nothing is taken as zero, and what a barrier costs is not part of it.
+Turns of an engine that are left out since they are empty are those that densities tell; else nothing is taken as zero.
+What a barrier costs is not part of it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...isa.array import STATIONARY, Operand, accesses
-from ...isa.array import Contraction as Tile
+from ...isa.array import accesses
 from ...isa.target import Target
 from ...numerics.formats import FORMATS
 from ..ir.schedule import Buffer, OnCore, Stage, Step
-from ..ir.statement import Contraction, Elementwise, Moments, Window
+from ..ir.statement import Elementwise, Window
+from .gating import tile_seen
 
 SETUP = 12
 """Cycles in which a unit describes the views of one load or store, about."""
@@ -104,7 +105,9 @@ class _Turns:
                 moved = self._moved(buffers[(step.writes or step.reads)[0]])
                 return 1 + target.dram.latency_cycles + moved * 8 / target.dram.bits_per_cycle
             case "contract":
-                return 1 + accesses(self._tile(step), target.engines[step.unit]).cycles
+                engine = target.engines[step.unit]
+                tile, _ = tile_seen(on.stage, step, self._tiles, target)
+                return 1 + on.stage.gating.cycles(accesses(tile, engine).cycles, engine.lookahead)
             case "multicast" | "receive":
                 buffer = buffers[(step.writes or step.reads)[0]]
                 tiles = self._within(buffer)
@@ -135,29 +138,6 @@ class _Turns:
                 runs, whole = runs * extent, False
         bits = run * FORMATS[buffer.format].bits
         return runs * granule * math.ceil(bits / (8 * granule))
-
-    def _tile(self, step: Step) -> Tile:
-        """A tile as an engine sees it."""
-        statement, buffers = self._on.stage.statement, self._on.stage.by_name
-        assert isinstance(statement, Contraction | Moments)
-        names = [name for name in self._tiles if self._tiles[name] > 1]
-        extents = tuple(self._tiles[name] for name in names)
-
-        def operand(name: str) -> Operand:
-            buffer = buffers[name]
-            strides = [0] * len(names)
-            for axis, stride in zip(buffer.axes, buffer.strides, strict=True):
-                for loop, c in axis.terms:
-                    if loop in names:
-                        strides[names.index(loop)] += abs(c) * stride // axis.step
-            return Operand(tuple(strides), FORMATS[buffer.format].bits)
-
-        acc, reads = operand(step.writes[0]), step.reads
-        left = operand(reads[0]) if len(reads) == 2 else None
-        right = operand(reads[-1]) if reads else Operand((0,) * len(names), 16)
-        counted = left is not None and FORMATS[buffers[reads[0]].format].kind in ("bit", "unsigned")
-        inner = STATIONARY[self._target.engines[step.unit].inner]
-        return Tile(extents, acc, left, right, inner, left.bits if left is not None and counted else 1, True)
 
     def _elements(self, step: Step) -> int:
         """Elements that one instruction of the vector unit makes, or takes where it looks at windows."""

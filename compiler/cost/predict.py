@@ -15,8 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ...isa.mesh import MeshRoutes
 from ...isa.program import Symbol
 from ...isa.target import Target
@@ -27,6 +25,7 @@ from ..ir.statement import Contraction, Moments
 from .boxes import Moved, Turning, carried, moved
 from .coded import coded_bytes
 from .density import Densities
+from .gating import inside
 
 Row = tuple[Key, Amounts]
 
@@ -115,17 +114,17 @@ def _dense(on: OnCore) -> int:
 
 
 def _done(on: OnCore, statement: Contraction, densities: Densities) -> int:
-    """Operations of a contraction whose left operand is not zero; all of them where nothing is known to be sparse."""
+    """Operations of a contraction whose left operand is not zero, in turns that are taken; all of them where nothing is
+    known to be sparse."""
     dense = _dense(on)
-    left = statement.left
-    if left is None or dense == 0 or not densities.values:
+    left, share = statement.left, on.stage.gating.right
+    if dense == 0 or not densities.values:
         return dense
-    share = densities.of(left.value).mean
+    if left is None:
+        return round(dense * share)
+    share *= densities.of(left.value).mean
     for index, axis in zip(left.index, on.stage.by_name["left"].axes, strict=True):
-        places = np.array([index.offset])
-        for name, c in index.terms:
-            places = (places[:, None] + c * (on.lows.get(name, 0) + np.arange(on.extents[name]))).ravel()
-        share *= float(np.mean((places >= 0) & (places < axis.bound)))
+        share *= inside(index.offset, index.terms, axis.bound, on.lows, on.extents)
     return round(dense * share)
 
 

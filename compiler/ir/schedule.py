@@ -15,6 +15,7 @@ from typing import cast
 
 from ...source import NOWHERE, Place
 from .accesses import accesses, extents_of
+from .gating import ALL_TURNS, Gating
 from .overlap import Overlap
 from .statement import TIME, WINDOW, Access, Elementwise, Moments, Statement, over_steps
 from .types import Type
@@ -262,6 +263,9 @@ class Stage:
 
     inside: frozenset[str] = frozenset()
     """Values that it makes and that lie nowhere else, since its epilogue alone reads them."""
+
+    gating: Gating = ALL_TURNS
+    """What its engine leaves out."""
 
     team: int = 0
     """Stages that follow one another under one number, other than 0, run beside one another: no core waits for those

@@ -36,7 +36,7 @@ from .ways import Planned
 class MappingOptions:
     """What bears on the mapping: the machine, cores in use, the dataflow asked for (or ``auto``), pins; densities of
     values, and codecs that are asked for; whether stages may have epilogues, how they share the cores, what mappings
-    are chosen by, and when steps of time overlap."""
+    are chosen by, when steps of time overlap, and whether engines leave out what is zero."""
 
     target: Target
     cores: int
@@ -48,6 +48,7 @@ class MappingOptions:
     partition: str = "chosen"
     objective: str = "dram"
     overlap: str = "auto"
+    skipping: bool = True
 
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
@@ -169,6 +170,7 @@ def _mapped(
             rooms,
             operands_of(statement, drawn),
             op=node.op,
+            densities=options.densities if options.skipping else Densities(),
         )
         problem = pin_problem(request)
         if problem is None:

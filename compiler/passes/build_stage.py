@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ...source import TargetError
+from ..cost.gating import gating_of
 from ..ir.schedule import Buffer, Decision, Explanation, For, Fused, Stage, Step, Tree, present, use_in
 from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
 from .mapping import Mapped
@@ -23,7 +24,7 @@ def build_stage(mapped: Mapped) -> Stage:
     loops = nest(request, mapping)
     extents = largest_share(request, mapping)
     buffers = allocate(request, tuple(_buffer(operand, loops, mapping, extents) for operand in operands))
-    return Stage(
+    stage = Stage(
         request.name,
         request.op,
         request.layer,
@@ -40,6 +41,7 @@ def build_stage(mapped: Mapped) -> Stage:
         request.epilogue,
         request.inside,
     )
+    return replace(stage, gating=gating_of(stage, request.target, request.densities))
 
 
 def nest(request: Request, mapping: Decision) -> tuple[str, ...]:

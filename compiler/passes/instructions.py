@@ -189,7 +189,8 @@ class StepWriter:
                 engine = ENGINES[step.unit]
                 ones = int(len(step.reads) < 2)
                 fresh = self.on.mask(statement.summed)
-                return engine(view, view + 1, view + 2, fresh, self.inner[step.unit], ones)
+                inner, skip = self.inner[step.unit], self.on.stage.gating.skip
+                return engine(view, view + 1, view + 2, fresh, inner, ones, skip)
             case "mean" | "comoment":
                 assert isinstance(statement, Moments)
                 argument = self.arguments[statement.argument] + 1 if statement.argument else 0

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from ...isa.target import Target
 from ...source import Place
+from ..cost.density import Densities
 from ..ir.accesses import accesses, extents_of
 from ..ir.schedule import Drawn, Fused
 from ..ir.statement import TIME, WINDOW, Moments, Statement
@@ -55,6 +56,9 @@ class Request:
 
     op: str = ""
     """The operator that the statement is of."""
+
+    densities: Densities = field(default_factory=Densities)
+    """How sparse values are."""
 
     @property
     def statements(self) -> tuple[Statement, ...]:

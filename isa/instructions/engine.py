@@ -20,6 +20,9 @@ class Gate(Instruction, opcode=0x30, mnemonic="gate", units=("fp",)):
     *fresh* is a mask of loop registers: where all of them are in their first turn the sum begins at zero.
     *inner* is the dataflow inside the array (0 weight-stationary, 1 output-stationary); it changes no value, only
     the modelled accesses.  *ones* = 1 takes 1 for every left element (sums of errors), and *left* is ignored.
+    *skip* is a mask of operands (1 left, 2 right): turns of the array in which all that it takes of one of them is zero
+    are left out, as `skipping` says; it changes no value, only cycles and accesses.  Of the right operand only where
+    sums do not round to f16 and the left one holds integers.
     """
 
     acc: int = bits(8, 13, "v")
@@ -28,9 +31,10 @@ class Gate(Instruction, opcode=0x30, mnemonic="gate", units=("fp",)):
     fresh: int = bits(26, 41)
     inner: int = bits(42, 43, default=0)
     ones: int = bits(44, 44, default=0)
+    skip: int = bits(45, 46, default=0)
 
     def execute(self, stream: Stream) -> None:
-        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones))
+        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)
 
 
 class Dense(Instruction, opcode=0x31, mnemonic="dense", units=("bp",)):
@@ -45,9 +49,10 @@ class Dense(Instruction, opcode=0x31, mnemonic="dense", units=("bp",)):
     fresh: int = bits(26, 41)
     inner: int = bits(42, 43, default=0)
     ones: int = bits(44, 44, default=0)
+    skip: int = bits(45, 46, default=0)
 
     def execute(self, stream: Stream) -> None:
-        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones))
+        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)
 
 
 class Outer(Instruction, opcode=0x32, mnemonic="outer", units=("wg",)):
@@ -59,6 +64,7 @@ class Outer(Instruction, opcode=0x32, mnemonic="outer", units=("wg",)):
     fresh: int = bits(26, 41)
     inner: int = bits(42, 43, default=0)
     ones: int = bits(44, 44, default=0)
+    skip: int = bits(45, 46, default=0)
 
     def execute(self, stream: Stream) -> None:
-        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones))
+        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)

@@ -309,6 +309,7 @@ class Case:
     partition: str = "chosen"
     fusion: str = "auto"
     overlap: str = "auto"
+    skipping: str = "auto"
 
     def __str__(self) -> str:
         return f"{self.network}-{self.machine}-{self.dataflow}-{self.reset}-{self.surrogate.partition('(')[0]}"
@@ -318,7 +319,12 @@ class Case:
         target, cores = (MACHINES | OTHER_FORMATS)[self.machine]
         source = source_of(self.network, f"reset={self.reset}, surrogate={self.surrogate}", self.training, self.batch)
         mapping: dict[str, Any] = {"dataflow": self.dataflow, "pins": self.pins, "codecs": self.codecs}
-        mapping |= {"partition": self.partition, "fusion": self.fusion, "overlap": self.overlap}
+        mapping |= {
+            "partition": self.partition,
+            "fusion": self.fusion,
+            "overlap": self.overlap,
+            "skipping": self.skipping,
+        }
         given = Options(target_of(target), cores, steps=self.steps, density=self.density, **mapping)
         return Compilation(source, given)
 

@@ -189,7 +189,7 @@ def test_a_stream_reads_as_a_person_would_write_it() -> None:
   stream core=0 unit=fp
     loop    l0, tile=4, total=10, argument=1, bound=0, first=0   ; c1  FP  digits.snn:3:5
       wait    s3                                                 ; "s 1"  -  -
-      gate    v2, v0, v1, fresh=1, inner=0, ones=0               ; -  BP  "a b.snn":7
+      gate    v2, v0, v1, fresh=1, inner=0, ones=0, skip=0       ; -  BP  "a b.snn":7
     end     l0                                                   ; c1  FP  digits.snn:3:5
     halt                                                         ; c1  FP  digits.snn:3:5""",
         "entry infer arguments=[] inputs=[] results=[loss, s1]\n",

@@ -19,7 +19,9 @@ from snnc.isa.instructions.engine import Dense, Gate
 from snnc.isa.instructions.move import Load, Store
 from snnc.isa.instructions.route import Multicast, Receive, Send
 from snnc.isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
+from snnc.isa.skipping import Taken
 from snnc.isa.state import Blocked, Core, ProgramFault, Stream, Window
+from snnc.isa.target import load_target
 from snnc.numerics.formats import F16, F32, F64, SPIKE, U2, U4, U8, U16, X64, X128, Format, pack, unpack
 
 Array = NDArray[Any]
@@ -47,6 +49,9 @@ class Ears:
     def work(self, stream: Stream, kind: str, amount: int) -> None:
         self.heard.append(("work", kind, amount))
 
+    def turns(self, stream: Stream, taken: Taken) -> None:
+        self.heard.append(("turns", taken))
+
     def touch(self, stream: Stream, write: bool, window: Window) -> None:
         self.heard.append(("touch", write, window))
 
@@ -68,6 +73,7 @@ class Board:
         self.elements: list[ElementProgram] = []
         self.granule = 64
         self.accumulators = "exact"
+        self.engines = load_target("quad").engines
         self.ears = Ears()
         self.observer: Ears = self.ears
         self.watched = False
