@@ -121,7 +121,7 @@ def _met(
     axes: Sequence[Axis], strides: Sequence[int], turning: Turning, granule: int
 ) -> tuple[list[Met], tuple[int, ...]]:
     """What tiles meet along each group of axes, and where among the axes of all groups each axis is then."""
-    groups = _independent(axes)
+    groups = independent(axes)
     met = [
         met_along(
             tuple(axes[place] for place in group),
@@ -158,7 +158,7 @@ def _box(box: tuple[int, ...], steps: tuple[int, ...], bits: int, begin: int, gr
     return row * prod(outer), touched * granule
 
 
-def _independent(axes: Sequence[Axis]) -> list[list[int]]:
+def independent(axes: Sequence[Axis]) -> list[list[int]]:
     """Places of the axes, those together that share a loop."""
     groups: list[tuple[set[str], list[int]]] = []
     for place, axis in enumerate(axes):

@@ -126,8 +126,12 @@ class _Turns:
         return self._tiles | {name: self._on.stage.extents[name] for name in buffer.whole}
 
     def _moved(self, buffer: Buffer) -> float:
-        """Bytes, in whole granules, of a tile that lies in DRAM in runs of neighbours."""
+        """Bytes, in whole granules, of a tile that lies in DRAM in runs of neighbours, or in blocks."""
         tiles = self._within(buffer)
+        if (stored := buffer.stored) is not None:
+            boxes = zip(buffer.axes, stored.blocks, strict=True)
+            met = math.prod(-(-min(axis.extent(tiles), axis.bound) // block) for axis, block in boxes)
+            return met * stored.moved
         granule, run, runs, whole = self._target.dram.granule_bytes, 1, 1, True
         for axis in reversed(buffer.axes):
             extent = min(axis.extent(tiles), axis.bound) if axis.terms else 1

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ...isa.mesh import MeshRoutes
 from ...isa.program import Symbol
 from ...isa.target import Target

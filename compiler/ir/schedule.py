@@ -18,6 +18,7 @@ from .accesses import accesses, extents_of
 from .gating import ALL_TURNS, Gating
 from .overlap import Overlap
 from .statement import TIME, WINDOW, Access, Elementwise, Moments, Statement, over_steps
+from .stored import Stored
 from .types import Type
 
 
@@ -71,6 +72,8 @@ class Buffer:
     memory: int = -1
     address: int = -1
     whole: tuple[str, ...] = ()
+    stored: Stored | None = None
+    """How its value lies in DRAM, as the mapping weighed it, if not each element at its place."""
 
 
 def dram_strides(axes: Sequence[Axis], strides: Sequence[int], steps: int) -> list[int]:

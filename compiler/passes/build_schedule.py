@@ -16,12 +16,13 @@ from ..ir.graph import Node, Procedure, Training
 from ..ir.overlap import Overlap
 from ..ir.schedule import Schedule, Stage
 from ..ir.statement import Elementwise
+from ..ir.stored import Stored
 from ..ir.types import Type
 from ..ops.op import alias_of
 from .admission import pin_problem
 from .arrange import PARTITIONS, Room
 from .build_stage import build_stage
-from .coding import Force, choose_codings
+from .coding import Force
 from .drawn import Taken, drawn_in, operands_of
 from .fusion import fused
 from .mapping import Mapped, Mapper
@@ -30,6 +31,7 @@ from .pins import Pin, combined
 from .pipelined import ROOMS, with_rooms
 from .request import Request
 from .ways import Planned
+from .weighed import weighed
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,24 @@ class MappingOptions:
 
 def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     """Every stage of every entry; all that does not fit is told together."""
+    mapper = Mapper(OBJECTIVES[options.objective])
+    if mapper.objective is not None:
+        mapper.objective.check(options.target)
+
+    def mapped(stored: Mapping[str, Stored]) -> Schedule:
+        return _mapped_with(training, options, stored, mapper)
+
+    return weighed(training, options.target, options.densities, options.codecs, mapped)
+
+
+def _mapped_with(training: Training, options: MappingOptions, stored: Mapping[str, Stored], mapper: Mapper) -> Schedule:
+    """Every stage of every entry, where values lie in DRAM as *stored* says, all others as they are."""
     aliases, momentary, rooms = aliases_of(training), held(training), window_rooms(training)
     entries: dict[str, tuple[Stage, ...]] = {}
     overlaps: dict[str, tuple[Overlap, ...]] = {}
     touched: dict[str, Type] = {}
     pinned: set[str] = set()
     refusals: dict[str, Fault | None] = {}
-    mapper = Mapper(OBJECTIVES[options.objective])
-    if mapper.objective is not None:
-        mapper.objective.check(options.target)
     with Faults(TargetError) as faults:
         for procedure in training.procedures:
             types = training.values(procedure)
@@ -86,7 +97,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
                 pinned.update(pin.text for pin in options.pins if pin.matches(layer, phase))
                 pin = combined(options.pins, layer, phase)
                 try:
-                    mapped += [*_mapped(training, each, types, options, pin, refusals, rooms, drawn, mapper)]
+                    mapped += [*_mapped(training, each, types, options, stored, pin, refusals, rooms, drawn, mapper)]
                 except TargetError as error:
                     faults.extend(error.faults)
             if options.fusion:
@@ -104,9 +115,7 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     handed = {name for found in overlaps.values() for overlap in found for name in overlap.handed}
     entries = {name: tuple(with_rooms(stage, handed, aliases) for stage in own) for name, own in entries.items()}
     rooms = dict.fromkeys(momentary, 1) | dict.fromkeys(handed, ROOMS) | rooms
-    schedule = Schedule(training.name, entries, touched, rooms, overlaps=overlaps)
-    codings = choose_codings(training, schedule, options.target, options.densities, options.codecs)
-    return replace(schedule, codings=codings)
+    return Schedule(training.name, entries, touched, rooms, overlaps=overlaps)
 
 
 def _fused(
@@ -140,6 +149,7 @@ def _mapped(
     taken: Taken,
     types: dict[str, Type],
     options: MappingOptions,
+    stored: Mapping[str, Stored],
     pin: Pin,
     refusals: dict[str, Fault | None],
     rooms: Mapping[str, int],
@@ -171,6 +181,7 @@ def _mapped(
             operands_of(statement, drawn),
             op=node.op,
             densities=options.densities if options.skipping else Densities(),
+            stored=stored,
         )
         problem = pin_problem(request)
         if problem is None:

@@ -72,6 +72,7 @@ def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision, whole: 
         depth,
         mapping.rings if refilled and operand.doubled else 1,
         whole=tuple(name for name, _ in operand.whole),
+        stored=operand.stored,
     )
 
 

@@ -62,7 +62,7 @@ class Moves(NamedTuple):
 
 
 @dataclass
-class _Value:
+class Value:
     """A value in DRAM: its type, and all that is moved of it.  *stays* says why it is stored as it is, if it must."""
 
     name: str
@@ -96,13 +96,18 @@ def parse_codecs(texts: Iterable[str]) -> tuple[Force, ...]:
     return tuple(found)
 
 
+def force_of(name: str, forced: tuple[Force, ...]) -> Force | None:
+    """What was asked for a value, the last one that speaks of it."""
+    return next((force for force in reversed(forced) if fnmatchcase(name, force.name)), None)
+
+
 def choose_codings(
     training: Training, schedule: Schedule, target: Target, densities: Densities, forced: tuple[Force, ...]
 ) -> dict[str, Coding]:
     """The codec and the blocks of every value that has any; SourceError where a codec is forced that cannot be."""
     if not densities.values and not forced:
         return {}
-    values = _values(training, schedule)
+    values = values_in_dram(training, schedule)
     found: dict[str, Coding] = {}
     with Faults(SourceError) as faults:
         for force in forced:
@@ -112,7 +117,7 @@ def choose_codings(
             elif force.exact and not CODECS[force.codec].fixed and matching[0].stays:
                 faults.add(NOWHERE, f"--codec {force.text}: {force.name} {matching[0].stays}")
         for value in values.values():
-            force = next((force for force in reversed(forced) if fnmatchcase(value.name, force.name)), None)
+            force = force_of(value.name, forced)
             if value.stays or (force is not None and CODECS[force.codec].fixed):
                 continue
             if force is None and value.name not in densities.values:
@@ -127,7 +132,7 @@ def choose_codings(
     return found
 
 
-def _why(value: _Value, force: Force) -> str:
+def _why(value: Value, force: Force) -> str:
     """Why no blocks could be found for a codec."""
     if not CODECS[force.codec].unit(value.type.kind):
         return f"{force.codec} does not hold {value.type.format}, the format of {value.name}"
@@ -135,7 +140,7 @@ def _why(value: _Value, force: Force) -> str:
 
 
 def _best(
-    value: _Value,
+    value: Value,
     names: list[str],
     training: Training,
     schedule: Schedule,
@@ -171,7 +176,7 @@ def _best(
     return replace(best, dram=dram, plain=before)
 
 
-def _tiles(value: _Value) -> Iterator[Tile]:
+def _tiles(value: Value) -> Iterator[Tile]:
     """Blocks, without time and samples, whose borders no store of the value crosses, small ones first."""
     memory = value.type.memory
     stores = value.slices(move for move in value.moves if move.writes)
@@ -183,14 +188,14 @@ def _tiles(value: _Value) -> Iterator[Tile]:
             yield tile
 
 
-def _values(training: Training, schedule: Schedule) -> dict[str, _Value]:
+def values_in_dram(training: Training, schedule: Schedule) -> dict[str, Value]:
     """Every value in DRAM with all that is moved of it."""
     aliases, role = aliases_of(training), roles(training, aliases_of(training))
     variables = set(training.types)
     known: Mapping[str, Type] = training.types | dict(schedule.types)
-    found: dict[str, _Value] = {}
+    found: dict[str, Value] = {}
     for name, type in known.items():
-        value = found[name] = _Value(name, type)
+        value = found[name] = Value(name, type)
         part = role.get(name, "value")
         if name in variables or part not in CODED_ROLES:
             value.stays = f"stays as it is: its role is {part}"

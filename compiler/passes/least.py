@@ -14,8 +14,11 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from ...isa.grid import ENTRY_BYTES
 from ..cost.boxes import Walk, along, met_along
+from ..cost.coded import blocks_along
 from ..ir.schedule import Axis
+from ..ir.stored import Stored
 from .grid import Array, Grid
 from .operands import Operand
 
@@ -118,6 +121,37 @@ def _least(inside: Any, partly: Any, one_run: Any, apart: Any) -> Any:
     """What runs move that go on through all axes further in, or do not: where some do, what is less of both."""
     less = cast(Any, np.where(partly, np.minimum(one_run, apart), apart))
     return cast(Any, np.where(inside, one_run, less))
+
+
+def once_in_blocks(grid: Grid, operand: Operand, stored: Stored) -> Once:
+    """The same of an operand in blocks: all that its tiles meet, and no more than their entries of the directory.
+
+    Axes that share a loop are not independent: such an operand is taken to move nothing.
+    """
+    dram: Any = np.float64(stored.moved + ENTRY_BYTES)
+    seen: set[str] = set()
+    for axis, block in zip(operand.axes, stored.blocks, strict=True):
+        loops = [name for name, _ in axis.terms]
+        if seen & set(loops):
+            return Once(operand, np.int64(0))
+        seen |= set(loops)
+        shape = tuple(len(grid.space.sizes[name]) if name in loops else 1 for name in grid.names)
+        single = {name: sizes[0] for name, sizes in grid.space.sizes.items()}
+        met: list[int] = []
+        for index in np.ndindex(*shape):
+            places = zip(grid.names, cast("tuple[int, ...]", index), strict=True)
+            tiles = single | {name: grid.space.sizes[name][k] for name, k in places} | dict(operand.whole)
+            walks = [(name, _walk(grid, operand, name, tiles[name])) for name in loops]
+            met.append(int(blocks_along([axis], [block], walks).sum()))
+        dram = dram * np.array(met, np.int64).reshape(shape)
+    return Once(operand, np.floor(dram).astype(np.int64))
+
+
+def _walk(grid: Grid, operand: Operand, name: str, tile: int) -> Walk:
+    """How all cores together walk a loop in tiles of that size."""
+    space = grid.space
+    whole = ((0, space.request.extents[name]),)
+    return Walk(tile, space.shares(operand) if name == space.split.loop and name not in dict(operand.whole) else whole)
 
 
 class _Along:

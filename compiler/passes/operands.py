@@ -15,6 +15,7 @@ from ...isa.target import Target
 from ...numerics.formats import F16, FORMATS, Format, row_bytes, unsigned_for
 from ..ir.schedule import Axis, Fused, dram_strides, use_in
 from ..ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
+from ..ir.stored import Stored
 from ..ir.types import Type
 
 PACKED_ROW_BITS = 64
@@ -50,6 +51,8 @@ class Operand:
 
     hold: frozenset[str] = frozenset()
     whole: tuple[tuple[str, int], ...] = ()
+    stored: Stored | None = None
+    """How it lies in DRAM, if not each element at its place."""
 
     @cached_property
     def loops(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from ..cost.density import Densities
 from ..ir.accesses import accesses, extents_of
 from ..ir.schedule import Drawn, Fused
 from ..ir.statement import TIME, WINDOW, Moments, Statement
+from ..ir.stored import Stored
 from ..ir.types import Type
 from .operands import Operand, exact_moments, operands_beside, operands_of
 from .pins import Pin
@@ -59,6 +60,9 @@ class Request:
 
     densities: Densities = field(default_factory=Densities)
     """How sparse values are."""
+
+    stored: Mapping[str, Stored] = field(default_factory=dict[str, Stored])
+    """How values lie in DRAM, those that do not lie there as they are."""
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -115,8 +119,12 @@ class Request:
         for each in found:
             held = tuple((loop, self.extents[loop]) for use, loop in whole if use == each.use)
             each = replace(each, whole=held) if held else each
-            inside = each.writes and each.value in self.inside
-            yield replace(each, moves=False, doubled=False) if inside else each
+            if each.writes and each.value in self.inside:
+                yield replace(each, moves=False, doubled=False)
+            elif each.moves and each.value in self.stored:
+                yield replace(each, stored=self.stored[each.value])
+            else:
+                yield each
 
     @property
     def rounds(self) -> bool:

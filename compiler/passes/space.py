@@ -86,6 +86,8 @@ def space_of(request: Request, split: Split, whole: Whole = ()) -> Space:
         shares = [share for _, share in split.shares if share] if name == split.loop else [extent]
         found = sorted(size for size in _sizes(request, operands, name, extent) if size <= extent)
         sizes[name] = _legal(request, operands, name, found, extent, shares)
+        aligned = tuple(size for size in sizes[name] if _of_whole_blocks(operands, name, size, extent, split))
+        sizes[name] = aligned or sizes[name]
     return Space(request, split, whole, operands, extents, sizes)
 
 
@@ -175,7 +177,24 @@ def _sizes(request: Request, operands: tuple[Operand, ...], name: str, extent: i
                 if loop == name:
                     granule = request.target.dram.granule_bytes * 8 // operand.format.bits
                     units |= {max(1, grain // math.gcd(grain, abs(c))) for grain in (8, granule)}
+            block = 1 if operand.stored is None else operand.stored.blocks[place]
+            units |= {block // math.gcd(block, abs(c)) for loop, c in axis.terms if loop == name}
     return set[int]().union(*(different(extent, unit) for unit in units if unit < extent or unit == 1))
+
+
+def _of_whole_blocks(operands: tuple[Operand, ...], name: str, size: int, extent: int, split: Split) -> bool:
+    """Whether tiles of *size* leave whole the blocks of all that is stored in blocks."""
+    begins = [low for low, share in split.shares if share] if name == split.loop else [0]
+    for operand in operands:
+        if not operand.writes or operand.stored is None:
+            continue
+        for axis, block in zip(operand.axes, operand.stored.blocks, strict=True):
+            for loop, c in axis.terms:
+                if loop == name and block > 1 and size < extent and abs(c) * size % block:
+                    return False
+                if loop == name and any(abs(c) * low % block for low in begins):
+                    return False
+    return True
 
 
 def _legal(

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cost.boxes import Turning, moved
+from ..cost.coded import moved_in_blocks
 from ..ir.schedule import ALWAYS, Decision, present
 from .grid import Array, Grid, Needs
-from .least import Once, once_of
+from .least import Once, once_in_blocks, once_of
 from .legality import legal_tiles
 from .operands import Operand
 from .reached import Again, Factors, Reached, again, turns_of, worth
@@ -89,7 +90,10 @@ class Survey:
     @cached_property
     def once(self) -> list[Once]:
         """What the tiles of each operand move, each once."""
-        return [once_of(self.grid, operand) for operand in self.moving]
+        return [
+            once_of(self.grid, each) if each.stored is None else once_in_blocks(self.grid, each, each.stored)
+            for each in self.moving
+        ]
 
     @cached_property
     def reached(self) -> Reached:
@@ -206,7 +210,9 @@ class Survey:
         for operand in self.moving:
             turning = self.turning_of(order, operand, tiles)
             key = (operand.use, turning.loops, *(tiles[name] for name in (*turning.loops, *sorted(operand.loops))))
-            if key not in self.exact:
+            if key not in self.exact and operand.stored is not None:
+                self.exact[key] = moved_in_blocks(operand.axes, operand.stored, turning, granule)
+            elif key not in self.exact:
                 strides = operand.dram_strides()
                 self.exact[key] = moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
             total += int(worth(self.space, operand, self.exact[key]))

@@ -14,6 +14,8 @@ import pytest
 from laws import Bench, Case, compiled, folder
 
 from snnc.compiler.cost.density import profile_of
+from snnc.compiler.passes.coding import choose_codings
+from snnc.compiler.passes.weighed import moved_by
 from snnc.compiler.profile import Profiler
 from snnc.isa import assembly, binary
 from snnc.isa.codecs.codec import CODECS
@@ -155,6 +157,21 @@ def test_codecs_that_densities_choose_move_fewer_bytes(case: Case) -> None:
     assert bench.difference() == ""
     plain.run("train_step")
     assert bench.machine.counters.take().total.dram < plain.machine.counters.take().total.dram
+
+
+@pytest.mark.parametrize("case", [*PROFILED, Case("joined", "quad3", surrogate="rect(alpha=4)")], ids=str)
+def test_codecs_weighed_beside_tiles_move_no_more_than_those_chosen_behind_them(case: Case) -> None:
+    known, _ = profiled(case)
+    found, plain = compiled(known), compiled(case).schedule
+    training, target, densities = found.training, found.target, found.densities
+    behind = replace(plain, codings=choose_codings(training, plain, target, densities, ()))
+    assert behind.codings
+    weighed = moved_by(training, found.schedule, target, densities)
+    assert weighed == pytest.approx(found.program.predicted["train_step"]["dram"]["total"], abs=1)
+    least = moved_by(training, behind, target, densities)
+    assert weighed <= least
+    if case.network == "joined":
+        assert weighed < 0.99 * least
 
 
 def test_without_densities_every_element_lies_at_its_place() -> None:
