@@ -15,10 +15,11 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -38,20 +39,32 @@ from snnc.runtime.replay import replay
 from snnc.runtime.settings import Settings
 from snnc.source import SnncError
 
-NARROW: Mapping[str, Mapping[str, Setting]] = {
-    "digits": {},
-    "mlp": {},
-    "lenet": {},
-    "csnn": {},
-    "scnn_mnist": {"size": 12, "width": 16, "hidden": 32},
-    "vgg11": {"size": 16, "width": 8},
-    "vgg11_dvs": {"size": 32, "width": 4},
-    "resnet18": {"size": 16, "width": 8},
-    "ms_resnet18": {"size": 32, "width": 4, "stem": 3, "classes": 10},
-    "sew_resnet18": {"size": 32, "width": 4, "classes": 10},
-    "srnn": {"size": 12, "hidden": 64},
+
+@dataclass(frozen=True)
+class Narrow:
+    """A network so narrow that a training step takes a second: its settings, steps of time, samples of a batch."""
+
+    settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    steps: int = 4
+    batch: int = 8
+
+
+NETWORKS: Mapping[str, Narrow] = {
+    "digits": Narrow(),
+    "mlp": Narrow(batch=32),
+    "lenet": Narrow(),
+    "csnn": Narrow(),
+    "scnn_mnist": Narrow({"size": 12, "width": 16, "hidden": 32}),
+    "vgg11": Narrow({"size": 16, "width": 8}, 2, 4),
+    "vgg11_dvs": Narrow({"size": 32, "width": 4}, 2, 4),
+    "resnet18": Narrow({"size": 16, "width": 8}, 2, 4),
+    "sew_resnet18": Narrow({"size": 32, "width": 4, "classes": 10}, 2, 4),
+    "srnn": Narrow({"size": 12, "hidden": 64}),
 }
-"""The networks, and how narrow they are."""
+"""The networks that are measured."""
+
+WORD = 16
+"""Elements that an array takes in a turn, of those targets that come with snnc."""
 
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "dense": {"density": 1.0},
@@ -119,7 +132,8 @@ class Lesson:
     """A network as it is *after* some training: its parameters, the next batch, and a profile of it."""
 
     def __init__(self, asked: Asked, folder: str, data: str | None) -> None:
-        self.options = Options(asked.target, None, asked.batch, asked.steps, settings=NARROW.get(asked.model, {}))
+        settings = NETWORKS.get(asked.model, Narrow()).settings
+        self.options = Options(asked.target, None, asked.batch, asked.steps, settings=settings)
         self.compilation = Compilation(asked.model, self.options)
         program = self.compilation.interface
         (port,) = (program.symbol(name) for name in program.entry(TRAIN).inputs if program.symbol(name).role == "input")
@@ -171,6 +185,25 @@ class Lesson:
         return Found(way, first.dram, predicted, other, cycles, first.gated + first.multiply, first.skipped, coded)
 
 
+def beside(lesson: Lesson) -> Iterator[str]:
+    """What no program differs in: windows that are closed, and zeros that the way back through strides never has."""
+    windows = lesson.densities.windows.values()
+    if windows:
+        closed = sum(1.0 - each.mean for each in windows) / len(windows)
+        words = sum(1.0 - each.word(WORD) for each in windows) / len(windows)
+        yield f"windows   {closed:.1%} of the windows are closed, {words:.2%} of the words of {WORD} of them wholly"
+    inserted = done = 0
+    stages = {stage.node.partition("#")[0]: 0 for stage in lesson.compilation.schedule.entries[TRAIN]}
+    for stage in lesson.compilation.schedule.entries[TRAIN]:
+        stages[stage.node.partition("#")[0]] += prod(stage.statement.extents.values())
+    for node in lesson.compilation.training.procedure(TRAIN).nodes:
+        stride = prod(cast("tuple[int, ...]", node.settings.get("stride", ())) or (1,))
+        if node.op in ("conv1d.d_x", "conv2d.d_x") and stride > 1:
+            done, inserted = done + stages[node.results[0]], inserted + stages[node.results[0]] * stride
+    if inserted:
+        yield f"strides   {done:,} products go back through them; about {inserted:,} with zeros inserted"
+
+
 def table(asked: Asked, lesson: Lesson, rows: Sequence[Found]) -> Iterator[str]:
     """The ways side by side, each beside the dense one."""
     kinds: dict[str, list[float]] = {}
@@ -179,6 +212,7 @@ def table(asked: Asked, lesson: Lesson, rows: Sequence[Found]) -> Iterator[str]:
     shown = ", ".join(f"{kind}s {sum(means) / len(means):.1%}" for kind, means in kinds.items())
     where = f"{asked.target}, T={asked.steps}, batch {asked.batch}, after {asked.after} training steps"
     yield f"{asked.model}: {where}; {shown}"
+    yield from (f"  {line}" for line in beside(lesson))
     heads = f"{'DRAM bytes':>20} {'predicted':>10} {'other batch':>11} {'cycles':>19} {'operations':>13}"
     yield f"  {'':8} {heads}"
     dense = rows[0]
@@ -192,18 +226,19 @@ def table(asked: Asked, lesson: Lesson, rows: Sequence[Found]) -> Iterator[str]:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(NARROW), metavar="MODEL")
+    parser.add_argument("--models", nargs="+", default=list(NETWORKS), metavar="MODEL")
     parser.add_argument("--target", default="edge512")
-    parser.add_argument("--steps", type=int, default=4, metavar="T")
-    parser.add_argument("--batch", type=int, default=8, metavar="N")
-    parser.add_argument("--after", type=int, default=40, metavar="N", help="training steps before what is measured")
+    parser.add_argument("--steps", type=int, metavar="T", help="unless given, few")
+    parser.add_argument("--batch", type=int, metavar="N", help="unless given, few")
+    parser.add_argument("--after", type=int, default=30, metavar="N", help="training steps before what is measured")
     parser.add_argument("--data", metavar="DATA", help="instead of what is drawn (`snnc list data`)")
     parser.add_argument("--json", metavar="FILE", help="write all that was measured")
     given = parser.parse_args()
     found: list[dict[str, Any]] = []
     try:
         for model in given.models:
-            asked = Asked(model, given.target, given.steps, given.batch, given.after)
+            narrow = NETWORKS.get(model, Narrow())
+            asked = Asked(model, given.target, given.steps or narrow.steps, given.batch or narrow.batch, given.after)
             with TemporaryDirectory() as folder:
                 lesson = Lesson(asked, folder, given.data)
                 rows = [lesson.measured(way) for way in WAYS]

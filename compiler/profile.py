@@ -1,4 +1,4 @@
-"""Profiling: the densities of spikes, counts, errors and surrogate windows in training steps of the oracle.
+"""Profiling: the densities of inputs, spikes, counts, errors and surrogate windows in training steps of the oracle.
 
 The oracle has every value of every step of time, also those of which a machine never keeps more than one step, or
 that never leave a core; and what it computes is what every mapping computes.
@@ -41,6 +41,10 @@ class Profiler:
         for name, kind in sparse_values(training).items():
             if name in made:
                 self._add(self.values, name, kind, self._elements(name, procedure) != 0, valid)
+        for variable in training.variables:
+            if variable.role == "input" and variable.name in procedure.inputs:
+                there = self._elements(variable.name, procedure) != 0
+                self._add(self.values, variable.name, "input", there, valid)
         for region, node in _adjoints(procedure):
             passed = self._passed(procedure, region, node)
             if passed is not None:

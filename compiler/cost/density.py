@@ -122,11 +122,15 @@ class Density:
         return scattered(1.0 - (1.0 - self.mean) ** unit, math.prod(outer) * -(-channels // unit))
 
     def word(self, elements: int) -> float:
-        """The fraction of groups of so many neighbouring channels that hold anything."""
+        """The fraction of groups of so many neighbours in memory that hold anything.
+
+        As measured of channels; else as if runs of zeros ended anywhere, be they as long as measured or by chance.
+        """
         for tile, measured in self.tiles.items():
             if math.prod(tile) == tile[-1] == elements:
                 return 1.0 - measured.empty
-        return 1.0 - (1.0 - self.mean) ** elements
+        ends = 1.0 / self.zeros if self.zeros >= 1.0 else self.mean
+        return 1.0 - (1.0 - self.mean) * (1.0 - ends) ** (elements - 1)
 
     def empty(self, tile: Tile) -> float:
         """The fraction of tiles without anything: as measured, or as if zeros fell anywhere."""

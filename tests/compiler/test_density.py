@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import groupby, product
 from math import comb
 from pathlib import Path
@@ -19,6 +20,7 @@ from snnc.compiler.cost.density import (
     PARTS,
     Densities,
     Density,
+    TileDensity,
     densities_of,
     parts_of,
     profile_of,
@@ -129,7 +131,7 @@ def test_a_profile_has_what_the_oracle_computes(small: str) -> None:
     profiler, _ = profiler_of(compilation)
     oracle, found = profiler.oracle, profiler.densities
     kinds = {name: density.kind for name, density in found.values.items() if density.kind != "error"}
-    assert kinds == {"s1": "spike", "p1": "count", "s2": "spike", "s2.mask": "spike"}
+    assert kinds == {"image": "input", "s1": "spike", "p1": "count", "s2": "spike", "s2.mask": "spike"}
     assert {name for name in found.values if name not in kinds} >= {"d.c2", "d.p1", "d.s1", "d.c1"}
     for name, density in found.values.items():
         assert density.mean == pytest.approx(np.count_nonzero(oracle.value(name)) / oracle.value(name).size, rel=1e-5)
@@ -268,3 +270,14 @@ def test_sums_of_no_terms_are_no_work(tmp_path: Path) -> None:
     found = Compilation(str(path), Options("tiny", density=0.5)).program.predicted["train_step"]["by_phase"]
     dense = Compilation(str(path), Options("tiny")).program.predicted["train_step"]["by_phase"]
     assert found["BP"]["work"]["multiply"] == dense["BP"]["work"]["multiply"] / 2 > 0
+
+
+def test_words_are_as_measured_or_follow_the_runs_of_zeros() -> None:
+    """Zeros that fall anywhere have runs of 1 / mean, and long runs make empty words."""
+    chance = Density(0.25)
+    assert chance.word(16) == pytest.approx(1 - 0.75**16)
+    assert replace(chance, zeros=4.0).word(16) == pytest.approx(chance.word(16))
+    assert replace(chance, zeros=30.0).word(16) == pytest.approx(1 - 0.75 * (29 / 30) ** 15)
+    measured = replace(chance, tiles={(1, 1, 16): TileDensity(0.5, {}), (1, 4, 16): TileDensity(0.125, {})})
+    assert measured.word(16) == 0.5
+    assert DENSE.word(16) == 1.0

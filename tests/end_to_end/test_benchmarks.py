@@ -165,3 +165,31 @@ def test_peers_say_what_they_do_not_do(train: str, told: str) -> None:
     }} train {{ {train} }}""")
     with pytest.raises(ValueError, match=told):
         import_module("benchmarks.graphs").graph_of(network, TrainingOptions.resolve(network))
+
+
+WORTH = [
+    ["digits"],
+    pytest.param(["lenet", "csnn", "scnn_mnist", "resnet18", "vgg11", "vgg11_dvs", "srnn"], marks=pytest.mark.full),
+]
+
+
+@pytest.mark.parametrize("models", WORTH, ids=["digits", "all"])
+def test_what_sparsity_is_worth_is_told_by_decision(models: list[str], tmp_path: Path) -> None:
+    """Fewer bytes and cycles than with density 1; predicted within 5 % on what was profiled, 15 % on another batch."""
+    written = tmp_path / "sparsity.json"
+    command = [sys.executable, "-m", "benchmarks.sparsity", "--models", *models, "--json", str(written)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not ended.returncode, ended.stderr
+    found = json.loads(written.read_text())
+    assert [each["model"] for each in found] == models
+    for each in found:
+        ways = {way["way"]: way for way in each["ways"]}
+        dense, both = ways["dense"], ways["both"]
+        assert both["dram"] < dense["dram"], each["model"]
+        assert both["cycles"] < dense["cycles"], each["model"]
+        assert ways["skipping"]["dram"] == dense["dram"]
+        for way in ways.values():
+            assert way["predicted"] == pytest.approx(way["dram"], rel=0.05), each["model"]
+            assert way["predicted"] == pytest.approx(way["other"], rel=0.15), each["model"]
+            assert way["done"] + way["skipped"] == dense["done"] + dense["skipped"]
+        assert f"{each['model']}: edge512" in ended.stdout
