@@ -2,9 +2,9 @@
 
     python -m benchmarks.scaling --model vgg11 --set width=8 --meshes 1x1 2x2 5x4 10x10
 
-A step is executed by the interpreter and replayed.  No schedule of the same bytes and operations takes fewer cycles than
-the largest of: what the busiest kind of engine and the vector units need if all cores have as much to do, what the DRAM
-channel needs for the bytes that were counted, and what the busiest link needs for its own.  Nothing is judged here.
+A step is executed by the interpreter and replayed.  No schedule of the same bytes and operations takes fewer cycles
+than the largest of: what the busiest kind of engine and the vector units need if all cores have as much to do, what the
+DRAM channel needs for the bytes that were counted, and what the busiest link needs for its own.  Nothing is judged.
 """
 
 from __future__ import annotations

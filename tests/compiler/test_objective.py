@@ -168,10 +168,11 @@ def by_bytes(survey: Survey, orders: list[Ordered], random: np.random.Generator)
     for front in survey.fronts(orders):
         for number in random.permutation(len(front.places))[:2]:
             place, reach = int(front.places[number]), int(front.reach[number])
-            size = int(random.integers(front.band.first, reach + 1))
+            band, _ = survey.grid.group(place)
+            size = int(random.integers(band.first, reach + 1))
             tiles = survey.grid.at(place, size)
             if survey.fits(tiles):
-                alone = survey.within(front, place, reach)[size - front.band.first]
+                alone = survey.within(front, place, reach)[size - band.first]
                 yield str(tiles), int(front.bound[number]), int(alone), survey.cost(front.ordered.order, tiles)
 
 

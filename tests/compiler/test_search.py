@@ -16,6 +16,7 @@ from contractions import Case
 
 from snnc.compiler.dataflows.dataflow import DATAFLOWS
 from snnc.compiler.passes.build_schedule import MappingOptions, build_schedule
+from snnc.compiler.passes.request import Whole
 from snnc.compiler.passes.space import different
 from snnc.isa.target import TARGETS, load_target
 from snnc.isa.traffic import Traffic
@@ -108,7 +109,7 @@ def test_sizes_cover_a_loop_in_every_number_of_tiles(extent: int) -> None:
 
 def test_a_rounding_sum_is_the_same_wherever_its_blocks_lie(tmp_path: Path) -> None:
     """With little memory blocks of channels pass by one by one, with more all of them lie side by side in a buffer."""
-    held: set[tuple[str, ...]] = set()
+    held: set[Whole] = set()
     found: list[dict[str, np.ndarray]] = []
     wide = replace(DENSE, inputs=200, outputs=150, size=4, kernel=3, pad=1, left="spike", phases=("FP", "BP"))
     for size in (48 << 10, 96 << 10, 160 << 10, 512 << 10):

@@ -96,9 +96,10 @@ def test_what_is_weighed_is_what_is_predicted_and_no_bound_is_above_it(name: str
         survey = Survey(space_of(asked, split), 2)
         for front in survey.fronts(orders):
             for place, reach in zip(front.places, front.reach, strict=True):
+                band, _ = survey.grid.group(int(place))
                 within = survey.within(front, int(place), int(reach))
                 for number, bound in enumerate(within):
-                    tiles = survey.grid.at(int(place), front.band.first + number)
+                    tiles = survey.grid.at(int(place), band.first + number)
                     if not survey.fits(tiles):
                         continue
                     cost = survey.cost(front.ordered.order, tiles)
