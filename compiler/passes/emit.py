@@ -8,7 +8,7 @@ when it ends: every semaphore is left as it was found.
 A tile that is cast.  Where all cores read the same, the first loads it and sends it to the others, whose routers fill
 their buffers in its place.  Each says that it has room before it takes a tile, and the first waits for all of them, so
 none is under way for which there is no room.  None says so before the load unit of its own core has begun with the
-stage: until then the buffers are those of the stage before.
+stage: until then the buffers are those of the stage before.  So it is with all that fills a buffer and waits for none.
 
 Stages follow one another through DRAM: a core's store unit tells its load unit that its last burst has landed, the
 load units of all cores meet, and only then does anything of the next stage move.  Stages of a team need nothing of one
@@ -286,17 +286,17 @@ def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
     debug = debugs[0]
     links = _links(stage, core, semaphores)
     answering = {steps.ready[use, core]: use for use in stage.mapping.cast if core != stage.active[0]}
-    begun = semaphores.number("load", "router", "begun", 0) if answering else -1
+    told = {unit: semaphores.number("load", unit, "begun", 0) for unit in _unprompted(stage, core)}
     for unit in UNITS:
         own = [step for _, step in stage.steps_on(core) if step.unit == unit]
-        if not own and not (answering and unit == "load"):
+        if not own and not (told and unit == "load"):
             continue
         described = tuple((step, debugs[step.part], steps.describe(unit, step)) for step in own)
         writer = Writer(core, unit)
-        if answering and unit == "load":
-            writer.put(debug, made_post(begun, core))
-        if answering and unit == "router":
-            writer.put(debug, made_wait(begun))
+        if unit == "load":
+            writer.put(debug, *(made_post(begun, core) for begun in told.values()))
+        if unit in told:
+            writer.put(debug, made_wait(told[unit]))
         for link in links:
             if link.consumer == unit:
                 writer.put(debug, *[made_post(link.free, core)] * link.buffer.ring)
@@ -312,6 +312,15 @@ def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
         posts = tuple(place for place, post in posted if post.core == core)
         answers = tuple((place, answering[post.semaphore]) for place, post in posted if post.core != core)
         yield Part(unit, described, tuple(writer.instructions), tuple(writer.debug), posts, answers)
+
+
+def _unprompted(stage: Stage, core: int) -> list[str]:
+    """Units that fill a buffer before another unit of their core has handed them any: nothing but the load unit tells
+    them that the stage before has ended, whose buffers they fill."""
+    steps = [step for _, step in stage.steps_on(core) if step.unit != "load"]
+    makers = {name: step.unit for _, step in reversed(stage.steps_on(core)) for name in step.writes}
+    waits = [any(makers.get(name, step.unit) != step.unit for name in step.reads) for step in steps]
+    return list(dict.fromkeys(step.unit for step, waiting in zip(steps, waits, strict=True) if not waiting))
 
 
 def _links(stage: Stage, core: int, semaphores: Semaphores) -> tuple[Link, ...]:

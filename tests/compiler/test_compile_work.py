@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from snnc.compiler.passes import least, mapping
+from snnc.compiler.passes.objective import Objective
 from snnc.compiler.passes.request import Request
 from snnc.compiler.passes.teams import _soonest  # pyright: ignore[reportPrivateUsage]
 from snnc.compiler.pipeline import Compilation, Options
@@ -75,9 +76,9 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     found: list[Request] = []
     choose = mapping.choose
 
-    def counted(request: Request) -> object:
+    def counted(request: Request, objective: Objective | None = None) -> object:
         found.append(request)
-        return choose(request)
+        return choose(request, objective)
 
     monkeypatch.setattr(mapping, "choose", counted)
     return found

@@ -168,12 +168,12 @@ def by_bytes(survey: Survey, orders: list[Ordered], random: np.random.Generator)
     for front in survey.fronts(orders):
         for number in random.permutation(len(front.places))[:2]:
             place, reach = int(front.places[number]), int(front.reach[number])
-            band, _ = survey.grid.group(place)
-            size = int(random.integers(band.first, reach + 1))
+            first, within = survey.within(front, place, reach)
+            size = int(random.integers(first, reach + 1))
             tiles = survey.grid.at(place, size)
             if survey.fits(tiles):
-                alone = survey.within(front, place, reach)[size - band.first]
-                yield str(tiles), int(front.bound[number]), int(alone), survey.cost(front.ordered.order, tiles)
+                alone = int(within[size - first])
+                yield str(tiles), int(front.bound[number]), alone, survey.cost(front.ordered.order, tiles)
 
 
 def by(objective: Objective, survey: Survey, orders: list[Ordered], random: np.random.Generator) -> Iterator[Sample]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from snnc.compiler.passes.pins import Pin
 from snnc.compiler.passes.reached import TURNS
 from snnc.compiler.passes.request import Request
 from snnc.compiler.passes.search import chosen
+from snnc.compiler.passes.side_by_side import holds, wholes_of
 from snnc.compiler.passes.space import orders_of, space_of
 from snnc.compiler.passes.survey import Ordered, Survey
 from snnc.compiler.passes.weighed import moved_by, stored_of
@@ -92,14 +94,14 @@ def test_what_is_weighed_is_what_is_predicted_and_no_bound_is_above_it(name: str
     asked = request(case, codings, DENSITIES)
     orders = [Ordered(*ordered) for ordered in orders_of(asked)]
     looked_at, least = 0, 1 << 62
-    for split in splits_of(asked):
-        survey = Survey(space_of(asked, split), 2)
+    spaces = product(splits_of(asked), wholes_of(asked))
+    for space in (space_of(asked, split, whole) for split, whole in spaces if holds(whole, split)):
+        survey = Survey(space, 2)
         for front in survey.fronts(orders):
             for place, reach in zip(front.places, front.reach, strict=True):
-                band, _ = survey.grid.group(int(place))
-                within = survey.within(front, int(place), int(reach))
-                for number, bound in enumerate(within):
-                    tiles = survey.grid.at(int(place), band.first + number)
+                first, within = survey.within(front, int(place), int(reach))
+                for number, bound in enumerate(within, first):
+                    tiles = survey.grid.at(int(place), number)
                     if not survey.fits(tiles):
                         continue
                     cost = survey.cost(front.ordered.order, tiles)

@@ -29,9 +29,10 @@ def lengths(program: Program) -> dict[tuple[str, int, str, str, str], int]:
 )
 @pytest.mark.parametrize("network", NETWORKS)
 def test_neither_steps_nor_batch_make_a_program_longer(network: str, machine: str) -> None:
-    """From 4 to 32 steps and from 8 to 64 samples; each of 3 cores has no fewer samples than a tile of 2 holds."""
-    base = Case(network, machine, pins=PINS, steps=4, batch=8, partition="in_turn")
+    """From 4 to 32 steps and from 12 to 96 samples; each of 3 cores has no fewer samples than a tile of 2 holds, and in
+    as many tiles, so that what all need is cast in any of them."""
+    base = Case(network, machine, pins=PINS, steps=4, batch=12, partition="in_turn")
     short = lengths(compiled(base).program)
-    for other in (replace(base, steps=32), replace(base, batch=64)):
+    for other in (replace(base, steps=32), replace(base, batch=96)):
         long = lengths(compiled(other).program)
         assert {k: (short.get(k), long.get(k)) for k in short | long if short.get(k) != long.get(k)} == {}
