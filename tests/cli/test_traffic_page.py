@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 PAGE = (Path(__file__).parents[2] / "docs" / "traffic.md").read_text("utf-8")
 
 
+@pytest.mark.full
 def test_commands_of_the_page_work(shell: Callable[[list[str], Path], str], tmp_path: Path) -> None:
     blocks = re.findall(r"<!-- command: quick -->\n```sh\n(.*?)```", PAGE, re.DOTALL)
     assert len(blocks) == 2
