@@ -465,8 +465,8 @@ class Stream:
     def _write(self, view: ViewRegister, extents: Shape, values: NDArray[Any]) -> None:
         """Write storage elements of a scratchpad view."""
         start = self._scratchpad(view, extents)
-        if self.chip.watched:
-            self._touch(True, view, start, extents)
+        if self.chip.watched:  # a sum of nothing is written, too
+            self._touch(True, view, start, tuple(n if kept else 1 for n, kept in zip(extents, view.kept, strict=True)))
         put(self.core.memories, view.space, view.format, start, view.layout(extents), values)
 
     def _transfer(self, move: transfer.Move, dram: int, scratchpad: int, write: bool) -> None:

@@ -483,6 +483,16 @@ def test_a_convolution_by_packed_spikes_equals_loops_and_counts_its_gates() -> N
     assert stream.unit == "fp"
 
 
+def test_a_sum_of_nothing_is_told_where_it_is_written() -> None:
+    """Else a race with what lies there would not be found."""
+    board = Board()
+    board.watched = True
+    acc = view(0, 1, X64, 64, (2, 64), (0, 0))
+    board.run(*acc, *view(1, 1, F16, 0, (2, 0), (0, 0)), Dense(0, 1, 1, fresh=0, ones=1), unit="bp")
+    assert board.get(1, 64, 2, X64) == [0, 0]
+    assert board.ears.of("touch")[-1] == (True, Window(1, X64, 512, (2, 1), (64, 0)))
+
+
 def test_moments_take_exact_sums_or_sums_of_f64() -> None:
     board = Board()
     for k, sums in enumerate(([9.0, 1.0], [6.0, 4.0], [6.0, -2.0])):  # of 4 pairs: products, left, right
