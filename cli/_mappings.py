@@ -52,9 +52,15 @@ def variants(shared: Compilation) -> list[tuple[str, str, Compilation]]:
     sparse = dense != options
     if shared.cores > 1:
         found.append(("1 core", "with epilogues, on one core (--cores 1)", replace(dense, cores=1, fusion="auto")))
-    found.append(("dense" if sparse else "chosen", "as chosen" if not sparse else "as chosen, each value dense", dense))
+    found.append(
+        (
+            "dense" if sparse else "chosen",
+            "as the other options say" if not sparse else "as the other options say, each value dense",
+            dense,
+        )
+    )
     if sparse:
-        found.append(("sparse", "as chosen, with the densities and codecs given", options))
+        found.append(("sparse", "as the other options say, with the densities and codecs given", options))
     return [(name, meaning, Compilation(shared.source, each)) for name, meaning, each in found]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from snnc.compiler.passes.build_schedule import MappingOptions
 from snnc.compiler.passes.pins import parse_pins
 from snnc.compiler.pipeline import assemble
 from snnc.isa.program import Program
-from snnc.isa.target import load_target, with_cores
+from snnc.isa.target import TARGETS, load_target, with_cores
 
 Array = NDArray[np.float64]
 
@@ -116,3 +118,32 @@ class Case:
             "d.w": dw.astype(np.float32).astype(np.float64),
             "d.b": dy.sum((0, 1, 3, 4)).astype(np.float32).astype(np.float64),
         }
+
+
+DENSE = Case(
+    steps=2,
+    batch=2,
+    inputs=7,
+    outputs=3,
+    groups=1,
+    size=1,
+    kernel=1,
+    stride=1,
+    pad=0,
+    dilation=1,
+    left="f16",
+    target="",
+    cores=1,
+    dataflow="auto",
+    tile=0,
+    seed=5,
+)
+"""A small linear layer, of which others differ in what they are about; its machine is still to be named."""
+
+
+def machine(folder: Path, size: int, base: str = "tiny") -> str:
+    """The path of a target like *base* with so many bytes of scratchpad."""
+    text = re.sub(r'(name = "scratch"\nbytes = { value = )\d+', rf"\g<1>{size}", TARGETS[base].read_text())
+    path = folder / f"{base}_{size}.toml"
+    path.write_text(text)
+    return str(path)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contractions import Case
+from contractions import DENSE, Case, machine
 
 from snnc.catalog import UnknownName
 from snnc.compiler.cost.duration import duration
@@ -39,25 +39,7 @@ from snnc.runtime.recording import Recorder
 from snnc.runtime.replay import replay
 from snnc.source import TargetError
 
-DENSE = Case(
-    steps=2,
-    batch=2,
-    inputs=4,
-    outputs=2,
-    groups=1,
-    size=1,
-    kernel=1,
-    stride=1,
-    pad=0,
-    dilation=1,
-    left="f16",
-    target="",
-    cores=1,
-    dataflow="auto",
-    tile=0,
-    seed=5,
-    phases=("FP",),
-)
+SMALL = replace(DENSE, inputs=4, outputs=2, phases=("FP",))
 NETWORK = """
 network net(image: f16[2, 6, 6]) steps 2 {
     c1 = conv2d(image, out=16, kernel=3, pad=1)
@@ -75,14 +57,6 @@ train { loss = cross_entropy; batch = 4; optimizer = sgd(momentum=0.9) }
 def network(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("objective") / "net.snn"
     path.write_text(NETWORK)
-    return str(path)
-
-
-def machine(folder: Path, size: int) -> str:
-    """The path of a target like `tiny` with so many bytes of scratchpad."""
-    text = re.sub(r'(name = "scratch"\nbytes = { value = )\d+', rf"\g<1>{size}", TARGETS["tiny"].read_text())
-    path = folder / f"tiny_{size}.toml"
-    path.write_text(text)
     return str(path)
 
 
@@ -142,14 +116,14 @@ def hold_all(case: Case, loops: dict[str, int]) -> None:
 
 def test_no_pin_is_better_than_what_is_chosen(tmp_path: Path) -> None:
     """With single buffers there is room for larger tiles, which is worth more here than moving beside the work."""
-    case = replace(DENSE, target=machine(tmp_path, 128))
+    case = replace(SMALL, target=machine(tmp_path, 128))
     hold_all(case, {"n": 2, "o": 2, "c": 4})
     assert ran(case, "cycles")[1] < ran(case, "dram")[1]
 
 
 @pytest.mark.full
 def test_no_tiles_of_a_convolution_are_better_than_those_that_are_chosen(tmp_path: Path) -> None:
-    case = replace(DENSE, inputs=2, outputs=3, size=5, kernel=3, pad=1, target=machine(tmp_path, 600))
+    case = replace(SMALL, inputs=2, outputs=3, size=5, kernel=3, pad=1, target=machine(tmp_path, 600))
     hold_all(case, {"n": 2, "o": 3, "p": 5, "q": 5})
 
 

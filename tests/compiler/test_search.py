@@ -5,51 +5,24 @@ Expected values are what the interpreter counts.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
-from contractions import Case
+from contractions import DENSE, Case, machine
 
 from snnc.compiler.dataflows.dataflow import DATAFLOWS
 from snnc.compiler.passes.build_schedule import MappingOptions, build_schedule
 from snnc.compiler.passes.request import Whole
 from snnc.compiler.passes.space import different
-from snnc.isa.target import TARGETS, load_target
+from snnc.isa.target import load_target
 from snnc.isa.traffic import Traffic
 from snnc.runtime.interpreter import Interpreter
 from snnc.source import TargetError
 
-DENSE = Case(
-    steps=2,
-    batch=2,
-    inputs=7,
-    outputs=3,
-    groups=1,
-    size=1,
-    kernel=1,
-    stride=1,
-    pad=0,
-    dilation=1,
-    left="f16",
-    target="",
-    cores=1,
-    dataflow="auto",
-    tile=0,
-    seed=5,
-)
 CONVOLUTION = replace(DENSE, inputs=2, outputs=3, size=5, kernel=3, pad=1)
-
-
-def machine(folder: Path, size: int, base: str = "tiny") -> str:
-    """The path of a target like *base* with so many bytes of scratchpad."""
-    text = re.sub(r'(name = "scratch"\nbytes = { value = )\d+', rf"\g<1>{size}", TARGETS[base].read_text())
-    path = folder / f"{base}_{size}.toml"
-    path.write_text(text)
-    return str(path)
 
 
 def counted(case: Case) -> Traffic:

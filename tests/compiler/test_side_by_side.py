@@ -5,41 +5,23 @@ Expected values are those of a plain sum over taps, expected bytes those that th
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from contractions import Case
+from contractions import DENSE, Case, machine
 
 from snnc.compiler.ir.schedule import Stage
 from snnc.compiler.passes import mapping
 from snnc.compiler.passes.build_schedule import MappingOptions, build_schedule
 from snnc.compiler.passes.request import Request, Whole
-from snnc.isa.target import TARGETS, load_target
+from snnc.isa.target import load_target
 from snnc.reports.schedule_text import schedule_text
 from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.orders import Shuffled
 
-CASE = Case(
-    steps=2,
-    batch=2,
-    inputs=40,
-    outputs=48,
-    groups=1,
-    size=6,
-    kernel=3,
-    stride=1,
-    pad=1,
-    dilation=1,
-    left="spike",
-    target="quad",
-    cores=1,
-    dataflow="auto",
-    tile=0,
-    seed=3,
-)
+CASE = replace(DENSE, inputs=40, outputs=48, size=6, kernel=3, pad=1, left="spike", target="quad", seed=3)
 HELD = [
     (1, 14000, "f16", {"FP": (("left", "c"),), "BP": (("right", "o"),)}),
     (1, 40000, "f16", {"FP": (("right", "o"),), "BP": (("left", "o"), ("out", "c"))}),
@@ -50,10 +32,7 @@ HELD = [
 
 def case_of(folder: Path, cores: int, size: int, left: str) -> Case:
     """The convolution on `quad` with so many bytes of scratchpad a core."""
-    text = re.sub(r'(name = "scratch"\nbytes = { value = )\d+', rf"\g<1>{size}", TARGETS["quad"].read_text())
-    path = folder / f"quad_{size}.toml"
-    path.write_text(text)
-    return replace(CASE, cores=cores, target=str(path), left=left)
+    return replace(CASE, cores=cores, target=machine(folder, size, "quad"), left=left)
 
 
 def stages(case: Case) -> dict[str, Stage]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
-from contractions import Case
+from contractions import Case, machine
 
 from snnc.compiler.cost.density import PARTS, Densities, Density, TileDensity
 from snnc.compiler.ir.schedule import Coding, Explanation, Schedule
@@ -24,7 +23,7 @@ from snnc.compiler.passes.side_by_side import holds, wholes_of
 from snnc.compiler.passes.space import orders_of, space_of
 from snnc.compiler.passes.survey import Ordered, Survey
 from snnc.compiler.passes.weighed import moved_by, stored_of
-from snnc.isa.target import TARGETS, load_target
+from snnc.isa.target import load_target
 from snnc.source import NOWHERE
 
 SPIKES = Case(2, 2, 16, 8, 1, 8, 3, 1, 1, 1, "spike", "", 1, "auto", 0, 5, phases=("FP",))
@@ -32,14 +31,6 @@ SPIKES = Case(2, 2, 16, 8, 1, 8, 3, 1, 1, 1, "spike", "", 1, "auto", 0, 5, phase
 
 ROW, SQUARE = (1, 8, 16), (4, 4, 16)
 """A row of pixels, and a square of them."""
-
-
-def machine(folder: Path, size: int) -> str:
-    """The path of a target like `tiny` with so many bytes of scratchpad."""
-    text = re.sub(r'(name = "scratch"\nbytes = { value = )\d+', rf"\g<1>{size}", TARGETS["tiny"].read_text())
-    path = folder / f"tiny_{size}.toml"
-    path.write_text(text)
-    return str(path)
 
 
 def of_tiles(empty: dict[tuple[int, ...], float]) -> Density:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,17 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pairwise import everything, pairwise
 
+from snnc.compiler.cost.density import profile_of
 from snnc.compiler.cost.room import aliases_of
 from snnc.compiler.evaluate import Accumulators, Numerics, Oracle, first_difference
 from snnc.compiler.ir.graph import Setting
 from snnc.compiler.ops.surrogates import SURROGATES as TABLE
 from snnc.compiler.pipeline import Compilation, Options
+from snnc.compiler.profile import Profiler
 from snnc.isa.program import Program
 from snnc.isa.target import TARGETS
 from snnc.isa.traffic import Traffic
 from snnc.runtime import tensors
 from snnc.runtime.choosing import drawn
 from snnc.runtime.interpreter import Interpreter
+from snnc.runtime.recording import Record, Recorder
+from snnc.runtime.replay import Timing, replay
 
 Array = NDArray[Any]
 
@@ -486,6 +491,33 @@ class Bench:
             if not np.array_equal(value, self.stored(name).reshape(value.shape), equal_nan=True):
                 told.append(name)
         return "; ".join(told)
+
+
+def timed(case: Case) -> tuple[Record, Timing]:
+    """The first training step, recorded and replayed."""
+    bench = Bench(case, oracle=False)
+    recorder = Recorder(bench.machine.target)
+    bench.machine.listen(recorder)
+    bench.run("init")
+    bench.feed()
+    bench.run("train_step")
+    assert recorder.record is not None
+    return recorder.record, replay(recorder.record, bench.machine.target)
+
+
+@cache
+def profiled(case: Case) -> tuple[Case, Bench]:
+    """The same case with the densities of its first training step, and what made that step."""
+    bench = Bench(case)
+    bench.run("init")
+    bench.feed()
+    bench.run("train_step")
+    assert bench.oracle is not None
+    profiler = Profiler(bench.oracle)
+    profiler.observe(bench.program.batch)
+    path = folder() / f"{case}-{hash(case) & 0xFFFFFFFF:08x}.profile.json"
+    path.write_text(json.dumps(profile_of(profiler.densities, {})))
+    return replace(case, density=str(path)), bench
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from laws import Bench, Case, compiled, folder
+from laws import Bench, Case, compiled, profiled
 
-from snnc.compiler.cost.density import profile_of
 from snnc.compiler.passes.coding import choose_codings
 from snnc.compiler.passes.weighed import moved_by
-from snnc.compiler.profile import Profiler
 from snnc.isa import assembly, binary
 from snnc.isa.codecs.codec import CODECS
 from snnc.isa.grid import ENTRY_BYTES
@@ -98,21 +93,6 @@ PROFILED = [
     pytest.param(Case("csnn", "quad3", surrogate="triangle(alpha=4)"), marks=pytest.mark.full),
     pytest.param(Case("hourglass", "exact7", surrogate="rect(alpha=4)"), marks=pytest.mark.full),
 ]
-
-
-@cache
-def profiled(case: Case) -> tuple[Case, Bench]:
-    """The same case with the densities of its first training step."""
-    bench = Bench(case)
-    bench.run("init")
-    bench.feed()
-    bench.run("train_step")
-    assert bench.oracle is not None
-    profiler = Profiler(bench.oracle)
-    profiler.observe(bench.program.batch)
-    path = Path(folder()) / f"{case}.profile.json"
-    path.write_text(json.dumps(profile_of(profiler.densities, {})))
-    return replace(case, density=str(path)), bench
 
 
 def coded_bytes(traffic: dict[str, Any], names: set[str]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from laws import Bench, Case, compiled
+from laws import Bench, Case, compiled, timed
 
 from snnc.compiler.evaluate import first_difference
 from snnc.compiler.ir.schedule import Stage
@@ -15,8 +15,6 @@ from snnc.compiler.passes.build_schedule import MappingOptions
 from snnc.compiler.pipeline import assemble
 from snnc.runtime.faults import RaceError
 from snnc.runtime.orders import Shuffled
-from snnc.runtime.recording import Recorder
-from snnc.runtime.replay import replay
 
 
 def training_of(rule: str) -> str:
@@ -124,20 +122,9 @@ def test_without_room_for_two_steps_there_is_a_race() -> None:
         bench.run("train_step")
 
 
-def cycles(case: Case) -> int:
-    """Of the first training step, by replay."""
-    bench = Bench(case, oracle=False)
-    recorder = Recorder(bench.machine.target)
-    bench.machine.listen(recorder)
-    bench.run("init")
-    bench.feed()
-    bench.run("train_step")
-    assert recorder.record is not None
-    return replay(recorder.record, bench.machine.target).cycles
-
-
 @pytest.mark.parametrize("rule", ["sltt", "ottt_a"])
 def test_steps_that_overlap_take_fewer_cycles(rule: str) -> None:
     case = replace(case_of(rule, "recurrent", "exact20", 6), overlap="auto")
     assert compiled(case).schedule.overlaps["train_step"][0].behind
-    assert cycles(case) < 0.97 * cycles(replace(case, overlap="off"))
+    (_, overlapped), (_, apart) = timed(case), timed(replace(case, overlap="off"))
+    assert overlapped.cycles < 0.97 * apart.cycles

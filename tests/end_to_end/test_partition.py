@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from laws import Bench, Case, compiled
+from laws import Bench, Case, compiled, timed
 
 from snnc.compiler.cost.duration import duration
 from snnc.compiler.ir.accesses import made_by
@@ -20,8 +20,6 @@ from snnc.compiler.passes.build_schedule import MappingOptions
 from snnc.compiler.pipeline import assemble
 from snnc.runtime.faults import RaceError
 from snnc.runtime.orders import Shuffled
-from snnc.runtime.recording import Record, Recorder
-from snnc.runtime.replay import Timing, replay
 
 STEPWISE = "rule = opzo; loss = cross_entropy_mse; optimizer = sgd"
 
@@ -29,18 +27,6 @@ STEPWISE = "rule = opzo; loss = cross_entropy_mse; optimizer = sgd"
 def made(stage: Stage) -> set[str]:
     """What a stage writes."""
     return {access.value for statement in stage.statements for _, access in made_by(statement)} - stage.inside
-
-
-def timed(case: Case) -> tuple[Record, Timing]:
-    """The first training step."""
-    bench = Bench(case, oracle=False)
-    recorder = Recorder(bench.machine.target)
-    bench.machine.listen(recorder)
-    bench.run("init")
-    bench.feed()
-    bench.run("train_step")
-    assert recorder.record is not None
-    return recorder.record, replay(recorder.record, bench.machine.target)
 
 
 @pytest.mark.parametrize("machine", ["quad1", "exact7"])

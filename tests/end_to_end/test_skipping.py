@@ -5,21 +5,17 @@ That no bit may change is shown turn by turn in `tests/isa/test_skipping.py`; he
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import cache
 from math import prod
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from laws import Bench, Case, compiled, folder
+from laws import Bench, Case, compiled, profiled
 
 from snnc.catalog import UnknownName
-from snnc.compiler.cost.density import profile_of
 from snnc.compiler.cost.duration import duration
 from snnc.compiler.ir.statement import Contraction
-from snnc.compiler.profile import Profiler
 from snnc.isa.instructions.engine import Dense, Gate, Outer
 from snnc.isa.skipping import LEFT, RIGHT
 from snnc.isa.traffic import Amounts
@@ -69,24 +65,15 @@ def measured(case: Case) -> Found:
 
 
 @cache
-def profiled(case: Case) -> Case:
+def with_densities(case: Case) -> Case:
     """The same case with the densities of its first training step, every value of DRAM as it is."""
-    bench = Bench(case)
-    bench.run("init")
-    bench.feed()
-    bench.run("train_step")
-    assert bench.oracle is not None
-    profiler = Profiler(bench.oracle)
-    profiler.observe(bench.program.batch)
-    path = Path(folder()) / f"{case}.skipping.json"
-    path.write_text(json.dumps(profile_of(profiler.densities, {})))
-    return replace(case, density=str(path), codecs=("*=raw",))
+    return replace(profiled(case)[0], codecs=("*=raw",))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_left_out_takes_no_cycles_and_is_counted_as_skipped(case: Case) -> None:
     """DRAM moves the same bytes, operations are the same in all, and those that were predicted to be done are done."""
-    known = profiled(case)
+    known = with_densities(case)
     whole, some = measured(replace(known, skipping="off")), measured(known)
     assert some.cycles < whole.cycles
     assert some.counted.dram == whole.counted.dram
@@ -102,12 +89,12 @@ def test_what_is_left_out_takes_no_cycles_and_is_counted_as_skipped(case: Case) 
 @pytest.mark.parametrize("case", CASES[:2], ids=str)
 def test_gated_work_is_predicted_from_a_profile(case: Case) -> None:
     """Within 5 % of what is gated on the batch that was profiled."""
-    found = measured(profiled(case))
+    found = measured(with_densities(case))
     assert found.predicted["gated"] == pytest.approx(found.counted.gated, rel=0.05)
 
 
 def test_cycles_are_predicted_with_what_is_left_out() -> None:
-    case = replace(profiled(JOINED), fusion="off")
+    case = replace(with_densities(JOINED), fusion="off")
     for skipping in ("auto", "off"):
         chosen = replace(case, skipping=skipping)
         found = compiled(chosen)
@@ -122,7 +109,7 @@ def test_words_on_the_right_gate_only_where_that_changes_no_bit() -> None:
     """Errors and spikes gate; weights never, nor errors where sums round to f16 or where images stand on the left."""
     masks: dict[str, set[tuple[str, int]]] = {}
     for machine in ("quad3", "li7"):
-        case = replace(profiled(JOINED), machine=machine)
+        case = replace(with_densities(JOINED), machine=machine)
         code = [i for stream in compiled(case).program.entry("train_step").streams for i in stream.instructions]
         masks[machine] = {(i.mnemonic, i.skip) for i in code if isinstance(i, Gate | Dense | Outer)}
         for stage in compiled(case).schedule.entries["train_step"]:
