@@ -30,8 +30,8 @@ def lengths(program: Program) -> dict[tuple[str, int, str, str, str], int]:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_neither_steps_nor_batch_make_a_program_longer(network: str, machine: str) -> None:
     """From 4 to 32 steps and from 12 to 96 samples; each of 3 cores has no fewer samples than a tile of 2 holds, and in
-    as many tiles, so that what all need is cast in any of them.  Tiles have 2 steps in each: how many are worth it would
-    depend on how many there are, and other sizes on that."""
+    as many tiles, so that what all need is cast in any of them.  Tiles have 2 steps in each: how many are worth it
+    would depend on how many there are, and other sizes on that."""
     base = Case(network, machine, pins=PINS, steps=4, batch=12, partition="in_turn")
     short = lengths(compiled(base).program)
     for other in (replace(base, steps=32), replace(base, batch=96)):
