@@ -58,6 +58,9 @@ NETWORKS: Mapping[str, Narrow] = {
     "vgg11": Narrow({"size": 16, "width": 8}, 2, 4),
     "vgg11_dvs": Narrow({"size": 32, "width": 4}, 2, 4),
     "resnet18": Narrow({"size": 16, "width": 8}, 2, 4),
+    "resnet34": Narrow({"size": 32, "width": 4, "classes": 10}, 2, 4),
+    "ms_resnet18": Narrow({"size": 32, "width": 4, "classes": 10, "stem": 3}, 2, 4),
+    "nf_resnet34": Narrow({"size": 32, "width": 4, "classes": 10}, 2, 4),
     "sew_resnet18": Narrow({"size": 32, "width": 4, "classes": 10}, 2, 4),
     "srnn": Narrow({"size": 12, "hidden": 64}),
 }

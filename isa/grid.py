@@ -2,7 +2,8 @@
 
 Axes are those of memory, channels last.  Blocks are numbered like elements, the last axis fastest.  Block number k lies
 in the k-th slot behind the tensor's address; behind all slots lies the directory: two bytes a block, how many bytes it
-takes (0: nothing is there).  A block at the end of an axis is as large as the others, zeros behind the axis' end.
+takes (0: nothing is there).  A block at the end of an axis is as large as the others, zeros behind the axis' end.  The
+elements of a block follow each other, zeros behind the last one up to whole bytes and units.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.formats import Format, pack, unpack
-from .codecs.codec import ROW_GRAIN, Codec, named
+from .codecs.codec import GRAIN, Codec, named
 
 ENTRY_BYTES = 2
 LARGEST_BLOCK = (1 << 8 * ENTRY_BYTES) - 1
@@ -74,15 +75,26 @@ class Grid:
         whole = from_blocks(rows, self.counts, self.blocks, self.format)
         return whole[tuple(slice(0, extent) for extent in self.extents)]
 
+    def stored(self, elements: NDArray[np.generic]) -> tuple[NDArray[np.uint8], int]:
+        """All elements, axes as in *extents*, as `bytes` bytes, and how many of these are blocks and directory."""
+        counts = self.counts
+        whole = np.zeros([n * size for n, size in zip(counts, self.blocks, strict=True)], elements.dtype)
+        whole[tuple(slice(0, extent) for extent in self.extents)] = elements
+        rows, sizes = self.codec.encoded(to_blocks(whole, self.blocks, self.format), self.format)
+        stored = np.zeros(self.bytes, np.uint8)
+        stored[: len(rows) * self.slot].reshape(len(rows), self.slot)[:, : rows.shape[1]] = rows
+        stored[self.directory :] = sizes.astype("<u2").view(np.uint8)
+        return stored, int(sizes.sum()) + ENTRY_BYTES * len(sizes)
 
-def row_elements(channels: int) -> int:
-    """Elements of a row of a block."""
-    return -(-channels // ROW_GRAIN) * ROW_GRAIN
+
+def _filled(blocks: tuple[int, ...]) -> int:
+    """Elements of a block, and zeros behind them."""
+    return -(-prod(blocks) // GRAIN) * GRAIN
 
 
 def block_bytes(blocks: tuple[int, ...], fmt: Format) -> int:
     """Bytes of a block as it is."""
-    return prod(blocks[:-1]) * row_elements(blocks[-1]) * fmt.bits // 8
+    return _filled(blocks) * fmt.bits // 8
 
 
 def to_blocks(values: NDArray[np.generic], blocks: tuple[int, ...], fmt: Format) -> NDArray[np.uint8]:
@@ -90,18 +102,17 @@ def to_blocks(values: NDArray[np.generic], blocks: tuple[int, ...], fmt: Format)
     counts = tuple(extent // block for extent, block in zip(values.shape, blocks, strict=True))
     rank = len(blocks)
     split = values.reshape([size for pair in zip(counts, blocks, strict=True) for size in pair])
-    boxes = split.transpose(*range(0, 2 * rank, 2), *range(1, 2 * rank, 2)).reshape(-1, blocks[-1])
-    rows = np.zeros((len(boxes), row_elements(blocks[-1])), values.dtype)
-    rows[:, : blocks[-1]] = boxes
-    return pack(rows, fmt).reshape(prod(counts), -1)
+    boxes = split.transpose(*range(0, 2 * rank, 2), *range(1, 2 * rank, 2)).reshape(prod(counts), prod(blocks))
+    rows = np.zeros((len(boxes), _filled(blocks)), values.dtype)
+    rows[:, : boxes.shape[1]] = boxes
+    return pack(rows, fmt)
 
 
 def from_blocks(
     rows: NDArray[np.uint8], counts: tuple[int, ...], blocks: tuple[int, ...], fmt: Format
 ) -> NDArray[np.generic]:
     """`to_blocks` undone, for so many blocks along each axis."""
-    rank, wide = len(blocks), row_elements(blocks[-1])
-    row = wide * fmt.bits // 8
-    boxes = unpack(rows.reshape(-1, row), fmt, wide)[:, : blocks[-1]].reshape(*counts, *blocks)
+    rank = len(blocks)
+    boxes = unpack(rows, fmt, _filled(blocks))[:, : prod(blocks)].reshape(*counts, *blocks)
     order = [axis for pair in zip(range(rank), range(rank, 2 * rank), strict=True) for axis in pair]
     return boxes.transpose(order).reshape([n * size for n, size in zip(counts, blocks, strict=True)])

@@ -92,8 +92,7 @@ class Interpreter:
     def write(self, name: str, values: ArrayLike) -> None:
         """The host writes *name*: numbers of shape ``[time][sample]`` + logical shape, counted as host bytes."""
         symbol = self._symbols[name]
-        tensors.write(symbol, self.chip.dram, values)
-        self.chip.observer.host(True, name, symbol.bytes)
+        self.chip.observer.host(True, name, tensors.write(symbol, self.chip.dram, values))
 
     def read(self, name: str) -> NDArray[Any]:
         """The host reads the stored numbers of symbol *name*, in its logical shape.  Counted as host bytes."""

@@ -23,8 +23,8 @@ def bytes_of(symbol: Symbol, dram: Bytes) -> Bytes:
     return dram[symbol.address : symbol.address + symbol.bytes]
 
 
-def write(symbol: Symbol, dram: Bytes, values: ArrayLike) -> None:
-    """Numbers of shape ``lead + shape``, rounded once to the symbol's format, into its place.
+def write(symbol: Symbol, dram: Bytes, values: ArrayLike) -> int:
+    """Numbers of shape ``lead + shape``, rounded once to the symbol's format, into its place; how many bytes they take.
 
     *values* are what the elements mean: they are divided by the symbol's scale.  ValueError for another shape.
     """
@@ -35,8 +35,12 @@ def write(symbol: Symbol, dram: Bytes, values: ArrayLike) -> None:
     if symbol.scale != 1.0:
         array = array / symbol.scale
     storage = to_memory(symbol, encode(array, symbol.kind)).reshape(symbol.extents)
+    if (grid := symbol.grid) is not None:
+        bytes_of(symbol, dram)[...], taken = grid.stored(storage)
+        return taken
     places = _places(symbol, dram)
     places[...] = pack(storage, symbol.kind).reshape(places.shape)
+    return symbol.bytes
 
 
 def elements(symbol: Symbol, dram: Bytes) -> NDArray[Any]:

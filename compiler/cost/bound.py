@@ -1,8 +1,8 @@
 """Floors of DRAM traffic.
 
 *floor*: schedule-free.  What an entry must read and write whatever the mapping: inputs and labels once (the elements
-that anything needs); every parameter, master weight and optimizer word that it uses once, and once more where it
-writes them; results once.
+that anything needs; of an input in blocks, whose bytes are the data's, nothing); every parameter, master weight and
+optimizer word that it uses once, and once more where it writes them; results once.
 Nothing in a scratchpad survives an entry, so none of it can be saved.
 
 *layer*: each operator alone with all of its operands in DRAM and all on-chip bytes S as capacity: the larger of its
@@ -22,7 +22,7 @@ exhaustive schedules beat it.  The bound is reported, never asserted: fusion may
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def bounds(training: Training, schedule: Schedule, target: Target, cores: int) -
         }
         found[procedure.name] = {
             "dram": {
-                "floor": floor(training, procedure, schedule.entries[procedure.name]),
+                "floor": floor(training, procedure, schedule.entries[procedure.name], schedule.codings),
                 "layer": sum(rows.values()),
             },
             "by_stage": rows,
@@ -57,11 +57,11 @@ def bounds(training: Training, schedule: Schedule, target: Target, cores: int) -
     return found
 
 
-def floor(training: Training, procedure: Procedure, stages: Sequence[Stage]) -> int:
+def floor(training: Training, procedure: Procedure, stages: Sequence[Stage], coded: Container[str] = ()) -> int:
     """Bytes that the entry must move under any schedule.
 
-    Of a variable that is read, the elements that any one statement needs (a stride may pass over others); of what is
-    written for good, everything.
+    Variables that are *coded*, stored in blocks, may be as short as they like.  Of another that is read, the elements
+    that any one statement needs (a stride may pass over others); of what is written for good, everything.
     """
     variables = {variable.name for variable in training.variables}
     values = training.values(procedure)
@@ -73,7 +73,7 @@ def floor(training: Training, procedure: Procedure, stages: Sequence[Stage]) -> 
             name = access.value
             if name in writes:
                 written |= {name} & variables
-            elif name in variables and name not in written:
+            elif name in variables and name not in written and name not in coded:
                 needed = _needed(access, stage.extents, values[name], training.steps, training.batch)
                 read[name] = max(read.get(name, 0), needed)
     return sum(read.values()) + sum(values[name].bytes(training.steps, training.batch) for name in sorted(written))

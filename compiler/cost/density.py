@@ -4,9 +4,9 @@ What mapping and cost ask, by value.  A value of which nobody said anything is d
 for everything that can be sparse, or from a profile: a file that `snnc profile` writes.
 
 A *tile* is a box of a value inside one sample and one time step, its extents in the order of memory: rows, columns,
-channels.  A *unit* is so many channels side by side; a unit is there if any of its elements is not zero.  How many
-units of a tile are there is a distribution, which is held as `PARTS` numbers: the means of its slices of equal weight,
-ascending.  The mean of any function over tiles is then about the mean of the function of these numbers.
+channels.  A *unit* is so many elements of a tile one behind the other; it is there if any of them is not zero.  How
+many units of a tile are there is a distribution, which is held as `PARTS` numbers: the means of its slices of equal
+weight, ascending.  The mean of any function over tiles is then about the mean of the function of these numbers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GROUP = 16
 """Channels of a group, of which a profile has the density."""
 
 UNITS = (1, 8)
-"""Channels of a unit."""
+"""Elements of a unit."""
 
 LARGEST_TILE = 4096
 """Elements of the largest tile that is looked at."""
@@ -118,8 +118,7 @@ class Density:
         measured = self.tiles.get(tile)
         if measured is not None and unit in measured.counts:
             return np.array(measured.counts[unit])
-        *outer, channels = tile
-        return scattered(1.0 - (1.0 - self.mean) ** unit, math.prod(outer) * -(-channels // unit))
+        return scattered(1.0 - (1.0 - self.mean) ** unit, -(-math.prod(tile) // unit))
 
     def word(self, elements: int) -> float:
         """The fraction of groups of so many neighbours in memory that hold anything.

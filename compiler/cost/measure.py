@@ -59,14 +59,12 @@ class Measurement:
         for unit in UNITS:
             units = np.logical_or.reduceat(there, np.arange(0, self.memory[-1], unit), axis=-1) if unit > 1 else there
             for piece in sorted({tile[-1] for tile in tiles}):
-                if piece % unit and piece < self.memory[-1]:
-                    continue
-                sums = _summed(units, -1, -(-piece // unit))
+                sums = _summed(units, -1, piece // unit) if piece % unit == 0 else None
                 for tile in (tile for tile in tiles if tile[-1] == piece):
-                    boxes = sums
-                    for axis, size in enumerate(tile[:-1], start=2):
+                    boxes = _in_turn(there, tile, unit) if sums is None else sums
+                    for axis, size in enumerate(tile[:-1] if sums is not None else (), start=2):
                         boxes = _summed(boxes, axis, size)
-                    largest = math.prod(tile[:-1]) * -(-piece // unit)
+                    largest = -(-math.prod(tile) // unit)
                     found = np.bincount(boxes.ravel(), minlength=largest + 1)
                     self.histograms[tile, unit] = found + self.histograms.get((tile, unit), 0)
 
@@ -108,3 +106,16 @@ def _summed(values: NDArray[np.generic], axis: int, size: int) -> NDArray[np.int
         return values.astype(np.int64, copy=False)
     begins = np.array(range(0, values.shape[axis], size))
     return np.add.reduceat(values, begins, axis=axis, dtype=np.int64)
+
+
+def _in_turn(there: Mask, tile: Tile, unit: int) -> Counts:
+    """How many units each tile has where units do not end with the channels: elements are taken one after the other.
+
+    Such a tile has all channels, and its other extents divide those of the value.
+    """
+    lead, axes = there.shape[:2], list(zip(there.shape[2:], tile, strict=True))
+    split = there.reshape([*lead, *(n for extent, size in axes for n in (extent // size, size))])
+    places = range(2, split.ndim, 2)
+    rows = split.transpose(0, 1, *places, *(place + 1 for place in places)).reshape(-1, math.prod(tile))
+    units = np.logical_or.reduceat(rows, np.arange(0, rows.shape[1], unit), axis=1)
+    return np.count_nonzero(units, axis=1)

@@ -2,8 +2,8 @@
 
 Blocks are boxes of one sample and time step whose borders no store crosses, so that cores write blocks of their own,
 each as a whole.  Among those of the sizes that a profile looks at, and all codecs that hold the format, the one that
-moves the fewest predicted bytes in a training step is taken, if these are fewer than without.  What the host reads or
-writes, what lasts from entry to entry, and what a stage reads and writes anew stay as they are.
+moves the fewest predicted bytes in a training step is taken, if these are fewer than without.  The host writes inputs
+in any blocks.  What it reads, what lasts from entry to entry, and what a stage reads and writes anew stay as they are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ..ir.types import Type
 from .layout import DramValue, roles, symbol_of
 
 TRAIN = "train_step"
-CODED_ROLES = ("value", "tape")
+CODED_ROLES = ("value", "tape", "input")
 """Roles of values that may be stored in blocks."""
 
 
@@ -179,25 +179,30 @@ def _best(
 def _tiles(value: Value) -> Iterator[Tile]:
     """Blocks, without time and samples, whose borders no store of the value crosses, small ones first."""
     memory = value.type.memory
-    stores = value.slices(move for move in value.moves if move.writes)
-    ends = stores.lows + stores.steps * (stores.lengths - 1) + 1
+    writes = [move for move in value.moves if move.writes]
     for tile in tiles_of(memory):
-        size = np.array(tile)
-        whole = (stores.lows % size == 0) & ((ends % size == 0) | (ends == np.array(memory))) & (stores.steps == 1)
-        if (whole | (size == 1)).all() and block_bytes(tile, value.type.kind) <= LARGEST_BLOCK:
+        if block_bytes(tile, value.type.kind) <= LARGEST_BLOCK and (
+            not writes or _whole(value.slices(writes), tile, memory)
+        ):
             yield tile
+
+
+def _whole(stores: Slices, tile: Tile, memory: tuple[int, ...]) -> bool:
+    """Whether all *stores* are made of whole blocks of *tile*."""
+    ends, size = stores.lows + stores.steps * (stores.lengths - 1) + 1, np.array(tile)
+    whole = (stores.lows % size == 0) & ((ends % size == 0) | (ends == np.array(memory))) & (stores.steps == 1)
+    return bool((whole | (size == 1)).all())
 
 
 def values_in_dram(training: Training, schedule: Schedule) -> dict[str, Value]:
     """Every value in DRAM with all that is moved of it."""
     aliases, role = aliases_of(training), roles(training, aliases_of(training))
-    variables = set(training.types)
     known: Mapping[str, Type] = training.types | dict(schedule.types)
     found: dict[str, Value] = {}
     for name, type in known.items():
         value = found[name] = Value(name, type)
         part = role.get(name, "value")
-        if name in variables or part not in CODED_ROLES:
+        if part not in CODED_ROLES:
             value.stays = f"stays as it is: its role is {part}"
         elif not type.batched:
             value.stays = "stays as it is: samples share it"
@@ -219,6 +224,6 @@ def values_in_dram(training: Training, schedule: Schedule) -> dict[str, Value]:
                     cores = tuple(OnCore(stage, core) for core in stage.active if stage.has(step, core))
                     value.moves.append(Moves(entry, step.kind == "store", stage, cores, buffer))
     for value in found.values():
-        if not value.stays and not any(move.writes for move in value.moves):
+        if not value.stays and role.get(value.name) != "input" and not any(move.writes for move in value.moves):
             value.stays = "stays as it is: nothing stores it"
     return found

@@ -25,8 +25,8 @@ from ...numerics.formats import Format
 Bytes = NDArray[np.uint8]
 Sizes = NDArray[np.int64]
 
-ROW_GRAIN = 8
-"""Elements of which a row of a block has a multiple, zeros behind the last one."""
+GRAIN = 8
+"""Elements of which a block has a multiple, zeros behind the last one: whole bytes, and whole units."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Codec(ABC):
 
     @abstractmethod
     def unit(self, fmt: Format) -> int:
-        """Elements of a unit, side by side in a row; 0 where the codec cannot hold that format."""
+        """Elements of a unit, one behind the other in a block; 0 where the codec cannot hold that format."""
 
     @abstractmethod
     def payload(self, there: Any, units: int, fmt: Format) -> Any:

@@ -1,4 +1,4 @@
-"""A presence bit for each tile of eight channels, and the tiles that have anything in them."""
+"""A presence bit for each tile of eight elements, and the tiles that have anything in them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from ...numerics.formats import Format
 from ._bitmap import Bitmap
 
-CHANNELS = 8
+ELEMENTS = 8
 
 
 @dataclass(frozen=True)
 class Tiles(Bitmap):
-    """A unit is eight channels side by side, of any format."""
+    """A unit is eight elements one behind the other, of any format: channels of a pixel where it has as many."""
 
     def unit(self, fmt: Format) -> int:
-        return CHANNELS
+        return ELEMENTS
 
 
-codec = Tiles(3, "a presence bit for each tile of eight channels, and the tiles that have anything in them")
+codec = Tiles(3, "a presence bit for each tile of eight elements, and the tiles that have anything in them")

@@ -105,7 +105,8 @@ def test_what_is_measured_is_what_a_count_by_hand_finds() -> None:
             for corner in product(*(range(0, extent, size) for extent, size in zip(memory, tile, strict=True))):
                 box = there[(t, n, *(slice(at, at + size) for at, size in zip(corner, tile, strict=True)))]
                 counts[1].append(int(box.sum()))
-                counts[8].append(sum(int(box[..., at : at + 8].any(-1).sum()) for at in range(0, tile[-1], 8)))
+                filled = np.pad(box, [(0, size - extent) for size, extent in zip(tile, box.shape, strict=True)]).ravel()
+                counts[8].append(sum(bool(filled[at : at + 8].any()) for at in range(0, filled.size, 8)))
         assert density.empty(tile) == pytest.approx(counts[1].count(0) / len(counts[1]), rel=1e-5)
         for unit in density.tiles[tile].counts:
             assert density.counts(tile, unit).mean() == pytest.approx(np.mean(counts[unit]), rel=1e-5), (tile, unit)

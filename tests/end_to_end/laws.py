@@ -411,7 +411,10 @@ def cases(whole: bool) -> list[Case]:
 class Bench:
     """A compiled network beside its oracle, fed with the same data; *machine* are options of the interpreter."""
 
-    def __init__(self, case: Compiled, program: Program | None = None, oracle: bool = True, **machine: Any) -> None:
+    def __init__(
+        self, case: Compiled, program: Program | None = None, oracle: bool = True, lit: float = 1.0, **machine: Any
+    ) -> None:
+        """Of the pixels of its images about *lit* are not 0."""
         compilation = compiled(case)
         self.training = compilation.training
         self.schedule = compilation.schedule
@@ -421,7 +424,7 @@ class Bench:
         numerics = Numerics(cast(Accumulators, self.machine.target.accumulators))
         self.oracle = Oracle(self.training, numerics) if oracle else None
         self.symbols = self.program.by_name
-        self._image = compilation.network.ports[0].name
+        self._image, self._lit = compilation.network.ports[0].name, lit
         self._random = np.random.default_rng(0)
 
     def feed(self) -> None:
@@ -429,6 +432,7 @@ class Bench:
         symbol = self.symbols[self._image]
         images = self._random.random(tensors.lead_of(symbol) + symbol.shape, np.float32)
         images[..., 0] = 0.0
+        images = np.maximum(images - np.float32(1.0 - self._lit), 0.0) / np.float32(self._lit)
         if symbol.format == "spike":
             images = (images > 0.75).astype(np.float32)
         labels = self._random.integers(0, 10, self.program.batch)
@@ -506,16 +510,16 @@ def timed(case: Case) -> tuple[Record, Timing]:
 
 
 @cache
-def profiled(case: Case) -> tuple[Case, Bench]:
-    """The same case with the densities of its first training step, and what made that step."""
-    bench = Bench(case)
+def profiled(case: Case, lit: float = 1.0) -> tuple[Case, Bench]:
+    """The same case with the densities of its first training step, and what made that step, see `Bench`."""
+    bench = Bench(case, lit=lit)
     bench.run("init")
     bench.feed()
     bench.run("train_step")
     assert bench.oracle is not None
     profiler = Profiler(bench.oracle)
     profiler.observe(bench.program.batch)
-    path = folder() / f"{case}-{hash(case) & 0xFFFFFFFF:08x}.profile.json"
+    path = folder() / f"{case}-{hash((case, lit)) & 0xFFFFFFFF:08x}.profile.json"
     path.write_text(json.dumps(profile_of(profiler.densities, {})))
     return replace(case, density=str(path)), bench
 

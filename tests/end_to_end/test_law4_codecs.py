@@ -154,6 +154,28 @@ def test_codecs_weighed_beside_tiles_move_no_more_than_those_chosen_behind_them(
         assert weighed < 0.99 * least
 
 
+def test_inputs_are_written_in_blocks_by_the_host() -> None:
+    """Images of which a tenth is lit: the host writes, and the machine reads, fewer bytes than they would have."""
+    known, plain = profiled(Case("lenet", "tiny"), lit=0.1)
+    bench = Bench(known, lit=0.1)
+    symbol = bench.program.symbol("image")
+    assert symbol.blocks
+    for each in (plain, bench):
+        each.run("init")
+        each.machine.counters.take()
+        each.feed()
+        each.run("train_step")
+        assert each.difference() == ""
+    before, counted = (each.machine.counters.take().to_json() for each in (plain, bench))
+    for side, way in (("host", "write"), ("dram", "read")):
+        assert counted["by_tensor"]["image"][side][way] < 0.5 * before["by_tensor"]["image"][side][way]
+    predicted = bench.program.predicted["train_step"]["by_tensor"]["image"]["dram"]["total"]
+    assert predicted == pytest.approx(counted["by_tensor"]["image"]["dram"]["total"], rel=0.05)
+    bench.feed()
+    bench.run("infer", 2)
+    assert bench.difference() == ""
+
+
 def test_without_densities_every_element_lies_at_its_place() -> None:
     program = compiled(Case("lenet", "tiny")).program
     assert {symbol.codec for symbol in program.symbols} == {"raw", "bits"}
@@ -167,7 +189,6 @@ def test_without_densities_every_element_lies_at_its_place() -> None:
         ("s1=event", "--codec s1=event: no codec is called 'event'; did you mean events?"),
         ("d.s9=events", "--codec d.s9=events: no value in DRAM is called 'd.s9'; did you mean d.s2?"),
         ("c1.w=nonzero", "--codec c1.w=nonzero: c1.w stays as it is: its role is parameter"),
-        ("image=nonzero", "--codec image=nonzero: image stays as it is: its role is input"),
         ("logits=nonzero", "--codec logits=nonzero: logits stays as it is: its role is result"),
         ("d.s1=events", "--codec d.s1=events: events does not hold f16, the format of d.s1"),
     ],
