@@ -20,7 +20,7 @@ from ...isa.array import accesses
 from ...isa.target import Target
 from ...numerics.formats import FORMATS
 from ..ir.schedule import Buffer, OnCore, Stage, Step
-from ..ir.statement import Elementwise, Window
+from ..ir.statement import Contraction, Elementwise, Window
 from .gating import tile_seen
 
 SETUP = 12
@@ -60,6 +60,21 @@ def duration(stage: Stage, target: Target) -> Duration:
     if stage.mapping.rings == 1:
         core = max(core, channel + max(each.work for each, _ in turns))
     return Duration(core, channel, 2 * target.dram.latency_cycles if channel else 0)
+
+
+def least_of(stage: Stage, target: Target, cores: int, dense: bool) -> float:
+    """Cycles that the busiest of so many *cores* takes at least for the products of *stage*, however they are mapped:
+    those of an array that is full in every turn.  What is not *dense* may be left out as far as engines look ahead."""
+    stage = stage.taken
+    statement = stage.statement
+    if not isinstance(statement, Contraction):
+        return 0.0
+    engine, left = target.engines[statement.engine], stage.by_name.get("left")
+    counted = left is not None and FORMATS[left.format].kind in ("bit", "unsigned")
+    passes = FORMATS[left.format].bits if left is not None and counted else 1
+    products = math.prod(extent for name, extent in statement.loops if name not in stage.shared)
+    ahead = 1 if dense else max(engine.lookahead, 1)
+    return passes * products / (engine.rows * engine.columns * cores * ahead)
 
 
 class _Turns:

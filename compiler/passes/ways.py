@@ -5,12 +5,11 @@ Of a stage on fewer cores the mapping is searched anew, and it is a way only if 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...source import TargetError
-from ..cost.duration import Duration, duration
+from ..cost.duration import Duration, duration, least_of
 from ..ir.schedule import Stage
 from .build_stage import build_stage
 from .mapping import Mapper
@@ -70,8 +69,10 @@ class Ways:
         Smaller groups are only looked at where the channel binds and cores read the same.
         """
         best = self.widest
-        for way in self._narrower() if best.lasts.core < best.lasts.alone and _reads_again(best.stage) else ():
-            if way.lasts.alone >= WORTH * best.lasts.alone:
+        for cores in self._sizes[1:] if best.lasts.core < best.lasts.alone and _reads_again(best.stage) else ():
+            most = WORTH * best.lasts.alone
+            way = self._on(cores) if self._least(cores) < most else None
+            if way is None or way.lasts.alone >= most:
                 break
             best = way
         return best
@@ -79,10 +80,11 @@ class Ways:
     def within(self, cycles: float) -> Way:
         """The way with the fewest cores of which none takes more *cycles*; the widest where there is none.
 
-        Half the cores take at most twice as long, and hardly as long as before: few sizes need a search.
+        Half the cores take at most twice as long, and no less than their products: few sizes need a search.
         """
         for cores in reversed(self._sizes):
-            if self.widest.lasts.core * self.widest.cores <= 2 * cycles * cores:
+            few = self.widest.lasts.core * self.widest.cores > 2 * cycles * cores
+            if not few and self._least(cores) <= cycles:
                 way = self._on(cores)
                 if way is not None and way.lasts.core <= cycles:
                     return way
@@ -94,13 +96,10 @@ class Ways:
         most = self.widest.cores
         return tuple(sorted({most, *(max(1, most // part) for part in PARTS), 1}, reverse=True))
 
-    def _narrower(self) -> Iterator[Way]:
-        """Ways with fewer and fewer cores, up to a size for which there is none."""
-        for cores in self._sizes[1:]:
-            way = self._on(cores)
-            if way is None:
-                return
-            yield way
+    def _least(self, cores: int) -> float:
+        """Cycles that the busiest of so many cores takes at least."""
+        request = self.planned.request
+        return least_of(self.widest.stage, request.target, cores, not request.densities.values)
 
     def _on(self, cores: int) -> Way | None:
         """The stage on so many cores; None where it does not fit, or moves more than on all."""
