@@ -198,10 +198,11 @@ def _memory(number: int, target: Target | None) -> str:
 def _reasons(stage: Stage) -> Iterator[str]:
     why = stage.explanation
     measured = "" if why.objective == "dram" else f"{_takes(why)} and "
-    fit = f"{why.feasible} of {why.candidates} candidates fit"
+    rivals = why.rivals
+    fit = f"{rivals.feasible} of {rivals.candidates} candidates fit"
     yield f"because {fit}, and this one {measured}moves {_bytes(why.dram)} of DRAM"
-    if why.runner_up:
-        yield f"  runner-up: {why.runner_up}, {cost_text(why.objective, why.runner_up_cost)}"
+    if rivals.runner_up:
+        yield f"  runner-up: {rivals.runner_up}, {cost_text(why.objective, rivals.runner_up_cost)}"
     if why.binds:
         yield f"  binds: {why.binds}"
     for fused in stage.epilogue:

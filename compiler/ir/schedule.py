@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
-from typing import cast
+from typing import NamedTuple, cast
 
 from ...source import NOWHERE, Place
 from .accesses import accesses, extents_of
@@ -220,22 +220,31 @@ def present(order: tuple[str, ...], tiles: Mapping[str, int], extents: Mapping[s
     return tuple(name for name in order if name in ALWAYS or tiles[name] < extents[name])
 
 
+class Rivals(NamedTuple):
+    """What a mapping was chosen among: candidates, how many of them fit, and the best of those that are unlike it."""
+
+    candidates: int = 0
+    feasible: int = 0
+    runner_up: str = ""
+    runner_up_cost: float = 0
+
+
 @dataclass(frozen=True)
 class Explanation:
-    """Why this mapping: candidates looked at, predicted DRAM bytes of the winner and of the runner-up, what binds.
+    """Why this mapping: the DRAM bytes that it is predicted to move, what it costs by the *objective* (in bytes, cycles
+    or picojoules), what binds, and its rivals."""
 
-    What both cost is told by the *objective*: in bytes, cycles or picojoules.
-    """
-
-    candidates: int
-    feasible: int
     dram: int
-    runner_up: str = ""
-    runner_up_dram: int = 0
+    cost: float = 0
     binds: str = ""
     objective: str = "dram"
-    cost: float = 0
-    runner_up_cost: float = 0
+    found: Callable[[], Rivals] = field(default=Rivals, compare=False, repr=False)
+    """Finds the rivals: most mappings are never asked for theirs."""
+
+    @property
+    def rivals(self) -> Rivals:
+        """What it was chosen among."""
+        return self.found()
 
 
 @dataclass(frozen=True)

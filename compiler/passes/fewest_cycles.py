@@ -25,7 +25,7 @@ from .legality import Tiles
 from .mapping import Mapped
 from .objective import Cost, Objective, moves_of
 from .operands import Operand
-from .reached import TURNS, turns_of
+from .repeats import TURNS, turns_of
 from .request import Request
 from .survey import Ordered, Survey
 
@@ -48,7 +48,7 @@ class FewestCycles(Objective):
 
     def cost(self, survey: Survey, ordered: Ordered, tiles: dict[str, int]) -> Cost:
         request = survey.space.request
-        stage = build_stage(Mapped(request, survey.decision(ordered, tiles), Explanation(0, 0, 0)))
+        stage = build_stage(Mapped(request, survey.decision(ordered, tiles), Explanation(0)))
         moved, shared = moves_of(survey, ordered.order, tiles).dram, _shared(request)
         channel = moved * 8 / (request.target.dram.bits_per_cycle * shared)
         lasts = duration(stage, request.target)

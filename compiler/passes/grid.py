@@ -8,7 +8,7 @@ bounds what the smaller ones move.  Bands have an axis of their own, before all 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -139,67 +139,60 @@ Row = tuple[Any, tuple[int, ...]]
 """Bytes that a buffer takes, and the memories that may hold it, first choice first."""
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What buffers need of memories, in the order of allocation: apart those that have no memory in common."""
+def apart(target: Target, operands: Sequence[Operand]) -> Iterator[tuple[Operand, ...]]:
+    """Operands whose buffers have a memory in common, in the order of allocation."""
+    groups: list[tuple[frozenset[int], list[int]]] = []
+    for number, operand in enumerate(operands):
+        homes = target.memory_for(operand.role)
+        touching = [group for group in groups if not group[0].isdisjoint(homes)]
+        groups = [group for group in groups if group[0].isdisjoint(homes)]
+        members = [number, *(other for _, found in touching for other in found)]
+        groups.append((frozenset(homes).union(*(group[0] for group in touching)), members))
+    return (tuple(operands[number] for number in sorted(members)) for _, members in groups)
 
-    target: Target
-    apart: tuple[tuple[Row, ...], ...]
 
-    @staticmethod
-    def of(grid: Grid, rings: int) -> Needs:
-        """The needs of all tilings, where what is filled again while it is used has *rings* tiles."""
-        groups: list[tuple[frozenset[int], list[tuple[int, Row]]]] = []
-        target = grid.space.request.target
-        for number, operand in enumerate(grid.space.operands):
-            size, homes = operand.bytes(grid.tiles), target.memory_for(operand.role)
-            if operand.doubled and rings > 1:
-                size = size * np.where(grid.turning(operand), rings, 1)
-            touching = [group for group in groups if not group[0].isdisjoint(homes)]
-            rows = [(number, (size, homes)), *(row for _, found in touching for row in found)]
-            groups = [group for group in groups if group[0].isdisjoint(homes)]
-            groups.append((frozenset(homes).union(*(group[0] for group in touching)), rows))
-        apart = (tuple(row for _, row in sorted(rows, key=lambda row: row[0])) for _, rows in groups)
-        return Needs(target, tuple(apart))
+def need(grid: Grid, operand: Operand, rings: int) -> Row:
+    """What the buffer of *operand* takes in all tilings: what is filled again while it is used has *rings* tiles."""
+    size = operand.bytes(grid.tiles)
+    if operand.doubled and rings > 1:
+        size = size * np.where(grid.turning(operand), rings, 1)
+    return size, grid.space.request.target.memory_for(operand.role)
 
-    def largest(self, grid: Grid) -> Array:
-        """The number of the largest size of each band that fits, wherever one does; less than its first elsewhere."""
-        found: Any = grid.last
-        for rows in self.apart:
-            found = np.minimum(found, self._largest(rows, grid.first, grid.last))
-        return np.broadcast_to(found, grid.shape)
 
-    def _largest(self, rows: Sequence[Row], first: Array, last: Array) -> Any:
-        """The largest for which some buffers fit, along the axes of the loops that bear on them.
+def largest(grid: Grid, rows: Sequence[Row]) -> Any:
+    """The number of the largest size of each band for which some buffers fit, along the axes of the loops that bear on
+    them; less than its first where none does.
 
-        What fits is found by halving: all that is smaller is taken to fit as well.  Only where buffers may lie in
-        several memories that is not always so, and the search looks again.
-        """
-        fits = self._fit(rows, last)
-        low, high = np.where(fits, last, first - 1), np.where(fits, last, last - 1)
-        for _ in range(math.ceil(math.log2(int((last - first).max()) + 1)) if not fits.all() else 0):
-            middle = (low + high + 1) // 2
-            fits = self._fit(rows, np.maximum(middle, first)) | (middle < first)
-            low = np.where(fits, middle, low)
-            high = np.where(fits, high, middle - 1)
-        return low
+    What fits is found by halving: all that is smaller is taken to fit as well.  Only where buffers may lie in
+    several memories that is not always so, and the search looks again.
+    """
+    first, last, target = grid.first, grid.last, grid.space.request.target
+    fits = _fit(target, rows, last)
+    low, high = np.where(fits, last, first - 1), np.where(fits, last, last - 1)
+    for _ in range(math.ceil(math.log2(int((last - first).max()) + 1)) if not fits.all() else 0):
+        middle = (low + high + 1) // 2
+        fits = _fit(target, rows, np.maximum(middle, first)) | (middle < first)
+        low = np.where(fits, middle, low)
+        high = np.where(fits, high, middle - 1)
+    return low
 
-    def _fit(self, rows: Sequence[Row], reach: Array) -> Any:
-        """Whether every buffer finds room, each in the first memory of its own that has some, one after the other."""
-        room: dict[int, Any] = {}
-        fits: Any = np.bool_(True)
-        for size, homes in rows:
-            need = picked(size, reach)
-            for home in homes:
-                room.setdefault(home, np.int64(self.target.memories[home].bytes))
-            if len(homes) == 1:
-                room[homes[0]] = room[homes[0]] - need
-                fits = fits & (room[homes[0]] >= 0)
-                continue
-            placed: Any = np.bool_(False)
-            for home in homes:
-                here = ~placed & (room[home] >= need)
-                room[home] = room[home] - np.where(here, need, 0)
-                placed = placed | here
-            fits = fits & placed
-        return fits
+
+def _fit(target: Target, rows: Sequence[Row], reach: Array) -> Any:
+    """Whether every buffer finds room, each in the first memory of its own that has some, one after the other."""
+    room: dict[int, Any] = {}
+    fits: Any = np.bool_(True)
+    for size, homes in rows:
+        wanted = picked(size, reach)
+        for home in homes:
+            room.setdefault(home, np.int64(target.memories[home].bytes))
+        if len(homes) == 1:
+            room[homes[0]] = room[homes[0]] - wanted
+            fits = fits & (room[homes[0]] >= 0)
+            continue
+        placed: Any = np.bool_(False)
+        for home in homes:
+            here = ~placed & (room[home] >= wanted)
+            room[home] = room[home] - np.where(here, wanted, 0)
+            placed = placed | here
+        fits = fits & placed
+    return fits

@@ -19,7 +19,7 @@ from .build_stage import build_stage
 from .legality import Tiles
 from .mapping import Mapped
 from .objective import Cost, Objective, moves_of
-from .reached import turns_of
+from .repeats import turns_of
 from .survey import Ordered, Survey
 
 PARTS = 1 << 10
@@ -37,7 +37,7 @@ class LeastEnergy(Objective):
 
     def cost(self, survey: Survey, ordered: Ordered, tiles: dict[str, int]) -> Cost:
         request = survey.space.request
-        stage = build_stage(Mapped(request, survey.decision(ordered, tiles), Explanation(0, 0, 0)))
+        stage = build_stage(Mapped(request, survey.decision(ordered, tiles), Explanation(0)))
         found = moves_of(survey, ordered.order, tiles)
         links = sum(size for _, size in sent(stage, request.target))
         energy = _moved(request.target, found.dram, found.port) + 8 * links * request.target.energy.link_bit_hop

@@ -26,6 +26,13 @@ def legal_tiles(
     request: Request, operands: tuple[Operand, ...], order: tuple[str, ...], tiles: Tiles, extents: Mapping[str, int]
 ) -> Any:
     """Whether the machine can run *tiles* in this *order* of loops; an array where those are arrays."""
+    return legal_alone(request, operands, order, tiles, extents) & may_hold(operands, order, tiles, extents)
+
+
+def legal_alone(
+    request: Request, operands: tuple[Operand, ...], order: tuple[str, ...], tiles: Tiles, extents: Mapping[str, int]
+) -> Any:
+    """Whether it can where no buffer holds tiles side by side."""
     statement = request.statement
     legal: Any = np.bool_(True)
     cut = {name: np.less(tiles[name], extents[name]) for name in extents}
@@ -51,13 +58,20 @@ def legal_tiles(
         if request.later:  # sums are complete before what turns in the epilogue alone begins
             for name in statement.summed:
                 legal = legal & ~cut[name]
-    for operand in operands:
-        for name, _ in operand.whole:  # nothing that fills the buffer anew turns inside the loop that it holds
-            for inner in order[order.index(name) + 1 :]:
-                if inner in operand.loops:
-                    legal = legal & (~cut[name] | (~cut[inner] & (inner not in ALWAYS)))
     if isinstance(statement, Contraction | Moments) and request.rounds:
         legal = legal & _keeps_order(statement, tiles, cut)
+    return legal
+
+
+def may_hold(operands: tuple[Operand, ...], order: tuple[str, ...], tiles: Tiles, extents: Mapping[str, int]) -> Any:
+    """Whether nothing that fills a buffer anew turns inside a loop whose tiles it holds side by side."""
+    legal: Any = np.bool_(True)
+    for operand in operands:
+        for name, _ in operand.whole:
+            for inner in order[order.index(name) + 1 :]:
+                if inner in operand.loops:
+                    alone = np.greater_equal(tiles[inner], extents[inner]) & (inner not in ALWAYS)
+                    legal = legal & (np.greater_equal(tiles[name], extents[name]) | alone)
     return legal
 
 

@@ -10,21 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from ...source import TargetError
-from ..ir.schedule import Decision, Explanation
+from ..ir.schedule import Decision, Explanation, Rivals
 from .admission import check_machine
 from .legality import legal_tiles
+from .looked import Looked
 from .objective import Objective
 from .request import Request
-from .search import Choice, best_of, chosen
+from .search import Choice, best_of
 from .side_by_side import compulsory, holds, wholes_of
 from .space import Space, orders_of, space_of
 from .split import Split, named, shareable, shares, splits
-from .survey import Front, Ordered, Survey
+from .survey import Front, Ordered
 from .weighing import ranked
 
 
@@ -79,67 +81,50 @@ def _by(objective: Objective, request: Request, orders: list[Ordered]) -> tuple[
     if found is None:
         raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in spaces])
     best, runner, feasible = found
-    explanation = Explanation(
+    rivals = Rivals(
         candidates=sum(space.count for space in spaces) * len(orders) * (2 if objective.both_rings else 1),
         feasible=feasible,
-        dram=best.dram,
         runner_up="" if runner is None else _label(runner.mapping),
-        runner_up_dram=0 if runner is None else runner.dram,
-        binds=f"pinned: {request.pin.text}" if request.pin.text else "",
-        objective=objective.word,
-        cost=best.measure,
         runner_up_cost=0 if runner is None else runner.measure,
     )
-    return best.mapping, explanation
+    return best.mapping, Explanation(best.dram, best.measure, _pinned(request), objective.word, lambda: rivals)
 
 
 def _by_bytes(request: Request, orders: list[Ordered]) -> tuple[Decision, Explanation]:
     """The mapping that moves the fewest bytes, and why."""
     first, *more = wholes_of(request)
-    shared = splits_of(request)
-    plain = [space_of(request, split, first) for split in shared]
-    spaces = list(plain)
-    found: list[Choice] = []
-    fronts: list[Front] = []
+    plain = [space_of(request, split, first) for split in splits_of(request)]
+    looked = Looked(orders)
     for rings in (2, 1) if request.pin.rings is None else (request.pin.rings,):
-        found, fronts = _look(plain, rings, orders)
-        if found or fronts:
-            if more and min(choice.dram for choice in found) > compulsory(request):
-                others = [space_of(request, split, whole) for split in shared for whole in more if holds(whole, split)]
-                spaces += others
-                better, beside = _look(others, rings, orders)
-                found, fronts = found + better, fronts + beside
-            break
-    if not found:
-        raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in spaces])
+        best = looked.best(plain, rings)
+        if best is None:
+            continue
+        runs = [plain]
+        if more and best.dram > compulsory(request):
+            runs.append([own.holding(whole) for own in plain for whole in more if holds(whole, own.split)])
+            best = looked.best(runs[-1], rings, best) or best
+        told = cache(partial(_rivals, runs, rings, orders))
+        return best.mapping, Explanation(best.dram, best.dram, _pinned(request), found=told)
+    raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in plain])
+
+
+def _rivals(runs: Sequence[Sequence[Space]], rings: int, orders: Sequence[Ordered]) -> Rivals:
+    """What else there is in the spaces of *runs* beside the best of all."""
+    looked, found, fronts = Looked(orders), list[Choice](), list[Front]()
+    for spaces in runs:
+        choices, groups = looked.all(spaces, rings)
+        found, fronts = found + choices, fronts + groups
     best, *others = sorted(found, key=lambda choice: choice.cost)
     apart = [front for front in (front.but(best.mapping.dataflow) for front in fronts) if front is not None]
     others += [choice for choice in (best_of(apart),) if choice is not None]
     runner = min(others, key=lambda choice: choice.cost, default=None)
-    explanation = Explanation(
-        candidates=sum(space.count for space in spaces) * len(orders),
-        feasible=sum(front.tilings for front in fronts) or sum(space.count for space in spaces) * len(orders),
-        dram=best.dram,
-        runner_up="" if runner is None else _label(runner.mapping),
-        runner_up_dram=0 if runner is None else runner.dram,
-        binds=f"pinned: {request.pin.text}" if request.pin.text else "",
-        cost=best.dram,
-        runner_up_cost=0 if runner is None else runner.dram,
-    )
-    return best.mapping, explanation
+    candidates = sum(space.count for spaces in runs for space in spaces) * len(orders)
+    feasible = sum(front.tilings for front in fronts) or candidates
+    return Rivals(candidates, feasible, *(("", 0) if runner is None else (_label(runner.mapping), runner.dram)))
 
 
-def _look(spaces: Sequence[Space], rings: int, orders: Sequence[Ordered]) -> tuple[list[Choice], list[Front]]:
-    """The best of each of the *spaces* that has one without a search, and of all others together; and their groups."""
-    found: list[Choice] = []
-    fronts: list[Front] = []
-    for survey in (Survey(space, rings) for space in spaces if space.count):
-        whole = survey.whole(orders)
-        if whole is not None:
-            found.append(chosen(survey, *whole))
-        else:
-            fronts += survey.fronts(orders)
-    return found + [choice for choice in (best_of(fronts),) if choice is not None], fronts
+def _pinned(request: Request) -> str:
+    return f"pinned: {request.pin.text}" if request.pin.text else ""
 
 
 def _label(mapping: Decision) -> str:

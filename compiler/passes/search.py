@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ir.schedule import Decision
-from .reached import TURNS
+from .repeats import TURNS
 from .survey import Front, Ordered, Survey
 
 
@@ -34,12 +34,12 @@ def best_of(fronts: Sequence[Front]) -> Choice | None:
     # The group of the least bound nearly always has the best, and leaves few others to look at.
     least = min(fronts, key=lambda front: front.least)
     first = int(least.bound.argmin())
-    best = _better(None, least, first)
+    best = better(None, least, first)
     for front, group in _ascending(fronts, None if best is None else best.cost):
         if best is not None and front.bound[group] >= best.cost:
             break
         if front is not least or group != first:
-            best = _better(best, front, group)
+            best = better(best, front, group)
     return None if best is None else chosen(best.front.survey, best.front.ordered, best.tiles, best.cost)
 
 
@@ -51,7 +51,7 @@ class _Found(NamedTuple):
     tiles: dict[str, int]
 
 
-def _better(best: _Found | None, front: Front, group: int) -> _Found | None:
+def better(best: _Found | None, front: Front, group: int) -> _Found | None:
     """The best of a group's tilings and of what was found before."""
     place, reach = int(front.places[group]), int(front.reach[group])
     first, within = front.survey.within(front, place, reach)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..dataflows.dataflow import DATAFLOWS
 from ..ir.accesses import accesses
@@ -43,6 +43,10 @@ class Space:
     def count(self) -> int:
         """Tilings in it, for one order of loops."""
         return math.prod(len(sizes) for sizes in self.sizes.values())
+
+    def holding(self, whole: Whole) -> Space:
+        """The same where buffers of *whole* hold all tiles of a loop, which bears on no size."""
+        return replace(self, whole=whole, operands=self.request.operands(self.split.loop, whole))
 
     def shareable(self, operand: Operand) -> bool:
         """Whether all cores read the same of *operand*, so that one may load it for all."""

@@ -13,12 +13,14 @@ import numpy as np
 from ..cost.boxes import Turning, moved
 from ..cost.coded import moved_in_blocks
 from ..ir.schedule import ALWAYS, Decision, present
-from .grid import Array, Grid, Needs
-from .least import Once, once_in_blocks, once_of
+from .grid import Array, Grid
+from .least import Once
 from .legality import legal_tiles
 from .operands import Operand
-from .reached import Again, Factors, Reached, again, turns_of, worth
+from .reached import Reached
+from .repeats import TURNS, Again, Factors, turns_of, worth
 from .space import TIME_PARALLEL, Space
+from .tables import Tables
 
 
 class Ordered(NamedTuple):
@@ -75,6 +77,9 @@ class Survey:
 
     space: Space
     rings: int
+    shared: Tables | None = None
+    """Those of the same split, where other surveys have them too."""
+
     exact: dict[tuple[Any, ...], int] = field(default_factory=dict[tuple[Any, ...], int])
 
     @cached_property
@@ -83,22 +88,30 @@ class Survey:
         return tuple(operand for operand in self.space.operands if operand.moves)
 
     @cached_property
+    def tables(self) -> Tables:
+        """Tables over the grid."""
+        return self.shared or Tables(Grid(self.space))
+
+    @property
     def grid(self) -> Grid:
         """The tilings as arrays."""
-        return Grid(self.space)
+        return self.tables.grid
 
     @cached_property
     def once(self) -> list[Once]:
         """What the tiles of each operand move, each once."""
-        return [
-            once_of(self.grid, each) if each.stored is None else once_in_blocks(self.grid, each, each.stored)
-            for each in self.moving
-        ]
+        return [self.tables.once(operand) for operand in self.moving]
+
+    @property
+    def fewest(self) -> int:
+        """What no tiling costs less than, whatever its order is."""
+        return TURNS * sum(self.tables.fewest(operand) for operand in self.moving)
 
     @cached_property
     def reached(self) -> Reached:
         """The largest sizes of the fast loop that fit."""
-        return Reached(self.grid, self.once, Needs.of(self.grid, self.rings).largest(self.grid))
+        operands = self.space.operands
+        return Reached(self.tables, operands, self.moving, self.tables.largest(operands, self.rings))
 
     def whole(self, orders: Sequence[Ordered]) -> tuple[Ordered, dict[str, int]] | None:
         """The largest tiles, where they fit and every core moves each operand once: no others of the space move less.
@@ -127,12 +140,12 @@ class Survey:
         for ordered in orders:
             if not self.turns_inside(ordered.order):
                 continue
-            turning = tuple(again(ordered.order, operand, self.space) for operand in self.moving)
+            turning = tuple(self.tables.again(ordered.order, operand) for operand in self.moving)
             summed = self.summed_of(ordered.order)
             if (turning, summed) in seen:
                 continue
             seen.add((turning, summed))
-            places, reach = self.reached.places(ordered.order, summed)
+            places, reach = self.reached.places(ordered.order, *summed)
             if len(places):
                 bound = self.reached.bound(ordered.order, turning)
                 bound = bound[places] if len(places) < len(bound) else bound
@@ -149,7 +162,7 @@ class Survey:
             for inner in order[order.index(name) + 1 :]
         )
 
-    def summed_of(self, order: tuple[str, ...]) -> object:
+    def summed_of(self, order: tuple[str, ...]) -> tuple[object, object]:
         """What of an order bears on legality: loops of results that turn inside each loop of the sum, and what turns
         inside the loops whose tiles lie side by side."""
         inside = {name: frozenset(order[place + 1 :]) for place, name in enumerate(order)}

@@ -18,7 +18,7 @@ from ..ir.schedule import Decision
 from .grid import Array, Band, picked
 from .least import useful_of
 from .objective import Cost, Objective, moves_of
-from .reached import Factors, again
+from .repeats import Factors, again
 from .request import Request
 from .space import TIME_PARALLEL, Space
 from .survey import Ordered, Survey
@@ -116,7 +116,7 @@ def groups_of(looked: Looked, orders: Sequence[Ordered]) -> Iterator[Group]:
     for ordered in orders:
         if not survey.turns_inside(ordered.order):
             continue
-        places, reach = survey.reached.places(ordered.order, survey.summed_of(ordered.order))
+        places, reach = survey.reached.places(ordered.order, *survey.summed_of(ordered.order))
         tilings = prod(grid.shape[1:])
         for number, band in enumerate(grid.bands):
             own = places // tilings == number

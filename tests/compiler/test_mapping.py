@@ -265,8 +265,8 @@ def test_more_memory_never_moves_more(model: str, tmp_path: Path) -> None:
 def test_a_stage_explains_itself(model: str) -> None:
     stage = stages(model, target="tiny")["c2.fp"]
     why = stage.explanation
-    assert 0 < why.feasible < why.candidates
-    assert why.runner_up and why.runner_up_dram >= why.dram
+    assert 0 < why.rivals.feasible < why.rivals.candidates
+    assert why.rivals.runner_up and why.rivals.runner_up_cost >= why.dram
     assert re.fullmatch(r"`scratch`: \d+ of 32768 bytes \(\d+ %\)", why.binds)
     used = sum(buffer.bytes * buffer.ring for buffer in stage.buffers)
     assert why.binds.startswith(f"`scratch`: {used} of")

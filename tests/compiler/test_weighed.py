@@ -16,7 +16,7 @@ from snnc.compiler.ops.op import lower
 from snnc.compiler.passes.build_stage import build_stage
 from snnc.compiler.passes.mapping import Mapped, choose, splits_of
 from snnc.compiler.passes.pins import Pin
-from snnc.compiler.passes.reached import TURNS
+from snnc.compiler.passes.repeats import TURNS
 from snnc.compiler.passes.request import Request
 from snnc.compiler.passes.search import chosen
 from snnc.compiler.passes.side_by_side import holds, wholes_of
@@ -62,7 +62,7 @@ def predicted(
 ) -> int:
     """The bytes that a stage with these tiles moves, as programs tell."""
     decision = chosen(survey, ordered, tiles).mapping
-    stage = build_stage(Mapped(asked, decision, Explanation(0, 0, 0, "", 0, "")))
+    stage = build_stage(Mapped(asked, decision, Explanation(0)))
     training = case.training()
     (procedure,) = training.procedures
     schedule = Schedule("case", {"train_step": (stage,)}, training.values(procedure), codings=codings)

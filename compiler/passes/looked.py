@@ -1,0 +1,70 @@
+"""Several spaces of one statement, looked at together: the best of all, and what else there is.
+
+Nothing of a space costs less than all that its tiles move once.  Where that is more than what was found in another, its
+tilings are not surveyed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .grid import Grid
+from .search import Choice, best_of, better, chosen
+from .space import Space
+from .split import Split
+from .survey import Front, Ordered, Survey
+from .tables import Tables
+
+
+@dataclass
+class Looked:
+    """What is known of a statement in any of *orders*."""
+
+    orders: Sequence[Ordered]
+    _tables: dict[Split, Tables] = field(default_factory=dict[Split, Tables])
+
+    def best(self, spaces: Sequence[Space], rings: int, before: Choice | None = None) -> Choice | None:
+        """The best of all *spaces*, if it is better than what was found *before*; of equals the first."""
+        found: list[Choice] = []
+        fronts: list[Front] = []
+        least = math.inf if before is None else before.cost - 1
+        promising: Front | None = None
+        for survey in self._surveys(spaces, rings):
+            if promising is not None and promising.least < survey.fewest:  # else no other can be left out for it
+                first = better(None, promising, int(promising.bound.argmin()))
+                least = least if first is None else min(least, first.cost)
+                promising = None
+            if survey.fewest > least:
+                continue
+            whole = survey.whole(self.orders)
+            if whole is not None:
+                found.append(chosen(survey, *whole))
+                least = min(least, found[-1].cost)
+                continue
+            own = [front for front in survey.fronts(self.orders) if front.least <= least]
+            fronts += own
+            promising = min([*own, *([promising] if promising else [])], key=lambda front: front.least, default=None)
+        found += [choice for choice in (best_of(fronts),) if choice is not None]
+        best = min(found, key=lambda choice: choice.cost, default=None)
+        return best if best is not None and (before is None or best.cost < before.cost) else None
+
+    def all(self, spaces: Sequence[Space], rings: int) -> tuple[list[Choice], list[Front]]:
+        """The best of each of the *spaces* that has one without a search, and of all others together; their groups."""
+        found: list[Choice] = []
+        fronts: list[Front] = []
+        for survey in self._surveys(spaces, rings):
+            whole = survey.whole(self.orders)
+            if whole is not None:
+                found.append(chosen(survey, *whole))
+            else:
+                fronts += survey.fronts(self.orders)
+        return found + [choice for choice in (best_of(fronts),) if choice is not None], fronts
+
+    def _surveys(self, spaces: Sequence[Space], rings: int) -> Iterator[Survey]:
+        """A survey of each of the *spaces* that has any tiling."""
+        for space in (space for space in spaces if space.count):
+            if space.split not in self._tables:
+                self._tables[space.split] = Tables(Grid(space))
+            yield Survey(space, rings, self._tables[space.split])

@@ -1,0 +1,59 @@
+"""What a search leaves out without a survey is no better than what it finds, and there is some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from snnc.compiler.ir.statement import Contraction
+from snnc.compiler.passes import mapping
+from snnc.compiler.passes.looked import Looked
+from snnc.compiler.passes.objective import Objective
+from snnc.compiler.passes.request import Request
+from snnc.compiler.passes.side_by_side import holds, wholes_of
+from snnc.compiler.passes.space import orders_of, space_of
+from snnc.compiler.passes.survey import Front, Ordered, Survey
+from snnc.compiler.pipeline import Compilation, Options
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """Sums of `mlp` on 20 cores and on fewer, with and without epilogues."""
+    found: list[Request] = []
+    choose = mapping.choose
+
+    def heard(request: Request, objective: Objective | None = None) -> object:
+        found.append(request)
+        return choose(request, objective)
+
+    monkeypatch.setattr(mapping, "choose", heard)
+    _ = Compilation("mlp", Options("li2024_exact", batch=16)).schedule
+    return [request for request in found if isinstance(request.statement, Contraction)]
+
+
+def test_what_is_left_out_is_no_better(requests: list[Request], monkeypatch: pytest.MonkeyPatch) -> None:
+    surveyed: list[Survey] = []
+    fronts = Survey.fronts
+
+    def counted(survey: Survey, orders: Sequence[Ordered]) -> list[Front]:
+        surveyed.append(survey)
+        return list(fronts(survey, orders))
+
+    monkeypatch.setattr(Survey, "fronts", counted)
+    few = many = 0
+    for request in requests:
+        orders = [Ordered(*ordered) for ordered in orders_of(request)]
+        splits, (first, *more) = mapping.splits_of(request), wholes_of(request)
+        plain = [space_of(request, split, first) for split in splits]
+        others = [space_of(request, split, whole) for split in splits for whole in more if holds(whole, split)]
+        surveyed.clear()
+        found = [choice for spaces in (plain, others) for choice in Looked(orders).all(spaces, 2)[0]]
+        many += len(surveyed)
+        surveyed.clear()
+        looked = Looked(orders)
+        best = looked.best(plain, 2)
+        better = looked.best(others, 2, best)
+        few += len(surveyed)
+        assert (better or best) == min(found, key=lambda choice: choice.cost, default=None)
+    assert 0 < few < many
