@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,10 @@ class Observer(Protocol):
     def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
         """A ``post``, ``wait``, ``meet``, ``send`` or ``receive`` took effect (semaphore or channel *number*)."""
         ...
+
+
+Tile: TypeAlias = Any
+"""What goes from core to core: packed bytes, or what `counting` has in their place.  A chip only hands it on."""
 
 
 class Blocked(NamedTuple):
@@ -118,11 +122,11 @@ class Chip(Protocol):
         """Arrive at the barrier of this stream's unit over cores 0.. *cores* - 1; true once all have arrived."""
         ...
 
-    def deliver(self, source: int, target: int, channel: int, tile: NDArray[np.uint8]) -> None:
-        """Put a tile (packed bytes) into the queue (source, target, channel)."""
+    def deliver(self, source: int, target: int, channel: int, tile: Tile) -> None:
+        """Put a tile into the queue (source, target, channel)."""
         ...
 
-    def take(self, source: int, target: int, channel: int) -> NDArray[np.uint8] | None:
+    def take(self, source: int, target: int, channel: int) -> Tile | None:
         """The oldest tile in the queue (source, target, channel), or None where it is empty."""
         ...
 

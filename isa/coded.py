@@ -21,6 +21,7 @@ from .codecs.codec import numbered
 from .grid import ENTRY_BYTES, block_bytes, from_blocks, to_blocks
 from .kernels.bursts import bursts
 from .registers import DRAM, Window
+from .transfer import clipped
 
 Bytes = NDArray[np.uint8]
 Shape = tuple[int, ...]
@@ -93,16 +94,14 @@ def load(
     memories: Sequence[Bytes], coding: Coding, box: Box, bounds: Shape, space: int, target: Window, granule: int
 ) -> Coded:
     """Decode *box* into the scratchpad window *target*; positions outside of *bounds* become zeros there."""
-    lows = tuple(max(-b, 0) if bound else 0 for b, bound in zip(box.begins, bounds, strict=True))
-    highs = (min(n, bound - b) if bound else n for n, b, bound in zip(box.extents, box.begins, bounds, strict=True))
-    sizes = tuple(max(high - low, 0) for low, high in zip(lows, highs, strict=True))
+    lows, sizes = clipped(box.extents, box.begins, bounds)
     values = np.zeros(box.extents, box.format.dtype)
     port = _port(box)
     layout = layout_of(box.format, box.extents, target.strides)
     if 0 in sizes:
         put(memories, space, box.format, target.start, layout, values)
         return Coded((), 0, 0, 0, port)
-    inside = box._replace(begins=tuple(b + low for b, low in zip(box.begins, lows, strict=True)), extents=sizes)
+    inside = _inside(box, lows, sizes)
     met = _blocks(coding, inside)
     stored = _stored(memories[DRAM], coding, box, met)
     entries = _entries(memories[DRAM], coding, met)
@@ -122,15 +121,35 @@ def load(
     return _told(coding, box, met, taken, granule, port)
 
 
+def count_load(
+    memories: Sequence[Bytes], coding: Coding, box: Box, bounds: Shape, block: tuple[float, float], granule: int
+) -> Coded:
+    """What `load` says of blocks that take so many bytes and bursts, in memories of which only the size is known."""
+    lows, sizes = clipped(box.extents, box.begins, bounds)
+    if 0 in sizes:
+        return Coded((), 0, 0, 0, _port(box))
+    met = _blocks(coding, _inside(box, lows, sizes))
+    size, taken = (round(len(met.numbers) * mean) for mean in block)
+    _entries(memories[DRAM], coding, met)
+    return _moved(coding, box, met, size, taken, granule, _port(box))
+
+
+def count_store(
+    memories: Sequence[Bytes], coding: Coding, box: Box, bounds: Shape, block: tuple[float, float], granule: int
+) -> Coded:
+    """The same of `store`."""
+    if 0 in box.extents:
+        return Coded((), 0, 0, 0, 0)
+    _check_whole(coding, box)
+    unbounded = tuple(0 for _ in bounds)
+    return count_load(memories, coding, box, unbounded, block, granule)
+
+
 def store(memories: Sequence[Bytes], coding: Coding, box: Box, space: int, source: Window, granule: int) -> Coded:
     """Encode the scratchpad window *source* into *box*; ValueError where that is not made of whole blocks."""
     if 0 in box.extents:
         return Coded((), 0, 0, 0, 0)
-    for number, (axis, begin, size) in enumerate(zip(coding.axes, box.begins, box.extents, strict=True)):
-        end = axis.origin + axis.step * (begin + size - 1) + 1
-        starts = (axis.origin + axis.step * begin) % axis.block == 0
-        if (axis.step > 1 and axis.block > 1) or not starts or (end % axis.block and end != axis.bound):
-            raise ValueError(f"axis {number} of a coded store is not made of whole blocks of {axis.block}")
+    _check_whole(coding, box)
     met = _blocks(coding, box)
     blocks = tuple(axis.block for axis in coding.axes)
     layout = layout_of(box.format, box.extents, source.strides)
@@ -146,6 +165,20 @@ def store(memories: Sequence[Bytes], coding: Coding, box: Box, space: int, sourc
         sizes.astype("<u2").view(np.uint8).reshape(-1, ENTRY_BYTES)
     )
     return _told(coding, box, met, sizes, granule, _port(box))
+
+
+def _check_whole(coding: Coding, box: Box) -> None:
+    """ValueError unless a store is made of whole blocks."""
+    for number, (axis, begin, size) in enumerate(zip(coding.axes, box.begins, box.extents, strict=True)):
+        end = axis.origin + axis.step * (begin + size - 1) + 1
+        starts = (axis.origin + axis.step * begin) % axis.block == 0
+        if (axis.step > 1 and axis.block > 1) or not starts or (end % axis.block and end != axis.bound):
+            raise ValueError(f"axis {number} of a coded store is not made of whole blocks of {axis.block}")
+
+
+def _inside(box: Box, lows: Shape, sizes: Shape) -> Box:
+    """The part of a box that exists."""
+    return box._replace(begins=tuple(b + low for b, low in zip(box.begins, lows, strict=True)), extents=sizes)
 
 
 def _positions(axis: GridAxis, begin: int, size: int) -> NDArray[np.int64]:
@@ -198,7 +231,11 @@ def _entries(dram: Bytes, coding: Coding, met: _Blocks) -> NDArray[np.int64]:
 
 
 def _told(coding: Coding, box: Box, met: _Blocks, sizes: NDArray[np.int64], granule: int, port: int) -> Coded:
-    payload = int(sizes.sum())
+    return _moved(coding, box, met, int(sizes.sum()), int((-(-sizes // granule)).sum()), granule, port)
+
+
+def _moved(coding: Coding, box: Box, met: _Blocks, payload: int, taken: int, granule: int, port: int) -> Coded:
+    """What a transfer says of blocks that take so many bytes and bursts together."""
     apart = tuple(stride * distance for stride, distance in zip(box.strides, met.apart, strict=True))
     start = int(met.numbers.min())
     entries = coding.directory + ENTRY_BYTES * start
@@ -209,7 +246,7 @@ def _told(coding: Coding, box: Box, met: _Blocks, sizes: NDArray[np.int64], gran
         Window(DRAM, U8, 8 * entries, (*met.counts, ENTRY_BYTES), (*(8 * ENTRY_BYTES * n for n in apart), 8)),
     )
     useful = payload + ENTRY_BYTES * len(met.numbers)
-    return Coded(windows, useful, directory + int((-(-sizes // granule)).sum()), payload, port)
+    return Coded(windows, useful, directory + taken, payload, port)
 
 
 def _port(box: Box) -> int:

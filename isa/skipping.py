@@ -21,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.formats import F16, Format
+from . import presence
 from .array import Contraction, layout
+from .array import Operand as View
 from .kernels.contract import Operand
 from .target import Engine
 
@@ -100,6 +102,38 @@ def taken(tile: Contraction, engine: Engine, left: Mask | None, right: Mask, ski
         begun = tuple(n if stride else 1 for n, stride in zip(turns, tile.acc.strides, strict=True))
         active += prod(begun) - _met(l_words[first].astype(np.int64), r_words[first].astype(np.int64), begun)
     return Taken(tile.passes * active, tile.passes * prod(turns), done)
+
+
+def expected(
+    tile: Contraction, engine: Engine, left: presence.Operand | None, right: presence.Operand | None, skip: int
+) -> Taken:
+    """What is expected of `taken`, by what is known of the operands; None where all of one is there."""
+    extents = tile.extents
+    if 0 in extents:
+        return Taken(0, 0, 0)
+    row, column = layout(tile)
+    words = {axis: size for axis, size in ((row, engine.rows), (column, engine.columns)) if axis is not None}
+    turns = tuple(-(-extent // words.get(axis, 1)) for axis, extent in enumerate(extents))
+    dense = prod(turns)
+    l_share = _filled(tile.left, left, extents, words) if skip & LEFT else 1.0
+    r_share = _filled(tile.right, right, extents, words) if skip & RIGHT else 1.0
+    active = dense * l_share * r_share
+    if tile.fresh:
+        begun = prod(n for n, stride in zip(turns, tile.acc.strides, strict=True) if stride)
+        active += begun * (1.0 - l_share * r_share)
+    done = prod(extents) * r_share * (1.0 if left is None else left.mean)
+    return Taken(tile.passes * round(active), tile.passes * dense, round(done))
+
+
+def _filled(
+    operand: View | None, known: presence.Operand | None, extents: tuple[int, ...], words: dict[int, int]
+) -> float:
+    """The fraction of an operand's words that hold anything."""
+    if operand is None or known is None:
+        return 1.0
+    along = [axis for axis in words if operand.strides[axis]]
+    size = prod(min(words[axis], extents[axis]) for axis in along)
+    return known.word(size, len(along) == 1 and operand.strides[along[0]] == operand.bits)
 
 
 def _begins(extent: int, size: int) -> Numbers:

@@ -1,30 +1,21 @@
 """The state of a chip as its instructions see it: DRAM, cores with scratchpads and semaphores, streams with registers.
 
-`Stream` gives instructions their verbs (load, contract, wait ...); the arithmetic is in `kernels`.  What a verb moves
-or computes it tells to the chip's `Observer`, so that counting, cycle replay, tracing and race checking are other
-people's business.
+`Stream` gives instructions their verbs: those of control and of registers are here; those that move and compute are in
+`computing`, and in `counting` without any data.  What a verb moves or computes it tells to the chip's `Observer`, so
+that counting traffic, cycle replay, tracing and race checking are other people's business.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..numerics.formats import BY_CODE, F64, X64, X128, encode
+from ..numerics.formats import BY_CODE, Format
 from . import coded, transfer
-from .access import elements, from_rows, identity, operand_shape, put, to_rows
-from .array import tile_of
 from .chip import Blocked, Chip, Core, Observer, ProgramFault
-from .kernels.contract import Operand, accumulated, contract_exact, contract_ordered
-from .kernels.drain import drain
-from .kernels.moments import comoment, mean, rounded_comoment
-from .kernels.window import pool_max, pool_sum, taps_within, unpool
+from .kernels.contract import accumulated
 from .registers import DRAM, IDENTITY, LoopRegister, ViewRegister, Window, definitions_of
-from .skipping import taken_of
 
 if TYPE_CHECKING:
     from .instruction import Instruction
@@ -38,7 +29,7 @@ LOOPS, VIEWS, AXES = 16, 64, 8
 """Loop registers, view registers, and axes of a view."""
 
 
-class Stream:
+class Stream(ABC):
     """One unit's stream at work: program counter, loop and view registers, and the verbs of the instructions.
 
     *pc* is the next instruction, *current* the one that runs.  A stream that must wait says for what in *blocked*
@@ -203,15 +194,15 @@ class Stream:
             raise self.fault(f"blocks of {block}, {step} apart, along axis {axis} of view {number}")
         view.coding = view.coding.with_axis(axis, coded.GridAxis(block, step, origin, bound))
 
-    # Moving tiles.
+    # Moving tiles and computing: `computing` does it, `counting` only counts it.
 
+    @abstractmethod
     def load(self, target: int, source: int) -> None:
         """DRAM to scratchpad."""
-        self._transfer(transfer.load, source, target, write=False)
 
+    @abstractmethod
     def store(self, target: int, source: int) -> None:
         """Scratchpad to DRAM."""
-        self._transfer(transfer.store, target, source, write=True)
 
     def send(self, source: int, core: int, channel: int) -> None:
         """Scratchpad to the queue of another core."""
@@ -221,157 +212,47 @@ class Stream:
         """Scratchpad to the queues of *count* cores from *first* on, less its own."""
         self._send(source, tuple(core for core in range(first, first + count) if core != self.core.number), channel)
 
+    @abstractmethod
     def receive(self, target: int, core: int, channel: int, add: bool) -> None:
         """From the queue to a scratchpad, or block."""
-        tile = self.chip.take(core, self.core.number, channel)
-        if tile is None:
-            return self._block("receive", core, channel)
-        view = self._view(target)
-        extents = view.extents(self.loops)
-        values = from_rows(tile, view.format, extents)
-        if add:
-            values = accumulated(self._read(view, extents), values, view.format)
-        self._write(view, extents, values)
-        self.chip.observer.sync(self, "receive", core, channel)
 
-    def _send(self, source: int, cores: tuple[int, ...], channel: int) -> None:
-        """One tile to each of *cores*."""
-        view = self._view(source)
-        extents = view.extents(self.loops)
-        tile = to_rows(self._read(view, extents), view.format, extents)
-        for core in cores:
-            self.chip.deliver(self.core.number, core, channel, tile)
-        self.chip.observer.network(self, self.core.number, cores, tile.size)
-        for core in cores:
-            self.chip.observer.sync(self, "send", core, channel)
-
-    # Computing.
-
+    @abstractmethod
     def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> None:
         """acc += left * right; see `instructions.engine`.  *inner* and *skip* change no value."""
-        view, right_view = self._view(acc), self._view(right)
-        extents = view.extents(self.loops)
-        kept = view.kept
-        first = self._fresh(fresh)
-        l_operand = None if ones else self._operand(self._view(left), extents)
-        r_operand = self._operand(right_view, extents)
-        taken = None
-        if skip:
-            tile = tile_of(view, None if ones else self._view(left), right_view, extents, inner, first)
-            taken = taken_of(tile, self.chip.engines[self.unit], view.format, l_operand, r_operand, skip)
-            self.chip.observer.turns(self, taken)
-            if not taken.turns:  # so nothing begins either
-                return self._worked(l_operand, prod(extents), 0)
-        if view.format in (X64, X128):
-            total, done = contract_exact(l_operand, r_operand, extents, kept, view.format)
-            if not first:
-                total = accumulated(self._read(view, extents), total, view.format)
-        else:
-            before = None if first else self._read(view, extents)
-            total, done = contract_ordered(before, l_operand, r_operand, extents, kept, view.format)
-        self._write(view, extents, total)
-        self._worked(l_operand, prod(extents), done if taken is None else taken.done)
 
+    @abstractmethod
     def drain(self, out: int, acc: int, bias: int | None, scale: float) -> None:
         """out = round(acc * scale + bias)."""
-        view, acc_view = self._view(out), self._view(acc)
-        extents = view.extents(self.loops)
-        added = None
-        if bias is not None:
-            operand = self._operand(self._view(bias), extents)
-            added = operand.storage, operand.format
-        shape = operand_shape(extents, view.strides)
-        values = drain(self._read(acc_view, extents), acc_view.format, scale, added, view.format, shape)
-        self._write(view, extents, values)
-        self.chip.observer.work(self, "element", prod(extents))
 
+    @abstractmethod
     def mean(self, out: int, acc: int, argument: int, count: int, scale: float) -> None:
         """out = round(scale * acc / N)."""
-        view, acc_view = self._view(out), self._view(acc)
-        extents = view.extents(self.loops)
-        shape = operand_shape(extents, view.strides)
-        total, terms = self._read(acc_view, extents), self._terms(argument, count)
-        values = mean(total, acc_view.format, terms, scale, view.format, shape)
-        self._write(view, extents, values)
-        self.chip.observer.work(self, "element", prod(extents))
 
+    @abstractmethod
     def comoment(self, out: int, sums_at: tuple[int, int, int], argument: int, count: int, scale: float) -> None:
         """out = round(scale * (N * cross - left * right) / N^2), the sums being (cross, left, right)."""
-        view = self._view(out)
-        extents = view.extents(self.loops)
-        sums = [self._view(number) for number in sums_at]
-        formats = [acc.format for acc in sums]
-        if formats not in ([X128, X64, X64], [F64] * 3):
-            found = ", ".join(format.name for format in formats)
-            raise self.fault(f"a comoment takes x128, x64 and x64 sums, or three of f64, not {found}")
-        shape, terms = operand_shape(extents, view.strides), self._terms(argument, count)
-        cross, left, right = (self._read(acc, extents) for acc in sums)
-        if formats[0] == F64:
-            variance = sums_at[1] == sums_at[2]
-            values = rounded_comoment(cross, left, right, terms, scale, variance, view.format, shape)
-        else:
-            values = comoment(cross, left, right, terms, scale, view.format, shape)
-        self._write(view, extents, values)
-        self.chip.observer.work(self, "element", 4 * prod(extents))
 
+    @abstractmethod
     def run(self, number: int, first: int, fresh: int, reduced: int) -> None:
         """Run element program *number* on views *first* and up; reductions run over the last *reduced* axes."""
-        program = self.chip.elements[number]
-        views = [self._view(first + k) for k in range(len(program.operands))]
-        extents = views[0].extents(self.loops)
-        operands: list[NDArray[Any] | None] = [None] * len(views)
-        for k in program.reads:
-            operands[k] = self._read(views[k], extents)
-        shapes = [operand_shape(extents, view.strides) for view in views]
-        formats = [view.format for view in views]
-        if 0 not in extents:
-            anew = self._fresh(fresh)
-            results = program.evaluate(operands, formats, self.chip.arguments, anew, extents, shapes, reduced)
-            for k, values in results.items():
-                self._write(views[k], extents, values)
-        self.chip.observer.work(self, "element", prod(extents) * program.work)
 
+    @abstractmethod
     def pool_max(self, out: int, tap: int, source: int, window: int, units: tuple[int, int]) -> None:
         """out, tap = the largest value of each window and where it was."""
-        view, tap_view, source_view = self._view(out), self._view(tap), self._view(source)
-        outer, taps = self._windows(view, source_view, window)
-        begins = source_view.begins(self.loops)
-        exists: NDArray[np.bool_] | None = None
-        for j in range(window):
-            k, r = len(outer) - 1 - window + j, len(outer) + j
-            if not source_view.bounds[r]:
-                continue
-            if k < 0 or not units[j]:
-                raise self.fault(f"window axis {j} is bounded but has no outer axis or unit")
-            strides = source_view.strides[k], source_view.strides[r]
-            within = taps_within(outer[k], taps[j], begins[r], *strides, units[j], source_view.bounds[r])
-            shape = [1] * (len(outer) + window)
-            shape[k], shape[r] = within.shape
-            exists = within.reshape(shape) if exists is None else exists & within.reshape(shape)
-        best, number = pool_max(self._read(source_view, outer + taps), source_view.format, outer, taps, exists)
-        self._write(view, outer, encode(best, view.format))
-        self._write(tap_view, outer, encode(number, tap_view.format))
-        self.chip.observer.work(self, "element", prod(outer + taps))
 
+    @abstractmethod
     def pool_sum(self, out: int, source: int, window: int, scale: float) -> None:
         """out = scale * the sum of each window."""
-        view, source_view = self._view(out), self._view(source)
-        outer, taps = self._windows(view, source_view, window)
-        values = self._read(source_view, outer + taps)
-        self._write(view, outer, pool_sum(values, source_view.format, outer, taps, scale, view.format))
-        self.chip.observer.work(self, "element", prod(outer + taps))
 
+    @abstractmethod
     def unpool(self, out: int, tap: int, source: int, window: int, first: int, steps: tuple[int, int]) -> None:
         """out = the sum of the errors whose window chose this element."""
-        view, tap_view, source_view = self._view(out), self._view(tap), self._view(source)
-        if window > len(steps):
-            raise self.fault(f"{window} window axes, but {len(steps)} steps")
-        outer, taps = self._windows(view, source_view, window)
-        chosen, errors = self._read(tap_view, outer + taps), self._read(source_view, outer + taps)
-        self._write(view, outer, unpool(chosen, errors, source_view.format, outer, taps, first, steps, view.format))
-        self.chip.observer.work(self, "element", prod(outer + taps))
 
     # Inside.
+
+    @abstractmethod
+    def _send(self, source: int, cores: tuple[int, ...], channel: int) -> None:
+        """One tile to each of *cores*."""
 
     def _terms(self, argument: int, count: int) -> int:
         """How many terms a sum has: *count*, times an entry argument where *argument* is its number plus 1."""
@@ -380,9 +261,9 @@ class Stream:
             raise self.fault("a mean of no terms")
         return terms
 
-    def _worked(self, left: Operand | None, dense: int, done: int) -> None:
-        """Tell of *done* operations among *dense* ones."""
-        words = self.unit == "bp" if left is None else not left.format.whole
+    def _worked(self, left: Format | None, dense: int, done: int) -> None:
+        """Tell of *done* operations among *dense* ones, whose left operand has that format; None means ones."""
+        words = self.unit == "bp" if left is None else not left.whole
         self.chip.observer.work(self, "multiply" if words else "gated", done)
         if dense > done:
             self.chip.observer.work(self, "skipped", dense - done)
@@ -449,28 +330,8 @@ class Stream:
             raise self.fault(f"a view of {view.rank} axes among others of {len(extents)}")
         return view.start(self.loops)
 
-    def _read(self, view: ViewRegister, extents: Shape) -> NDArray[Any]:
-        """Storage elements of a scratchpad view (size 1 where it has stride 0), or addresses of an identity."""
-        if view.space == IDENTITY and view.rank == len(extents):
-            return identity(view.start(self.loops), extents, view.strides)
-        start = self._scratchpad(view, extents)
-        if self.chip.watched:
-            self._touch(False, view, start, extents)
-        return elements(self.core.memories, view.space, view.format, start, view.layout(extents))
-
-    def _operand(self, view: ViewRegister, extents: Shape) -> Operand:
-        """The same with its format, for engines."""
-        return Operand(self._read(view, extents), view.format)
-
-    def _write(self, view: ViewRegister, extents: Shape, values: NDArray[Any]) -> None:
-        """Write storage elements of a scratchpad view."""
-        start = self._scratchpad(view, extents)
-        if self.chip.watched:  # a sum of nothing is written, too
-            self._touch(True, view, start, tuple(n if kept else 1 for n, kept in zip(extents, view.kept, strict=True)))
-        put(self.core.memories, view.space, view.format, start, view.layout(extents), values)
-
     def _transfer(self, move: transfer.Move, dram: int, scratchpad: int, write: bool) -> None:
-        """Load or store, and tell the observer."""
+        """Load or store by *move*, and tell the observer."""
         view, other = self._view(dram), self._view(scratchpad)
         if view.space != DRAM or view.format != other.format:
             raise self.fault(
@@ -479,11 +340,10 @@ class Stream:
             )
         extents = view.extents(self.loops)
         start = self._scratchpad(other, extents)
+        begins, chip = view.begins(self.loops), self.chip
         if view.coding is not None:
-            return self._transfer_coded(view, view.coding, other, start, extents, write)
+            return self._transfer_coded(view, view.coding, begins, other, start, extents, write)
         box = Window(DRAM, view.format, view.start(self.loops), extents, view.strides)
-        begins = view.begins(self.loops)
-        chip = self.chip
         moved = move(self.core.memories, box, begins, view.bounds, other.space, start, other.strides, chip.granule)
         if moved.window is not None:
             if chip.watched:
@@ -495,19 +355,22 @@ class Stream:
             chip.observer.scratchpad(self, not write, other.space, moved.scratchpad)
 
     def _transfer_coded(
-        self, view: ViewRegister, coding: coded.Coding, other: ViewRegister, start: int, extents: Shape, write: bool
+        self,
+        view: ViewRegister,
+        coding: coded.Coding,
+        begins: Shape,
+        other: ViewRegister,
+        start: int,
+        extents: Shape,
+        write: bool,
     ) -> None:
         """The same through the unit's encoder or decoder."""
         if len(coding.axes) != view.rank:
             raise self.fault(f"a coded view of {view.rank} axes, {len(coding.axes)} of them with blocks")
-        chip, memories = self.chip, self.core.memories
-        begins, turned = view.begins(self.loops), view.turned(self.loops)
-        box = coded.Box(view.format, view.base, extents, begins, view.strides, turned)
+        chip = self.chip
+        box = coded.Box(view.format, view.base, extents, begins, view.strides, view.turned(self.loops))
         tile = Window(other.space, view.format, start, extents, other.strides)
-        if write:
-            moved = coded.store(memories, coding, box, other.space, tile, chip.granule)
-        else:
-            moved = coded.load(memories, coding, box, view.bounds, other.space, tile, chip.granule)
+        moved = self._recode(coding, box, view.bounds, tile, write)
         if moved.windows:
             if chip.watched:
                 for window in moved.windows:
@@ -518,3 +381,7 @@ class Stream:
             if chip.watched:
                 self._touch(not write, other, start, extents)
             chip.observer.scratchpad(self, not write, other.space, moved.scratchpad)
+
+    @abstractmethod
+    def _recode(self, coding: coded.Coding, box: coded.Box, bounds: Shape, tile: Window, write: bool) -> coded.Coded:
+        """Encode (*write*) or decode the scratchpad window *tile*."""

@@ -109,7 +109,7 @@ def load(
     granule: int,
 ) -> Moved:
     """Copy the DRAM *box* to scratchpad *space*; elements outside of the bounds become zeros there."""
-    lows, sizes = _clipped(box.extents, begins, bounds)
+    lows, sizes = clipped(box.extents, begins, bounds)
     plan = _plan(box.format, box.extents, box.strides, lows, sizes, strides)
     target = strided(memories, space, start, plan.whole, "writes")
     window = box
@@ -139,19 +139,78 @@ def store(
     """Copy scratchpad *space* to the DRAM *box*; ValueError where the box leaves its bounds."""
     if 0 in box.extents:
         return Moved(None, 0, 0, 0)
-    lows, sizes = _clipped(box.extents, begins, bounds)
-    if sizes != box.extents:
-        raise ValueError(f"stores at positions {begins} {box.extents} elements, outside of the bounds {bounds}")
-    plan = _plan(box.format, box.extents, box.strides, lows, sizes, strides)
-    if plan.grid.tail:
-        _check_row(plan, begins, bounds)
+    plan = _stored(box, begins, bounds, strides)
     source = strided(memories, space, start, plan.whole, "reads")
     strided(memories, DRAM, box.start, plan.dram, "writes")[...] = _without_tail(source, plan.grid)
     return Moved(box, plan.useful, bursts(box.start >> 3, *plan.rows, granule), plan.scratchpad)
 
 
+def count_load(
+    memories: Sequence[Bytes],
+    box: Window,
+    begins: Shape,
+    bounds: Shape,
+    space: int,
+    start: int,
+    strides: Shape,
+    granule: int,
+) -> Moved:
+    """What `load` says, in memories of which only the size is known."""
+    lows, sizes = clipped(box.extents, begins, bounds)
+    plan = _plan(box.format, box.extents, box.strides, lows, sizes, strides)
+    _within(memories, space, start, plan.whole, "writes")
+    if 0 in sizes:
+        return Moved(None, 0, 0, plan.scratchpad)
+    if plan.grid.tail:
+        _check_row(plan, tuple(b + low for b, low in zip(begins, lows, strict=True)), bounds)
+    window = Window(DRAM, box.format, box.start + plan.moved, sizes, box.strides)
+    _within(memories, DRAM, window.start, plan.dram, "reads")
+    return Moved(window, plan.useful, bursts(window.start >> 3, *plan.rows, granule), plan.scratchpad)
+
+
+def count_store(
+    memories: Sequence[Bytes],
+    box: Window,
+    begins: Shape,
+    bounds: Shape,
+    space: int,
+    start: int,
+    strides: Shape,
+    granule: int,
+) -> Moved:
+    """What `store` says, in memories of which only the size is known."""
+    if 0 in box.extents:
+        return Moved(None, 0, 0, 0)
+    plan = _stored(box, begins, bounds, strides)
+    _within(memories, space, start, plan.whole, "reads")
+    _within(memories, DRAM, box.start, plan.dram, "writes")
+    return Moved(box, plan.useful, bursts(box.start >> 3, *plan.rows, granule), plan.scratchpad)
+
+
+def _stored(box: Window, begins: Shape, bounds: Shape, strides: Shape) -> _Plan:
+    """The plan of a store; ValueError where its box leaves its bounds."""
+    lows, sizes = clipped(box.extents, begins, bounds)
+    if sizes != box.extents:
+        raise ValueError(f"stores at positions {begins} {box.extents} elements, outside of the bounds {bounds}")
+    plan = _plan(box.format, box.extents, box.strides, lows, sizes, strides)
+    if plan.grid.tail:
+        _check_row(plan, begins, bounds)
+    return plan
+
+
+def _within(memories: Sequence[Bytes], space: int, start: int, layout: Layout, verb: str) -> None:
+    """ValueError unless the memory of a space has all of the layout."""
+    if 0 in layout.shape:
+        return
+    if space >= len(memories):
+        raise ValueError(f"there is no memory {space}")
+    low, high, size = start + layout.low, start + layout.high, memories[space].size * 8
+    if low < 0 or high > size:
+        raise ValueError(f"{verb} bits {low}..{high - 1} of memory {space}, which has {size}")
+
+
 @lru_cache(maxsize=1 << 14)
-def _clipped(extents: Shape, begins: Shape, bounds: Shape) -> tuple[Shape, Shape]:
+def clipped(extents: Shape, begins: Shape, bounds: Shape) -> tuple[Shape, Shape]:
     """(first existing element, number of existing elements) along each axis."""
     lows: list[int] = []
     sizes: list[int] = []

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ..isa.chip import Tile
 from ..isa.program import Program
+from ..isa.program import Stream as StreamCode
 from ..isa.state import Core, Stream
 from ..isa.target import Target
-from .listening import Audience
+from .listening import Audience, RunningComputingStream, RunningStream
 from .network import Barriers, Bytes, Queues
 
 POISON = 0xA5
@@ -21,11 +23,11 @@ class Chip:
     """`isa.chip.Chip` as *target* describes it, with what *program* puts into DRAM."""
 
     def __init__(self, program: Program, target: Target, watched: bool) -> None:
-        self.dram: Bytes = np.zeros(program.dram_bytes, np.uint8)
+        self.dram = self.memory(program.dram_bytes)
         self._symbols = program.by_name
         self.lay(program.data)
         self.cores = [
-            Core(number, [self.dram, *(np.zeros(memory.bytes, np.uint8) for memory in target.memories)])
+            Core(number, [self.dram, *(self.memory(memory.bytes) for memory in target.memories)])
             for number in range(program.cores)
         ]
         self.arguments: NDArray[np.uint32] = np.zeros(len(program.arguments), np.uint32)
@@ -37,6 +39,14 @@ class Chip:
         self.watched = watched
         self.queues = Queues()
         self.barriers = Barriers()
+
+    def memory(self, size: int) -> Bytes:
+        """A memory of so many bytes, all zero."""
+        return np.zeros(size, np.uint8)
+
+    def stream(self, code: StreamCode, index: int) -> RunningStream:
+        """Stream number *index* of an entry on its core."""
+        return RunningComputingStream(self.cores[code.core], self, code, index)
 
     def lay(self, contents: Mapping[str, bytes]) -> None:
         """Put *contents*, whole tensors by symbol name, into DRAM."""
@@ -58,12 +68,12 @@ class Chip:
         """Arrive at the barrier of this stream's unit."""
         return self.barriers.meet(stream.core.number, stream.unit, cores)
 
-    def deliver(self, source: int, target: int, channel: int, tile: Bytes) -> None:
+    def deliver(self, source: int, target: int, channel: int, tile: Tile) -> None:
         """Put a tile into a queue; ValueError where the target is no core."""
         if target >= len(self.cores):
             raise ValueError(f"there is no core {target}")
         self.queues.deliver(source, target, channel, tile)
 
-    def take(self, source: int, target: int, channel: int) -> Bytes | None:
+    def take(self, source: int, target: int, channel: int) -> Tile | None:
         """The oldest tile of a queue; None where it is empty."""
         return self.queues.take(source, target, channel)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from ..isa.codecs.codec import CODECS
 from ..isa.instruction import UNITS, WORD_BYTES, Instruction
 from ..isa.mesh import Link, MeshRoutes
 from ..isa.program import Entry, Program, Symbol
@@ -21,6 +23,8 @@ from .layers import Layers
 from .listening import Listener, RunningStream
 
 _KINDS = ("gated", "multiply", "element", "skipped")
+Row: TypeAlias = tuple[Key, Amounts]
+
 _Cell = list[int]
 """dram_read, dram_write, useful_read, useful_write of one instruction and tensor."""
 
@@ -51,9 +55,13 @@ class _Meter:
 
 
 class Counters(Listener):
-    """Counts everything that an interpreter does, from the beginning or from the last `take`."""
+    """Counts everything that an interpreter does, from the beginning or from the last `take`.
 
-    def __init__(self, program: Program, target: Target) -> None:
+    Of one that has no data (*data* false), what would depend on it is predicted.
+    """
+
+    def __init__(self, program: Program, target: Target, data: bool = True) -> None:
+        self._data = data
         self._granule = target.dram.granule_bytes
         self._share = target.instruction_bytes // len(UNITS)
         self._mesh = MeshRoutes(target.mesh.columns)
@@ -117,18 +125,18 @@ class Counters(Listener):
 
     def traffic(self) -> Traffic:
         """What was counted since the last `take`."""
-        rows = [row for meter in self._meters.values() for row in self._rows(meter)]
-        for (write, name), useful in self._host.items():
-            amounts = Amounts(host_write=useful) if write else Amounts(host_read=useful)
-            rows.append((self._key("", self._by_name[name]), amounts))
-        return Traffic.of("counted", rows)
+        return Traffic.of("counted", [row for row, depends in self._all_rows() if self._data or not depends])
+
+    def predicted(self) -> Traffic:
+        """What depends on data that an interpreter does not have, since the last `take`."""
+        return Traffic.of("predicted", [row for row, depends in self._all_rows() if depends and not self._data])
 
     def by_unit(self) -> dict[tuple[int, str], Amounts]:
         """Totals by core and unit, of all entries, in order; host transfers belong to none."""
         totals: dict[tuple[int, str], Amounts] = {}
         for meter in self._meters.values():
             place = meter.stream.core.number, meter.stream.unit
-            for _, amounts in self._rows(meter):
+            for (_, amounts), _ in self._rows(meter):
                 totals[place] = totals.get(place, Amounts()) + amounts
         return dict(sorted(totals.items(), key=lambda item: (item[0][0], UNITS.index(item[0][1]))))
 
@@ -152,33 +160,36 @@ class Counters(Listener):
     def _key(self, phase: str, symbol: Symbol) -> Key:
         return Key(phase, symbol.name, symbol.layer, symbol.codec)
 
-    def _rows(self, meter: _Meter) -> Iterator[tuple[Key, Amounts]]:
-        """All counts of one stream, instruction by instruction."""
+    def _all_rows(self) -> Iterator[tuple[Row, bool]]:
+        """All counts of all streams and of the host."""
+        for (write, name), useful in self._host.items():
+            key = self._key("", self._by_name[name])
+            yield (key, Amounts(host_write=useful) if write else Amounts(host_read=useful)), not CODECS[key.codec].fixed
+        for meter in self._meters.values():
+            yield from self._rows(meter)
+
+    def _rows(self, meter: _Meter) -> Iterator[tuple[Row, bool]]:
+        """All counts of one stream, instruction by instruction, and whether they depend on data."""
         stream = meter.stream
         tensors: dict[int, str] = {}
         for (pc, name), (read, write, useful_read, useful_write) in meter.cells.items():
             tensors.setdefault(pc, name)
             phase = stream.debug(pc).phase
             key = self._key(phase, self._by_name[name]) if name else Key(phase)
-            yield key, Amounts(read, write, useful_read, useful_write)
+            yield (key, Amounts(read, write, useful_read, useful_write)), not CODECS[key.codec].fixed
         fetched = fetched_bytes(stream.instructions, meter.runs, meter.entries, self._share)
         gated, multiply, element, skipped = (meter.work[kind] for kind in _KINDS)
         for pc, fetch in enumerate(fetched):
             debug = stream.debug(pc)
-            amounts = Amounts(
-                network=meter.sent[pc],
-                fetch=fetch,
-                gated=gated[pc],
-                multiply=multiply[pc],
-                element=element[pc],
-                skipped=skipped[pc],
-            )
-            yield Key(debug.phase, "", self._layers.of(debug.node)), amounts
+            key = Key(debug.phase, "", self._layers.of(debug.node))
+            yield (key, Amounts(network=meter.sent[pc], fetch=fetch, element=element[pc])), False
+            if gated[pc] or multiply[pc] or skipped[pc]:
+                yield (key, Amounts(gated=gated[pc], multiply=multiply[pc], skipped=skipped[pc])), True
             read, write = meter.ports[0][pc], meter.ports[1][pc]
             if read or write:
                 name = tensors.get(pc, "")
                 key = self._key(debug.phase, self._by_name[name]) if name else Key(debug.phase)
-                yield key, Amounts(scratchpad_read=read, scratchpad_write=write)
+                yield (key, Amounts(scratchpad_read=read, scratchpad_write=write)), False
 
 
 def fetched_bytes(code: Sequence[Instruction], runs: Sequence[int], entries: int, share: int) -> list[int]:

@@ -17,11 +17,13 @@ from ..isa.target import Target, parse
 from ..source import NOWHERE, DataError, Fault
 from . import tensors
 from .chip import Chip
+from .counted import Contents, CountedChip
 from .counters import Counters
 from .deadlock import deadlock
 from .faults import ExecutionError, where
 from .legality import check
 from .listening import Listener, RunningStream
+from .network import Bytes
 from .orders import Order, RoundRobin
 from .races import Races
 
@@ -33,6 +35,7 @@ class Interpreter:
 
     *order* steps the streams; *watched* fills scratchpads with garbage before each entry and checks for races;
     *target* must be the machine that the program was compiled for, and is read from the program where it is not given.
+    With *contents* it has no data: control, moves and counters of a program whose tensors are as full as these say.
     """
 
     def __init__(
@@ -42,13 +45,20 @@ class Interpreter:
         order: Order | None = None,
         watched: bool = False,
         target: Target | None = None,
+        contents: Contents | None = None,
     ) -> None:
+        if watched and contents is not None:
+            raise ValueError("races are checked with data, not where instructions are only counted")
         self.program = program
         self.target = parse(program.target_text, program.target) if target is None else target
         _check_target(program, self.target)
-        self.chip = Chip(program, self.target, watched)
+        self.has_data = contents is None
+        if contents is None:
+            self.chip = Chip(program, self.target, watched)
+        else:
+            self.chip = CountedChip(program, self.target, contents)
         self.order: Order = RoundRobin() if order is None else order
-        self.counters = Counters(program, self.target)
+        self.counters = Counters(program, self.target, self.has_data)
         self.races = Races() if watched else None
         self._symbols = program.by_name
         self._kinds = {argument.name: (k, argument.kind) for k, argument in enumerate(program.arguments)}
@@ -91,18 +101,36 @@ class Interpreter:
 
     def write(self, name: str, values: ArrayLike) -> None:
         """The host writes *name*: numbers of shape ``[time][sample]`` + logical shape, counted as host bytes."""
-        symbol = self._symbols[name]
-        self.chip.observer.host(True, name, tensors.write(symbol, self.chip.dram, values))
+        self.wrote(name, tensors.write(self._symbols[name], self._data, values))
 
     def read(self, name: str) -> NDArray[Any]:
         """The host reads the stored numbers of symbol *name*, in its logical shape.  Counted as host bytes."""
-        symbol = self._symbols[name]
-        self.chip.observer.host(False, name, symbol.bytes)
-        return tensors.read(symbol, self.chip.dram)
+        stored = tensors.read(self._symbols[name], self._data)
+        self.was_read(name)
+        return stored
+
+    def wrote(self, name: str, useful: int) -> None:
+        """Count so many bytes of symbol *name* as written by the host."""
+        self.chip.observer.host(True, name, useful)
+
+    def was_read(self, name: str) -> None:
+        """Count the bytes of symbol *name* as read by the host."""
+        self.chip.observer.host(False, name, self._symbols[name].bytes)
 
     def values(self, name: str) -> NDArray[Any]:
         """What the elements of symbol *name* mean (stored numbers times scale).  A look, not counted as a transfer."""
-        return tensors.values(self._symbols[name], self.chip.dram)
+        return tensors.values(self._symbols[name], self._data)
+
+    @property
+    def _data(self) -> Bytes:
+        """What DRAM holds; ValueError where there is nothing in it."""
+        if not self.has_data:
+            raise ValueError("an interpreter that only counts has no data")
+        return self.chip.dram
+
+    def executed(self, entry_name: str) -> int:
+        """How many instructions the latest call of an entry has run."""
+        return sum(sum(stream.counts) for stream in self._streams.get(entry_name, ()))
 
     def _hand_in(self, entry: Entry, given: Mapping[str, float | int]) -> None:
         """Fill the argument file; TypeError where *given* are not the entry's arguments."""
@@ -118,10 +146,7 @@ class Interpreter:
         if entry.name not in self._streams:
             check(entry, self.program.cores, self.target)
             try:
-                self._streams[entry.name] = [
-                    RunningStream(self.chip.cores[code.core], self.chip, code, index)
-                    for index, code in enumerate(entry.streams)
-                ]
+                self._streams[entry.name] = [self.chip.stream(code, index) for index, code in enumerate(entry.streams)]
             except ProgramFault as fault:
                 core, unit = fault.stream.core.number, fault.stream.unit
                 code = next(code for code in entry.streams if (code.core, code.unit) == (core, unit))

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..isa.chip import Chip as ChipProtocol
 from ..isa.chip import Core
+from ..isa.computing import ComputingStream
 from ..isa.program import Debug, Entry
 from ..isa.program import Stream as StreamCode
 from ..isa.registers import Window
@@ -57,6 +58,10 @@ class RunningStream(Stream):
     def debug(self, pc: int) -> Debug:
         """What instruction *pc* is for."""
         return self.code.debug[pc] if pc < len(self.code.debug) else Debug()
+
+
+class RunningComputingStream(RunningStream, ComputingStream):
+    """One that moves tiles and computes with them."""
 
 
 class Listener:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..isa.chip import Tile
+
 Bytes: TypeAlias = NDArray[np.uint8]
 Channel: TypeAlias = tuple[int, int, int]
 """Source core, target core, channel number."""
@@ -17,13 +19,13 @@ class Queues:
     """Tiles under way: first in, first out by (source, target, channel)."""
 
     def __init__(self) -> None:
-        self._tiles: defaultdict[Channel, deque[Bytes]] = defaultdict(deque)
+        self._tiles: defaultdict[Channel, deque[Tile]] = defaultdict(deque)
 
-    def deliver(self, source: int, target: int, channel: int, tile: Bytes) -> None:
+    def deliver(self, source: int, target: int, channel: int, tile: Tile) -> None:
         """Put a tile behind those that wait."""
         self._tiles[source, target, channel].append(tile)
 
-    def take(self, source: int, target: int, channel: int) -> Bytes | None:
+    def take(self, source: int, target: int, channel: int) -> Tile | None:
         """The oldest tile; None where there is none."""
         waiting = self._tiles.get((source, target, channel))
         return waiting.popleft() if waiting else None

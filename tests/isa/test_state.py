@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from snnc.isa.computing import ComputingStream
 from snnc.isa.element import ElementProgram, Lane
 from snnc.isa.instruction import Instruction
 from snnc.isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait, Within
@@ -92,7 +93,7 @@ class Board:
         return queue.pop(0) if queue else None
 
     def stream(self, *code: Instruction, unit: str = "vector", core: int = 0) -> Stream:
-        return Stream(self.cores[core], unit, self, (*code, Halt()))
+        return ComputingStream(self.cores[core], unit, self, (*code, Halt()))
 
     def run(self, *code: Instruction, unit: str = "vector", core: int = 0) -> Stream:
         stream = self.stream(*code, unit=unit, core=core)
@@ -268,7 +269,7 @@ def test_a_barrier_blocks_until_all_have_arrived() -> None:
 
 
 def test_a_stream_must_halt() -> None:
-    stream = Stream(Board().cores[0], "fp", Board(), [Post(0, 0)])
+    stream = ComputingStream(Board().cores[0], "fp", Board(), [Post(0, 0)])
     stream.step()
     with pytest.raises(ProgramFault, match="instruction 1 of core 0 fp: the stream ends without halt"):
         stream.step()

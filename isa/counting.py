@@ -1,0 +1,184 @@
+"""The verbs without any data: what `computing` would move and do is told, and nothing of it is done.
+
+What moves does not depend on data, but for blocks of codecs; how many products there are does not, either, but for how
+many of them zeros save.  There a stream tells what is expected of tensors as full as the chip's contents say, rounded a
+transfer or an instruction.  Transfers are checked as those with data are; of what is computed only the extents are
+looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple, Protocol
+
+from ..numerics.formats import row_bytes
+from . import coded, transfer
+from .access import reach
+from .array import tile_of
+from .chip import Chip, Core
+from .instruction import Instruction
+from .presence import Box, Content, Marks, Operand, Seen
+from .registers import ViewRegister, Window
+from .skipping import expected
+from .state import Shape, Stream
+
+
+class CountedChip(Chip, Protocol):
+    """A chip without data."""
+
+    @property
+    def marks(self) -> Sequence[Marks] | None:
+        """Of each core; None where all tensors are full, so that nobody needs to know what lies where."""
+        ...
+
+    def content(self, byte: int) -> Content:
+        """Of the tensor at *byte* of DRAM."""
+        ...
+
+
+class CountedTile(NamedTuple):
+    """A tile under way: its bytes, and what it is a tile of."""
+
+    size: int
+    seen: Seen | None
+
+
+class CountingStream(Stream):
+    """A stream whose tiles have no contents."""
+
+    def __init__(self, core: Core, unit: str, chip: CountedChip, instructions: Sequence[Instruction]) -> None:
+        super().__init__(core, unit, chip, instructions)
+        self._contents = chip
+        self._marks = None if chip.marks is None else chip.marks[core.number]
+
+    # Moving tiles.
+
+    def load(self, target: int, source: int) -> None:
+        self._transfer(transfer.count_load, source, target, write=False)
+        if self._marks is not None:
+            view, other = self._view(source), self._view(target)
+            extents = view.extents(self.loops)
+            lows, sizes = transfer.clipped(extents, view.begins(self.loops), view.bounds)
+            box = Box(extents, other.strides, lows, sizes)
+            self._mark(other, extents, Seen(self._contents.content(view.base >> 3), box))
+
+    def store(self, target: int, source: int) -> None:
+        self._transfer(transfer.count_store, target, source, write=True)
+
+    def receive(self, target: int, core: int, channel: int, add: bool) -> None:
+        tile: CountedTile | None = self.chip.take(core, self.core.number, channel)
+        if tile is None:
+            return self._block("receive", core, channel)
+        view = self._view(target)
+        extents = view.extents(self.loops)
+        if tile.size != (size := _packed_bytes(view, extents)):
+            raise ValueError(f"a tile of {tile.size} bytes came for a view of {size}")
+        seen = None if add else tile.seen
+        self._mark(view, extents, seen and seen._replace(box=seen.box._replace(strides=view.strides)))
+        self.chip.observer.sync(self, "receive", core, channel)
+
+    def _send(self, source: int, cores: tuple[int, ...], channel: int) -> None:
+        view = self._view(source)
+        found = None if self._marks is None else self._marks.at(view.space, view.start(self.loops))
+        tile = CountedTile(_packed_bytes(view, view.extents(self.loops)), found and found[1])
+        for core in cores:
+            self.chip.deliver(self.core.number, core, channel, tile)
+        self.chip.observer.network(self, self.core.number, cores, tile.size)
+        for core in cores:
+            self.chip.observer.sync(self, "send", core, channel)
+
+    def _recode(self, coding: coded.Coding, box: coded.Box, bounds: Shape, tile: Window, write: bool) -> coded.Coded:
+        block = self._contents.content(box.base >> 3).block(self.chip.granule)
+        count = coded.count_store if write else coded.count_load
+        return count(self.core.memories, coding, box, bounds, block, self.chip.granule)
+
+    # Computing.
+
+    def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> None:
+        view, right_view = self._view(acc), self._view(right)
+        left_view = None if ones else self._view(left)
+        extents = view.extents(self.loops)
+        dense = prod(extents)
+        l_read = None if left_view is None else self._read(left_view, extents)
+        if skip:
+            tile = tile_of(view, left_view, right_view, extents, inner, self._fresh(fresh))
+            taken = expected(tile, self.chip.engines[self.unit], l_read, self._read(right_view, extents), skip)
+            self.chip.observer.turns(self, taken)
+            done = taken.done
+        else:
+            done = dense if l_read is None else round(dense * l_read.mean)
+        self._made(view, extents)
+        self._worked(left_view and left_view.format, dense, done)
+
+    def drain(self, out: int, acc: int, bias: int | None, scale: float) -> None:
+        self._worked_on(out, 1)
+
+    def mean(self, out: int, acc: int, argument: int, count: int, scale: float) -> None:
+        self._terms(argument, count)
+        self._worked_on(out, 1)
+
+    def comoment(self, out: int, sums_at: tuple[int, int, int], argument: int, count: int, scale: float) -> None:
+        self._terms(argument, count)
+        self._worked_on(out, 4)
+
+    def run(self, number: int, first: int, fresh: int, reduced: int) -> None:
+        program = self.chip.elements[number]
+        extents = self._view(first).extents(self.loops)
+        if self._marks is not None:
+            for place in program.writes:
+                self._made(self._view(first + place), extents)
+        self.chip.observer.work(self, "element", prod(extents) * program.work)
+
+    def pool_max(self, out: int, tap: int, source: int, window: int, units: tuple[int, int]) -> None:
+        self._pooled((out, tap), source, window)
+
+    def pool_sum(self, out: int, source: int, window: int, scale: float) -> None:
+        self._pooled((out,), source, window)
+
+    def unpool(self, out: int, tap: int, source: int, window: int, first: int, steps: tuple[int, int]) -> None:
+        self._pooled((out,), source, window)
+
+    # Inside.
+
+    def _worked_on(self, out: int, times: int) -> None:
+        """Each element of the result takes so many operations."""
+        view = self._view(out)
+        extents = view.extents(self.loops)
+        self._made(view, extents)
+        self.chip.observer.work(self, "element", times * prod(extents))
+
+    def _pooled(self, results: tuple[int, ...], source: int, window: int) -> None:
+        """Each element of a window takes an operation."""
+        outer, taps = self._windows(self._view(results[0]), self._view(source), window)
+        for number in results:
+            self._made(self._view(number), outer)
+        self.chip.observer.work(self, "element", prod(outer + taps))
+
+    def _read(self, view: ViewRegister, extents: Shape) -> Operand | None:
+        """What loops of *extents* read of the tensor that lies where a view begins; None where nothing is known."""
+        if self._marks is None:
+            return None
+        start = view.start(self.loops)
+        found = self._marks.at(view.space, start)
+        if found is None:
+            return None
+        first, seen = found
+        return Operand(seen.content, seen.box.inside(start - first, extents, view.strides))
+
+    def _made(self, view: ViewRegister, extents: Shape) -> None:
+        """What is computed is none of the tensors in DRAM."""
+        if self._marks is not None:
+            self._mark(view, extents, None)
+
+    def _mark(self, view: ViewRegister, extents: Shape, seen: Seen | None) -> None:
+        """From now on the tile of a view is that."""
+        if self._marks is not None:
+            start = view.start(self.loops)
+            low, high = reach(view.format.bits, extents, view.strides)
+            self._marks.put(view.space, start + low, start + high, seen)
+
+
+def _packed_bytes(view: ViewRegister, extents: Shape) -> int:
+    """Bytes of a tile under way: each row of the last axis filled up to whole bytes."""
+    return prod(extents[:-1]) * row_bytes(extents[-1] if extents else 1, view.format)
