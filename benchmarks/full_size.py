@@ -93,7 +93,7 @@ class Bench:
             "counted": counted.to_json()["dram"],
             "predicted": self.program.predicted[TRAIN]["dram"],
             "spike_rates": spike_rates(self.machine, self.program.batch),
-            "peak_memory_bytes": _peak_bytes(),
+            "peak_memory_bytes": peak_bytes(),
         }
         if self.oracle is not None:
             oracle = self.oracle
@@ -104,7 +104,7 @@ class Bench:
             differences.append(self._timed("comparison", lambda: self._difference(TRAIN)))
             found["difference"] = "; ".join(filter(None, differences))
             found["compared"] = len(self._compared)
-            found["peak_memory_with_oracle_bytes"] = _peak_bytes()
+            found["peak_memory_with_oracle_bytes"] = peak_bytes()
         return found
 
     def _timed(self, stage: str, run: Callable[[], Made]) -> Made:
@@ -188,7 +188,7 @@ def made_samples(program: Program, port: Symbol, seed: int) -> Split:
     return Split(images, random.integers(0, classes, program.batch).astype(np.uint16))
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """The most memory that this process has held so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak << 10

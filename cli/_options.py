@@ -116,6 +116,13 @@ def _density(_: click.Context, option: click.Parameter, text: str | None) -> flo
     return number
 
 
+density_option = click.option(
+    "--density",
+    callback=_density,
+    metavar="FILE|X",
+    help="How much of spikes and errors is not zero: a profile (`snnc profile`), or one number; 1 unless given.",
+)
+
 _MAPPING = (
     click.option("--dataflow", default="auto", show_default=True, metavar="auto|NAME", help="Of every layer."),
     click.option(
@@ -156,12 +163,7 @@ _MAPPING = (
         help="Fix a decision: a dataflow, tile.LOOP=N, split=batch|rows|channels|LOOP or buffers=single|double, "
         "joined by commas.",
     ),
-    click.option(
-        "--density",
-        callback=_density,
-        metavar="FILE|X",
-        help="How much of spikes and errors is not zero: a profile (`snnc profile`), or one number; 1 unless given.",
-    ),
+    density_option,
     click.option(
         "--codec",
         "codecs",
@@ -217,6 +219,9 @@ _DATA = click.option("--data", required=True, metavar="DATA", help="What to trai
 _DATA_WITH_RULES = click.option(
     "--data", metavar="DATA", help="What to train and test on (`snnc list data`); with --mappings, to count one step."
 )
+_DATA_OR_NONE = click.option(
+    "--data", metavar="DATA", help="What to train and test on (`snnc list data`); not needed with --count-only."
+)
 _LENGTH = (
     click.option("--epochs", type=COUNT, metavar="N", help="Times that all samples are seen; or the model's."),
     click.option("--max-steps", type=COUNT, metavar="N", help="End after so many training steps."),
@@ -225,7 +230,6 @@ _LENGTH = (
 )
 
 _RUNNING = (
-    _DATA,
     *_LENGTH,
     click.option("--checkpoint", metavar="FILE", help="Written after every epoch, at the end and on Ctrl-C."),
     click.option("--resume", metavar="FILE", help="Go on bit for bit from a checkpoint of the same program."),
@@ -269,7 +273,12 @@ def comparing(function: Function) -> Function:
 
 def running(function: Function) -> Function:
     """The options of everything that trains."""
-    return _all(_RUNNING)(function)
+    return _all((_DATA, *_RUNNING))(function)
+
+
+def running_or_counting(function: Function) -> Function:
+    """The same of what can do without data."""
+    return _all((_DATA_OR_NONE, *_RUNNING))(function)
 
 
 def importing(function: Function) -> Function:

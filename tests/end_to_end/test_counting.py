@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
+from float64 import benchmarks
 from laws import Bench, Case, compiled, profiled
 
 from snnc.cli._contents import contents_of
@@ -163,3 +165,16 @@ def test_memory_does_not_grow_with_dram() -> None:
         machine.read("logits")
     with pytest.raises(ValueError, match="has no data"):
         machine.write("image", np.zeros((5, 1, 8, 8)))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("target", ["edge512", "li2024_exact"])
+@pytest.mark.parametrize("model", ["vgg11", "resnet18"])
+def test_networks_of_full_size_move_what_is_predicted(model: str, target: str) -> None:
+    """Too large to compute here: 16 samples of 32 x 32 pixels, 4 time steps, up to 512 channels."""
+    benchmarks()
+    found = import_module("benchmarks.count_only").measure(model, target)
+    for entry, each in found["entries"].items():
+        assert each["counted"] == each["compiler"] and each["counted"]["total"] > 0, entry
+        assert not each["predicted"]["total"], entry
+    assert found["entries"]["train_step"]["instructions"] > 100_000
