@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..numerics.formats import Format
@@ -84,6 +85,9 @@ class ViewRegister:
         self._growing: list[tuple[int, int, int]] = []
         self._stepping: list[tuple[int, int]] = []
         self._positioned = space in (DRAM, IDENTITY)
+        self._sized: tuple[list[int], tuple[int, ...]] = [], ()
+        self._affine: tuple[int, tuple[tuple[int, int, int], ...]] | None = None
+        self._kept: tuple[bool, ...] | None = None
         self.coding: Coding | None = None
         self.frozen = False  # kept for the next time that its definition runs, and so not to be changed
         self._layouts: dict[tuple[int, ...], Layout] = {}
@@ -93,7 +97,12 @@ class ViewRegister:
         other = copy(self)
         other.turns, other.frozen, other._layouts = [*self.turns], False, {}
         other._moving, other._growing, other._stepping = [*self._moving], [*self._growing], [*self._stepping]
+        other._changed()
         return other
+
+    def _changed(self) -> None:
+        """Forget what was made of axes and spans."""
+        self._sized, self._affine, self._kept = ([], ()), None, None
 
     def layout(self, extents: tuple[int, ...]) -> Layout:
         """How the storage elements of a tile lie."""
@@ -109,6 +118,7 @@ class ViewRegister:
         self.sizes = _replaced(self.sizes, axis, extent)
         self.strides = _replaced(self.strides, axis, stride)
         self._layouts.clear()
+        self._changed()
         self.offsets = _replaced(self.offsets, axis, offset)
         self.bounds = _replaced(self.bounds, axis, bound)
 
@@ -120,6 +130,7 @@ class ViewRegister:
         """See the instruction ``span``; ValueError for an axis beyond the rank."""
         if axis >= self.rank:
             raise ValueError(f"axis {axis} of a view with {self.rank}")
+        self._changed()
         if moves:
             self._moving.append((axis, loop, coefficient))
         if grows:
@@ -129,19 +140,25 @@ class ViewRegister:
     @property
     def kept(self) -> tuple[bool, ...]:
         """Which axes tell elements apart; along the others all elements are one."""
-        return tuple(stride != 0 for stride in self.strides)
+        if self._kept is None:
+            self._kept = tuple(stride != 0 for stride in self.strides)
+        return self._kept
 
     def extents(self, loops: Sequence[LoopRegister]) -> tuple[int, ...]:
-        """Elements along each axis."""
+        """Elements along each axis.  Those of the latest tile are kept, since most tiles are as large as it."""
         if not self._stepping:
             return self.sizes
+        along = [loops[loop].extent for _, loop in self._stepping]
+        if along == self._sized[0]:
+            return self._sized[1]
         result = list(self.sizes)
         for axis, loop, coefficient in self._growing:
             result[axis] += coefficient * (loops[loop].extent - 1)
-        for axis, loop in self._stepping:
-            if not loops[loop].extent:
+        for (axis, _), extent in zip(self._stepping, along, strict=True):
+            if not extent:
                 result[axis] = 0
-        return tuple(result)
+        self._sized = along, tuple(result)
+        return self._sized[1]
 
     def begins(self, loops: Sequence[LoopRegister]) -> tuple[int, ...]:
         """Position at which each axis begins."""
@@ -163,10 +180,17 @@ class ViewRegister:
 
     def start(self, loops: Sequence[LoopRegister]) -> int:
         """Bit address of element 0.  Positions move it in DRAM and the identity, in scratchpads only turns do."""
-        address = self.base + self.turned(loops)
-        if self._positioned:
-            for begin, stride in zip(self.begins(loops), self.strides, strict=True):
-                address += begin * stride
+        if not self._positioned:
+            return self.base + self.turned(loops) if self.turns else self.base
+        if self._affine is None:
+            first = self.base + sum(map(mul, self.offsets, self.strides))
+            self._affine = first, tuple((loop, c * self.strides[axis], c) for axis, loop, c in self._moving)
+        address, moving = self._affine
+        if self.turns:
+            address += self.turned(loops)
+        for loop, bits, coefficient in moving:
+            register = loops[loop]
+            address += bits * (register.start if coefficient >= 0 else register.start + register.extent - 1)
         return address
 
 

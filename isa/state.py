@@ -48,6 +48,7 @@ class Stream(ABC):
         self.loops = tuple(LoopRegister() for _ in range(LOOPS))
         self.views: list[ViewRegister | None] = [None] * VIEWS
         self._behind = self._ends()
+        self._masks: dict[int, tuple[LoopRegister, ...]] = {}
         self.definitions = definitions_of(self.instructions)
 
     def step(self) -> None:
@@ -295,7 +296,13 @@ class Stream(ABC):
 
     def _fresh(self, mask: int) -> bool:
         """Whether all loops of *mask* are in their first turn."""
-        return not mask or not any(loop.counter for number, loop in enumerate(self.loops) if mask >> number & 1)
+        loops = self._masks.get(mask)
+        if loops is None:
+            loops = self._masks[mask] = tuple(loop for k, loop in enumerate(self.loops) if mask >> k & 1)
+        for loop in loops:  # noqa: SIM110, twice as fast as a generator
+            if loop.counter:
+                return False
+        return True
 
     def _view(self, number: int) -> ViewRegister:
         """A view register, which must have been defined."""

@@ -34,6 +34,7 @@ class _Meter:
     """What one stream has done since the last `Counters.take`, by instruction."""
 
     stream: RunningStream
+    begun: bool = False
     entries: int = 0
     runs: list[int] = field(default_factory=list[int])
     last: list[tuple[int, int, _Cell]] = field(default_factory=list[tuple[int, int, _Cell]])
@@ -45,7 +46,7 @@ class _Meter:
     def clear(self) -> None:
         """All counts to zero."""
         count = len(self.stream.instructions)
-        self.entries = 0
+        self.begun, self.entries = False, 0
         self.runs = [0] * count
         self.last = [(0, 0, [])] * count
         self.cells = {}
@@ -82,6 +83,7 @@ class Counters(Listener):
             if stream not in self._meters:
                 self._meters[stream] = _Meter(stream)
                 self._meters[stream].clear()
+            self._meters[stream].begun = True
 
     def end(self) -> None:
         for stream in self._running:
@@ -166,7 +168,8 @@ class Counters(Listener):
             key = self._key("", self._by_name[name])
             yield (key, Amounts(host_write=useful) if write else Amounts(host_read=useful)), not CODECS[key.codec].fixed
         for meter in self._meters.values():
-            yield from self._rows(meter)
+            if meter.begun:
+                yield from self._rows(meter)
 
     def _rows(self, meter: _Meter) -> Iterator[tuple[Row, bool]]:
         """All counts of one stream, instruction by instruction, and whether they depend on data."""
@@ -177,17 +180,20 @@ class Counters(Listener):
             phase = stream.debug(pc).phase
             key = self._key(phase, self._by_name[name]) if name else Key(phase)
             yield (key, Amounts(read, write, useful_read, useful_write)), not CODECS[key.codec].fixed
-        fetched = fetched_bytes(stream.instructions, meter.runs, meter.entries, self._share)
-        gated, multiply, element, skipped = (meter.work[kind] for kind in _KINDS)
-        for pc, fetch in enumerate(fetched):
+        own: dict[tuple[str, str], list[int]] = {}
+        amounts = (meter.sent, fetched_bytes(stream.instructions, meter.runs, meter.entries, self._share))
+        for pc, found in enumerate(zip(*amounts, *(meter.work[kind] for kind in _KINDS), strict=True)):
             debug = stream.debug(pc)
-            key = Key(debug.phase, "", self._layers.of(debug.node))
-            yield (key, Amounts(network=meter.sent[pc], fetch=fetch, element=element[pc])), False
-            if gated[pc] or multiply[pc] or skipped[pc]:
-                yield (key, Amounts(gated=gated[pc], multiply=multiply[pc], skipped=skipped[pc])), True
-            read, write = meter.ports[0][pc], meter.ports[1][pc]
+            sums = own.setdefault((debug.phase, debug.node), [0] * len(found))
+            for place, amount in enumerate(found):
+                sums[place] += amount
+        for (phase, node), (network, fetch, gated, multiply, element, skipped) in own.items():
+            key = Key(phase, "", self._layers.of(node))
+            yield (key, Amounts(network=network, fetch=fetch, element=element)), False
+            yield (key, Amounts(gated=gated, multiply=multiply, skipped=skipped)), True
+        for pc, (read, write) in enumerate(zip(*meter.ports, strict=True)):
             if read or write:
-                name = tensors.get(pc, "")
+                debug, name = stream.debug(pc), tensors.get(pc, "")
                 key = self._key(debug.phase, self._by_name[name]) if name else Key(debug.phase)
                 yield (key, Amounts(scratchpad_read=read, scratchpad_write=write)), False
 

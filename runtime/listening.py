@@ -42,18 +42,22 @@ class RunningStream(Stream):
         counts, defined = self.counts, self.definitions
         while most > 0 and not self.halted:
             first = self.pc
-            count = self.define() if first in defined else 0
-            if not count:
-                self.step()
-                if self.blocked is not None:
-                    return
-                count = 1
-            most -= count
-            for pc in range(first, first + count):
-                counts[pc] += 1
-                if retired is not None:
-                    self.current = pc
-                    retired(self)
+            if first in defined:
+                count = self.define()
+                most -= count
+                for pc in range(first, first + count):
+                    counts[pc] += 1
+                    if retired is not None:
+                        self.current = pc
+                        retired(self)
+                continue
+            self.step()
+            if self.blocked is not None:
+                return
+            most -= 1
+            counts[first] += 1
+            if retired is not None:
+                retired(self)
 
     def debug(self, pc: int) -> Debug:
         """What instruction *pc* is for."""
@@ -105,7 +109,10 @@ class Listener:
 
 
 class Audience(Listener):
-    """Several listeners as one; each is told only of what it has a method of its own for."""
+    """Several listeners as one; each is told only of what it has a method of its own for.
+
+    *hears_retired* says whether anyone wants to hear of every instruction.
+    """
 
     def __init__(self, listeners: Sequence[Listener] = ()) -> None:
         self._listeners: list[Listener] = []
@@ -124,11 +131,6 @@ class Audience(Listener):
         self._listeners.remove(listener)
         self._listen()
 
-    @property
-    def hears_retired(self) -> bool:
-        """Whether anyone wants to hear of every instruction."""
-        return bool(self._ears("retired"))
-
     def begin(self, entry: Entry, streams: Sequence[RunningStream]) -> None:
         for listener in self._listeners:
             listener.begin(entry, streams)
@@ -144,6 +146,7 @@ class Audience(Listener):
 
     def _listen(self) -> None:
         """Replace the methods of this object by the quickest that tell all who listen."""
+        self.hears_retired = bool(self._ears("retired"))
         for name in ("retired", "dram", "coded", "scratchpad", "network", "work", "turns", "touch", "sync", "host"):
             ears = self._ears(name)
             deaf: Callable[..., None] = getattr(self._deaf, name)

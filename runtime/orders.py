@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -25,7 +26,8 @@ class RoundRobin:
 
     def pick(self, ready: Sequence[int]) -> tuple[int, int]:
         """The next stream behind the last one."""
-        self._last = next((index for index in ready if index > self._last), ready[0])
+        place = bisect_right(ready, self._last)
+        self._last = ready[place] if place < len(ready) else ready[0]
         return self._last, UNTIL_BLOCKED
 
 

@@ -193,3 +193,22 @@ def test_what_sparsity_is_worth_is_told_by_decision(models: list[str], tmp_path:
             assert way["predicted"] == pytest.approx(way["other"], rel=0.15), each["model"]
             assert way["done"] + way["skipped"] == dense["done"] + dense["skipped"]
         assert f"{each['model']}: edge512" in ended.stdout
+
+
+def test_the_overhead_of_instructions_is_told_by_class(tmp_path: Path) -> None:
+    """With data and without the same instructions run, and all but those that wait and are tried again count once."""
+    written = tmp_path / "overhead.json"
+    command = [sys.executable, "-m", "benchmarks.interpreter_overhead", "--model", "digits", "--target", "tiny"]
+    command += ["--batch", "4", "--steps", "2", "--json", str(written)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not ended.returncode, ended.stderr
+    with_data, without = json.loads(written.read_text())
+    assert (with_data["count_only"], without["count_only"]) == (False, True)
+    assert with_data["instructions"] == without["instructions"] > 1000
+    assert with_data["kernel_share"] > 0 == without["kernel_share"]
+    for found in (with_data, without):
+        assert sum(each["instructions"] for each in found["classes"].values()) >= found["instructions"]
+        assert all((each["kernel_us"] > 0) <= (name in KERNEL_CLASSES) for name, each in found["classes"].items())
+
+
+KERNEL_CLASSES = ("move", "route", "engine", "vector")
