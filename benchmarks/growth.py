@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from snnc.compiler.pipeline import Options
 from snnc.isa.target import Mesh, canonical, load_target
-from snnc.reports.comparison_plot import LOOK, TIMELESS, drawing
+from snnc.reports.drawing import drawing, picture
 
 HERE = Path(__file__).parent
 BATCHES = {"mlp": 64, "csnn": 64, "vgg11": 16, "resnet18": 8, "resnet34": 4}
@@ -91,6 +89,10 @@ def _much(name: str, asked: Asked, run: dict[str, Any]) -> int:
 
 def draw(growth: Sequence[Grown], suffix: str = ".svg") -> bytes:
     """A picture of all rows: processor seconds on scales of powers, with a line of what grows linearly beside them."""
+    return picture(lambda: _figure(growth), suffix)
+
+
+def _figure(growth: Sequence[Grown]) -> Any:
     figure = drawing().Figure(figsize=(4.2 * max(len(growth), 1), 3.4), layout="constrained")
     for axes, each in zip(figure.subplots(1, max(len(growth), 1), squeeze=False).flat, growth, strict=False):
         linear = [each.seconds[0] * much / each.much[0] for much in each.much]
@@ -102,8 +104,4 @@ def draw(growth: Sequence[Grown], suffix: str = ".svg") -> bytes:
         axes.set_title(f"compile time, more {each.name}")
         axes.legend(frameon=False)
     figure.axes[0].set_ylabel("processor seconds")
-    content = io.BytesIO()
-    matplotlib: Any = import_module("matplotlib")
-    with matplotlib.rc_context(LOOK):
-        figure.savefig(content, format=suffix[1:], dpi=120, metadata=TIMELESS[suffix])
-    return content.getvalue()
+    return figure

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ._drawing import draw
 from ._execution import Execution
 from ._output import Output
 
 if TYPE_CHECKING:
     from ..compiler.pipeline import Compilation
     from ..models.data import Dataset
-    from ..reports.mapping_comparison import Mapped, MappingComparison, Predicted
+    from ..reports.mapping_comparison import Mapped, Predicted
 
 ONE_BY_ONE = "*.*=tile.n=1"
 """The pin of what takes one sample at a time."""
@@ -31,7 +31,10 @@ def compare_mappings(shared: Compilation, execution: Execution, output: Output, 
     output.show(mapping_table(comparison))
     output.say(meanings_text(comparison))
     output.value(mapping_report(comparison))
-    _draw(comparison, plot, output)
+    if plot is not None:
+        from ..reports.mapping_plot import mapping_figure
+
+        draw(output, plot, lambda: mapping_figure(comparison))
     if all(each.predicted is None for each in rows):
         raise TargetError.at(NOWHERE, f"{shared.network.name} can be mapped in none of these ways")
 
@@ -92,12 +95,3 @@ def predicted_of(compilation: Compilation) -> Predicted:
     cycles = span(compilation.schedule.entries["train_step"], compilation.target)
     by_phase = {phase: traffic["dram"]["total"] for phase, traffic in phases.items() if traffic["dram"]["total"]}
     return Predicted(by_phase, bound["floor"], bound["layer"], cycles)
-
-
-def _draw(comparison: MappingComparison, plot: str | None, output: Output) -> None:
-    if plot is not None:
-        from ..reports.mapping_plot import mapping_picture
-        from ..runtime.files import write_whole
-
-        write_whole(Path(plot), mapping_picture(comparison, Path(plot).suffix))
-        output.say(f"{plot}: the same as a picture")

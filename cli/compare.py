@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._drawing import draw
 from ._execution import Execution
 from ._mappings import compare_mappings
 from ._options import comparing, compiled, json_option, model_argument, read_choice, read_rules, tell
@@ -121,7 +122,7 @@ def _check_picture(plot: str | None) -> None:
         return
     if Path(plot).suffix not in PICTURES:
         raise click.BadParameter(f"{plot} does not end in {' or '.join(PICTURES)}", param_hint="--plot")
-    from ..reports.comparison_plot import drawing
+    from ..reports.drawing import drawing
 
     drawing()
 
@@ -238,8 +239,6 @@ def _show(output: Output, comparison: Comparison, plot: str | None) -> None:
         output.say(reasons)
     output.value(comparison_report(comparison))
     if plot is not None:
-        from ..reports.comparison_plot import picture
-        from ..runtime.files import write_whole
+        from ..reports.comparison_plot import figure
 
-        write_whole(Path(plot), picture(comparison, Path(plot).suffix))
-        output.say(f"{plot}: the same as a picture")
+        draw(output, plot, lambda: figure(comparison))

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
-from ..source import NOWHERE, DataError
 from .comparison import Comparison, Memory, Trial
+from .drawing import COLOURS, PLAIN, ROOM_FOR_LEGEND, drawing
 from .tables import MEANING, PHASES
 
 INCHES = (13.5, 7.5)
-LOOK = {"svg.hashsalt": "snnc", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-"""The salt makes the names inside of an .svg the same at every run."""
-
-TIMELESS = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-"""Else a file would tell when it was made, and by which release."""
-
-COLOURS = {"FP": "#4c72b0", "BP": "#c44e52", "WG": "#55a868", "UP": "#8172b3"}
-PLAIN = "#4c72b0"
-
 LETTERS_BELOW = 40
 """More letters than these do not stand below a panel side by side."""
-
-ROOM_FOR_LEGEND = 1.25
 
 
 @dataclass(frozen=True)
@@ -45,25 +32,6 @@ class _Panel:
     title: str
     unit: str
     parts: tuple[_Part, ...]
-
-
-def drawing() -> Any:
-    """The module ``matplotlib.figure``; DataError where it is not installed."""
-    try:
-        return import_module("matplotlib.figure")
-    except ImportError:
-        hints = ["pip install 'snnc[plots]'", "no --plot"]
-        raise DataError.at(NOWHERE, "a picture is drawn by matplotlib, which is not installed", hints=hints) from None
-
-
-def picture(comparison: Comparison, suffix: str) -> bytes:
-    """The content of a file that ends in *suffix*, .png or .svg; the same figures give the same bytes."""
-    drawing()
-    content = io.BytesIO()
-    matplotlib: Any = import_module("matplotlib")
-    with matplotlib.rc_context(LOOK):
-        figure(comparison).savefig(content, format=suffix[1:], dpi=120, metadata=TIMELESS[suffix])
-    return content.getvalue()
 
 
 def figure(comparison: Comparison) -> Any:

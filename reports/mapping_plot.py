@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from importlib import import_module
 from typing import Any
 
-from .comparison_plot import COLOURS, LOOK, PLAIN, ROOM_FOR_LEGEND, TIMELESS, drawing
+from .drawing import COLOURS, PLAIN, ROOM_FOR_LEGEND, drawing
 from .mapping_comparison import MappingComparison, Predicted, picture_title
 from .tables import PHASES
 
 INCHES = (11.0, 5.0)
-
-
-def mapping_picture(comparison: MappingComparison, suffix: str) -> bytes:
-    """The content of a file that ends in *suffix*, .png or .svg; the same figures give the same bytes."""
-    drawing()
-    content = io.BytesIO()
-    matplotlib: Any = import_module("matplotlib")
-    with matplotlib.rc_context(LOOK):
-        mapping_figure(comparison).savefig(content, format=suffix[1:], dpi=120, metadata=TIMELESS[suffix])
-    return content.getvalue()
 
 
 def mapping_figure(comparison: MappingComparison) -> Any:
