@@ -217,7 +217,9 @@ _RATE = (
 
 _DATA = click.option("--data", required=True, metavar="DATA", help="What to train and test on (`snnc list data`).")
 _DATA_WITH_RULES = click.option(
-    "--data", metavar="DATA", help="What to train and test on (`snnc list data`); with --mappings, to count one step."
+    "--data",
+    metavar="DATA",
+    help="What to train and test on (`snnc list data`); with --mappings or --gpu, to count one step.",
 )
 _DATA_OR_NONE = click.option(
     "--data", metavar="DATA", help="What to train and test on (`snnc list data`); not needed with --count-only."

@@ -1,4 +1,4 @@
-"""Train a model under several learning rules, or map it in several ways, side by side."""
+"""Train a model under several learning rules, map it in several ways, or lay it beside a GPU."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import click
 
 from ._drawing import draw
 from ._execution import Execution
+from ._gpu import compare_gpu
 from ._mappings import compare_mappings
-from ._options import comparing, compiled, json_option, model_argument, read_choice, read_rules, tell
+from ._options import COUNT, comparing, compiled, json_option, model_argument, read_choice, read_rules, tell
 from ._output import Output, check_writable
 from .train import host_settings
 
@@ -27,16 +28,32 @@ if TYPE_CHECKING:
     from ..source import Fault
 
 PICTURES = (".png", ".svg")
+CACHE_MIB = 40
+"""L2 of an A100."""
 
 
 @click.command()
 @model_argument
 @comparing
 @click.option("--mappings", is_flag=True, help="Lay mappings side by side instead of rules: predicted, or counted.")
+@click.option("--gpu", is_flag=True, help="Lay bytes of a training step beside a model of the same step on a GPU.")
+@click.option(
+    "--gpu-cache",
+    type=COUNT,
+    metavar="MIB",
+    help="L2 of that GPU; 40, as an A100 has, unless given.",
+)
 @click.option("--plot", metavar="FILE", help="Draw the comparison, too: .png or .svg (needs matplotlib).")
 @json_option
 def command(
-    model: str, rules: str | None, mappings: bool, plot: str | None, json_to: str | None, **chosen: Any
+    model: str,
+    rules: str | None,
+    mappings: bool,
+    gpu: bool,
+    gpu_cache: int | None,
+    plot: str | None,
+    json_to: str | None,
+    **chosen: Any,
 ) -> None:
     """Train MODEL, a .snn file or the name of one that comes with snnc, under several learning rules, and compare them.
 
@@ -47,20 +64,26 @@ def command(
     on one core, and as chosen, beside the bounds of its traffic. Figures are predicted; --data has a step of each run
     and counted.
 
+    With --gpu the bytes of one training step stand beside those that a model has of the same step on a GPU: neurons in
+    Python and f32, as one kernel, in mixed precision, and ideal ones. None of these is measured.
+
     \b
     Example:
         snnc compare digits --rules bptt,sltt,ottt_a --data digits --loss 'cross_entropy_mse(lam=0.0)'
         snnc compare csnn --mappings --target li2024_exact --batch 4
+        snnc compare csnn --gpu --target li2024_exact --batch 16
     """
     from ..reports.tables import settings_text
     from ..source import NOWHERE, DataError, SourceError
     from ._program import load_data_for
 
-    if mappings == (rules is not None):
-        told = (
-            "--rules and --mappings are two comparisons" if mappings else "Missing option '--rules' (or '--mappings')."
-        )
-        raise click.UsageError(told)
+    kinds = {"--rules": rules is not None, "--mappings": mappings, "--gpu": gpu}
+    asked = [name for name, wanted in kinds.items() if wanted]
+    if len(asked) != 1:
+        told = f"{' and '.join(asked)} are {len(asked)} comparisons"
+        raise click.UsageError(told if asked else "Missing option '--rules' (or '--mappings', or '--gpu').")
+    if gpu_cache is not None and not gpu:
+        raise click.UsageError("--gpu-cache says how large the cache of --gpu is")
     if rules is not None and chosen["data"] is None:
         raise click.UsageError("Missing option '--data'.")
     wanted = () if rules is None else read_rules(rules)
@@ -73,6 +96,8 @@ def command(
     options = {name: value for name, value in chosen.items() if name not in names or name in of_both}
     if rules is None:
         execution.epochs, execution.max_steps = None, 1
+        if gpu:
+            return compare_gpu(compiled(model, options), execution, output, plot, gpu_cache or CACHE_MIB)
         return compare_mappings(compiled(model, options), execution, output, plot)
     attempts = _attempts(compiled(model, options), wanted)
     judged = [each for each in attempts.values() if each.training_options.the_loss.judges]

@@ -109,8 +109,8 @@ def test_a_pin_that_means_nothing_is_told_as_elsewhere(model: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--mappings", "--rules", "bptt"], "--rules and --mappings are two comparisons"),
-        ([], "Missing option '--rules' (or '--mappings')."),
+        (["--mappings", "--rules", "bptt"], "--rules and --mappings are 2 comparisons"),
+        ([], "Missing option '--rules' (or '--mappings', or '--gpu')."),
         (["--rules", "bptt"], "Missing option '--data'."),
     ],
 )
