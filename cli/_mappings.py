@@ -55,6 +55,10 @@ def variants(shared: Compilation) -> list[tuple[str, str, Compilation]]:
     sparse = dense != options
     if shared.cores > 1:
         found.append(("1 core", "with epilogues, on one core (--cores 1)", replace(dense, cores=1, fusion="auto")))
+        fixed = replace(dense, partition="published")
+        found.append(
+            ("published", "consecutive layers fill cores, by 16 output channels (--partition published)", fixed)
+        )
     found.append(
         (
             "dense" if sparse else "chosen",

@@ -144,8 +144,9 @@ _MAPPING = (
         "--partition",
         default="chosen",
         show_default=True,
-        metavar="chosen|in_turn",
-        help="Of the cores among stages: side by side where that is quicker, or all cores for one after the other.",
+        metavar="chosen|in_turn|published",
+        help="Of the cores among stages: side by side where that is quicker, all cores for one after the other, or as "
+        "published: consecutive layers fill cores, in output channels by 16.",
     ),
     click.option(
         "--overlap",

@@ -17,6 +17,7 @@ from ..ir.schedule import Stage
 from .dependencies import touches
 from .layout import ALIGNMENT
 from .pipelined import ROOMS, parts_of, told
+from .published import placed
 from .teams import Team, Work, cycle_of, cycles_of, order_of, single_of, stages_of
 from .ways import Planned
 
@@ -82,9 +83,15 @@ def in_turn(planned: Sequence[Planned], room: Room, cores: int, overlap: str) ->
     return Arranged(tuple(each.stage for each in planned))
 
 
+def published(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> Arranged:
+    """The stages of an entry as they were planned, each on the cores that hold its layer; steps do not *overlap*."""
+    return Arranged(tuple(placed(planned, room.aliases, cores)))
+
+
 PARTITIONS: Mapping[str, Callable[[Sequence[Planned], Room, int, str], Arranged]] = {
     "chosen": chosen,
     "in_turn": in_turn,
+    "published": published,
 }
 """How the stages of an entry share the cores."""
 

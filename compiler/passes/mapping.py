@@ -132,7 +132,9 @@ def _label(mapping: Decision) -> str:
 
 
 def splits_of(request: Request) -> list[Split]:
-    """The splits over cores to look at: what is pinned, or all that keep the cores busy."""
+    """The splits over cores to look at: what is given or pinned, or all that keep the cores busy."""
+    if request.parts:
+        return [Split(named(request.statement, "channels"), request.parts)]
     grains = shareable(request.statements, not request.rounds)
     loop = None if request.pin.split is None else named(request.statement, request.pin.split)
     if request.cores == 1 or loop is None or loop not in grains:

@@ -64,6 +64,9 @@ class Request:
     stored: Mapping[str, Stored] = field(default_factory=dict[str, Stored])
     """How values lie in DRAM, those that do not lie there as they are."""
 
+    parts: tuple[tuple[int, int], ...] = ()
+    """First channel and channels of each core, where they are given."""
+
     @property
     def statements(self) -> tuple[Statement, ...]:
         """Its own, then those of its epilogue."""
@@ -136,7 +139,7 @@ class Request:
     @property
     def likeness(self) -> object:
         """All that bears on the mapping: two requests of one likeness are mapped alike."""
-        return self.cores, self._alike
+        return self.cores, self.parts, self._alike
 
     @cached_property
     def _alike(self) -> object:

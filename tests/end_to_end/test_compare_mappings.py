@@ -60,12 +60,12 @@ def test_cycles_that_are_predicted_are_about_those_of_the_replay(rows: dict[str,
 
 
 def test_each_decision_is_worth_something(rows: dict[str, dict[str, Any]]) -> None:
-    assert list(rows) == ["untiled", "tiled", "fused", "1 core", "chosen"]
+    assert list(rows) == ["untiled", "tiled", "fused", "1 core", "published", "chosen"]
     dram = {name: each["counted"]["dram"]["total"] for name, each in rows.items()}
     cycles = {name: each["modelled"]["cycles"] for name, each in rows.items()}
     assert dram["untiled"] > dram["tiled"] > dram["fused"] >= dram["chosen"]
     assert min(cycles["untiled"], cycles["tiled"], cycles["1 core"]) > cycles["chosen"]
-    assert [each["cores"] for each in rows.values()] == [4, 4, 4, 1, 4]
+    assert [each["cores"] for each in rows.values()] == [4, 4, 4, 1, 4, 4]
     assert len({each["bound"]["layer"] for name, each in rows.items() if name != "1 core"}) == 1
 
 
@@ -75,7 +75,7 @@ def test_every_column_has_its_basis(told: Result) -> None:
     for word, count in (("predicted", 6), ("counted", 1), ("modelled", 1), ("bound", 2), ("floor", 1)):
         head = shown[: shown.index("untiled")]
         assert head.count(word) == count, word
-    assert "untiled  operator by operator, one sample at a time (*.*=tile.n=1)\n" in shown
+    assert "untiled    operator by operator, one sample at a time (*.*=tile.n=1)\n" in shown
 
 
 def test_with_densities_dense_and_sparse_stand_side_by_side(model: Path) -> None:
