@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..compiler.cost.binding import Binding, binding
 from ..compiler.ir.overlap import Overlap
 from ..compiler.ir.schedule import Buffer, Coding, Explanation, For, Fused, Schedule, Stage, Step, Tree, teams
 from ..compiler.ir.statement import Contraction, Elementwise, Moments, Statement, Window
@@ -90,6 +91,8 @@ def stage_lines(stage: Stage, target: Target | None = None, beside: Sequence[str
     yield from (f"    {line}" for line in _tree(stage.tree, stage.mapping.tiles, 0))
     yield from (f"  {line}" for line in _buffers(stage.buffers, target))
     yield from (f"  {line}" for line in _reasons(stage))
+    if target is not None:
+        yield from (f"  {line}" for line in _bound(binding(stage, target), bool(stage.shared)))
 
 
 def _head(made: Stage | Fused) -> str:
@@ -214,6 +217,15 @@ def _reasons(stage: Stage) -> Iterator[str]:
         yield f"  skips empty words: {words} hold anything, {gate.taken:.1%} of the turns are taken (predicted)"
     if stage.inside:
         yield f"  stays on the core: {', '.join(sorted(stage.inside))}"
+
+
+def _bound(found: Binding, turns: bool) -> Iterator[str]:
+    """What binds, and what stands in the way of the roofline; of a stage that *turns* in a loop with others, a turn."""
+    share = found.roofline / found.cycles if found.cycles else 1.0
+    cycles = f"{found.cycles:,.0f} cycles{' a turn' if turns else ''} predicted"
+    yield f"bound by the {found.resource}: {cycles}, the roofline is {share:.0%} of them"
+    if found.why:
+        yield "  in the way: " + ", ".join(f"{name} {more:,.0f}" for name, more in found.why)
 
 
 def _takes(why: Explanation) -> str:

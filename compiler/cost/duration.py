@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...isa.array import accesses
 from ...isa.target import Target
@@ -35,11 +35,14 @@ class Duration:
     """Cycles: of the busiest *core*, as if no other asked for DRAM, and of the *channel*, which all cores share.
 
     What moves first and what moves last have to come and to land, which takes the *ends* beside the channel's turns.
+    *units* are the turns of each unit of the busiest core, *all_units* those of all cores together.
     """
 
     core: float
     channel: float
     ends: float
+    units: Mapping[str, float] = field(default_factory=dict[str, float], compare=False)
+    all_units: Mapping[str, float] = field(default_factory=dict[str, float], compare=False)
 
     @property
     def alone(self) -> float:
@@ -56,10 +59,15 @@ def duration(stage: Stage, target: Target) -> Duration:
         alike.setdefault((stage.mapping.shares[core][1], leads), []).append(core)
     turns = [(_Turns(OnCore(stage, cores[0]), target), len(cores)) for cores in alike.values()]
     channel = sum(each.channel * cores for each, cores in turns)
-    core = max(each.cycles for each, _ in turns)
+    busiest = max((each for each, _ in turns), key=lambda each: each.cycles)
+    units: dict[str, float] = {}
+    for each, cores in turns:
+        for unit, cycles in each.units.items():
+            units[unit] = units.get(unit, 0.0) + cycles * cores
+    core = busiest.cycles
     if stage.mapping.rings == 1:
         core = max(core, channel + max(each.work for each, _ in turns))
-    return Duration(core, channel, 2 * target.dram.latency_cycles if channel else 0)
+    return Duration(core, channel, 2 * target.dram.latency_cycles if channel else 0, busiest.units, units)
 
 
 def least_of(stage: Stage, target: Target, cores: int, dense: bool) -> float:
@@ -109,6 +117,7 @@ class _Turns:
         else:
             busiest = max((whole[unit] + first - once[unit] for unit in whole), default=0.0)
         self.cycles = busiest + sum(setup.values())
+        self.units = whole
         self.work = sum(cycles for unit, cycles in whole.items() if unit not in setup)
 
     def _cycles(self, step: Step) -> float:
