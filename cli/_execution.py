@@ -100,11 +100,15 @@ class Execution:
         return interpreter, training, self._report(program, training, calls)
 
     def say(self, dataset: Dataset) -> None:
-        """What there is to train on."""
+        """What there is to train on, and, where kernels are slow, why."""
+        from ..isa.kernels.compiled import why_none
+
         shape = "x".join(map(str, dataset.sample_shape))
         self.output.say(
             f"data: {dataset.name}, {len(dataset.train)} samples of {shape} to train on, {len(dataset.test)} to test on"
         )
+        if reason := why_none():
+            self.output.say(f"kernels are NumPy's, which are slower: {reason}")
 
     def _settings(self, program: Program) -> Settings:
         """The host's settings: command line over program over default."""

@@ -135,6 +135,12 @@ def _data() -> Rows:
     return ((usage(name), loader.summary) for name, loader in LOADERS.items())
 
 
+def _kernels() -> Rows:
+    from ..isa.kernels.compiled import listed
+
+    return listed()
+
+
 def _exports() -> Rows:
     from ..compiler.exports.export import EXPORTS
 
@@ -156,6 +162,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "instructions": _instructions,
     "data": _data,
     "exports": _exports,
+    "kernels": _kernels,
 }
 
 

@@ -134,9 +134,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_a_wheel_holds_every_module_and_every_data_file(installed: Path) -> None:
     files = [file for room in ROOMS for file in (ROOT / room).rglob("*") if file.is_file()]
     expected = {Path(name) for name in [*MODULES, "py.typed"]}
-    expected |= {file.relative_to(ROOT) for file in files if file.suffix not in {".md", ".pyc", ".snnb"}}
+    expected |= {file.relative_to(ROOT) for file in files if file.suffix not in {".md", ".pyc", ".snnb", ".c", ".so"}}
     shipped = (path.relative_to(installed / "snnc") for path in (installed / "snnc").rglob("*") if path.is_file())
-    assert {path for path in shipped if path.suffix != ".pyc"} == expected
+    assert {path for path in shipped if path.suffix not in {".pyc", ".so"}} == expected
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_a_wheel_that_a_compiler_made_has_kernels(installed: Path, tmp_path: Path) -> None:
+    code = "from snnc.isa.kernels.compiled import library, why_none; print(library() is not None, why_none())"
+    environment = {name: value for name, value in os.environ.items() if name != "SNNC_KERNELS"}
+    environment["PYTHONPATH"] = str(installed)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert shown.stdout.strip() == "True", shown.stderr
 
 
 def test_an_installed_wheel_puts_nothing_beside_snnc(installed: Path) -> None:

@@ -6,7 +6,6 @@ loops index the accumulator; the others are summed.  A zero left operand contrib
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -16,70 +15,16 @@ from numpy.typing import NDArray
 
 from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS, add_x64, add_x128, raise_flags, x128_from_parts
 from ...numerics.formats import F16, F32, F64, FORMATS, U16, X64, X128, Format, decode, encode
+from .compiled import library
+from .driven import exact_sums, ordered_sums
+from .nest import Operand, Shape, matrix_of, plan_of
 
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
-Shape = tuple[int, ...]
 
 _EXACT_BITS = 53  # integers that float64 holds
 _UNIT_BITS = {form.code: 0 for form in FORMATS.values() if form.whole and form.bits <= U16.bits} | {F16.code: 24}
 """Formats that exact accumulators take: their values are multiples of ``2 ** -unit bits``."""
-
-
-@dataclass(frozen=True)
-class Operand:
-    """A storage array and its format."""
-
-    storage: Array
-    format: Format
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a loop nest becomes matrices [batch, m, k] x [batch, k, n]."""
-
-    left_order: Shape
-    left_full: Shape
-    right_order: Shape
-    right_full: Shape
-    batch: int
-    m: int
-    k: int
-    n: int
-    result_shape: Shape
-    result_order: Shape
-
-
-@lru_cache(maxsize=4096)
-def _plan(extents: Shape, kept: tuple[bool, ...], left: Shape, right: Shape) -> Plan:
-    """Loops of all three are batch, those of acc and right only are n, others of acc are m, summed ones are k."""
-    groups: dict[str, list[int]] = {"batch": [], "m": [], "n": [], "k": []}
-    for axis, extent in enumerate(extents):
-        in_left, in_right = left[axis] == extent, right[axis] == extent
-        if not kept[axis]:
-            group = "k"
-        elif in_left and in_right and extent > 1:
-            group = "batch"
-        elif in_right and not in_left:
-            group = "n"
-        else:
-            group = "m"
-        groups[group].append(axis)
-    batch, m, n, k = groups["batch"], groups["m"], groups["n"], groups["k"]
-    result = batch + m + n + k
-    inverse = tuple(result.index(axis) for axis in range(len(extents)))
-    return Plan(
-        left_order=tuple(batch + m + k + n),
-        left_full=tuple(1 if axis in n else extent for axis, extent in enumerate(extents)),
-        right_order=tuple(batch + k + n + m),
-        right_full=tuple(1 if axis in m else extent for axis, extent in enumerate(extents)),
-        batch=prod(extents[axis] for axis in batch),
-        m=prod(extents[axis] for axis in m),
-        k=prod(extents[axis] for axis in k),
-        n=prod(extents[axis] for axis in n),
-        result_shape=tuple(1 if axis in k else extents[axis] for axis in result),
-        result_order=inverse,
-    )
 
 
 def contract_exact(
@@ -102,18 +47,20 @@ def contract_exact(
     pair = () if narrow else (2,)
     shape = tuple(extent if keep else 1 for extent, keep in zip(extents, kept, strict=True))
     left_shape = (1,) * len(extents) if left is None else left.storage.shape
-    plan = _plan(extents, kept, left_shape, right.storage.shape)
+    plan = plan_of(extents, kept, left_shape, right.storage.shape)
     if 0 in extents:
         return np.zeros(shape + pair, acc_format.dtype), 0
+    if narrow and library() is not None and (found := exact_sums(left, right, extents, kept)) is not None:
+        return found
     if left is None:
         l_matrix: Doubles = np.ones((plan.batch, plan.m, plan.k))
         done, l_most = prod(extents), 1.0
     else:
-        small = _matrix(_numbers(left), plan.left_full, plan.left_order, (plan.batch, plan.m, plan.k))
+        small = matrix_of(_numbers(left), plan.left_full, plan.left_order, (plan.batch, plan.m, plan.k))
         l_matrix = _doubles(small)
         done = int(np.count_nonzero(small.view(np.bool_) if left.format.bits == 1 else l_matrix != 0)) * plan.n
         l_most = float(left.format.maximum) if left.format.bits < 8 else _magnitude(l_matrix)
-    r_matrix = _matrix(_numbers(right), plan.right_full, plan.right_order, (plan.batch, plan.k, plan.n))
+    r_matrix = matrix_of(_numbers(right), plan.right_full, plan.right_order, (plan.batch, plan.k, plan.n))
     r_matrix = _doubles(r_matrix)
     r_most = _magnitude(r_matrix)
     special: Doubles | None = None
@@ -152,6 +99,10 @@ def contract_ordered(
     """
     if acc_format not in (F32, F16, F64):
         raise ValueError(f"{acc_format.name} is no rounding accumulator")
+    if acc_format == F32 and 0 not in extents and library() is not None:
+        found = ordered_sums(acc, left, right, extents, kept)
+        if found is not None:
+            return found
     shape = tuple(extent if keep else 1 for extent, keep in zip(extents, kept, strict=True))
     wide = np.dtype(np.float32 if acc_format == F32 else np.float64)
     factors = np.dtype(np.float64 if acc_format == F64 else np.float32)
@@ -186,13 +137,6 @@ def accumulated(acc: NDArray[Any], values: NDArray[Any], fmt: Format) -> NDArray
         raise ValueError(f"{fmt.name} does not accumulate")
     with np.errstate(all="ignore"):
         return encode(decode(acc, fmt) + decode(values, fmt), fmt)
-
-
-def _matrix(storage: Array, full: Shape, order: Shape, shape: Shape) -> Array:
-    """The operand as a contiguous stack of matrices."""
-    if storage.shape != full:
-        storage = np.broadcast_to(storage, full)
-    return np.ascontiguousarray(storage.transpose(order).reshape(shape))
 
 
 def _numbers(operand: Operand) -> Array:
