@@ -8,7 +8,7 @@ that counting traffic, cycle replay, tracing and race checking are other people'
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..numerics.formats import BY_CODE, Format
@@ -209,9 +209,9 @@ class Stream(ABC):
         """Scratchpad to the queue of another core."""
         self._send(source, (core,), channel)
 
-    def multicast(self, source: int, first: int, count: int, channel: int) -> None:
-        """Scratchpad to the queues of *count* cores from *first* on, less its own."""
-        self._send(source, tuple(core for core in range(first, first + count) if core != self.core.number), channel)
+    def multicast(self, source: int, targets: Iterable[int], channel: int) -> None:
+        """Scratchpad to the queues of the cores *targets*, less its own."""
+        self._send(source, tuple(core for core in targets if core != self.core.number), channel)
 
     @abstractmethod
     def receive(self, target: int, core: int, channel: int, add: bool) -> None:

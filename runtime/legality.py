@@ -39,7 +39,7 @@ def check(entry: Entry, cores: int, target: Target) -> None:
                 case Send() | Receive():
                     found += _core(instruction.core, cores)
                 case Multicast():
-                    found += _core(instruction.first + instruction.count - 1, cores)
+                    found += _core(max(instruction.targets, default=instruction.first), cores)
                 case _:
                     pass
             faults.extend(Fault(NOWHERE, f"{_where(stream, pc)}: {text}") for text in found)

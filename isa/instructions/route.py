@@ -22,8 +22,9 @@ class Send(Instruction, opcode=0x50, mnemonic="send", units=("router",)):
 
 
 class Multicast(Instruction, opcode=0x52, mnemonic="multicast", units=("router",)):
-    """Send the tile that *source* sees to cores *first* to *first* + *count* - 1, but to itself, on *channel*.
+    """Send the tile that *source* sees to *count* cores, *first* and every *apart*-th from there on, on *channel*.
 
+    Of these the sender itself gets none.
     The tile travels along the tree of its routes, so that every link carries it once.  To each core it arrives as one
     that was sent to it alone.
     """
@@ -32,9 +33,15 @@ class Multicast(Instruction, opcode=0x52, mnemonic="multicast", units=("router",
     first: int = bits(14, 25, "c")
     channel: int = bits(26, 33)
     count: int = bits(34, 45)
+    apart: int = bits(46, 57, default=1)
 
     def execute(self, stream: Stream) -> None:
-        stream.multicast(self.source, self.first, self.count, self.channel)
+        stream.multicast(self.source, self.targets, self.channel)
+
+    @property
+    def targets(self) -> range:
+        """The cores, the sender among them."""
+        return range(self.first, self.first + self.count * self.apart, max(self.apart, 1))
 
 
 class Receive(Instruction, opcode=0x51, mnemonic="receive", units=("router",)):
