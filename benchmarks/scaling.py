@@ -3,24 +3,29 @@
     python -m benchmarks.scaling --model vgg11 --set width=8 --meshes 1x1 2x2 5x4 10x10
 
 A step is executed by the interpreter and replayed.  No schedule of the same bytes and operations takes fewer cycles
-than the largest of: what the busiest kind of engine and the vector units need if all cores have as much to do, what the
-DRAM channel needs for the bytes that were counted, and what the busiest link needs for its own.  Nothing is judged.
+than the largest of: what the busiest kind of engine and the vector units need if all cores have as much to do (factors
+of n bits take n passes), what the DRAM channel needs for the bytes that were counted, and what the busiest link needs
+for its own.  Nothing is judged.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from snnc.compiler.ir.schedule import Stage
+from snnc.compiler.ir.statement import Contraction
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.isa.target import Target
 from snnc.isa.traffic import Traffic
 from snnc.models.data import Split
+from snnc.numerics.formats import FORMATS
 from snnc.runtime.feeding import Call
 from snnc.runtime.host import TRAIN, initialise
 from snnc.runtime.interpreter import Interpreter
@@ -30,8 +35,6 @@ from snnc.runtime.settings import Settings
 
 from .full_size import made_samples, scalars_of
 from .problem import settings_of
-
-ENGINES = {"FP": "fp", "BP": "bp", "WG": "wg"}
 
 
 @dataclass(frozen=True)
@@ -93,23 +96,34 @@ def measured(wanted: Wanted, mesh: str) -> Point:
     assert recorder.record is not None
     timing, links = replay(recorder.record, machine.target), machine.counters.by_link()
     counted = machine.counters.take()
-    limits = bounds(counted, max(links.values(), default=0), machine.target, program.cores)
+    limits = engines(compilation.schedule.entries[TRAIN], machine.target, program.cores)
+    limits |= bounds(counted, max(links.values(), default=0), machine.target, program.cores)
     return Point(mesh, program.cores, timing.cycles, limits, counted.total.dram, counted.total.network)
 
 
-def bounds(counted: Traffic, link: int, target: Target, cores: int) -> dict[str, float]:
-    """Cycles that each part of the chip needs at least for what was *counted*; its busiest *link* carried so many
-    bytes."""
+def engines(stages: Sequence[Stage], target: Target, cores: int) -> dict[str, float]:
+    """Cycles that each kind of engine needs at least where every place of every array has something to do."""
     found: dict[str, float] = {}
-    for phase, amounts in counted.by_phase().items():
-        if phase in ENGINES:
-            engine = target.engines[ENGINES[phase]]
-            turns = (amounts.gated + amounts.multiply + amounts.skipped) / (engine.rows * engine.columns * cores)
-            found[ENGINES[phase]] = turns
-    found["vector"] = counted.total.element / (target.vector_lanes * cores)
-    found["dram"] = counted.total.dram * 8 / target.dram.bits_per_cycle
-    found["link"] = link * 8 / target.link.bits_per_cycle
+    for stage in (stage.taken for stage in stages):
+        statement = stage.statement
+        if isinstance(statement, Contraction):
+            left = stage.by_name.get("left")
+            counted = left is not None and FORMATS[left.format].kind in ("bit", "unsigned")
+            passes = FORMATS[left.format].bits if left is not None and counted else 1
+            engine = target.engines[statement.engine]
+            turns = passes * math.prod(statement.extents.values()) / (engine.rows * engine.columns * cores)
+            found[statement.engine] = found.get(statement.engine, 0.0) + turns
     return found
+
+
+def bounds(counted: Traffic, link: int, target: Target, cores: int) -> dict[str, float]:
+    """Cycles that the other parts of the chip need at least for what was *counted*; its busiest *link* carried so many
+    bytes."""
+    return {
+        "vector": counted.total.element / (target.vector_lanes * cores),
+        "dram": counted.total.dram * 8 / target.dram.bits_per_cycle,
+        "link": link * 8 / target.link.bits_per_cycle,
+    }
 
 
 def table(points: Sequence[Point]) -> Iterator[str]:
