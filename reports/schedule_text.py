@@ -148,8 +148,18 @@ def _mapping(stage: Stage) -> str:
         text += f"all tiles of {' and '.join(f'{use} along {loop}' for use, loop in mapping.whole)} side by side; "
     if mapping.split is None:
         return f"{text}on core {stage.active[0]}"
-    shares = " ".join(f"{first}..{first + extent - 1}" for first, extent in mapping.shares if extent)
-    return f"{text}{mapping.split} over cores {_cores(stage.active)}: {shares}"
+    split, *further = mapping.parts.items()
+    told = [
+        f"{name} " + " ".join(dict.fromkeys(_share(shares[core]) for core in stage.active)) for name, shares in further
+    ]
+    shares = " ".join(dict.fromkeys(_share(split[1][core]) for core in stage.active))
+    by = f"; each with {' and '.join(told)}" if told else ""
+    return f"{text}{split[0]} over cores {_cores(stage.active)}: {shares}{by}"
+
+
+def _share(share: tuple[int, int]) -> str:
+    first, extent = share
+    return f"{first}..{first + extent - 1}"
 
 
 def _cores(active: Sequence[int]) -> str:

@@ -57,8 +57,8 @@ class Turning(NamedTuple):
     """What turns around the place where an operand is moved.
 
     *loops* are the instructions' loops around it, outermost first, *tiles* and *extents* those of every loop; cores
-    share loop *split* ("" where only one works), each its part (first value, extent) of *shares*.  Of the loops *whole*
-    every tile has all of them.
+    share loop *split* ("" where only one works), each its part (first value, extent) of *shares*; where they share
+    *further* loops, there is one for each of them with all parts of the others.  Of loops *whole* every tile has all.
     """
 
     loops: tuple[str, ...]
@@ -67,24 +67,32 @@ class Turning(NamedTuple):
     split: str
     shares: tuple[tuple[int, int], ...]
     whole: frozenset[str] = frozenset()
+    further: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
+
+    @property
+    def parts(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """The shares of each loop that cores share."""
+        return {**({self.split: self.shares} if self.split else {}), **dict(self.further)}
 
     def walk(self, name: str) -> Walk:
         """How all cores together walk a loop."""
         if name in self.whole:
             return Walk(self.extents[name], ((0, self.extents[name]),))
-        shares = self.shares if name == self.split else ((0, self.extents[name]),)
+        shares = self.parts.get(name, ((0, self.extents[name]),))
         whole = max(extent for _, extent in shares)
         return Walk(max(self.tiles[name] if name in self.loops else whole, 1), shares)
 
     def repeats(self, followed: Set[str]) -> int:
         """How often all cores together move the tiles of an operand that does not follow all of the loops."""
         followed = followed - self.whole
-        alike = [name for name in self.loops if name not in followed and name != self.split]
-        once = prod(-(-self.extents[name] // self.tiles[name]) for name in alike)
-        if not self.split or self.split in followed:
-            return once
-        turns = [-(-extent // self.tiles[self.split]) for _, extent in self.shares]
-        return once * (sum(turns) if self.split in self.loops else len(turns))
+        parts = self.parts
+        alike = [name for name in self.loops if name not in followed and name not in parts]
+        found = prod(-(-self.extents[name] // self.tiles[name]) for name in alike)
+        for name, shares in parts.items():
+            if name not in followed:
+                turning = name in self.loops
+                found *= sum(-(-extent // self.tiles[name]) for _, extent in shares) if turning else len(shares)
+        return found
 
 
 def moved(

@@ -34,13 +34,17 @@ LEAVES = frozenset({"constant", "input", "state", "argument", "index"})
 class Duration:
     """Cycles: of the busiest *core*, as if no other asked for DRAM, and of the *channel*, which all cores share.
 
-    What moves first and what moves last have to come and to land, which takes the *ends* beside the channel's turns.
-    *units* are the turns of each unit of the busiest core, *all_units* those of all cores together.
+    What moves first has to come, what comes last has to be worked on, and what moves last to land, which takes the
+    *ends* beside the channel's turns.  *units* are the turns of each unit of the busiest core, *all_units* those of all
+    cores together.
     """
 
     core: float
     channel: float
     ends: float
+    busiest: float = 0.0
+    """Cycles of the busiest engine or vector unit."""
+
     units: Mapping[str, float] = field(default_factory=dict[str, float], compare=False)
     all_units: Mapping[str, float] = field(default_factory=dict[str, float], compare=False)
 
@@ -53,10 +57,10 @@ class Duration:
 def duration(stage: Stage, target: Target) -> Duration:
     """Cycles of *stage* from the barrier before it to the one behind it, in one turn of the loops that stages share."""
     stage = stage.taken
-    alike: dict[tuple[int, bool], list[int]] = {}
+    alike: dict[tuple[tuple[int, ...], tuple[bool, ...]], list[int]] = {}
     for core in stage.active:
-        leads = bool(stage.mapping.cast) and core == stage.active[0]
-        alike.setdefault((stage.mapping.shares[core][1], leads), []).append(core)
+        leads = tuple(leader == core for leader in stage.leaders(core))
+        alike.setdefault((OnCore(stage, core).share, leads), []).append(core)
     turns = [(_Turns(OnCore(stage, cores[0]), target), len(cores)) for cores in alike.values()]
     channel = sum(each.channel * cores for each, cores in turns)
     busiest = max((each for each, _ in turns), key=lambda each: each.cycles)
@@ -67,7 +71,9 @@ def duration(stage: Stage, target: Target) -> Duration:
     core = busiest.cycles
     if stage.mapping.rings == 1:
         core = max(core, channel + max(each.work for each, _ in turns))
-    return Duration(core, channel, 2 * target.dram.latency_cycles if channel else 0, busiest.units, units)
+    ends = 2 * target.dram.latency_cycles + max(each.once for each, _ in turns)
+    works = max(each.busiest for each, _ in turns)
+    return Duration(core, channel, ends if channel else 0, works, busiest.units, units)
 
 
 def least_of(stage: Stage, target: Target, cores: int, dense: bool) -> float:
@@ -119,6 +125,8 @@ class _Turns:
         self.cycles = busiest + sum(setup.values())
         self.units = whole
         self.work = sum(cycles for unit, cycles in whole.items() if unit not in setup)
+        self.busiest = max((cycles for unit, cycles in whole.items() if unit not in setup), default=0.0)
+        self.once = sum(cycles for unit, cycles in once.items() if unit not in setup)
 
     def _cycles(self, step: Step) -> float:
         """Cycles of one turn of *step*."""
@@ -137,7 +145,7 @@ class _Turns:
                 tiles = self._within(buffer)
                 extents = [axis.extent(tiles) for axis in buffer.axes]
                 carried = math.prod(extents) * FORMATS[buffer.format].bits / target.link.bits_per_cycle
-                return 1 + carried + (len(on.stage.active) if step.kind == "multicast" else 0)
+                return 1 + carried + (len(on.stage.fellows(buffer.name, on.core)) if step.kind == "multicast" else 0)
             case "gather":
                 buffer = buffers[step.reads[0]]
                 words = math.prod(buffer.extents) * FORMATS[buffer.format].bits

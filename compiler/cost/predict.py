@@ -86,28 +86,33 @@ def _rows(
 def sent(stage: Stage, target: Target) -> Iterator[tuple[Step, int]]:
     """Bytes over the links of the mesh, by the step that sends them: what is cast, and what is gathered."""
     mesh = MeshRoutes(target.mesh.columns)
-    first, *others = stage.active or (0,)
     for _, step in stage.steps():
         if step.kind == "multicast":
-            tree = mesh.tree(first, tuple(others))
-            yield step, len(tree) * _carried(stage, first, stage.by_name[step.reads[0]])
+            (use,) = step.reads
+            for first, *others in dict.fromkeys(stage.fellows(use, core) for core in stage.active):
+                yield step, len(mesh.tree(first, tuple(others))) * _carried(stage, first, stage.by_name[use])
         elif step.kind == "gather":
+            first, *others = stage.active or (0,)
             buffer = stage.by_name[step.reads[0]]
             yield step, sum(len(mesh.route(core, first)) * _carried(stage, core, buffer) for core in others)
 
 
 def _carried(stage: Stage, core: int, buffer: Buffer) -> int:
     """Bytes of all tiles of a buffer that a core sends once."""
-    on = OnCore(stage, core)
-    split = stage.mapping.split or ""
-    shares = ((on.lows.get(split, 0), on.extents[split]),) if split else ()
-    return carried(buffer.axes, FORMATS[buffer.format].bits, _turning(stage, buffer, shares))
+    return carried(buffer.axes, FORMATS[buffer.format].bits, _turning(stage, buffer, [core]))
 
 
-def _turning(stage: Stage, buffer: Buffer, shares: tuple[tuple[int, int], ...]) -> Turning:
-    """What turns around the place where a buffer is filled, on the cores that have these *shares*."""
+def _turning(stage: Stage, buffer: Buffer, cores: Sequence[int]) -> Turning:
+    """What turns around the place where a buffer is filled, on *cores* that have any part of one loop that they share
+    with any of another."""
     mapping, whole = stage.mapping, frozenset(buffer.whole)
-    return Turning(stage.loops[: buffer.depth], mapping.tiles, stage.extents, mapping.split or "", shares, whole)
+    parts = [
+        (name, tuple(dict.fromkeys(shares[core] for core in cores))) for name, shares in mapping.parts.items()
+    ] or [("", ())]
+    assert mapping.split is None or math.prod(len(shares) for _, shares in parts) == len(cores)
+    (split, shares), *further = parts
+    loops = stage.loops[: buffer.depth]
+    return Turning(loops, mapping.tiles, stage.extents, split, shares, whole, tuple(further))
 
 
 def _dense(on: OnCore) -> int:
@@ -152,11 +157,7 @@ def _moved(
 
 def plain(stage: Stage, cores: Sequence[OnCore], buffer: Buffer, symbol: Symbol, granule: int) -> Moved:
     """What *cores* move of a tensor whose elements are each at their place."""
-    mapping = stage.mapping
-    shares = tuple(
-        (on.lows.get(mapping.split or "", 0), on.extents[mapping.split or ""]) for on in cores if mapping.split
-    )
-    turning = _turning(stage, buffer, shares)
+    turning = _turning(stage, buffer, [on.core for on in cores])
     strides, bits = dram_strides(buffer.axes, symbol.strides, symbol.steps), FORMATS[buffer.format].bits
     if buffer.axes and buffer.axes[0].ring:
         return _in_ring(buffer.axes, strides, bits, turning, symbol.address * 8, granule)

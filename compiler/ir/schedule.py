@@ -145,6 +145,10 @@ def _united(children: Iterable[Mapping[str, frozenset[str]]]) -> dict[str, froze
 Tree = tuple[For | Step, ...]
 
 
+Shares = tuple[tuple[int, int], ...]
+"""First value and extent of a loop in each core."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """What was decided for a statement: loops in order (outermost first), tile of every loop, split over cores."""
@@ -153,7 +157,7 @@ class Decision:
     order: tuple[str, ...]
     tiles: Mapping[str, int]
     split: str | None
-    shares: tuple[tuple[int, int], ...]
+    shares: Shares
     """First value and extent of the split loop in each core."""
 
     rings: int = 2
@@ -163,7 +167,29 @@ class Decision:
     """Operands (by use) whose buffers hold all tiles of a loop side by side, while it turns through them."""
 
     cast: tuple[str, ...] = ()
-    """Operands that the first core with work loads for all that have some: it sends every tile to the others."""
+    """Operands of which several cores need the same tiles: the first of them loads each and sends it to the others."""
+
+    further: tuple[tuple[str, Shares], ...] = ()
+    """More loops that cores share, each with its shares: a core does what lies in its part of every one."""
+
+    @cached_property
+    def parts(self) -> Mapping[str, Shares]:
+        """The shares of each loop that cores share."""
+        return {} if self.split is None else {self.split: self.shares, **dict(self.further)}
+
+    @property
+    def working(self) -> Decision:
+        """The same without the cores that have nothing to do."""
+        return self._of(lambda shares: (own for own, (_, extent) in zip(shares, self.shares, strict=True) if extent))
+
+    def placed(self, first: int, cores: int) -> Decision:
+        """The same on the cores from *first* on, of so many *cores*."""
+        idle = ((0, 0),)
+        return self._of(lambda shares: idle * first + shares + idle * (cores - first - len(shares)))
+
+    def _of(self, made: Callable[[Shares], Iterable[tuple[int, int]]]) -> Decision:
+        further = tuple((name, tuple(made(shares))) for name, shares in self.further)
+        return replace(self, shares=tuple(made(self.shares)), further=further)
 
 
 @dataclass(frozen=True)
@@ -343,10 +369,8 @@ class Stage:
     @cached_property
     def loops(self) -> tuple[str, ...]:
         """Loops that are instructions, outermost first; their place is their register."""
-        extents = dict(self.extents)
-        if self.mapping.split is not None:
-            extents[self.mapping.split] = max(extent for _, extent in self.mapping.shares)
-        return present(self.mapping.order, self.mapping.tiles, extents)
+        largest = {name: max(extent for _, extent in shares) for name, shares in self.mapping.parts.items()}
+        return present(self.mapping.order, self.mapping.tiles, self.extents | largest)
 
     @cached_property
     def active(self) -> tuple[int, ...]:
@@ -385,17 +409,43 @@ class Stage:
     def _flat(self) -> tuple[tuple[int, Step], ...]:
         return tuple(_steps(self.tree, 0))
 
-    def tree_on(self, core: int) -> Tree:
-        """The tree of one core, without the steps that others take for it."""
-        return self._trees[core != self.active[0]]
+    def fellows(self, use: str, core: int) -> tuple[int, ...]:
+        """The cores that need the same tiles as *core* of an operand that is cast; the first of them loads them."""
+        return self._fellows[use, core]
 
     @cached_property
-    def _trees(self) -> tuple[Tree, Tree]:
-        """The trees of the first core that has work, and of all others."""
-        if not self.gathers and not self.mapping.cast:
-            return self.tree, self.tree
-        first, *others = self.active
-        return self._pruned(self.tree, first), self._pruned(self.tree, others[0]) if others else self.tree
+    def _fellows(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        found: dict[tuple[str, int], tuple[int, ...]] = {}
+        for use in self.mapping.cast:
+            buffer = self.by_name[use]
+            followed = {name for axis in buffer.axes for name, _ in axis.terms} - set(buffer.whole)
+            own = [shares for name, shares in self.mapping.parts.items() if name in followed]
+            groups: dict[tuple[tuple[int, int], ...], list[int]] = {}
+            for core in self.active:
+                groups.setdefault(tuple(shares[core] for shares in own), []).append(core)
+            found |= {(use, core): tuple(group) for group in groups.values() for core in group}
+        return found
+
+    def leaders(self, core: int) -> tuple[int, ...]:
+        """For each operand that is cast, who loads it for *core*."""
+        return tuple(self.fellows(use, core)[0] for use in self.mapping.cast)
+
+    def tree_on(self, core: int) -> Tree:
+        """The tree of one core, without the steps that others take for it."""
+        role = self._role(core)
+        if role not in self._trees:
+            apart = self.gathers or self.mapping.cast
+            self._trees[role] = self._pruned(self.tree, core) if apart else self.tree
+        return self._trees[role]
+
+    def _role(self, core: int) -> tuple[bool, ...]:
+        """What *core* does for others: cores of one role have one tree."""
+        return (self.gathers and core == self.active[0], *(leader == core for leader in self.leaders(core)))
+
+    @cached_property
+    def _trees(self) -> dict[tuple[bool, ...], Tree]:
+        """The trees that were asked for, by role."""
+        return {}
 
     def _pruned(self, tree: Tree, core: int) -> Tree:
         children = (replace(c, body=self._pruned(c.body, core)) if isinstance(c, For) else c for c in tree)
@@ -403,24 +453,26 @@ class Stage:
 
     def steps_on(self, core: int) -> tuple[tuple[int, Step], ...]:
         """The steps of one core, each with its depth."""
-        return self._flats[self.tree_on(core) is not self._trees[0]]
+        role = self._role(core)
+        if role not in self._flats:
+            self._flats[role] = tuple(_steps(self.tree_on(core), 0))
+        return self._flats[role]
 
     @cached_property
-    def _flats(self) -> tuple[tuple[tuple[int, Step], ...], ...]:
-        """The steps of the first core that has work, and of all others."""
-        return tuple(tuple(_steps(tree, 0)) for tree in self._trees)
+    def _flats(self) -> dict[tuple[bool, ...], tuple[tuple[int, Step], ...]]:
+        """The steps of the trees that were asked for, by role."""
+        return {}
 
     def has(self, step: Step, core: int) -> bool:
         """Whether *core*, which has work, takes *step*.
 
-        Of a sum that cores share only the first divides and stores; what is cast it loads and sends to the others.
+        Of a sum that cores share only the first divides and stores; what is cast the first of those that need it loads
+        and sends to the others.
         """
-        first = core == self.active[0]
-        if step.kind == "receive":
-            return not first
-        if step.kind == "multicast" or (step.kind == "load" and step.writes[0] in self.mapping.cast):
-            return first
-        return first or not (self.gathers and step.unit in ("vector", "store"))
+        moved = (*step.writes, *step.reads)[:1]
+        if step.kind in ("receive", "multicast", "load") and moved[0] in self.mapping.cast:
+            return (self.fellows(moved[0], core)[0] == core) != (step.kind == "receive")
+        return core == self.active[0] or not (self.gathers and step.unit in ("vector", "store"))
 
 
 @dataclass(frozen=True)
@@ -438,16 +490,18 @@ class OnCore:
     @cached_property
     def extents(self) -> dict[str, int]:
         """Extent of each loop on this core."""
-        extents = dict(self.stage.extents)
-        if self.stage.mapping.split is not None:
-            extents[self.stage.mapping.split] = self.stage.mapping.shares[self.core][1]
-        return extents
+        own = {name: shares[self.core][1] for name, shares in self.stage.mapping.parts.items()}
+        return {**self.stage.extents, **own}
 
     @cached_property
     def lows(self) -> dict[str, int]:
-        """First value of the loop that is split over cores."""
-        split = self.stage.mapping.split
-        return {} if split is None else {split: self.stage.mapping.shares[self.core][0]}
+        """First value of each loop that is split over cores."""
+        return {name: shares[self.core][0] for name, shares in self.stage.mapping.parts.items()}
+
+    @property
+    def share(self) -> tuple[int, ...]:
+        """How much the core has of each loop that is split over cores."""
+        return tuple(shares[self.core][1] for shares in self.stage.mapping.parts.values())
 
     def along(self, loop: str, buffer: Buffer) -> tuple[int, int]:
         """First value and extent of *loop* in what all tiles of *buffer* have: the core's share, or all of it."""

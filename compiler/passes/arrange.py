@@ -12,10 +12,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby
 
+from ..cost.duration import duration
 from ..ir.overlap import Overlap
-from ..ir.schedule import Stage
+from ..ir.schedule import Decision, Stage
+from .build_stage import build_stage
 from .dependencies import touches
+from .finer import finer
 from .layout import ALIGNMENT
+from .mapping import Mapped
+from .patches import patched
 from .pipelined import ROOMS, parts_of, told
 from .published import placed
 from .teams import Team, Work, cycle_of, cycles_of, order_of, single_of, stages_of
@@ -24,6 +29,10 @@ from .ways import Planned
 WORTH_ROOM = 0.96
 """What is not predicted to take less than this part of the cycles is not worth room for two steps: predictions of teams
 are not much finer."""
+
+
+PART = 1 / 256
+"""What takes less than this part of the cycles of an entry is not worth a search."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +75,27 @@ def chosen(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> 
         return tuple(ordered(apart.works, apart.teams))
 
     found: list[Stage] = []
-    for _, window in groupby(planned, lambda each: each.stage.windows):
+    for _, window in groupby(_improved(planned), lambda each: each.stage.windows):
         works: list[Work] = []
         for cycle, run in groupby(window, lambda each: each.stage.cycle):
             singles = [single_of(each, room.aliases) for each in run]
             works += [cycle_of(singles, turned(singles))] if cycle else singles
         found += ordered(works, order_of(works, cores))
     return Arranged(tuple(found), tuple(overlaps))
+
+
+def _improved(planned: Sequence[Planned]) -> Iterator[Planned]:
+    """The stages in patches and with finer tiles, where these are worth it; those that are alike are looked at once."""
+    stages = [(each.stage, each.request.target) for each in planned]
+    least = PART * math.fsum(duration(stage, target).alone for stage, target in stages)
+    known: dict[object, Decision] = {}
+    for each in planned:
+        key, stage = each.request.likeness, each.stage
+        if key not in known:
+            known[key] = finer(patched(each, least), least).stage.mapping
+        if known[key] != stage.mapping:
+            stage = build_stage(Mapped(each.request, known[key], stage.explanation))
+        yield replace(each, stage=stage)
 
 
 def in_turn(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> Arranged:

@@ -51,10 +51,8 @@ def nest(request: Request, mapping: Decision) -> tuple[str, ...]:
 
 def largest_share(request: Request, mapping: Decision) -> dict[str, int]:
     """Extent of each loop in the core that has the most of it."""
-    extents = dict(request.extents)
-    if mapping.split is not None:
-        extents[mapping.split] = max(extent for _, extent in mapping.shares)
-    return extents
+    largest = {name: max(extent for _, extent in shares) for name, shares in mapping.parts.items()}
+    return request.extents | largest
 
 
 def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision, whole: Mapping[str, int]) -> Buffer:
@@ -108,16 +106,23 @@ def _tree(
     depth_of = {buffer.name: buffer.depth for buffer in buffers}
     before: dict[int, list[Step]] = {}
     after: dict[int, list[Step]] = {}
+    own = len(loops) - sum(name in request.later for name in loops)
+    finished = _complete(statement, operands, depth_of) if own == len(loops) else -1
+    late: list[Step] = []  # what the epilogue alone needs, once a tile is complete: it comes while that is made
     for operand in operands:
+        place = depth_of[operand.use]
+        steps: list[Step] = []
         if operand.moves and not operand.writes:
-            step = Step("load", "load", (), (operand.use,), operand.value, operand.part)
-            before.setdefault(depth_of[operand.use], []).append(step)
+            steps.append(Step("load", "load", (), (operand.use,), operand.value, operand.part))
         if operand.use in mapping.cast:
-            send = Step("router", "multicast", (operand.use,), (), operand.value, operand.part)
-            take = Step("router", "receive", (), (operand.use,), operand.value, operand.part)
-            before[depth_of[operand.use]] += [send, take]
+            steps.append(Step("router", "multicast", (operand.use,), (), operand.value, operand.part))
+            steps.append(Step("router", "receive", (), (operand.use,), operand.value, operand.part))
         if operand.drawn:
-            before.setdefault(depth_of[operand.use], []).append(Step("vector", "run", (), (operand.use,)))
+            steps.append(Step("vector", "run", (), (operand.use,)))
+        if operand.part and place == finished:
+            late += steps
+        else:
+            before.setdefault(place, []).extend(steps)
     if isinstance(statement, Contraction):
         reads = ("bias", "acc") if statement.bias is not None else ("acc",)
         after.setdefault(depth_of["acc"], []).append(Step("vector", "drain", reads, ("out",)))
@@ -129,9 +134,8 @@ def _tree(
         for step in _division(statement, "whole" if whole else "acc"):
             after.setdefault(depth_of[step.writes[0]], []).append(step)
     runs = [_run(fused.statement, part, fused, operands) for part, fused in enumerate(request.epilogue, 1)]
-    own = len(loops) - sum(name in request.later for name in loops)
     if own == len(loops) and runs:
-        after.setdefault(_complete(statement, operands, depth_of), []).extend(runs)
+        after.setdefault(finished, []).extend([*late, *runs])
     for operand in operands:
         if operand.moves and operand.writes:
             step = Step("store", "store", (operand.use,), (), operand.value, operand.part)

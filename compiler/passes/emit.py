@@ -5,8 +5,8 @@ uses it, posts *free*.  Both do so in the loop body in which the buffer is fille
 post whatever loops turn inside.  Consumers grant the ring's tiles when a stage begins and the producer collects them
 when it ends: every semaphore is left as it was found.
 
-A tile that is cast.  Where all cores read the same, the first loads it and sends it to the others, whose routers fill
-their buffers in its place.  Each says that it has room before it takes a tile, and the first waits for all of them, so
+A tile that is cast.  Where cores read the same, the first of them loads it and sends it to the others, whose routers
+fill their buffers in its place.  Each says that it has room before it takes a tile, and the first waits for all, so
 none is under way for which there is no room.  None says so before the load unit of its own core has begun with the
 stage: until then the buffers are those of the stage before.  So it is with all that fills a buffer and waits for none.
 
@@ -254,11 +254,12 @@ class StageWriter:
         """What the units of *core* do."""
         stage = self._stage
         # Where cores share the samples of moments, the first of them has more to do, and all must know their samples;
-        # what is cast the first loads and sends.
-        alone = core if stage.gathers or (stage.mapping.cast and core == stage.active[0]) else -1
-        key = stage.mapping.shares[core][1], alone
+        # who casts names those that it sends to, and they name it.
+        on, leaders = OnCore(stage, core), stage.leaders(core)
+        alone = core if stage.gathers or core in leaders else -1
+        key = on.share, leaders, alone
         if key not in self._parts:
-            steps = self._steps(OnCore(stage, core))
+            steps = self._steps(on)
             self._parts[key] = steps, tuple(_parts(steps, self._semaphores))
         like, parts = self._parts[key]
         steps = like.beside(core)
@@ -276,7 +277,8 @@ class StageWriter:
                 assert isinstance(post, Post)
                 writer.instructions[first + place] = made_post(post.semaphore, core)
             for place, use in part.answers:
-                writer.instructions[first + place] = made_post(steps.ready[use, core], stage.active[0])
+                leader = stage.fellows(use, core)[0]
+                writer.instructions[first + place] = made_post(steps.ready[use, core], leader)
 
 
 def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
@@ -285,7 +287,7 @@ def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
     debugs = _debugs(stage)
     debug = debugs[0]
     links = _links(stage, core, semaphores)
-    answering = {steps.ready[use, core]: use for use in stage.mapping.cast if core != stage.active[0]}
+    answering = {steps.ready[use, core]: use for use in stage.mapping.cast if (use, core) in steps.ready}
     told = {unit: semaphores.number("load", unit, "begun", 0) for unit in _unprompted(stage, core)}
     for unit in UNITS:
         own = [step for _, step in stage.steps_on(core) if step.unit == unit]
@@ -351,7 +353,8 @@ def _ready(stage: Stage, cores: int, semaphores: Semaphores) -> dict[tuple[str, 
     return {
         (use, core): semaphores.number("router", "router", "ready", place * cores + core)
         for place, use in enumerate(stage.mapping.cast)
-        for core in stage.active[1:]
+        for core in stage.active
+        if stage.fellows(use, core)[0] != core
     }
 
 

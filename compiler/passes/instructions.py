@@ -79,14 +79,15 @@ class StepWriter:
 
     def described(self, unit: str, step: Step, words: Sequence[Instruction], core: int) -> Sequence[Instruction]:
         """The view registers of a *step* that has these *words* on a *core* beside which this one works."""
-        first, split = self.views[unit, id(step)], self.on.stage.mapping.split
-        shares = self.on.stage.mapping.shares
-        if any(split in self.buffers[use].whole for use in (*step.writes, *step.reads)):
+        first, parts = self.views[unit, id(step)], self.on.stage.mapping.parts
+        if any(name in self.buffers[use].whole for use in (*step.writes, *step.reads) for name in parts):
             return [word for group in self._groups(first, step) for word in group]
         match step.kind:
             case "load" | "store":
                 buffer = self.buffers[(*step.writes, *step.reads)[0]]
-                return further(words, first + 1, buffer, split, shares[self.on.core][0] - shares[core][0])
+                for name, shares in parts.items():
+                    words = further(words, first + 1, buffer, name, shares[self.on.core][0] - shares[core][0])
+                return words
             case "multicast" | "receive":
                 return words
             case "run":
@@ -144,16 +145,17 @@ class StepWriter:
         return sorted(self.buffers).index(use)
 
     def _multicast(self, step: Step) -> tuple[Instruction, ...]:
-        """Send a tile to all other cores that have work, when each has room for it."""
+        """Send a tile to all others that need it, when each has room for it."""
         (use,) = step.reads
-        first, *others = self.on.stage.active
-        send = Multicast(self.views[step.unit, id(step)], first, self._channel(use), len(others) + 1)
+        first, *others = self.on.stage.fellows(use, self.on.core)
+        apart = others[0] - first
+        send = Multicast(self.views[step.unit, id(step)], first, self._channel(use), len(others) + 1, apart)
         return (*(Wait(self.ready[use, core]) for core in others), send)
 
     def _receive(self, step: Step) -> tuple[Instruction, ...]:
-        """Take the next tile from the first core, which is told that there is room."""
+        """Take the next tile from the core that loads it, which is told that there is room."""
         (use,) = step.writes
-        first = self.on.stage.active[0]
+        first = self.on.stage.fellows(use, self.on.core)[0]
         taken = Receive(self.views[step.unit, id(step)], first, self._channel(use))
         return Post(self.ready[use, self.on.core], first), taken
 

@@ -86,13 +86,18 @@ def space_of(request: Request, split: Split, whole: Whole = ()) -> Space:
     for name, extent in extents.items():
         if name not in free or extent <= 1:
             sizes[name] = (1 if name in TIME else max(extent, 1),)
-            continue
-        shares = [share for _, share in split.shares if share] if name == split.loop else [extent]
-        found = sorted(size for size in _sizes(request, operands, name, extent) if size <= extent)
-        sizes[name] = _legal(request, operands, name, found, extent, shares)
-        aligned = tuple(size for size in sizes[name] if _of_whole_blocks(operands, name, size, extent, split))
-        sizes[name] = aligned or sizes[name]
+        else:
+            sizes[name] = sizes_of(request, operands, name, extent, split)
     return Space(request, split, whole, operands, extents, sizes)
+
+
+def sizes_of(request: Request, operands: tuple[Operand, ...], name: str, extent: int, split: Split) -> tuple[int, ...]:
+    """The sizes of the tiles of a loop that may be cut, ascending, where the busiest core has *extent* of it."""
+    shares = [share for _, share in split.shares if share] if name == split.loop else [extent]
+    found = sorted(size for size in _sizes(request, operands, name, extent) if size <= extent)
+    legal = _legal(request, operands, name, found, extent, shares)
+    aligned = tuple(size for size in legal if _of_whole_blocks(operands, name, size, extent, split))
+    return aligned or legal
 
 
 def different(extent: int, unit: int = 1) -> set[int]:

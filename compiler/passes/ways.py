@@ -45,9 +45,7 @@ class Way:
 
     def on(self, first: int, cores: int) -> Stage:
         """The stage on the group that begins with core *first* of so many *cores*."""
-        idle = cores - first - self.cores
-        shares = ((0, 0),) * first + self.stage.mapping.shares + ((0, 0),) * idle
-        return replace(self.stage, mapping=replace(self.stage.mapping, shares=shares))
+        return replace(self.stage, mapping=self.stage.mapping.placed(first, cores))
 
 
 class Ways:
@@ -69,7 +67,8 @@ class Ways:
         Smaller groups are only looked at where the channel binds and cores read the same.
         """
         best = self.widest
-        for cores in self._sizes[1:] if best.lasts.core < best.lasts.alone and _reads_again(best.stage) else ():
+        wanted = best.lasts.core < best.lasts.alone and reads_again(best.stage)
+        for cores in self._sizes[1:] if wanted else ():
             most = WORTH * best.lasts.alone
             way = self._on(cores) if self._least(cores) < most else None
             if way is None or way.lasts.alone >= most:
@@ -116,14 +115,14 @@ class Ways:
         return self._known[cores]
 
     def _way(self, stage: Stage) -> Way:
-        shares = tuple(share for share in stage.mapping.shares if share[1])
-        kept = replace(stage, mapping=replace(stage.mapping, shares=shares))
+        kept = replace(stage, mapping=stage.mapping.working)
         return Way(kept, duration(kept, self.planned.request.target))
 
 
-def _reads_again(stage: Stage) -> bool:
+def reads_again(stage: Stage) -> bool:
     """Whether some of what a core reads, another reads too: what the split leaves whole, or the rim of a window."""
-    split = stage.mapping.split or ""
+    parts = stage.mapping.parts
     reads = [access for name, access in stage.accesses if not name.startswith("out")]
     rims = (index for access in reads for index in access.index if len(index.terms) > 1)
-    return any(split not in access.loops for access in reads) or any(index.coefficient(split) for index in rims)
+    followed = (name in access.loops for access in reads for name in parts)
+    return not all(followed) or any(index.coefficient(name) for index in rims for name in parts)

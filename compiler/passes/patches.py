@@ -1,0 +1,217 @@
+"""Patches: cores share several loops of a stage at once, each has a part of every one.
+
+A single loop is often too short to keep all cores busy: four samples, or the three rows of a kernel.  So where a stage
+waits for its cores rather than for the channel, loops are shared out before the search, by so many groups of cores that
+each has one part of them, and the search maps what is left on the cores of a group.  What it finds for the largest
+part goes for all: groups do the same elsewhere.  Patches win where they are predicted to take fewer cycles, and move
+hardly more of DRAM: rims of windows grow with the number of cuts.
+
+Of an operand that follows some of the loops, those cores need the same tiles that have the same parts of them: the
+first of them loads it for the others, be they neighbours or one in each group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+from ...source import TargetError
+from ..cost.boxes import Turning, moved
+from ..cost.duration import duration
+from ..ir.accesses import read_by
+from ..ir.schedule import Decision, Shares, Stage
+from ..ir.statement import Moments, Statement
+from .build_stage import build_stage, largest_share
+from .legality import legal_tiles
+from .mapping import Mapped
+from .parted import RIMS, cast_of, cost_of
+from .request import Request, Whole
+from .side_by_side import SHARED
+from .split import shareable, shares
+from .ways import WORTH, Planned, Way, Ways, reads_again
+
+WEIGHED, TRIED = 8, 2
+"""Patches of a stage whose bytes are found, and of these those that are searched for: the best first in both."""
+
+MOST = 3
+"""Loops that are cut."""
+
+
+@dataclass(frozen=True)
+class Patches:
+    """In how many parts each of some loops is cut, and how much of the work the busiest core then has at least."""
+
+    parts: Mapping[str, int]
+    load: float
+
+
+def patched(planned: Planned, least: float) -> Planned:
+    """*planned*, or the same stage with its loops cut in patches where that is predicted to take fewer cycles.
+
+    None is looked for that may not save *least* cycles.
+    """
+    request = planned.request
+    if isinstance(request.statement, Moments) or request.pin.split is not None or 0 in request.extents.values():
+        return planned
+    if request.cores == 1 or duration(planned.stage, request.target).alone < least:
+        return planned
+    alone = Ways(planned).alone
+    if alone.lasts.core < alone.lasts.alone and not reads_again(alone.stage):
+        return planned
+    best, cost = planned.stage, cost_of(request, alone.stage.mapping, WORTH * alone.lasts.alone)
+    for patches in _promising(request, alone, least):
+        for found in _on(planned, patches):
+            own = cost_of(request, found.mapping, duration(found, request.target).alone)
+            if own < cost:
+                best, cost = found, own
+    return replace(planned, stage=best)
+
+
+def _promising(request: Request, way: Way, least: float) -> list[Patches]:
+    """The patches worth a search, those of the fewest cycles by work and bytes alone first: *least* must be saved."""
+    grains = shareable(request.statements, not request.rounds)
+    rims, extents = _rims(request), request.extents
+    found: list[tuple[float, float, Patches]] = []
+    now = 1.0
+    for name, own in way.stage.mapping.parts.items():
+        now *= max(extent for _, extent in own) / extents[name]
+    enough = now * way.lasts.channel / way.lasts.core
+    for loops in (chosen for size in range(1, MOST + 1) for chosen in combinations(grains, size)):
+        for counts in _counts([-(-extents[name] // grains[name]) for name in loops], request.cores):
+            cut = list(zip(loops, counts, strict=True))
+            load = math.prod(_largest(extents[name], count, grains[name]) for name, count in cut)
+            if load <= max(now, enough):
+                again = math.prod(1.0 + rims.get(name, 0.0) * count for name, count in cut)
+                found.append((round(max(load, enough), 4), again, Patches(dict(cut), load)))
+    few = [patches for *_, patches in sorted(found, key=lambda each: each[:2])[:WEIGHED]]
+    taps = _held(request, tuple(grains))
+    work, width = way.lasts.core / now, request.target.dram.bits_per_cycle
+    channels = [8 * _bytes(request, each, grains, taps) / width for each in few]
+    costs = [max(work * each.load, own) + RIMS * own for each, own in zip(few, channels, strict=True)]
+    ranked = sorted(zip(costs, few, strict=True), key=lambda each: each[0])
+    enough = cost_of(request, way.stage.mapping, way.lasts.alone) - least
+    return [patches for cost, patches in ranked[:TRIED] if cost <= enough]
+
+
+def _rims(request: Request) -> dict[str, float]:
+    """For each loop that walks an axis with others, how much of the axis a part of the loop reads beside its own."""
+    found: dict[str, float] = {}
+    for index in (index for each in request.statements for _, access in read_by(each) for index in access.index):
+        reach = {name: abs(c) * (request.extents[name] - 1) for name, c in index.terms if c}
+        for name, own in reach.items():
+            found[name] = max(found.get(name, 0.0), (sum(reach.values()) - own) / (own + 1))
+    return found
+
+
+def _bytes(request: Request, patches: Patches, grains: Mapping[str, int], rims: Whole) -> int:
+    """Bytes of DRAM where every core moves all that it needs as one box, and what several need is moved for all."""
+    cut = {name: shares(request.extents[name], count, grains[name]) for name, count in patches.parts.items()}
+    total = 0
+    for operand in request.operands(None):
+        if operand.moves:
+            held = {name for use, name in rims if use == operand.use and name in cut}
+            parts = tuple((name, own) for name, own in cut.items() if name in operand.followed - held)
+            turning = Turning((), {}, request.extents, "", (), frozenset(held), parts)
+            strides, granule = operand.dram_strides(), request.target.dram.granule_bytes
+            total += moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
+    return total
+
+
+def _counts(units: Sequence[int], cores: int) -> Iterator[tuple[int, ...]]:
+    """Numbers of parts, of each loop more than one, for which there are enough *cores*."""
+    if not units:
+        yield ()
+        return
+    first, *others = units
+    seen: set[int] = set()
+    for count in range(2, min(first, cores) + 1):
+        if -(-first // count) not in seen:
+            seen.add(-(-first // count))
+            yield from ((count, *rest) for rest in _counts(others, cores // count))
+
+
+def _largest(extent: int, cores: int, grain: int) -> float:
+    """The largest share of a loop, of all of it."""
+    return max(own for _, own in shares(extent, cores, grain)) / extent
+
+
+def _held(request: Request, names: Collection[str]) -> Whole:
+    """What is read of which a core may hold what neighbours read, too: nearly all, where kernel taps are cut."""
+    rims = _rims(request)
+    return tuple(
+        (operand.use, name)
+        for operand in request.operands(None)
+        for name in names
+        if operand.use in SHARED and operand.moves and name in operand.followed and rims.get(name, 0.0) > 1.0
+    )
+
+
+def _on(planned: Planned, patches: Patches) -> Iterator[Stage]:
+    """The stage in *patches*, in the ways in which the machine can run it."""
+    request = planned.request
+    grains = shareable(request.statements, not request.rounds)
+    inner = max(patches.parts, key=lambda name: patches.parts[name])
+    cut = {
+        name: shares(request.extents[name], count, grains[name])
+        for name, count in patches.parts.items()
+        if name != inner
+    }
+    largest = {name: max(extent for _, extent in own) for name, own in cut.items()}
+    part = replace(
+        request,
+        statement=_within(request.statement, largest),
+        epilogue=tuple(replace(each, statement=_within(each.statement, largest)) for each in request.epilogue),
+        cores=patches.parts[inner],
+        pin=replace(request.pin, split=inner),
+    )
+    try:
+        found = planned.mapper.choose(part)
+    except TargetError:
+        return
+    joined = _joined(found.decision, cut)
+    if joined is None:
+        return
+    for held in dict.fromkeys(((), _held(request, patches.parts))):
+        decision = replace(joined, whole=tuple(dict.fromkeys((*joined.whole, *held)))).placed(0, request.cores)
+        if _legal(request, decision, cut):
+            try:
+                decision = replace(decision, cast=cast_of(request, decision))
+                yield build_stage(Mapped(request, decision, planned.stage.explanation))
+            except TargetError:
+                continue
+
+
+def _within(statement: Statement, extents: Mapping[str, int]) -> Statement:
+    """*statement* over the first values of some loops."""
+    return replace(statement, loops=tuple((name, extents.get(name, extent)) for name, extent in statement.loops))
+
+
+def _joined(inner: Decision, cut: Mapping[str, Shares]) -> Decision | None:
+    """What was decided for a group of cores, for all groups, one behind the other; None where a buffer holds all of
+    what is cut."""
+    if any(name in cut for _, name in inner.whole):
+        return None
+    inner = inner.working
+    groups, size = list(product(*cut.values())), len(inner.shares)
+    further = tuple(
+        (name, tuple(group[place] for group in groups for _ in range(size))) for place, name in enumerate(cut)
+    )
+    return replace(inner, shares=inner.shares * len(groups), further=further)
+
+
+def _legal(request: Request, decision: Decision, cut: Mapping[str, Shares]) -> bool:
+    """Whether the tiles that the largest part has are possible in all of them."""
+    operands, extents = request.operands(decision.split, decision.whole), largest_share(request, decision)
+    for operand in operands:
+        blocks = operand.stored.blocks if operand.stored is not None and operand.writes else (1,) * len(operand.axes)
+        for axis, block in zip(operand.axes, blocks, strict=True):
+            for name, c in ((name, c) for name, c in axis.terms if name in cut):
+                tile, extent = decision.tiles[name], extents[name]
+                if any(abs(c) * low % block for low, _ in cut[name]):
+                    return False
+                # What walks down lies in its buffer from the end of the largest tile on.
+                if c < 0 and tile < extent and any(own % tile for _, own in cut[name]):
+                    return False
+    return bool(legal_tiles(request, operands, decision.order, decision.tiles, extents))
