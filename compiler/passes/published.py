@@ -132,7 +132,7 @@ def _on_group(planned: Planned, group: Group | None, cores: int) -> Stage:
             stage = build_stage(planned.mapper.choose(each))
         except TargetError:
             continue
-        held = replace(stage, mapping=replace(stage.mapping, shares=tuple(s for s in stage.mapping.shares if s[1])))
+        held = replace(stage, mapping=stage.mapping.working)
         return Way(held, duration(held, request.target)).on(group.first, cores)
     return planned.stage
 
