@@ -261,6 +261,7 @@ TERMS(snnc_terms_f64, double, doubles)
                 ((floats *)(out + at * n + column))[c] = sum[at][c];                                                   \
     }
 
-ORDERED(snnc_ordered_f16, uint16_t, of_half, EXACT_PRODUCTS)
+ORDERED(snnc_ordered_f16, uint16_t, of_half, )
+ORDERED(snnc_ordered_f16_f16, uint16_t, of_half, EXACT_PRODUCTS)
 ORDERED(snnc_ordered_bf16, uint16_t, of_bfloat, )
 ORDERED(snnc_ordered_f32, float, of_single, )

@@ -34,7 +34,7 @@ _EVENTS = [*_TERMS, _POINTER, _POINTER]
 _SIGNATURES = {
     **{f"snnc_terms_{word}": _TERMS for word in ("f32", "f64")},
     **{f"snnc_events_{word}": _EVENTS for word in ("f32", "f64")},
-    **{f"snnc_ordered_{element}": [*_EVENTS, _POINTER, _FLAG] for element in ("f16", "bf16", "f32")},
+    **{f"snnc_ordered_{element}": [*_EVENTS, _POINTER, _FLAG] for element in ("f16_f16", "f16", "bf16", "f32")},
 }
 
 
@@ -128,7 +128,8 @@ def events(acc: Array, left: View, right: Array) -> int:
 
 
 def ordered(element: str, acc: Array, left: View, right: Array, harmless: bool) -> int:
-    """The same in f32, where *left* has floats of the format *element*; see `_compiled.c` for *harmless*."""
+    """The same in f32, where *left* has floats of the format *element*; ``f16_f16`` says that *right* has
+    values of f16, too, so that no product is rounded; see `_compiled.c` for *harmless*."""
     loaded = library()
     assert loaded is not None
     (stack, m, n), k = acc.shape, right.shape[1]

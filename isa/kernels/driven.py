@@ -44,7 +44,8 @@ def ordered_sums(
         done = events(sums, view, factors)
     else:
         harmless = bool(np.isfinite(factors).all()) and not (acc is not None and _has_minus_zero(sums))
-        done = ordered(left.format.name, sums, view, factors, harmless)
+        both_half = left.format == F16 and right.format == F16
+        done = ordered("f16_f16" if both_half else left.format.name, sums, view, factors, harmless)
     return encode(_as_loops(sums, plan, rows, extents), F32), done * plan.n
 
 
