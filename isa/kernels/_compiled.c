@@ -8,7 +8,8 @@
    Rows of few elements are driven by those (`EVENTS`, `TERMS`); rows of many, four at a time, by all of them (`ordered_*`), which
    is only right where a zero times right is a zero and no sum is a minus zero, so the caller must say so (`harmless`).
    Each returns how many left elements were not zero.
-   No product is fused with a sum here but where products of two halves are exact, so that every host rounds alike.
+   No product is fused with a sum here but where products of two halves are exact, so that every host rounds alike: this
+   file has to be compiled with -ffp-contract=off, as pyproject.toml says.
 
    Nothing of Python is in here: ctypes calls it, without the interpreter's lock.  Source is GNU C for any machine;
    where the C library can choose among versions of a function, there is one for each vector unit. */
