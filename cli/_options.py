@@ -144,9 +144,10 @@ _MAPPING = (
         "--partition",
         default="chosen",
         show_default=True,
-        metavar="chosen|in_turn|published",
-        help="Of the cores among stages: side by side where that is quicker, all cores for one after the other, or as "
-        "published: consecutive layers fill cores, in output channels by 16.",
+        metavar="chosen|patches|in_turn|published",
+        help="Of the cores among stages: side by side where that is quicker; also with several loops of a stage cut at "
+        "once (patches), which takes longer to compile; all cores for one after the other; or as published: "
+        "consecutive layers fill cores, in output channels by 16.",
     ),
     click.option(
         "--overlap",

@@ -16,7 +16,7 @@ MOVING = ("load", "store")
 """Units whose turns are the channel's, and its latency."""
 
 CHANNEL = "DRAM channel"
-LATENCY = "latency of the first and the last move, and work on what comes last"
+LATENCY = "latency of the first and the last move"
 EVERY_TURN = "latency of every turn of the {} unit"
 UNEVEN = "cores with less to do than the busiest, or nothing"
 FIRST_TURN = "the first turn of each unit, and descriptions of moves"

@@ -34,9 +34,8 @@ LEAVES = frozenset({"constant", "input", "state", "argument", "index"})
 class Duration:
     """Cycles: of the busiest *core*, as if no other asked for DRAM, and of the *channel*, which all cores share.
 
-    What moves first has to come, what comes last has to be worked on, and what moves last to land, which takes the
-    *ends* beside the channel's turns.  *units* are the turns of each unit of the busiest core, *all_units* those of all
-    cores together.
+    What moves first and what moves last have to come and to land, which takes the *ends* beside the channel's turns.
+    *units* are the turns of each unit of the busiest core, *all_units* those of all cores together.
     """
 
     core: float
@@ -45,6 +44,9 @@ class Duration:
     busiest: float = 0.0
     """Cycles of the busiest engine or vector unit."""
 
+    last: float = 0.0
+    """Cycles of work on the tile that comes last, in which the channel has nothing to do."""
+
     units: Mapping[str, float] = field(default_factory=dict[str, float], compare=False)
     all_units: Mapping[str, float] = field(default_factory=dict[str, float], compare=False)
 
@@ -52,6 +54,11 @@ class Duration:
     def alone(self) -> float:
         """Cycles of a stage that has the machine for itself."""
         return max(self.core, self.channel + self.ends)
+
+    @property
+    def settled(self) -> float:
+        """The same until the last tile is worked on, too: what tiles of other sizes are weighed by."""
+        return max(self.core, self.channel + self.ends + self.last if self.channel else 0.0)
 
 
 def duration(stage: Stage, target: Target) -> Duration:
@@ -71,9 +78,9 @@ def duration(stage: Stage, target: Target) -> Duration:
     core = busiest.cycles
     if stage.mapping.rings == 1:
         core = max(core, channel + max(each.work for each, _ in turns))
-    ends = 2 * target.dram.latency_cycles + max(each.once for each, _ in turns)
-    works = max(each.busiest for each, _ in turns)
-    return Duration(core, channel, ends if channel else 0, works, busiest.units, units)
+    ends = 2 * target.dram.latency_cycles if channel else 0
+    works, last = (max(cycles) for cycles in zip(*((each.busiest, each.once) for each, _ in turns), strict=True))
+    return Duration(core, channel, ends, works, last, busiest.units, units)
 
 
 def least_of(stage: Stage, target: Target, cores: int, dense: bool) -> float:

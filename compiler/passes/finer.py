@@ -36,10 +36,10 @@ def finer(planned: Planned, least: float) -> Planned:
     if stage.mapping.rings == 1 or _waits(lasts) < least:
         return planned
     for _ in range(ROUNDS):
-        best, cost = None, cost_of(request, stage.mapping, WORTH_CUT * lasts.alone)
+        best, cost = None, cost_of(request, stage.mapping, WORTH_CUT * lasts.settled)
         for each in _cut(request, stage):
             takes = duration(each, request.target)
-            own = cost_of(request, each.mapping, takes.alone)
+            own = cost_of(request, each.mapping, takes.settled)
             if own < cost:
                 best, cost = (each, takes), own
         if best is None:
@@ -52,7 +52,7 @@ def finer(planned: Planned, least: float) -> Planned:
 
 def _waits(lasts: Duration) -> float:
     """Cycles in which what binds has nothing to do."""
-    return lasts.alone - max(lasts.channel, lasts.busiest)
+    return lasts.settled - max(lasts.channel, lasts.busiest)
 
 
 def _cut(request: Request, stage: Stage) -> Iterator[Stage]:

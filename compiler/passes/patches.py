@@ -55,15 +55,15 @@ def patched(planned: Planned, least: float) -> Planned:
     request = planned.request
     if isinstance(request.statement, Moments) or request.pin.split is not None or 0 in request.extents.values():
         return planned
-    if request.cores == 1 or duration(planned.stage, request.target).alone < least:
+    if request.cores == 1 or duration(planned.stage, request.target).settled < least:
         return planned
     alone = Ways(planned).alone
-    if alone.lasts.core < alone.lasts.alone and not reads_again(alone.stage):
+    if alone.lasts.core < alone.lasts.settled and not reads_again(alone.stage):
         return planned
-    best, cost = planned.stage, cost_of(request, alone.stage.mapping, WORTH * alone.lasts.alone)
+    best, cost = planned.stage, cost_of(request, alone.stage.mapping, WORTH * alone.lasts.settled)
     for patches in _promising(request, alone, least):
         for found in _on(planned, patches):
-            own = cost_of(request, found.mapping, duration(found, request.target).alone)
+            own = cost_of(request, found.mapping, duration(found, request.target).settled)
             if own < cost:
                 best, cost = found, own
     return replace(planned, stage=best)
@@ -91,7 +91,7 @@ def _promising(request: Request, way: Way, least: float) -> list[Patches]:
     channels = [8 * _bytes(request, each, grains, taps) / width for each in few]
     costs = [max(work * each.load, own) + RIMS * own for each, own in zip(few, channels, strict=True)]
     ranked = sorted(zip(costs, few, strict=True), key=lambda each: each[0])
-    enough = cost_of(request, way.stage.mapping, way.lasts.alone) - least
+    enough = cost_of(request, way.stage.mapping, way.lasts.settled) - least
     return [patches for cost, patches in ranked[:TRIED] if cost <= enough]
 
 

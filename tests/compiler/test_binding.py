@@ -65,7 +65,7 @@ def test_idle_cores_stand_in_the_way(found: Compilation, convolution: Stage) -> 
     """All samples on one core: a quarter of what four would take is the roofline."""
     first, *rest = convolution.mapping.shares
     assert len({extent for _, extent in (first, *rest)}) == 1, "shared evenly"
-    alone = replace(convolution.mapping, shares=(first, *((0, 0) for _ in rest)), cast=())
+    alone = replace(convolution.mapping, shares=(first, *((0, 0) for _ in rest)))
     told = binding(replace(convolution, mapping=alone), with_channel(found.target, 1 << 20))
     (amount,) = [cycles for name, cycles in told.why if name == "cores with less to do than the busiest, or nothing"]
     assert amount == pytest.approx(3 * told.roofline, rel=0.01)

@@ -19,7 +19,7 @@ def stages(partition: str) -> tuple[Compilation, tuple[Stage, ...]]:
 
 
 def test_a_convolution_of_few_samples_is_cut_by_samples_and_rows() -> None:
-    _, found = stages("chosen")
+    _, found = stages("patches")
     (stage,) = (stage for stage in found if stage.node == "s2.c" and stage.phase == "FP")
     assert {"n", "p"} == {*stage.mapping.parts}
     assert len(stage.active) == 20, "4 samples, and 5 parts of 14 rows"
@@ -27,7 +27,7 @@ def test_a_convolution_of_few_samples_is_cut_by_samples_and_rows() -> None:
 
 
 def test_cores_with_the_same_part_of_what_an_operand_follows_take_it_from_one() -> None:
-    _, found = stages("chosen")
+    _, found = stages("patches")
     cast = [(stage, use) for stage in found if stage.mapping.further for use in stage.mapping.cast]
     assert cast
     for stage, use in cast:
@@ -45,7 +45,7 @@ def loads_of(stage: Stage, core: int) -> list[Step]:
 @pytest.mark.parametrize("phase", ["FP", "BP", "WG"])
 def test_what_all_cores_move_is_what_each_moves(phase: str) -> None:
     """The closed form over a product of parts, beside the same form core by core."""
-    compilation, found = stages("chosen")
+    compilation, found = stages("patches")
     symbols = {symbol.name: symbol for symbol in compilation.program.symbols}
     granule, seen = compilation.target.dram.granule_bytes, 0
     for stage in (stage for stage in found if stage.mapping.further and stage.phase == phase):
@@ -61,6 +61,6 @@ def test_what_all_cores_move_is_what_each_moves(phase: str) -> None:
 
 
 def test_cores_are_not_paid_for_with_bytes() -> None:
-    (chosen, _), (in_turn, _) = stages("chosen"), stages("in_turn")
+    (chosen, _), (in_turn, _) = stages("patches"), stages("in_turn")
     moved = [each.program.predicted["train_step"]["dram"]["total"] for each in (chosen, in_turn)]
     assert moved[0] < moved[1]

@@ -110,7 +110,7 @@ def mapped(draw: st.DrawFn) -> Mapped:
         1 if base == "tiny" else draw(st.integers(1, 4)),
         tuple(draw(st.lists(pins(layers), max_size=3))),
         draw(st.sampled_from(["auto", "off"])),
-        draw(st.sampled_from(["chosen", "in_turn", "published"])),
+        draw(st.sampled_from(["chosen", "patches", "in_turn", "published"])),
     )
 
 
