@@ -16,7 +16,8 @@ import numpy as np
 from ...isa.grid import ENTRY_BYTES, Grid
 from ...isa.kernels.bursts import bursts
 from ...isa.program import Symbol
-from ..ir.schedule import Axis, Buffer, OnCore, dram_strides
+from ..ir.on_core import OnCore
+from ..ir.schedule import Axis, Buffer, dram_strides
 from ..ir.stored import Stored
 from .boxes import Turning, Walk, independent
 from .density import Density

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from ...isa.array import accesses
 from ...isa.target import Target
 from ...numerics.formats import FORMATS
-from ..ir.schedule import Buffer, OnCore, Stage, Step
+from ..ir.on_core import OnCore
+from ..ir.schedule import Buffer, Stage, Step
 from ..ir.statement import Contraction, Elementwise, Window
 from .gating import tile_seen
 

@@ -22,7 +22,8 @@ from ...isa.program import Symbol
 from ...isa.target import Target
 from ...isa.traffic import Amounts, Key, Traffic
 from ...numerics.formats import FORMATS
-from ..ir.schedule import Axis, Buffer, OnCore, Stage, Step, dram_strides
+from ..ir.on_core import OnCore
+from ..ir.schedule import Axis, Buffer, Stage, Step, dram_strides
 from ..ir.statement import Contraction, Moments
 from .boxes import Moved, Turning, carried, moved
 from .coded import coded_bytes

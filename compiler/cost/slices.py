@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ir.schedule import Buffer, OnCore
+from ..ir.on_core import OnCore
+from ..ir.schedule import Buffer
 
 Counts = NDArray[np.int64]
 

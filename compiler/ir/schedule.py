@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
-from typing import NamedTuple, cast
+from typing import cast
 
 from ...source import NOWHERE, Place
 from .accesses import accesses, extents_of
+from .decision import Decision, Explanation
 from .gating import ALL_TURNS, Gating
 from .overlap import Overlap
 from .statement import TIME, WINDOW, Access, Elementwise, Moments, Statement, over_steps
@@ -145,53 +146,6 @@ def _united(children: Iterable[Mapping[str, frozenset[str]]]) -> dict[str, froze
 Tree = tuple[For | Step, ...]
 
 
-Shares = tuple[tuple[int, int], ...]
-"""First value and extent of a loop in each core."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was decided for a statement: loops in order (outermost first), tile of every loop, split over cores."""
-
-    dataflow: str
-    order: tuple[str, ...]
-    tiles: Mapping[str, int]
-    split: str | None
-    shares: Shares
-    """First value and extent of the split loop in each core."""
-
-    rings: int = 2
-    """Tiles that a buffer has which is filled again while it is used: 2 is double buffering."""
-
-    whole: tuple[tuple[str, str], ...] = ()
-    """Operands (by use) whose buffers hold all tiles of a loop side by side, while it turns through them."""
-
-    cast: tuple[str, ...] = ()
-    """Operands of which several cores need the same tiles: the first of them loads each and sends it to the others."""
-
-    further: tuple[tuple[str, Shares], ...] = ()
-    """More loops that cores share, each with its shares: a core does what lies in its part of every one."""
-
-    @cached_property
-    def parts(self) -> Mapping[str, Shares]:
-        """The shares of each loop that cores share."""
-        return {} if self.split is None else {self.split: self.shares, **dict(self.further)}
-
-    @property
-    def working(self) -> Decision:
-        """The same without the cores that have nothing to do."""
-        return self._of(lambda shares: (own for own, (_, extent) in zip(shares, self.shares, strict=True) if extent))
-
-    def placed(self, first: int, cores: int) -> Decision:
-        """The same on the cores from *first* on, of so many *cores*."""
-        idle = ((0, 0),)
-        return self._of(lambda shares: idle * first + shares + idle * (cores - first - len(shares)))
-
-    def _of(self, made: Callable[[Shares], Iterable[tuple[int, int]]]) -> Decision:
-        further = tuple((name, tuple(made(shares))) for name, shares in self.further)
-        return replace(self, shares=tuple(made(self.shares)), further=further)
-
-
 @dataclass(frozen=True)
 class Drawn:
     """An operand that lies nowhere, of random numbers, indices and scalars of the host alone.
@@ -233,10 +187,6 @@ def use_in(part: int, use: str) -> str:
     return f"{part}.{use}" if part else use
 
 
-STEP, CHOSEN = 14, 15
-"""The loop registers that hold the step of a stage that runs behind, and count the chosen steps; loops of stages are
-fewer."""
-
 ALWAYS = (*TIME, "n")
 """Loops that are instructions even where a tile covers them, so that no program grows with steps or samples."""
 
@@ -244,33 +194,6 @@ ALWAYS = (*TIME, "n")
 def present(order: tuple[str, ...], tiles: Mapping[str, int], extents: Mapping[str, int]) -> tuple[str, ...]:
     """The loops of *order* that are instructions, given the largest share of each."""
     return tuple(name for name in order if name in ALWAYS or tiles[name] < extents[name])
-
-
-class Rivals(NamedTuple):
-    """What a mapping was chosen among: candidates, how many of them fit, and the best of those that are unlike it."""
-
-    candidates: int = 0
-    feasible: int = 0
-    runner_up: str = ""
-    runner_up_cost: float = 0
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why this mapping: the DRAM bytes that it is predicted to move, what it costs by the *objective* (in bytes, cycles
-    or picojoules), what binds, and its rivals."""
-
-    dram: int
-    cost: float = 0
-    binds: str = ""
-    objective: str = "dram"
-    found: Callable[[], Rivals] = field(default=Rivals, compare=False, repr=False)
-    """Finds the rivals: most mappings are never asked for theirs."""
-
-    @property
-    def rivals(self) -> Rivals:
-        """What it was chosen among."""
-        return self.found()
 
 
 @dataclass(frozen=True)
@@ -473,60 +396,6 @@ class Stage:
         if step.kind in ("receive", "multicast", "load") and moved[0] in self.mapping.cast:
             return (self.fellows(moved[0], core)[0] == core) != (step.kind == "receive")
         return core == self.active[0] or not (self.gathers and step.unit in ("vector", "store"))
-
-
-@dataclass(frozen=True)
-class OnCore:
-    """A stage on one core: its share of every loop."""
-
-    stage: Stage
-    core: int
-
-    @property
-    def loops(self) -> tuple[str, ...]:
-        """Loops that are instructions, outermost first."""
-        return self.stage.loops
-
-    @cached_property
-    def extents(self) -> dict[str, int]:
-        """Extent of each loop on this core."""
-        own = {name: shares[self.core][1] for name, shares in self.stage.mapping.parts.items()}
-        return {**self.stage.extents, **own}
-
-    @cached_property
-    def lows(self) -> dict[str, int]:
-        """First value of each loop that is split over cores."""
-        return {name: shares[self.core][0] for name, shares in self.stage.mapping.parts.items()}
-
-    @property
-    def share(self) -> tuple[int, ...]:
-        """How much the core has of each loop that is split over cores."""
-        return tuple(shares[self.core][1] for shares in self.stage.mapping.parts.values())
-
-    def along(self, loop: str, buffer: Buffer) -> tuple[int, int]:
-        """First value and extent of *loop* in what all tiles of *buffer* have: the core's share, or all of it."""
-        if loop in buffer.whole:
-            return 0, self.stage.extents[loop]
-        return self.lows.get(loop, 0), self.extents[loop]
-
-    def tile(self, loop: str) -> int:
-        """The most that one instruction sees of *loop*."""
-        return min(self.stage.mapping.tiles[loop], self.extents[loop]) if loop in self.loops else self.extents[loop]
-
-    def trips(self, loop: str) -> int:
-        """Turns of a loop on this core."""
-        return -(-self.extents[loop] // self.stage.mapping.tiles[loop])
-
-    def register(self, loop: str) -> int:
-        """The loop register of *loop*; the step that a stage takes is not the turn where turns overlap."""
-        return STEP if loop == "t" and self.stage.behind is not None else self.loops.index(loop)
-
-    def mask(self, loops: Iterable[str]) -> int:
-        """Mask of the registers of those of *loops* that are instructions; chosen steps have one of their own."""
-        numbers = {loop: self.register(loop) for loop in loops if loop in self.loops}
-        if self.stage.turns and "t" in numbers:
-            numbers["t"] = CHOSEN
-        return sum(1 << number for number in numbers.values())
 
 
 def _steps(tree: Tree, depth: int) -> Iterator[tuple[int, Step]]:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import count, groupby
 
 from ..cost.duration import duration
+from ..ir.decision import Decision
 from ..ir.overlap import Overlap
-from ..ir.schedule import Decision, Stage
+from ..ir.schedule import Stage
 from .build_stage import build_stage
 from .dependencies import touches
 from .finer import finer

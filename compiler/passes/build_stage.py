@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from ...source import TargetError
 from ..cost.gating import gating_of
-from ..ir.schedule import Buffer, Decision, Explanation, For, Fused, Stage, Step, Tree, present, use_in
+from ..ir.decision import Decision, Explanation
+from ..ir.schedule import Buffer, For, Fused, Stage, Step, Tree, present, use_in
 from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
 from .mapping import Mapped
 from .operands import Operand

@@ -27,7 +27,8 @@ from ..cost.predict import plain
 from ..cost.room import aliases_of
 from ..cost.slices import Slices, joined, slices_of
 from ..ir.graph import Training
-from ..ir.schedule import Buffer, Coding, OnCore, Schedule, Stage
+from ..ir.on_core import OnCore
+from ..ir.schedule import Buffer, Coding, Schedule, Stage
 from ..ir.statement import Elementwise
 from ..ir.types import Type
 from .layout import DramValue, roles, symbol_of

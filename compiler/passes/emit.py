@@ -31,7 +31,8 @@ from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, 
 from ...isa.program import Debug, Stream, Symbol
 from ...source import Place
 from ..ir.graph import chosen_words
-from ..ir.schedule import CHOSEN, STEP, Buffer, For, OnCore, Stage, Step, Tree, teams, together, windowed
+from ..ir.on_core import CHOSEN, STEP, OnCore
+from ..ir.schedule import Buffer, For, Stage, Step, Tree, teams, together, windowed
 from ..ir.statement import Elementwise
 from .instructions import StepWriter
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from ...numerics.formats import FORMATS
 from ..cost.duration import SETUP, duration, operations
-from ..ir.schedule import ALWAYS, Explanation
+from ..ir.decision import Explanation
+from ..ir.schedule import ALWAYS
 from ..ir.statement import Contraction, Elementwise, Moments
 from .build_stage import build_stage
 from .legality import Tiles

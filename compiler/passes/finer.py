@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from ...source import TargetError
 from ..cost.duration import Duration, duration
-from ..ir.schedule import Decision, Stage
+from ..ir.decision import Decision
+from ..ir.schedule import Stage
 from .build_stage import build_stage, largest_share
 from .legality import legal_tiles
 from .mapping import Mapped

@@ -13,7 +13,8 @@ from ...isa.instructions.route import Multicast, Receive, Send
 from ...isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
 from ...isa.program import Symbol
 from ...source import TargetError
-from ..ir.schedule import Buffer, For, OnCore, Stage, Step
+from ..ir.on_core import OnCore
+from ..ir.schedule import Buffer, For, Stage, Step
 from ..ir.statement import Contraction, Elementwise, Moments, Window, loop
 from .views import (
     compute_axes,

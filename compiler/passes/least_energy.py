@@ -14,7 +14,7 @@ import numpy as np
 from ...isa.target import Target
 from ...source import NOWHERE, TargetError
 from ..cost.predict import sent
-from ..ir.schedule import Explanation
+from ..ir.decision import Explanation
 from .build_stage import build_stage
 from .legality import Tiles
 from .mapping import Mapped

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...source import TargetError
-from ..ir.schedule import Decision, Explanation, Rivals
+from ..ir.decision import Decision, Explanation, Rivals
 from .admission import check_machine
 from .legality import legal_tiles
 from .looked import Looked

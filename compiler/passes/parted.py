@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ..cost.boxes import Turning, moved
 from ..cost.coded import moved_in_blocks
-from ..ir.schedule import Decision, Shares
+from ..ir.decision import Decision, Shares
 from .build_stage import nest
 from .operands import Operand
 from .request import Request

@@ -21,7 +21,8 @@ from ...source import TargetError
 from ..cost.boxes import Turning, moved
 from ..cost.duration import duration
 from ..ir.accesses import read_by
-from ..ir.schedule import Decision, Shares, Stage
+from ..ir.decision import Decision, Shares
+from ..ir.schedule import Stage
 from ..ir.statement import Moments, Statement
 from .build_stage import build_stage, largest_share
 from .legality import legal_tiles

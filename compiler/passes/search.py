@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..ir.schedule import Decision
+from ..ir.decision import Decision
 from .repeats import TURNS
 from .survey import Front, Ordered, Survey
 

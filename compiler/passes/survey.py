@@ -12,7 +12,8 @@ import numpy as np
 
 from ..cost.boxes import Turning, moved
 from ..cost.coded import moved_in_blocks
-from ..ir.schedule import ALWAYS, Decision, present
+from ..ir.decision import Decision
+from ..ir.schedule import ALWAYS, present
 from .grid import Array, Grid
 from .least import Once
 from .legality import legal_tiles

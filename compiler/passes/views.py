@@ -17,7 +17,8 @@ from ...isa.instructions.describe import Turn as TurnWord
 from ...isa.instructions.describe import View as ViewWord
 from ...isa.program import Symbol
 from ...numerics.formats import FORMATS, U32
-from ..ir.schedule import Axis, Buffer, OnCore, dram_strides
+from ..ir.on_core import OnCore
+from ..ir.schedule import Axis, Buffer, dram_strides
 from ..ir.statement import TIME, Contraction, Elementwise, Index, Moments, Statement
 
 DRAM = 0

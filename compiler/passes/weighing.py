@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..ir.schedule import Decision
+from ..ir.decision import Decision
 from .grid import Array, Band, picked
 from .least import useful_of
 from .objective import Cost, Objective, moves_of

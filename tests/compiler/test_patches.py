@@ -8,7 +8,8 @@ from functools import cache
 import pytest
 
 from snnc.compiler.cost.predict import plain
-from snnc.compiler.ir.schedule import OnCore, Stage, Step
+from snnc.compiler.ir.on_core import OnCore
+from snnc.compiler.ir.schedule import Stage, Step
 from snnc.compiler.pipeline import Compilation, Options
 
 

@@ -11,7 +11,8 @@ import pytest
 from contractions import Case, machine
 
 from snnc.compiler.cost.density import PARTS, Densities, Density, TileDensity
-from snnc.compiler.ir.schedule import Coding, Explanation, Schedule
+from snnc.compiler.ir.decision import Explanation
+from snnc.compiler.ir.schedule import Coding, Schedule
 from snnc.compiler.ops.op import lower
 from snnc.compiler.passes.build_stage import build_stage
 from snnc.compiler.passes.mapping import Mapped, choose, splits_of
