@@ -55,10 +55,11 @@ def variants(shared: Compilation) -> list[tuple[str, str, Compilation]]:
     sparse = dense != options
     if shared.cores > 1:
         found.append(("1 core", "with epilogues, on one core (--cores 1)", replace(dense, cores=1, fusion="auto")))
-        fixed = replace(dense, partition="published")
-        found.append(
-            ("published", "consecutive layers fill cores, by 16 output channels (--partition published)", fixed)
-        )
+        fixed, patches = (replace(dense, partition=name) for name in ("published", "patches"))
+        found += [
+            ("published", "consecutive layers fill cores, by 16 output channels (--partition published)", fixed),
+            ("patches", "side by side, several loops of a stage cut at once (--partition patches)", patches),
+        ]
     found.append(
         (
             "dense" if sparse else "chosen",

@@ -80,7 +80,7 @@ def command(
     kinds = {"--rules": rules is not None, "--mappings": mappings, "--gpu": gpu}
     asked = [name for name, wanted in kinds.items() if wanted]
     if len(asked) != 1:
-        told = f"{' and '.join(asked)} are {len(asked)} comparisons"
+        told = f"{' and '.join(asked)} are {len(asked)} comparisons; ask for one at a time"
         raise click.UsageError(told if asked else "Missing option '--rules' (or '--mappings', or '--gpu').")
     if gpu_cache is not None and not gpu:
         raise click.UsageError("--gpu-cache says how large the cache of --gpu is")

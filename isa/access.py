@@ -78,7 +78,7 @@ def strided(memories: Sequence[Bytes], space: int, start: int, layout: Layout, v
     """The elements themselves, writable, of whole bytes each; *verb* (reads, writes) is for the fault."""
     if 0 in layout.shape:
         return np.zeros(layout.shape, layout.dtype)
-    memory = _memory(memories, space, start, layout, verb)
+    memory = memory_of(memories, space, start, layout, verb)
     if layout.problem:
         raise ValueError(layout.problem)
     if start & 7:
@@ -92,7 +92,7 @@ def elements(memories: Sequence[Bytes], space: int, fmt: Format, start: int, lay
         return strided(memories, space, start, layout, "reads")
     if 0 in layout.shape:
         return np.zeros(layout.shape, layout.dtype)
-    return _unpacked(_memory(memories, space, start, layout, "reads"), fmt, start, layout)[1]
+    return _unpacked(memory_of(memories, space, start, layout, "reads"), fmt, start, layout)[1]
 
 
 def put(memories: Sequence[Bytes], space: int, fmt: Format, start: int, layout: Layout, values: Array) -> None:
@@ -103,7 +103,7 @@ def put(memories: Sequence[Bytes], space: int, fmt: Format, start: int, layout: 
     if not layout.packed:
         strided(memories, space, start, layout, "writes")[...] = values
         return
-    memory = _memory(memories, space, start, layout, "writes")
+    memory = memory_of(memories, space, start, layout, "writes")
     if strides and strides[-1] == fmt.bits and not (start | _union(strides[:-1])) & 7:
         tail = shape[-1] * fmt.bits % 8
         rows = pack(values if values.shape == shape else np.broadcast_to(values, shape), fmt)
@@ -163,7 +163,7 @@ def _pair(bits: int) -> Shape:
     return (2,) if bits == X128.bits else ()
 
 
-def _memory(memories: Sequence[Bytes], space: int, start: int, layout: Layout, verb: str) -> Bytes:
+def memory_of(memories: Sequence[Bytes], space: int, start: int, layout: Layout, verb: str) -> Bytes:
     """The memory of a space, which must have all of the layout; ValueError otherwise."""
     if space >= len(memories):
         raise ValueError(f"there is no memory {space}")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.formats import U8, Format
-from .access import Layout, raw_layout, strided
+from .access import Layout, memory_of, raw_layout, strided
 from .kernels.bursts import bursts
 from .registers import DRAM, Window
 
@@ -200,13 +200,8 @@ def _stored(box: Window, begins: Shape, bounds: Shape, strides: Shape) -> _Plan:
 
 def _within(memories: Sequence[Bytes], space: int, start: int, layout: Layout, verb: str) -> None:
     """ValueError unless the memory of a space has all of the layout."""
-    if 0 in layout.shape:
-        return
-    if space >= len(memories):
-        raise ValueError(f"there is no memory {space}")
-    low, high, size = start + layout.low, start + layout.high, memories[space].size * 8
-    if low < 0 or high > size:
-        raise ValueError(f"{verb} bits {low}..{high - 1} of memory {space}, which has {size}")
+    if 0 not in layout.shape:
+        memory_of(memories, space, start, layout, verb)
 
 
 @lru_cache(maxsize=1 << 14)

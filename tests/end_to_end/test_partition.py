@@ -1,7 +1,8 @@
 """Stages side by side: predicted cycles are near those of the replay, and teams take fewer of them than stages in turn.
 
 That they compute the same bits is law 1, that none reads what another has not yet written is law 3, and that their
-bytes are those predicted is law 4: all cases there have teams.
+bytes are those predicted is law 4: all cases there have teams.  Partitions that have to be asked for are held to the
+three here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from laws import Bench, Case, compiled, timed
+from laws import Bench, Case, compiled, outcome_of, timed
 
 from snnc.compiler.cost.duration import duration
 from snnc.compiler.ir.accesses import made_by
@@ -19,7 +20,7 @@ from snnc.compiler.ir.schedule import Stage
 from snnc.compiler.passes.build_schedule import MappingOptions
 from snnc.compiler.pipeline import assemble
 from snnc.runtime.faults import RaceError
-from snnc.runtime.orders import Shuffled
+from snnc.runtime.orders import RoundRobin, Shuffled
 
 STEPWISE = "rule = opzo; loss = cross_entropy_mse; optimizer = sgd"
 
@@ -84,3 +85,36 @@ def test_stages_that_wait_for_one_another_are_no_team() -> None:
     bench.feed()
     with pytest.raises(RaceError, match=values):
         bench.run("train_step")
+
+
+ASKED_FOR = [
+    Case("csnn", "exact7", partition="published"),
+    Case("recurrent", "quad3", partition="published"),
+    Case("digits", "exact7", partition="published", training=STEPWISE),
+    Case("csnn", "exact7", partition="patches"),
+    Case("normed", "exact20", partition="patches"),
+    Case("recurrent", "quad3", partition="patches"),
+]
+
+
+@pytest.mark.parametrize("case", ASKED_FOR, ids=lambda case: f"{case.partition}-{case}")
+def test_bits_are_those_of_the_oracle_and_bytes_those_predicted(case: Case) -> None:
+    outcome = outcome_of(case)
+    assert {run: told for run, told in outcome.differences.items() if told} == {}
+    for entry, traffic in outcome.counted.items():
+        assert traffic.to_json()["dram"] == outcome.program.predicted[entry]["dram"], entry
+
+
+@pytest.mark.parametrize("partition", ["published", "patches"])
+def test_no_order_of_streams_shows_and_nothing_races(partition: str) -> None:
+    case = Case("normed", "exact20", partition=partition)
+    stages = compiled(case).schedule.entries["train_step"]
+    assert any(stage.mapping.further for stage in stages) == (partition == "patches")
+    found: list[str] = []
+    for order in (RoundRobin(), Shuffled(1)):
+        bench = Bench(case, oracle=False, watched=True, order=order)
+        bench.run("init")
+        bench.feed()
+        bench.run("train_step")
+        found.append(bench.bits())
+    assert found[0] == found[1]
