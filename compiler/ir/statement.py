@@ -12,9 +12,10 @@ is cut into windows, ``w`` walks the windows and ``t`` the steps of one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from .expression import REDUCTIONS, Expression, lift, rebuilt
 
@@ -265,11 +266,29 @@ def with_accesses(statement: Statement, change: Callable[[Access], Access]) -> S
             return replace(moved, mean=change(statement.mean), comoment=change(statement.comoment))
 
 
+class Digit(NamedTuple):
+    """A part of a loop that is spelled by several: what it counts for a turn of *loop*, which has so many."""
+
+    loop: str
+    coefficient: int
+    extent: int
+
+
 def renamed(statement: Elementwise, names: Mapping[str, str]) -> Elementwise:
     """*statement* with its loops called as *names* says; those that it does not name are gone (their extent is 1)."""
+    extents = statement.extents
+    return respelled(statement, {name: (Digit(other, 1, extents[name]),) for name, other in names.items()})
+
+
+def respelled(statement: Elementwise, digits: Mapping[str, Sequence[Digit]]) -> Elementwise:
+    """*statement* with the loops that *digits* spell in the place of each of its own, the largest digit first.
+
+    Loops that it does not name are gone (their extent is 1).
+    """
 
     def index(place: Index) -> Index:
-        return replace(place, terms=tuple((names[name], c) for name, c in place.terms if name in names))
+        spelled = ((each.loop, c * each.coefficient) for name, c in place.terms for each in digits.get(name, ()))
+        return replace(place, terms=tuple(spelled))
 
     def access(place: Access) -> Access:
         return replace(place, index=tuple(map(index, place.index)))
@@ -277,13 +296,17 @@ def renamed(statement: Elementwise, names: Mapping[str, str]) -> Elementwise:
     def leaf(node: Expression) -> Expression:
         if node.op != "index":
             return node
-        return replace(node, name=names[node.name]) if node.name in names else lift(0.0)
+        parts = [
+            replace(node, name=each.loop) * each.coefficient if each.coefficient != 1 else replace(node, name=each.loop)
+            for each in digits.get(node.name, ())
+        ]
+        return sum(parts[1:], parts[0]) if parts else lift(0.0)
 
     roots = [write.expression for write in statement.writes] + [state.next for state in statement.states]
     made = rebuilt(roots, leaf)
     return replace(
         statement,
-        loops=tuple((names[name], extent) for name, extent in statement.loops if name in names),
+        loops=tuple((each.loop, each.extent) for name, _ in statement.loops for each in digits.get(name, ())),
         reads={use: access(place) for use, place in statement.reads.items()},
         writes=tuple(
             replace(write, target=access(write.target), expression=expression)

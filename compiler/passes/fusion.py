@@ -1,8 +1,8 @@
 """Fusion: element-wise statements take tiles where they are made, so that values lie nowhere and move no byte.
 
 A stage makes a tile of sums, or of elements.  Where what a statement reads of it is the very element that it makes (a
-neuron reads its current, its adjoint the error that comes through a layer, an optimizer the gradient of its weight),
-the vector unit may go on with the tile before the next is begun: the statement becomes part of the stage's *epilogue*.
+neuron reads its current, its adjoint the error that comes through a layer or a pool, an optimizer the gradient of its
+weight), the vector unit may go on with the tile before the next is begun: the statement becomes part of the stage's *epilogue*.
 It keeps its own states, its other operands and its results; what it takes lies in DRAM only if others read it, too.
 
 A stage with an epilogue must leave room for the epilogue's buffers, and turns time inside all else if states are kept:
@@ -20,9 +20,12 @@ from ...isa.state import VIEWS
 from ...source import TargetError
 from ..ir.accesses import accesses, made_by, read_by
 from ..ir.schedule import ALWAYS, Fused, use_in
-from ..ir.statement import TIME, Access, Contraction, Elementwise, renamed
+from ..ir.statement import TIME, Access, Contraction, Digit, Elementwise, respelled
 from .mapping import Mapped, Mapper
 from .request import Request
+
+Terms = tuple[tuple[str, int], ...]
+"""Loops, each with what a turn of it counts for."""
 
 
 def fused(
@@ -160,7 +163,7 @@ def _joined(
         return None
     if each.pin.text and each.pin != stage.pin:
         return None
-    names = {name: name for name in each.shared}
+    names: dict[str, Terms] = {name: ((name, 1),) for name in each.shared}
     taken: dict[str, str] = {}
     made = {homes.of(access.value): (use, access) for use, access in _made(stage)}
     written = homes.written(stage)
@@ -172,17 +175,15 @@ def _joined(
             return None
         taken[use] = made[value][0]
     later = _turning(statement.extents) - set(names)
-    extents = stage.extents
-    if any(extents[ours] != statement.extents[theirs] for theirs, ours in names.items()):
+    if any(names.get(name, ((name, 1),)) != ((name, 1),) for name in TIME) or not _may_turn(stage, later):
         return None
-    if (
-        len(set(names.values())) < len(names)
-        or any(names.get(name, name) != name for name in TIME)
-        or not _may_turn(stage, later)
-    ):
+    spelled = _spelled(names, statement.extents, stage.extents)
+    if spelled is None:
         return None
-    single = {} if names else {name: f"{name}'" for name in statement.extents}  # an axis is left, if of extent 1
-    known = renamed(statement, names | {name: name for name in later} | single)
+    extents = statement.extents
+    single = {} if names else {name: f"{name}'" for name in extents}  # an axis is left, if of extent 1
+    own = {name: name for name in later} | single
+    known = respelled(statement, spelled | {name: (Digit(loop, 1, extents[name]),) for name, loop in own.items()})
     moved = Fused(each.name, each.op, each.layer, each.phase, known, taken, each.place)
     members = {stage.name, *(fused.node for fused in stage.epilogue), each.name}
     inside = frozenset(
@@ -216,17 +217,49 @@ def _made(stage: Request) -> Iterator[tuple[str, Access]]:
                     yield use_in(part, f"out{number}"), write.target
 
 
-def _same(made: Access, read: Access, names: dict[str, str]) -> bool:
-    """Whether *read* is the element that is *made*, with its loops called as *names* then says."""
+def _same(made: Access, read: Access, names: dict[str, Terms]) -> bool:
+    """Whether *read* is the element that is *made*, with its loops made of others as *names* then says."""
     if len(made.index) != len(read.index):
         return False
     for ours, theirs in zip(made.index, read.index, strict=True):
-        if ours.offset != theirs.offset or len(ours.terms) != len(theirs.terms):
+        if ours.offset != theirs.offset:
             return False
-        for (name, c), (other, d) in zip(ours.terms, theirs.terms, strict=True):
-            if c != d or names.setdefault(other, name) != name:
+        if len(theirs.terms) == 1:
+            ((name, d),) = theirs.terms
+            pairs = [(name, d, ours.terms)]
+        elif len(ours.terms) == len(theirs.terms):
+            pairs = [(name, d, (term,)) for (name, d), term in zip(theirs.terms, ours.terms, strict=True)]
+        else:
+            return False
+        for name, d, terms in pairs:
+            if not terms or any(c % d for _, c in terms):
+                return False
+            spelled = tuple((loop, c // d) for loop, c in terms)
+            if names.setdefault(name, spelled) != spelled:
                 return False
     return True
+
+
+def _spelled(
+    names: Mapping[str, Terms], extents: Mapping[str, int], ours: Mapping[str, int]
+) -> dict[str, tuple[Digit, ...]] | None:
+    """The loops that *names* make of others as numbers are made of digits, the largest first: a loop that is cut into
+    windows is ``2*p + r``.  None where they leave out a turn, or take one twice, or a loop has two roles."""
+    loops = [loop for terms in names.values() for loop, _ in terms]
+    if len(set(loops)) < len(loops):
+        return None
+    found: dict[str, tuple[Digit, ...]] = {}
+    for name, terms in names.items():
+        digits = [Digit(loop, c, ours[loop]) for loop, c in sorted(terms, key=lambda term: -term[1])]
+        unit = 1
+        for digit in reversed(digits):
+            if digit.coefficient != unit:
+                return None
+            unit *= digit.extent
+        if unit != extents[name]:
+            return None
+        found[name] = tuple(digits)
+    return found
 
 
 def _turning(extents: Mapping[str, int]) -> set[str]:
