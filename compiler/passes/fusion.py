@@ -2,8 +2,9 @@
 
 A stage makes a tile of sums, or of elements.  Where what a statement reads of it is the very element that it makes (a
 neuron reads its current, its adjoint the error that comes through a layer or a pool, an optimizer the gradient of its
-weight), the vector unit may go on with the tile before the next is begun: the statement becomes part of the stage's *epilogue*.
-It keeps its own states, its other operands and its results; what it takes lies in DRAM only if others read it, too.
+weight), the vector unit may go on with the tile before the next is begun: the statement becomes part of the stage's
+*epilogue*.  It keeps its own states, its other operands and its results; what it takes lies in DRAM only if others read
+it, too.  An error that is spread over a window grows there: a tile has the whole of each window.
 
 A stage with an epilogue must leave room for the epilogue's buffers, and turns time inside all else if states are kept:
 tiles are smaller, so that weights may be read more often.  Hence both are mapped, and fused is what then costs less.
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from ...isa.state import VIEWS
 from ...source import TargetError
@@ -181,8 +183,8 @@ def _joined(
     if spelled is None:
         return None
     extents = statement.extents
-    single = {} if names else {name: f"{name}'" for name in extents}  # an axis is left, if of extent 1
-    own = {name: name for name in later} | single
+    single = set[str]() if names else set(extents)  # an axis is left, if of extent 1
+    own = {name: name if name in TIME else _apart(name, stage.extents) for name in later | single}
     known = respelled(statement, spelled | {name: (Digit(loop, 1, extents[name]),) for name, loop in own.items()})
     moved = Fused(each.name, each.op, each.layer, each.phase, known, taken, each.place)
     members = {stage.name, *(fused.node for fused in stage.epilogue), each.name}
@@ -267,14 +269,21 @@ def _turning(extents: Mapping[str, int]) -> set[str]:
     return {name for name, extent in extents.items() if extent > 1 or name in TIME}
 
 
+def _apart(name: str, known: Collection[str]) -> str:
+    """A loop called like *name* that is none of those *known*."""
+    return next(other for marks in count(1) if (other := name + "'" * marks) not in known)
+
+
 def _may_turn(stage: Request, later: set[str]) -> bool:
-    """Whether an epilogue may turn loops of its own, *later*: time, of what does not change; all of it or none."""
+    """Whether an epilogue may have loops of its own, *later*: time, of what does not change, in all of it or in none;
+    others where a tile can be spread over the whole of them."""
+    timed = later & set(TIME)
     if stage.epilogue:
-        return later == set(stage.later)
-    if not later:
+        return timed == set(stage.later)
+    if not timed:
         return True
     summed = stage.statement.summed if isinstance(stage.statement, Contraction) else ()
-    return later == {"t"} and "t" not in stage.extents and not {*ALWAYS} & {*summed}
+    return timed == {"t"} and "t" not in stage.extents and not {*ALWAYS} & {*summed}
 
 
 def _views(request: Request) -> int:

@@ -52,12 +52,13 @@ def legal_alone(
                     legal = legal & (~cut[name] | (~cut[other] & (other not in ALWAYS)))
                     if name in ALWAYS:
                         legal = legal & ~cut[other]
-        if len(extents) > MOST_AXES:
-            long = (np.not_equal(tiles[name], 1) | (extents[name] == 0) for name in extents)
+    for loops in (each.extents for each in request.statements):
+        if len(loops) > MOST_AXES:
+            long = (np.not_equal(tiles[name], 1) | (extents[name] == 0) for name in loops)
             legal = legal & (sum(each.astype(np.int64) for each in long) <= MOST_AXES)
-        if request.later:  # sums are complete before what turns in the epilogue alone begins
-            for name in statement.summed:
-                legal = legal & ~cut[name]
+    if isinstance(statement, Contraction) and request.later:
+        for name in statement.summed:  # sums are complete before what turns in the epilogue alone begins
+            legal = legal & ~cut[name]
     if isinstance(statement, Contraction | Moments) and request.rounds:
         legal = legal & _keeps_order(statement, tiles, cut)
     return legal

@@ -79,9 +79,14 @@ class Request:
 
     @property
     def later(self) -> tuple[str, ...]:
-        """Loops of the epilogue alone: what its own statement makes stays while they turn."""
+        """Loops over time of the epilogue alone: what its own statement makes stays while they turn."""
         own = self.statement.extents
-        return tuple(name for name, size in self.extents.items() if name not in own and (size > 1 or name in TIME))
+        return tuple(name for name in self.extents if name in TIME and name not in own)
+
+    @property
+    def spread(self) -> frozenset[str]:
+        """All other loops of the epilogue alone: what a tile holds is spread over the whole of them."""
+        return frozenset(self.extents) - frozenset(self.statement.extents) - frozenset(self.later)
 
     @property
     def shared(self) -> tuple[str, ...]:

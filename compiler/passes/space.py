@@ -115,7 +115,7 @@ def different(extent: int, unit: int = 1) -> set[int]:
 
 def cuttable(request: Request) -> frozenset[str]:
     """Loops that may be cut into tiles: those of the statement, and time where a tile may have several steps."""
-    loops = _cuttable(request.statement) - set(TIME)
+    loops = _cuttable(request.statement) - set(TIME) - request.spread
     for fused in request.epilogue:
         loops -= frozenset(fused.statement.extents) - _cuttable(fused.statement)
     return loops | {"t"} if takes_steps(request) else loops
