@@ -67,8 +67,7 @@ def duration(stage: Stage, target: Target) -> Duration:
     stage = stage.taken
     alike: dict[tuple[tuple[int, ...], tuple[bool, ...]], list[int]] = {}
     for core in stage.active:
-        leads = tuple(leader == core for leader in stage.leaders(core))
-        alike.setdefault((OnCore(stage, core).share, leads), []).append(core)
+        alike.setdefault((OnCore(stage, core).share, stage.role(core)), []).append(core)
     turns = [(_Turns(OnCore(stage, cores[0]), target), len(cores)) for cores in alike.values()]
     channel = sum(each.channel * cores for each, cores in turns)
     busiest = max((each for each, _ in turns), key=lambda each: each.cycles)
@@ -157,7 +156,8 @@ class _Turns:
             case "gather":
                 buffer = buffers[step.reads[0]]
                 words = math.prod(buffer.extents) * FORMATS[buffer.format].bits
-                return len(on.stage.active) * (1 + words / target.link.bits_per_cycle)
+                taken = len(on.stage.adding(on.core)) if on.stage.completes(on.core) else 1
+                return taken * (1 + words / target.link.bits_per_cycle)
             case _:
                 return 1 + math.ceil(self._elements(step) / target.vector_lanes) * self._operations(step)
 

@@ -93,9 +93,9 @@ def sent(stage: Stage, target: Target) -> Iterator[tuple[Step, int]]:
             for first, *others in dict.fromkeys(stage.fellows(use, core) for core in stage.active):
                 yield step, len(mesh.tree(first, tuple(others))) * _carried(stage, first, stage.by_name[use])
         elif step.kind == "gather":
-            first, *others = stage.active or (0,)
             buffer = stage.by_name[step.reads[0]]
-            yield step, sum(len(mesh.route(core, first)) * _carried(stage, core, buffer) for core in others)
+            for first, *others in dict.fromkeys(map(stage.adding, stage.active)):
+                yield step, sum(len(mesh.route(core, first)) * _carried(stage, core, buffer) for core in others)
 
 
 def _carried(stage: Stage, core: int, buffer: Buffer) -> int:

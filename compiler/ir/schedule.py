@@ -18,7 +18,7 @@ from .accesses import accesses, extents_of
 from .decision import Decision, Explanation
 from .gating import ALL_TURNS, Gating
 from .overlap import Overlap
-from .statement import TIME, WINDOW, Access, Elementwise, Moments, Statement, over_steps
+from .statement import TIME, WINDOW, Access, Elementwise, Statement, over_steps
 from .stored import Stored
 from .types import Type
 
@@ -306,12 +306,27 @@ class Stage:
 
     @cached_property
     def gathers(self) -> bool:
-        """Whether cores share a sum, which the first of them completes with what the others have."""
-        return isinstance(self.statement, Moments) and self.mapping.split in self.statement.summed
+        """Whether cores share sums, each of which the first that has a part completes with what the others have."""
+        return self.mapping.split is not None and self.mapping.split in getattr(self.statement, "summed", ())
+
+    def adding(self, core: int) -> tuple[int, ...]:
+        """The cores that share a sum with *core*, each with its part of the samples."""
+        return self._adding[core]
+
+    @cached_property
+    def _adding(self) -> dict[int, tuple[int, ...]]:
+        groups: dict[tuple[tuple[int, int], ...], list[int]] = {}
+        for core in self.active:
+            groups.setdefault(tuple(shares[core] for _, shares in self.mapping.further), []).append(core)
+        return {core: tuple(group) for group in groups.values() for core in group}
+
+    def completes(self, core: int) -> bool:
+        """Whether *core* has whole sums: its own, or the first part of one that others share."""
+        return not self.gathers or self.adding(core)[0] == core
 
     def ends_with(self, core: int) -> str:
         """The unit whose last instruction ends the stage on a core: what it reads there is not needed any more."""
-        return "router" if self.gathers and core != self.active[0] else "store"
+        return "store" if self.completes(core) else "router"
 
     @property
     def taken(self) -> Stage:
@@ -355,15 +370,15 @@ class Stage:
 
     def tree_on(self, core: int) -> Tree:
         """The tree of one core, without the steps that others take for it."""
-        role = self._role(core)
+        role = self.role(core)
         if role not in self._trees:
             apart = self.gathers or self.mapping.cast
             self._trees[role] = self._pruned(self.tree, core) if apart else self.tree
         return self._trees[role]
 
-    def _role(self, core: int) -> tuple[bool, ...]:
+    def role(self, core: int) -> tuple[bool, ...]:
         """What *core* does for others: cores of one role have one tree."""
-        return (self.gathers and core == self.active[0], *(leader == core for leader in self.leaders(core)))
+        return (self.completes(core), *(leader == core for leader in self.leaders(core)))
 
     @cached_property
     def _trees(self) -> dict[tuple[bool, ...], Tree]:
@@ -376,7 +391,7 @@ class Stage:
 
     def steps_on(self, core: int) -> tuple[tuple[int, Step], ...]:
         """The steps of one core, each with its depth."""
-        role = self._role(core)
+        role = self.role(core)
         if role not in self._flats:
             self._flats[role] = tuple(_steps(self.tree_on(core), 0))
         return self._flats[role]
@@ -389,13 +404,19 @@ class Stage:
     def has(self, step: Step, core: int) -> bool:
         """Whether *core*, which has work, takes *step*.
 
-        Of a sum that cores share only the first divides and stores; what is cast the first of those that need it loads
-        and sends to the others.
+        Of a sum that cores share only the first makes results, and what comes of these; what is cast the first of those
+        that need it loads and sends to the others.
         """
+        if not self.completes(core) and (step.part or step.kind in OF_WHOLE_SUMS):
+            return False
         moved = (*step.writes, *step.reads)[:1]
         if step.kind in ("receive", "multicast", "load") and moved[0] in self.mapping.cast:
             return (self.fellows(moved[0], core)[0] == core) != (step.kind == "receive")
-        return core == self.active[0] or not (self.gathers and step.unit in ("vector", "store"))
+        return True
+
+
+OF_WHOLE_SUMS = frozenset({"drain", "mean", "comoment", "store"})
+"""Kinds of steps that need whole sums, or what was made of them."""
 
 
 def _steps(tree: Tree, depth: int) -> Iterator[tuple[int, Step]]:

@@ -11,7 +11,7 @@ from ...source import TargetError
 from ..ir.statement import Contraction, Moments
 from .request import Request
 from .space import TIME_PARALLEL, cuttable, takes_steps
-from .split import named, splittable
+from .split import named, splittable, summable
 
 
 def pin_problem(request: Request) -> str | None:
@@ -30,7 +30,7 @@ def pin_problem(request: Request) -> str | None:
         return f"{where} sums no products, so it has no dataflow"
     if pin.dataflow == TIME_PARALLEL and not takes_steps(request):
         return f"{where} cannot take several steps of time in a tile"
-    shared = splittable(statement, not request.rounds)
+    shared = splittable(statement, not request.rounds) | summable(statement, not request.rounds)
     if pin.split is not None and named(statement, pin.split) not in shared:
         return f"{where} cannot be split by {pin.split!r}; its loops that can are {_told(shared)}"
     return None

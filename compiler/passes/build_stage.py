@@ -124,14 +124,14 @@ def _tree(
             late += steps
         else:
             before.setdefault(place, []).extend(steps)
+    sums, whole = ([name for name in depth_of if name.split(".")[0] == kind] for kind in ("acc", "whole"))
+    for name, complete in zip(sums, whole, strict=False):
+        after.setdefault(depth_of[name], []).append(Step("router", "gather", (name,), (complete,)))
     if isinstance(statement, Contraction):
-        reads = ("bias", "acc") if statement.bias is not None else ("acc",)
+        complete = "whole" if whole else "acc"
+        reads = ("bias", complete) if statement.bias is not None else (complete,)
         after.setdefault(depth_of["acc"], []).append(Step("vector", "drain", reads, ("out",)))
     if isinstance(statement, Moments):
-        sums = [name for name in depth_of if name.startswith("acc.")]
-        whole = [name for name in depth_of if name.startswith("whole.")]
-        for name, complete in zip(sums, whole, strict=False):
-            after.setdefault(depth_of[name], []).append(Step("router", "gather", (name,), (complete,)))
         for step in _division(statement, "whole" if whole else "acc"):
             after.setdefault(depth_of[step.writes[0]], []).append(step)
     runs = [_run(fused.statement, part, fused, operands) for part, fused in enumerate(request.epilogue, 1)]

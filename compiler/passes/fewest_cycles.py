@@ -119,9 +119,9 @@ class _Least:
         space = self._survey.space
         dram = space.request.target.dram
         even = len({extent for _, extent in space.split.shares if extent}) == 1
-        gathers = space.split.loop in getattr(space.request.statement, "summed", ())
+        gathers = space.request.adds(space.split.loop)
         for operand in self._survey.moving:
-            if even or not ((operand.writes and gathers) or space.shareable(operand)):
+            if even or not (((operand.writes or operand.part) and gathers) or space.shareable(operand)):
                 cycles = 1 + dram.latency_cycles + self._bits(operand) / dram.bits_per_cycle
                 self._add("store" if operand.writes else "load", operand.loops, cycles)
             if even and space.shareable(operand):

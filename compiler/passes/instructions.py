@@ -113,7 +113,7 @@ class StepWriter:
                 return self._contract(first, step)
             case "drain":
                 axes = self._drain_axes()
-                names = ["out", "acc", *(["bias"] if "bias" in step.reads else [])]
+                names = ["out", *reversed(step.reads)]
                 return [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
             case "mean" | "comoment" | "gather":
                 axes, names = self._drain_axes(), list(dict.fromkeys([*step.writes, *step.reads]))
@@ -161,9 +161,9 @@ class StepWriter:
         return Post(self.ready[use, self.on.core], first), taken
 
     def _gather(self, step: Step) -> tuple[Instruction, ...]:
-        """Hand a sum to the first core, which takes its own and adds those of the others in their order."""
+        """Hand a sum to the first that shares it, who takes his own and adds those of the others in their order."""
         view, channel = self.views[step.unit, id(step)], self._channel(step.reads[0])
-        first, *others = self.on.stage.active
+        first, *others = self.on.stage.adding(self.on.core)
         handed = Send(view + 1, first, channel)
         if self.on.core != first:
             return (handed,)

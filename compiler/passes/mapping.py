@@ -25,7 +25,7 @@ from .request import Request
 from .search import Choice, best_of
 from .side_by_side import compulsory, holds, wholes_of
 from .space import Space, orders_of, space_of
-from .split import Split, named, shareable, shares, splits
+from .split import Split, named, shareable, shares, splits, summable
 from .survey import Front, Ordered
 from .weighing import ranked
 
@@ -136,10 +136,11 @@ def splits_of(request: Request) -> list[Split]:
     if request.parts:
         return [Split(named(request.statement, "channels"), request.parts)]
     grains = shareable(request.statements, not request.rounds)
+    pinned = grains | summable(request.statement, not request.rounds)
     loop = None if request.pin.split is None else named(request.statement, request.pin.split)
-    if request.cores == 1 or loop is None or loop not in grains:
+    if request.cores == 1 or loop is None or loop not in pinned:
         return splits(request.extents, grains, request.cores)
-    return [Split(loop, shares(request.extents[loop], request.cores, grains[loop]))]
+    return [Split(loop, shares(request.extents[loop], request.cores, pinned[loop]))]
 
 
 class Shortage(NamedTuple):

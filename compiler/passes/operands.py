@@ -143,9 +143,9 @@ def operands_of(
     the *steps* there is room.
     """
     found = _operands(statement, phase, types, target, steps, batch, rooms)
-    if isinstance(statement, Moments) and split in statement.summed:
-        sums = [operand for operand in found if operand.use.startswith("acc.")]
-        found += tuple(replace(each, use=each.use.replace("acc.", "whole.")) for each in sums)
+    if isinstance(statement, Contraction | Moments) and split in statement.summed:
+        sums = [operand for operand in found if operand.role.endswith(".acc")]
+        found += tuple(replace(each, use=each.use.replace("acc", "whole")) for each in sums)
     return tuple(replace(operand, hold=hold) for operand in found) if hold else found
 
 

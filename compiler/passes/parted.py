@@ -25,7 +25,8 @@ def cast_of(request: Request, decision: Decision) -> tuple[str, ...]:
     """Operands of which several cores need the same tiles, in the same turns."""
     loops = nest(request, decision)
     operands = request.operands(decision.split, decision.whole)
-    return tuple(each.use for each in operands if each.moves and not each.writes and _is_cast(each, decision, loops))
+    read = (each for each in operands if _may_be_cast(request, each, decision))
+    return tuple(each.use for each in read if _is_cast(each, decision, loops))
 
 
 def dram_of(request: Request, decision: Decision) -> int:
@@ -36,7 +37,7 @@ def dram_of(request: Request, decision: Decision) -> int:
             continue
         held = frozenset(name for name, _ in operand.whole)
         parts = _parts(decision)
-        if operand.use in decision.cast:
+        if operand.use in decision.cast or (request.adds(decision.split) and (operand.writes or operand.part)):
             parts = {name: own if name in operand.followed - held else own[:1] for name, own in parts.items()}
         around = loops[: _depth(operand, loops)]
         turning = Turning(around, decision.tiles, request.extents, "", (), held, tuple(parts.items()))
@@ -56,6 +57,11 @@ def _parts(decision: Decision) -> dict[str, Shares]:
 def _depth(operand: Operand, loops: tuple[str, ...]) -> int:
     """The number of loops around the place where the buffer of *operand* is filled anew."""
     return max((place + 1 for place, name in enumerate(loops) if name in operand.loops), default=0)
+
+
+def _may_be_cast(request: Request, operand: Operand, decision: Decision) -> bool:
+    """Whether several cores read it; what a sum that they share becomes, only one of them does."""
+    return operand.moves and not operand.writes and not (operand.part and request.adds(decision.split))
 
 
 def _is_cast(operand: Operand, decision: Decision, loops: tuple[str, ...]) -> bool:

@@ -30,7 +30,7 @@ from .mapping import Mapped
 from .parted import RIMS, cast_of, cost_of
 from .request import Request, Whole
 from .side_by_side import SHARED
-from .split import shareable, shares
+from .split import shareable, shares, summable
 from .ways import WORTH, Planned, Way, Ways, reads_again
 
 WEIGHED, TRIED = 8, 2
@@ -72,7 +72,7 @@ def patched(planned: Planned, least: float) -> Planned:
 
 def _promising(request: Request, way: Way, least: float) -> list[Patches]:
     """The patches worth a search, those of the fewest cycles by work and bytes alone first: *least* must be saved."""
-    grains = shareable(request.statements, not request.rounds)
+    grains = _grains(request)
     rims, extents = _rims(request), request.extents
     found: list[tuple[float, float, Patches]] = []
     now = 1.0
@@ -82,7 +82,7 @@ def _promising(request: Request, way: Way, least: float) -> list[Patches]:
     for loops in (chosen for size in range(1, MOST + 1) for chosen in combinations(grains, size)):
         for counts in _counts([-(-extents[name] // grains[name]) for name in loops], request.cores):
             cut = list(zip(loops, counts, strict=True))
-            load = math.prod(_largest(extents[name], count, grains[name]) for name, count in cut)
+            load = math.prod(_most(extents[name], count, grains[name]) / extents[name] for name, count in cut)
             if load <= max(now, enough):
                 again = math.prod(1.0 + rims.get(name, 0.0) * count for name, count in cut)
                 found.append((round(max(load, enough), 4), again, Patches(dict(cut), load)))
@@ -90,10 +90,20 @@ def _promising(request: Request, way: Way, least: float) -> list[Patches]:
     taps = _held(request, tuple(grains))
     work, width = way.lasts.core / now, request.target.dram.bits_per_cycle
     channels = [8 * _bytes(request, each, grains, taps) / width for each in few]
-    costs = [max(work * each.load, own) + RIMS * own for each, own in zip(few, channels, strict=True)]
+    links = [_over_links(request, each, grains, taps) for each in few]
+    costs = [
+        max(work * each.load, own, sent) + added + RIMS * own
+        for each, own, (sent, added) in zip(few, channels, links, strict=True)
+    ]
     ranked = sorted(zip(costs, few, strict=True), key=lambda each: each[0])
     enough = cost_of(request, way.stage.mapping, way.lasts.settled) - least
     return [patches for cost, patches in ranked[:TRIED] if cost <= enough]
+
+
+def _grains(request: Request) -> dict[str, int]:
+    """The loops that may be cut, samples of exact sums among them, with the grain of each."""
+    exact = not request.rounds
+    return shareable(request.statements, exact) | summable(request.statement, exact)
 
 
 def _rims(request: Request) -> dict[str, float]:
@@ -120,6 +130,24 @@ def _bytes(request: Request, patches: Patches, grains: Mapping[str, int], rims: 
     return total
 
 
+def _over_links(request: Request, patches: Patches, grains: Mapping[str, int], rims: Whole) -> tuple[float, float]:
+    """Cycles in which the busiest core sends what it has loaded for others, and in which one adds sums of others."""
+    part = {name: _most(request.extents[name], count, grains[name]) for name, count in patches.parts.items()}
+    width = request.target.link.bits_per_cycle
+    split = next((name for name in part if request.adds(name)), None)
+    sent = added = 0.0
+    for operand in request.operands(split):
+        held = {name for use, name in rims if use == operand.use and name in part}
+        followed = operand.followed - held
+        own = {name: part.get(name, extent) if name in followed else extent for name, extent in request.extents.items()}
+        cycles = math.prod(operand.extents(own)) * operand.format.bits / width
+        if operand.use == "acc" and split is not None:
+            added = (patches.parts[split] - 1) * cycles
+        elif operand.moves and not operand.writes and not (split and operand.part) and not part.keys() <= followed:
+            sent += cycles
+    return sent, added
+
+
 def _counts(units: Sequence[int], cores: int) -> Iterator[tuple[int, ...]]:
     """Numbers of parts, of each loop more than one, for which there are enough *cores*."""
     if not units:
@@ -133,9 +161,9 @@ def _counts(units: Sequence[int], cores: int) -> Iterator[tuple[int, ...]]:
             yield from ((count, *rest) for rest in _counts(others, cores // count))
 
 
-def _largest(extent: int, cores: int, grain: int) -> float:
-    """The largest share of a loop, of all of it."""
-    return max(own for _, own in shares(extent, cores, grain)) / extent
+def _most(extent: int, cores: int, grain: int) -> int:
+    """The largest share of a loop."""
+    return max(own for _, own in shares(extent, cores, grain))
 
 
 def _held(request: Request, names: Collection[str]) -> Whole:
@@ -152,8 +180,9 @@ def _held(request: Request, names: Collection[str]) -> Whole:
 def _on(planned: Planned, patches: Patches) -> Iterator[Stage]:
     """The stage in *patches*, in the ways in which the machine can run it."""
     request = planned.request
-    grains = shareable(request.statements, not request.rounds)
-    inner = max(patches.parts, key=lambda name: patches.parts[name])
+    grains = _grains(request)
+    # Of a sum that cores share the search has to know, so that loop is left to it; else that of the most parts.
+    inner = max(patches.parts, key=lambda name: (request.adds(name), patches.parts[name]))
     cut = {
         name: shares(request.extents[name], count, grains[name])
         for name, count in patches.parts.items()
@@ -171,7 +200,7 @@ def _on(planned: Planned, patches: Patches) -> Iterator[Stage]:
         found = planned.mapper.choose(part)
     except TargetError:
         return
-    joined = _joined(found.decision, cut)
+    joined = _joined(found.decision, cut, apart=request.adds(inner))
     if joined is None:
         return
     for held in dict.fromkeys(((), _held(request, patches.parts))):
@@ -189,17 +218,18 @@ def _within(statement: Statement, extents: Mapping[str, int]) -> Statement:
     return replace(statement, loops=tuple((name, extents.get(name, extent)) for name, extent in statement.loops))
 
 
-def _joined(inner: Decision, cut: Mapping[str, Shares]) -> Decision | None:
-    """What was decided for a group of cores, for all groups, one behind the other; None where a buffer holds all of
-    what is cut."""
+def _joined(inner: Decision, cut: Mapping[str, Shares], apart: bool) -> Decision | None:
+    """What was decided for a group of cores, for all groups, one behind the other, or core by core, where what a group
+    shares lies *apart*; None where a buffer holds all of what is cut."""
     if any(name in cut for _, name in inner.whole):
         return None
     inner = inner.working
-    groups, size = list(product(*cut.values())), len(inner.shares)
-    further = tuple(
-        (name, tuple(group[place] for group in groups for _ in range(size))) for place, name in enumerate(cut)
-    )
-    return replace(inner, shares=inner.shares * len(groups), further=further)
+    groups = list(product(*cut.values()))
+    cores = [(own, group) for group in groups for own in inner.shares]
+    if apart:
+        cores = [(own, group) for own in inner.shares for group in groups]
+    further = tuple((name, tuple(group[place] for _, group in cores)) for place, name in enumerate(cut))
+    return replace(inner, shares=tuple(own for own, _ in cores), further=further)
 
 
 def _legal(request: Request, decision: Decision, cut: Mapping[str, Shares]) -> bool:

@@ -99,8 +99,7 @@ class Request:
 
         The buffers of *whole* (use, loop) hold all tiles of a loop side by side.
         """
-        gathers = isinstance(self.statement, Moments) and split in self.statement.summed
-        key = split if gathers else None, whole
+        key = split if self.adds(split) else None, whole
         if key not in self._operands:
             self._operands[key] = tuple(self._found(split, whole))
         return self._operands[key]
@@ -109,6 +108,10 @@ class Request:
     def _operands(self) -> dict[tuple[str | None, Whole], tuple[Operand, ...]]:
         """What `operands` has found: many splits, and any number of cores, have the same."""
         return {}
+
+    def adds(self, split: str | None) -> bool:
+        """Whether cores that *split* that loop share a sum, and one of them has to add what the others have."""
+        return split is not None and split in getattr(self.statement, "summed", ())
 
     def on(self, cores: int) -> Request:
         """The same on so many cores."""

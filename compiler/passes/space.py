@@ -51,7 +51,9 @@ class Space:
     def shareable(self, operand: Operand) -> bool:
         """Whether all cores read the same of *operand*, so that one may load it for all."""
         alone = self.split.loop is None or self.split.active == 1
-        return not alone and operand.moves and not operand.writes and self.split.loop not in operand.loops
+        if alone or operand.writes or not operand.moves or self.split.loop in operand.loops:
+            return False
+        return not (operand.part and self.request.adds(self.split.loop))
 
     def cast(self, operand: Operand, around: Collection[str], tiles: Mapping[str, int]) -> bool:
         """Whether one core loads *operand*, which is moved inside the loops *around*, for all.
@@ -66,11 +68,11 @@ class Space:
     def shares(self, operand: Operand) -> tuple[tuple[int, int], ...]:
         """First value and extent of the split loop in each core that moves *operand*.
 
-        Of a sum that cores share, only the first stores what comes of it.
+        Of a sum that cores share, only the first has what comes of it, and what that meets in an epilogue.
         """
         if self.split.loop is None:
             return ()
-        gathered = operand.writes and self.split.loop in getattr(self.request.statement, "summed", ())
+        gathered = (operand.writes or operand.part) and self.request.adds(self.split.loop)
         having = [share for share in self.split.shares if share[1]]
         return tuple(having[:1] if gathered else having)
 

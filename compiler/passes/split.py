@@ -1,4 +1,4 @@
-"""Splitting a statement over cores: by samples, by rows, or by channels in multiples of 16."""
+"""Splitting a statement over cores: by samples, by rows, or by channels in multiples of 16; sums by their samples."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ def shares(extent: int, cores: int, grain: int = 1) -> tuple[tuple[int, int], ..
 def splittable(statement: Statement, exact: bool) -> dict[str, int]:
     """Loops over which cores may share the statement, with the grain of each: every loop that all results follow.
 
-    Sums stay whole, but those of moments may be shared by samples where they are *exact*: then one core can add what
-    the others have, and no order shows.
+    Sums stay whole, but those of moments are shared by samples where they are `summable`.
     """
     match statement:
         case Contraction():
@@ -63,8 +62,8 @@ def splittable(statement: Statement, exact: bool) -> dict[str, int]:
     common = {name for name in targets[0].loops if all(name in target.loops for target in targets)} - set(TIME)
     if isinstance(statement, Elementwise):
         common -= set(statement.reduced)
-    if exact and isinstance(statement, Moments) and "n" in statement.summed:
-        common |= {"n"}
+    if isinstance(statement, Moments):
+        common |= summable(statement, exact).keys()
     grains: dict[str, int] = {}
     for name, extent in statement.loops:
         if name in common and extent > 1:
@@ -75,6 +74,16 @@ def splittable(statement: Statement, exact: bool) -> dict[str, int]:
                     grain = math.lcm(grain, CHANNEL_GRAIN // math.gcd(CHANNEL_GRAIN, coefficient))
             grains[name] = grain
     return grains
+
+
+def summable(statement: Statement, exact: bool) -> dict[str, int]:
+    """Loops of a sum that cores may share, each adding what it has of it: the first adds what the others have.
+
+    That are samples, of sums that are *exact*: then no order shows.
+    """
+    summed = statement.summed if isinstance(statement, Contraction | Moments) else ()
+    many = "n" in summed and statement.extents["n"] > 1
+    return {"n": 1} if exact and many else {}
 
 
 def shareable(statements: Sequence[Statement], exact: bool) -> dict[str, int]:

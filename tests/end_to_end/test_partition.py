@@ -21,6 +21,7 @@ from snnc.compiler.passes.build_schedule import MappingOptions
 from snnc.compiler.pipeline import assemble
 from snnc.runtime.faults import RaceError
 from snnc.runtime.orders import RoundRobin, Shuffled
+from snnc.source import SourceError
 
 STEPWISE = "rule = opzo; loss = cross_entropy_mse; optimizer = sgd"
 
@@ -94,6 +95,8 @@ ASKED_FOR = [
     Case("csnn", "exact7", partition="patches"),
     Case("normed", "exact20", partition="patches"),
     Case("recurrent", "quad3", partition="patches"),
+    Case("csnn", "exact7", partition="patches", training=STEPWISE, overlap="always"),
+    Case("recurrent", "exact7", pins=("*.wg=split=batch",)),
 ]
 
 
@@ -118,3 +121,25 @@ def test_no_order_of_streams_shows_and_nothing_races(partition: str) -> None:
         bench.run("train_step")
         found.append(bench.bits())
     assert found[0] == found[1]
+
+
+def test_cores_that_share_the_samples_of_a_sum_add_it_up() -> None:
+    """A weight gradient of few taps on many cores: each sums over its samples, and one of them makes the update."""
+    found = compiled(Case("normed", "exact20", partition="patches"))
+    shared = [stage for stage in found.schedule.entries["train_step"] if stage.gathers and stage.phase == "WG"]
+    assert shared
+    for stage in shared:
+        groups = {stage.adding(core) for core in stage.active}
+        assert stage.mapping.split == "n" and all(len(group) > 1 for group in groups)
+        adders = [core for core in stage.active if stage.completes(core)]
+        assert sorted(adders) == sorted(group[0] for group in groups)
+        for core in stage.active:
+            kinds = {step.kind for _, step in stage.steps_on(core)}
+            assert {"contract", "gather"} <= kinds
+            assert bool(kinds & {"drain", "run", "store"}) == (core in adders)
+
+
+def test_sums_that_round_are_not_shared() -> None:
+    found = compiled(Case("csnn", "f32x3", pins=("c1.wg=split=batch",)))
+    with pytest.raises(SourceError, match="c1.wg cannot be split by 'batch'; its loops that can are o, r, s"):
+        _ = found.schedule
