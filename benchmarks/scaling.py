@@ -5,8 +5,8 @@
 A step is counted without data, and replayed.  No schedule of the same bytes and operations takes fewer cycles than the
 largest of: what the busiest kind of engine and the vector units need if all cores have as much to do (factors of n bits
 take n passes), what the DRAM channel needs for the bytes that were counted, and what the busiest link needs for its
-own.  Beside it stands what is left where a core works on one stage at a time: of each stage the unit that has most to
-do, one stage after the other.  Nothing is judged.
+own.  Beside it stands what is left where stages, and those side by side together, come one after the other: the sum of
+what each of them takes at least, and how much of that is bound by DRAM.  Nothing is judged.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class Wanted:
 class Point:
     """One training step on one chip: cycles that it took, those of each bound, and what was counted.
 
-    *bounds* hold for every schedule of the same bytes and operations, *in_turn* for those whose cores work on one stage
-    at a time.
+    *bounds* hold for every schedule of the same bytes and operations; *ordered* are those of one stage after the other,
+    by what binds each of them.
     """
 
     mesh: str
     cores: int
     cycles: int
     bounds: dict[str, float]
-    in_turn: dict[str, float]
+    ordered: dict[str, float]
     dram_bytes: float
     network_bytes: float
 
@@ -89,9 +89,9 @@ def measured(wanted: Wanted, mesh: str) -> Point:
     moving = moves(counted, max(timing.links.values(), default=0), target)
     abreast = computing(stages, target, program.cores)
     abreast["vector"] = counted.total.element / (target.vector_lanes * program.cores)
-    in_turn = one_at_a_time(stages, target, program.cores)
+    ordered = in_order(stages, target, program.cores)
     dram, network = counted.total.dram, counted.total.network
-    return Point(mesh, program.cores, timing.cycles, moving | abreast, moving | {"stages": in_turn}, dram, network)
+    return Point(mesh, program.cores, timing.cycles, moving | abreast, ordered, dram, network)
 
 
 def computing(stages: Sequence[Stage], target: Target, cores: int) -> dict[str, float]:
@@ -109,15 +109,24 @@ def moves(counted: Traffic, link: int, target: Target) -> dict[str, float]:
     return {"dram": counted.total.dram * 8 / target.dram.bits_per_cycle, "link": link}
 
 
-def one_at_a_time(stages: Sequence[Stage], target: Target, cores: int) -> float:
-    """Cycles of engines and vector units where a core works on one stage at a time, and all have as much to do: of each
-    stage those of the unit that has most to do, in the tiles that were chosen (*predicted*)."""
-    total = 0.0
+def in_order(stages: Sequence[Stage], target: Target, cores: int) -> dict[str, float]:
+    """Cycles of stages one after the other, those side by side together, by what binds each of them: the channel, or
+    engines and vector units where all cores have as much to do (*predicted*, in the tiles that were chosen)."""
+    groups: list[tuple[int, dict[str, float]]] = []
     for stage in stages:
-        lasts = duration(stage, target)
+        lasts, turns = duration(stage, target), turns_of(stage.taken)
         works = [cycles for unit, cycles in lasts.all_units.items() if unit in target.engines or unit == "vector"]
-        total += max(works, default=0.0) / cores * turns_of(stage.taken)
-    return total
+        own = {"dram": lasts.channel * turns, "compute": max(works, default=0.0) / cores * turns}
+        if groups and stage.team and groups[-1][0] == stage.team:
+            own = {name: cycles + groups[-1][1][name] for name, cycles in own.items()}
+            groups[-1] = stage.team, own
+        else:
+            groups.append((stage.team, own))
+    found = {"dram": 0.0, "compute": 0.0}
+    for _, own in groups:
+        name, cycles = largest(own)
+        found[name] += cycles
+    return found
 
 
 def turns_of(stage: Stage) -> int:
@@ -129,14 +138,17 @@ def table(points: Sequence[Point]) -> Iterator[str]:
     """The chips side by side."""
     yield (
         f"{'mesh':>6} {'cores':>5} {'cycles':>12} {'faster':>7} {'at least':>12} {'binds':>6} {'share':>6} "
-        f"{'in turn':>12} {'binds':>6} {'share':>6} {'DRAM MB':>8} {'mesh MB':>8}"
+        f"{'in order':>12} {'by DRAM':>7} {'share':>6} {'DRAM MB':>8} {'mesh MB':>8}"
     )
     for point in points:
-        line = f"{point.mesh:>6} {point.cores:5} {point.cycles:12,} {points[0].cycles / point.cycles:6.1f}x"
-        for bounds in (point.bounds, point.in_turn):
-            name, cycles = largest(bounds)
-            line += f" {cycles:12,.0f} {name:>6} {cycles / point.cycles:6.0%}"
-        yield f"{line} {point.dram_bytes / 1e6:8.2f} {point.network_bytes / 1e6:8.2f}"
+        name, least = largest(point.bounds)
+        ordered = sum(point.ordered.values())
+        yield (
+            f"{point.mesh:>6} {point.cores:5} {point.cycles:12,} {points[0].cycles / point.cycles:6.1f}x "
+            f"{least:12,.0f} {name:>6} {least / point.cycles:6.0%} "
+            f"{ordered:12,.0f} {point.ordered['dram'] / ordered:7.0%} {ordered / point.cycles:6.0%} "
+            f"{point.dram_bytes / 1e6:8.2f} {point.network_bytes / 1e6:8.2f}"
+        )
 
 
 def with_wider_channel(target: str, times: int, folder: str) -> str:
