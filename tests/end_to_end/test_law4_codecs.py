@@ -139,7 +139,7 @@ def test_codecs_that_densities_choose_move_fewer_bytes(case: Case) -> None:
     assert bench.machine.counters.take().total.dram < plain.machine.counters.take().total.dram
 
 
-@pytest.mark.parametrize("case", [*PROFILED, Case("joined", "quad3", surrogate="rect(alpha=4)")], ids=str)
+@pytest.mark.parametrize("case", [*PROFILED, Case("joined", "exact7", surrogate="rect(alpha=4)")], ids=str)
 def test_codecs_weighed_beside_tiles_move_no_more_than_those_chosen_behind_them(case: Case) -> None:
     known, _ = profiled(case)
     found, plain = compiled(known), compiled(case).schedule
@@ -190,7 +190,7 @@ def test_without_densities_every_element_lies_at_its_place() -> None:
         ("d.s9=events", "--codec d.s9=events: no value in DRAM is called 'd.s9'; did you mean d.s2?"),
         ("c1.w=nonzero", "--codec c1.w=nonzero: c1.w stays as it is: its role is parameter"),
         ("logits=nonzero", "--codec logits=nonzero: logits stays as it is: its role is result"),
-        ("d.s1=events", "--codec d.s1=events: events does not hold f16, the format of d.s1"),
+        ("d.s2=events", "--codec d.s2=events: events does not hold f16, the format of d.s2"),
     ],
 )
 def test_a_codec_that_cannot_be_is_told(codec: str, message: str) -> None:
