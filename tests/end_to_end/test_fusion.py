@@ -66,9 +66,11 @@ SOURCE = """network net(image: f16[1, 8, 8]) steps 3 {{
 train {{ {training}; batch = 4 }}"""
 
 
-def fused_in(neuron: str = "reset=soft", training: str = SGD, pins: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+def fused_in(
+    neuron: str = "reset=soft", training: str = SGD, pins: tuple[str, ...] = (), source: str = SOURCE
+) -> dict[str, tuple[str, ...]]:
     """The nodes in the epilogue of each stage of a training step of two layers and a readout, on one core."""
-    network = snn.read(SOURCE.format(neuron=neuron, training=training))
+    network = snn.read(source.format(neuron=neuron, training=training))
     training_graph = build_training(network, TrainingOptions.resolve(network))
     options = MappingOptions(load_target("edge512"), 1, pins=parse_pins(pins))
     schedule = build_schedule(training_graph, options)
@@ -93,6 +95,28 @@ def test_neurons_errors_and_updates_go_on_where_their_tiles_are_made() -> None:
 
 
 WEIGHTS = ("u.conv2d.w", "u.conv2d.b", "s.conv2d.w", "s.conv2d.b")
+
+
+POOLED = """network net(image: f16[1, {size}, {size}]) steps 3 {{{{
+    s = lif(conv2d(image, out=16, kernel=3, pad=1), {{neuron}})
+    p = {pool}
+    u = lif(conv2d(p, out=16, kernel=3, pad=1), {{neuron}})
+    return linear(flatten(u), out=4)
+}}}}
+train {{{{ {{training}}; batch = 4 }}}}"""
+
+
+@pytest.mark.parametrize("pool", ["avg_pool2d(s, kernel=2)", "max_pool2d(s, kernel=2)", "avg_pool2d(s, kernel=4)"])
+def test_an_error_that_a_pool_spreads_lies_nowhere(pool: str) -> None:
+    """Its windows are two loops more of the stage; the neurons in front of the pool walk both as one."""
+    assert fused_in(source=POOLED.format(pool=pool, size=8))["d.p"] == ("d.s", "d.s.conv2d")
+
+
+@pytest.mark.parametrize(("pool", "size"), [("avg_pool2d(s, kernel=3, stride=2)", 9), ("avg_pool2d(s, kernel=2)", 9)])
+def test_windows_that_overlap_or_leave_a_rest_stay_stages_of_their_own(pool: str, size: int) -> None:
+    """No element belongs to one window alone, or some to none: several statements make the error."""
+    nodes = fused_in(source=POOLED.format(pool=pool, size=size))
+    assert not any("d.s.conv2d" in epilogue for epilogue in nodes.values())
 
 
 def test_gradients_that_somebody_reads_together_are_not_updates_yet() -> None:
