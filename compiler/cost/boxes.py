@@ -7,6 +7,7 @@ places inside of a granule.  What is left to count are a few kinds of boxes, eac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import product
@@ -242,21 +243,46 @@ def along(
         return ((low * stride % modulus, max(high - low, 0), 1, 1),)
     ((name, walk),) = walks
     c = dict(axis.terms)[name]
-    reach = abs(c) // axis.step
     found: dict[tuple[int, int, int], int] = {}
     for first, share in walk.shares:
         full, rest = divmod(share, walk.tile)
-        for turn in range(full + (rest > 0)):
-            extent = walk.tile if turn < full else rest
-            low = axis.offset + c * (first + turn * walk.tile) + min(0, c) * (extent - 1)
-            length = clipped = 1 + reach * (extent - 1)
-            if axis.step == 1:
-                high = min(low + length, axis.bound)
-                low = max(low, 0)
-                clipped = max(high - low, 0)
-            key = (low * stride % modulus, clipped, length)
-            found[key] = found.get(key, 0) + 1
+        _run(found, axis, stride, (c, first, walk.tile, full), modulus)
+        _run(found, axis, stride, (c, first + full * walk.tile, rest, int(rest > 0)), modulus)
     return tuple((*key, count) for key, count in found.items())
+
+
+def _run(
+    found: dict[tuple[int, int, int], int], axis: Axis, stride: int, run: tuple[int, int, int, int], modulus: int
+) -> None:
+    """Count what so many tiles of one extent meet, one behind the other: (coefficient, first value, extent, tiles).
+
+    Of those that lie inside of the axis, one begins as another does so many tiles before; they are counted at once.
+    """
+    c, first, extent, tiles = run
+    reach = abs(c) // axis.step
+    length = 1 + reach * (extent - 1)
+    low, step = axis.offset + c * first + min(0, c) * (extent - 1), c * extent
+    period = modulus // math.gcd(step * stride, modulus)
+
+    def meet(turn: int, times: int) -> None:
+        begin, clipped = low + turn * step, length
+        if axis.step == 1:
+            end = min(begin + length, axis.bound)
+            begin = max(begin, 0)
+            clipped = max(end - begin, 0)
+        key = begin * stride % modulus, clipped, length
+        found[key] = found.get(key, 0) + times
+
+    inside = range(tiles)
+    if axis.step == 1 and step:  # tiles that begin at 0 or behind it, and end at the bound or before it
+        lowest, highest = -low, axis.bound - length - low
+        begin, end = (-(-lowest // step), highest // step) if step > 0 else (-(highest // -step), lowest // step)
+        begin = min(max(begin, 0), tiles)
+        inside = range(begin, max(min(end + 1, tiles), begin))
+    for turn in (*range(inside.start), *range(inside.stop, tiles)):
+        meet(turn, 1)
+    for turn in inside[:period]:
+        meet(turn, len(range(turn, inside.stop, period)))
 
 
 def _counted(columns: Sequence[NDArray[np.int64]]) -> Iterable[tuple[list[int], int]]:
