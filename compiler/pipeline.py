@@ -302,13 +302,18 @@ def lines_shown() -> Generator[None]:
 
 @contextmanager
 def _keeping() -> Generator[None]:
-    """Nobody looks for garbage meanwhile: nearly all that is made stays, and would be looked at again and again."""
+    """Nobody looks for garbage meanwhile: nearly all that is made stays, and would be looked at again and again.
+
+    What was made counts as old afterwards, or the next small object would have all of it looked at.
+    """
     looked = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if looked:
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
