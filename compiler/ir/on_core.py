@@ -20,7 +20,7 @@ class OnCore:
     stage: Stage
     core: int
 
-    @property
+    @cached_property
     def loops(self) -> tuple[str, ...]:
         """Loops that are instructions, outermost first."""
         return self.stage.loops

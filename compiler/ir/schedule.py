@@ -366,7 +366,8 @@ class Stage:
 
     def leaders(self, core: int) -> tuple[int, ...]:
         """For each operand that is cast, who loads it for *core*."""
-        return tuple(self.fellows(use, core)[0] for use in self.mapping.cast)
+        cast = self.mapping.cast
+        return tuple([self._fellows[use, core][0] for use in cast]) if cast else ()
 
     def tree_on(self, core: int) -> Tree:
         """The tree of one core, without the steps that others take for it."""

@@ -126,9 +126,10 @@ def emit_entry(
                     continue
                 if last is not None:
                     _land(writers[core, "load"], _debug(stage), last, semaphores)
-                begun = {unit: len(writers[core, unit].instructions) for unit in UNITS}
+                late = UNITS if stage.behind is not None else ()
+                begun = {unit: len(writers[core, unit].instructions) for unit in late}
                 stream.put(core, writers)
-                for unit, first in begun.items() if stage.behind is not None else ():
+                for unit, first in begun.items():
                     _in_its_turns(writers[core, unit], first, stage, arguments)
                 landed = _landed(stage, core, semaphores)
                 writers[core, stage.ends_with(core)].put(_debug(stage), made_post(landed, core))
