@@ -27,10 +27,14 @@ class Asked:
     cores: int | None = None
     steps: int | None = None
     batch: int | None = None
+    size: int | None = None
+    """Rows and columns of an image; None for as many as the network says."""
 
     def options(self) -> Options:
         """The options of a compilation."""
-        return Options(self.target, cores=self.cores, steps=self.steps, batch=self.batch or BATCHES.get(self.model))
+        settings = {} if self.size is None else {"size": self.size}
+        batch = self.batch or BATCHES.get(self.model)
+        return Options(self.target, cores=self.cores, steps=self.steps, batch=batch, settings=settings)
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,9 @@ def growing(target: str, folder: Path) -> Iterator[tuple[str, list[Asked]]]:
     sizes = [count for count in (20, 100, 400) if count > few]
     wide = [Asked("resnet18", str(with_cores(target, count, folder)), count) for count in sizes]
     yield "cores", [Asked("resnet18", target, 1), Asked("resnet18", target, few), *wide]
-    deep = ("resnet18", "resnet34", str(HERE / "resnet101.snn"))
-    yield "layers", [Asked(model, target, steps=4, batch=2) for model in deep]
+    # Images such that the first blocks have maps of 32 x 32 in each: a stem of strides halves those of resnet34 twice.
+    deep = {"resnet18": 32, "resnet34": 128, str(HERE / "resnet101.snn"): 32}
+    yield "layers", [Asked(model, target, steps=4, batch=2, size=size) for model, size in deep.items()]
     yield "time steps", [Asked("resnet18", target, steps=steps, batch=1) for steps in (4, 16, 64)]
 
 
