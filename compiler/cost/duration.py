@@ -13,7 +13,7 @@ What a barrier costs is not part of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...isa.array import accesses
@@ -21,7 +21,7 @@ from ...isa.target import Target
 from ...numerics.formats import FORMATS
 from ..ir.on_core import OnCore
 from ..ir.schedule import Buffer, Stage, Step
-from ..ir.statement import Contraction, Elementwise, Window
+from ..ir.statement import Contraction, Elementwise, Moments, Window
 from .gating import tile_seen
 
 SETUP = 12
@@ -83,19 +83,35 @@ def duration(stage: Stage, target: Target) -> Duration:
     return Duration(core, channel, ends, works, last, busiest.units, units)
 
 
-def least_of(stage: Stage, target: Target, cores: int, dense: bool) -> float:
-    """Cycles that the busiest of so many *cores* takes at least for the products of *stage*, however they are mapped:
-    those of an array that is full in every turn.  What is not *dense* may be left out as far as engines look ahead."""
+def least_work(stage: Stage, target: Target, dense: bool) -> float:
+    """Cycles that *stage* takes all cores together at least, however it is mapped: those of its products in an array
+    that is as full as its loops can make it, or of its elements in the vector unit.
+
+    What is not *dense* may be left out as far as engines look ahead.
+    """
     stage = stage.taken
     statement = stage.statement
-    if not isinstance(statement, Contraction):
+    if isinstance(statement, Moments):
         return 0.0
+    turns = math.prod(extent for name, extent in stage.extents.items() if name not in stage.shared)
+    if not isinstance(statement, Contraction):
+        runs = [fused.statement for fused in stage.epilogue]
+        times = sum(map(operations, (statement, *runs))) if isinstance(statement, Elementwise) else 1
+        return turns * times / target.vector_lanes
     engine, left = target.engines[statement.engine], stage.by_name.get("left")
     counted = left is not None and FORMATS[left.format].kind in ("bit", "unsigned")
     passes = FORMATS[left.format].bits if left is not None and counted else 1
     products = math.prod(extent for name, extent in statement.loops if name not in stage.shared)
+    seen = statement.left.loops if statement.left is not None else frozenset[str]()
+    wide = _most(statement, statement.target.loops - seen, engine.columns)
+    tall = _most(statement, seen if statement.left is not None else statement.right.loops, engine.rows)
     ahead = 1 if dense else max(engine.lookahead, 1)
-    return passes * products / (engine.rows * engine.columns * cores * ahead)
+    return passes * products / (wide * tall * ahead)
+
+
+def _most(statement: Contraction, loops: Iterable[str], places: int) -> int:
+    """How many of so many *places* of an array are in use where one of *loops* lies along them."""
+    return min(places, max((statement.extents[name] for name in loops), default=1))
 
 
 class _Turns:
@@ -200,6 +216,4 @@ class _Turns:
 
 def operations(statement: Elementwise) -> int:
     """Turns that a statement takes the vector unit for each element, about."""
-    roots = [write.expression for write in statement.writes] + [state.next for state in statement.states]
-    seen = {id(node): node.op for root in roots for node in root.walk()}
-    return max(1, sum(op not in LEAVES for op in seen.values()))
+    return max(1, sum(op not in LEAVES for op in statement.operators))

@@ -155,9 +155,14 @@ class Elementwise:
     @cached_property
     def reduced(self) -> tuple[str, ...]:
         """The loops that an expression reduces over, if one does."""
-        roots = [write.expression for write in self.writes] + [state.next for state in self.states]
-        reduces = any(node.op in REDUCTIONS for root in roots for node in root.walk())
+        reduces = any(op in REDUCTIONS for op in self.operators)
         return tuple(name for name, _ in self.loops[len(self.loops) - self.over :]) if reduces else ()
+
+    @cached_property
+    def operators(self) -> tuple[str, ...]:
+        """The operators of its expressions, one for each node."""
+        roots = [write.expression for write in self.writes] + [state.next for state in self.states]
+        return tuple({id(node): node.op for root in roots for node in root.walk()}.values())
 
     @property
     def extents(self) -> dict[str, int]:

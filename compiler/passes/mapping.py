@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...source import TargetError
+from ..cost.duration import Duration
 from ..ir.decision import Decision, Explanation, Rivals
 from .admission import check_machine
 from .legality import legal_tiles
@@ -49,6 +50,8 @@ class Mapper:
     known: dict[object, tuple[Decision, Explanation]] = field(
         default_factory=dict[object, tuple[Decision, Explanation]]
     )
+    lasting: dict[object, Duration] = field(default_factory=dict[object, Duration])
+    """How long stages last, by what bears on it (see `ways`)."""
 
     def choose(self, request: Request) -> Mapped:
         """The mapping of a request; TargetError where none fits the machine."""

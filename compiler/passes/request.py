@@ -21,6 +21,22 @@ Whole = tuple[tuple[str, str], ...]
 """Operands, by use, each with a loop of which its buffer holds all tiles side by side."""
 
 
+class Likeness:
+    """A value of many parts, which is asked for more often than it is made: its hash is found once."""
+
+    def __init__(self, parts: object) -> None:
+        self._parts = parts
+        self._hash = hash(parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Likeness) and self._hash == other._hash and self._parts == other._parts
+
+
 @dataclass(frozen=True)
 class Request:
     """What is to be mapped: a statement of a node, and what bears on it."""
@@ -150,7 +166,7 @@ class Request:
         return self.cores, self.parts, self._alike
 
     @cached_property
-    def _alike(self) -> object:
+    def _alike(self) -> Likeness:
         """All of it but the number of cores."""
         statement, pin = self.statement, self.pin
         own = tuple(
@@ -165,4 +181,4 @@ class Request:
         asked = (pin.dataflow, pin.split, pin.rings, tuple(sorted(pin.tiles.items())), pin.text, self.dataflow)
         machine = (self.target.fingerprint, self.steps, self.batch)
         kind = (type(statement).__name__, getattr(statement, "steps", 0), tuple(self.extents.items()), self.later)
-        return (kind, own, operands, sums, asked, machine, self.phase, self.shared, self.turns)
+        return Likeness((kind, own, operands, sums, asked, machine, self.phase, self.shared, self.turns))

@@ -195,7 +195,11 @@ def _best(works: Sequence[Work], ranked: Sequence[int], cores: int) -> Team | No
         ways = {number: work.ways for number in ranked if (work := works[number]).ways is not None}
         for size in (*(size for size in SIZES if size < len(ranked)), len(ranked)):
             members = {number: ways[number] for number in ranked[:size]}
-            team, apart = _bounded(members, cores), sum(works[number].cycles for number in members)
+            apart = sum(works[number].cycles for number in members)
+            least = sum(own.work for own in members.values()) / cores + MEETING
+            if least >= WORTH * apart or apart - least <= most:  # no mapping of its members can make it worth it
+                continue
+            team = _bounded(members, cores)
             if team.cycles < WORTH * apart and apart - team.cycles > most:
                 best, most = team, apart - team.cycles
     return best

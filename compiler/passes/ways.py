@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...source import TargetError
-from ..cost.duration import Duration, duration, least_of
+from ..cost.duration import Duration, duration, least_work, operations
+from ..ir.decision import Decision
 from ..ir.schedule import Stage
 from .build_stage import build_stage
 from .mapping import Mapper
@@ -97,8 +98,13 @@ class Ways:
 
     def _least(self, cores: int) -> float:
         """Cycles that the busiest of so many cores takes at least."""
+        return self.work / cores
+
+    @cached_property
+    def work(self) -> float:
+        """Cycles that all cores of any group take together at least."""
         request = self.planned.request
-        return least_of(self.widest.stage, request.target, cores, not request.densities.values)
+        return least_work(self.widest.stage, request.target, not request.densities.values)
 
     def _on(self, cores: int) -> Way | None:
         """The stage on so many cores; None where it does not fit, or moves more than on all."""
@@ -115,8 +121,19 @@ class Ways:
         return self._known[cores]
 
     def _way(self, stage: Stage) -> Way:
+        """The stage as a way; of those that are mapped alike and compute as much, one is timed."""
         kept = replace(stage, mapping=stage.mapping.working)
-        return Way(kept, duration(kept, self.planned.request.target))
+        request, known = self.planned.request, self.planned.mapper.lasting
+        key = request.likeness, _mapped(kept.mapping), tuple(operations(each) for _, each in kept.elements), kept.gating
+        if key not in known:
+            known[key] = duration(kept, request.target)
+        return Way(kept, known[key])
+
+
+def _mapped(mapping: Decision) -> object:
+    """All of a mapping that bears on how long it takes."""
+    tiles, parts = tuple(mapping.tiles.items()), tuple(mapping.parts.items())
+    return mapping.order, tiles, parts, mapping.rings, mapping.whole, mapping.cast
 
 
 def reads_again(stage: Stage) -> bool:

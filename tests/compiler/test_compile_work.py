@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snnc.compiler.passes import least, mapping
+from snnc.compiler.cost import boxes
+from snnc.compiler.cost.duration import Duration, duration
+from snnc.compiler.ir.schedule import Axis, Stage
+from snnc.compiler.passes import least, mapping, ways
 from snnc.compiler.passes.objective import Objective
 from snnc.compiler.passes.request import Request
 from snnc.compiler.passes.teams import _soonest  # pyright: ignore[reportPrivateUsage]
 from snnc.compiler.pipeline import Compilation, Options
-from snnc.isa.target import Mesh, canonical, load_target
+from snnc.isa.target import Mesh, Target, canonical, load_target
 
 SOURCE = """
 block layer(x) {
@@ -84,14 +87,34 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     return found
 
 
-def test_layers_that_are_alike_are_searched_once(compiled: Callable[..., Compilation], searches: list[Request]) -> None:
-    counts: list[int] = []
+def test_layers_that_are_alike_are_searched_and_timed_once(
+    compiled: Callable[..., Compilation], searches: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[Stage] = []
+
+    def counted(stage: Stage, target: Target) -> Duration:
+        timed.append(stage)
+        return duration(stage, target)
+
+    monkeypatch.setattr(ways, "duration", counted)
+    counts: list[tuple[int, int]] = []
     for layers in (4, 8):
         searches.clear()
+        timed.clear()
         _ = compiled(layers=layers).schedule
         assert len({request.likeness for request in searches}) == len(searches)
-        counts.append(len(searches))
-    assert counts[0] == counts[1] > 0
+        counts.append((len(searches), len(timed)))
+    assert counts[0] == counts[1]
+    assert min(counts[0]) > 0
+
+
+def test_tiles_of_an_axis_are_not_looked_at_one_by_one() -> None:
+    def work(extent: int) -> int:
+        axis = Axis((("p", 1),), -1, extent)
+        return calls(lambda: boxes.along(axis, 16, (("p", boxes.Walk(3, ((0, extent),))),), 512))
+
+    work(3 * 100)
+    assert work(3 * 1000) == work(3 * 50000)
 
 
 def test_fewer_cores_share_what_they_do_not_split_with_all(searches: list[Request]) -> None:
