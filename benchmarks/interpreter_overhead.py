@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, median
@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from snnc.compiler.pipeline import Compilation, Options
-from snnc.isa import coded, computing, transfer
+from snnc.isa import coded, computing, moving, port, tile
 from snnc.isa.element import ElementProgram
+from snnc.isa.instruction import Action
 from snnc.isa.program import Program
 from snnc.isa.state import Stream
 from snnc.runtime.counted import full
@@ -43,10 +44,15 @@ CLASSES = {
     "engine": ("gate", "dense", "outer"),
     "vector": ("drain", "run", "poolmax", "poolsum", "unpool", "mean", "comoment"),
 }
-MOVERS = "accumulated comoment contract_exact contract_ordered drain elements encode from_rows identity mean pool_max"
+CLASS_OF = {mnemonic: name for name, mnemonics in CLASSES.items() for mnemonic in mnemonics}
+ARITHMETIC = "accumulated comoment contract_exact contract_ordered drain encode from_rows mean pool_max pool_sum"
 KERNELS: Mapping[Any, str] = {
-    computing: f"{MOVERS} pool_sum put rounded_comoment taken_of to_rows unpool",
-    transfer: "load store",
+    computing: f"{ARITHMETIC} rounded_comoment taken_of to_rows unpool",
+    port: "identity",
+    tile.Whole: "write",
+    tile.Packed: "read operand write",
+    tile.Rows: "write",
+    moving: "copy",
     coded: "load store",
     ElementProgram: "evaluate",
 }
@@ -77,17 +83,16 @@ class Clock:
 
         return timed
 
-    def step(self, function: Callable[[Stream], None]) -> Callable[[Stream], None]:
-        """`Stream.step`, timed; an instruction that waits and is tried again counts each time."""
-        names = {mnemonic: name for name, mnemonics in CLASSES.items() for mnemonic in mnemonics}
+    def action(self, mnemonic: str, function: Action) -> Action:
+        """An action of a stream, timed; one that waits and is tried again counts each time."""
+        spent = self.spent[CLASS_OF[mnemonic]]
 
-        def timed(stream: Stream) -> None:
-            name = names[stream.instructions[stream.pc].mnemonic]
+        def timed() -> None:
             self._kernel = 0
             began = perf_counter_ns()
-            function(stream)
+            function()
             took = perf_counter_ns() - began
-            self.spent[name].append((took - self._kernel, self._kernel))
+            spent.append((took - self._kernel, self._kernel))
 
         return timed
 
@@ -105,18 +110,24 @@ class Clock:
 
 
 @contextmanager
-def timing(clock: Clock) -> Iterator[None]:
-    """Inside, *clock* hears of every instruction and kernel."""
+def timing(clock: Clock, streams: Sequence[Stream]) -> Iterator[None]:
+    """Inside, *clock* hears of every kernel, and of every instruction of *streams* that has run before."""
     targets = [(owner, name, clock.kernel) for owner, names in KERNELS.items() for name in names.split()]
-    targets += [(Stream, "step", clock.step), (Stream, "define", clock.define)]
+    targets.append((Stream, "define", clock.define))
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in targets]
+    actions = [list(stream.actions) for stream in streams]
     for owner, name, wrap in targets:
         setattr(owner, name, wrap(getattr(owner, name)))
+    for stream in streams:
+        for place, (word, action) in enumerate(zip(stream.instructions, stream.actions, strict=False)):
+            stream.actions[place] = action and clock.action(word.mnemonic, action)
     try:
         yield
     finally:
         for owner, name, function in before:
             setattr(owner, name, function)
+        for stream, found in zip(streams, actions, strict=True):
+            stream.actions[:] = found
 
 
 def measure(program: Program, count_only: bool, seed: int = 0) -> dict[str, Any]:
@@ -134,7 +145,7 @@ def measure(program: Program, count_only: bool, seed: int = 0) -> dict[str, Any]
     machine.run(TRAIN, given)
     whole = process_time() - began
     clock = Clock()
-    with timing(clock):
+    with timing(clock, machine.streams(TRAIN)):
         machine.run(TRAIN, given)
     executed = machine.executed(TRAIN)
     kernels = sum(kernel for spent in clock.spent.values() for _, kernel in spent)

@@ -1,4 +1,4 @@
-"""Between bits in a memory and arrays of elements: strided views of whole bytes, unpacked copies of packed ones.
+"""Between bits in a memory and arrays of elements: how they lie, whether they are there, and as the network has them.
 
 Addresses and strides are in bits.  An axis of stride 0 has size 1 in the arrays, since it has only one element.
 ValueError tells of an access outside of the memory or off its grid.
@@ -86,38 +86,6 @@ def strided(memories: Sequence[Bytes], space: int, start: int, layout: Layout, v
     return np.ndarray(layout.shape, layout.dtype, memory.data, start >> 3, layout.steps)
 
 
-def elements(memories: Sequence[Bytes], space: int, fmt: Format, start: int, layout: Layout) -> Array:
-    """Storage elements to read: the memory itself where elements are whole bytes, a copy where they are packed."""
-    if not layout.packed:
-        return strided(memories, space, start, layout, "reads")
-    if 0 in layout.shape:
-        return np.zeros(layout.shape, layout.dtype)
-    return _unpacked(memory_of(memories, space, start, layout, "reads"), fmt, start, layout)[1]
-
-
-def put(memories: Sequence[Bytes], space: int, fmt: Format, start: int, layout: Layout, values: Array) -> None:
-    """Write storage elements; *values* has size 1 on axes of stride 0.  Neighbours in shared bytes keep their bits."""
-    shape, strides = layout.shape, layout.strides
-    if 0 in shape:
-        return
-    if not layout.packed:
-        strided(memories, space, start, layout, "writes")[...] = values
-        return
-    memory = memory_of(memories, space, start, layout, "writes")
-    if strides and strides[-1] == fmt.bits and not (start | _union(strides[:-1])) & 7:
-        tail = shape[-1] * fmt.bits % 8
-        rows = pack(values if values.shape == shape else np.broadcast_to(values, shape), fmt)
-        outer = (stride // 8 if extent > 1 else 0 for extent, stride in zip(shape, strides[:-1], strict=False))
-        place = np.ndarray(rows.shape, np.uint8, memory.data, start >> 3, (*outer, 1))
-        if tail:
-            rows[..., -1] |= place[..., -1] & np.uint8(0xFF << tail & 0xFF)
-        place[...] = rows
-        return
-    region, array = _unpacked(memory, fmt, start, layout)
-    array[...] = values
-    memory[start + layout.low >> 3 : -(-(start + layout.high) // 8)] = pack(region, fmt)
-
-
 @lru_cache(maxsize=1 << 14)
 def operand_shape(extents: Shape, strides: Shape) -> Shape:
     """Shape of the array of an operand: its extents, 1 where the stride is 0."""
@@ -172,22 +140,3 @@ def memory_of(memories: Sequence[Bytes], space: int, start: int, layout: Layout,
     if low < 0 or high > size:
         raise ValueError(f"{verb} bits {low}..{high - 1} of memory {space}, which has {size}")
     return memory
-
-
-def _unpacked(memory: Bytes, fmt: Format, start: int, layout: Layout) -> tuple[Array, Array]:
-    """(all elements of the bytes that the layout reaches, the view's elements among them)."""
-    first, last = start + layout.low >> 3, -(-(start + layout.high) // 8)
-    region = unpack(memory[first:last], fmt, (last - first) * 8 // fmt.bits)
-    offset, rest = divmod(start - first * 8, fmt.bits)
-    if rest or layout.problem:
-        raise ValueError(f"a packed view of {fmt.name} leaves the grid of its elements")
-    region = np.ascontiguousarray(region)
-    return region, np.ndarray(layout.shape, np.uint8, region.data, offset, layout.steps)
-
-
-def _union(strides: Shape) -> int:
-    """All bits of all strides."""
-    union = 0
-    for stride in strides:
-        union |= stride
-    return union

@@ -6,7 +6,7 @@ The runtime builds the `Chip` and the `Observer`; counting, cycle replay, tracin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -32,17 +32,20 @@ class Observer(Protocol):
         """A decoder took *stored* bytes of blocks from DRAM for *plain* bytes of a tile (*write*: an encoder made)."""
         ...
 
-    def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
-        """*useful* bytes passed a scratchpad port at a load or store (padding that a load synthesises included)."""
+    @property
+    def scratchpad(self) -> Callable[[Stream, bool, int, int], None] | None:
+        """Called with (stream, whether written, space, bytes) for bytes that passed a scratchpad port at a load or
+        store, padding that a load synthesises included.  None where nobody listens: the stream's `Tally` has them."""
         ...
 
     def network(self, stream: Stream, source: int, targets: tuple[int, ...], useful: int) -> None:
         """A tile of *useful* bytes was sent from core *source* to cores *targets*, over every link once."""
         ...
 
-    def work(self, stream: Stream, kind: str, amount: int) -> None:
-        """*amount* operations of *kind*: ``gated`` additions and ``multiply`` accumulates that were done, ``skipped``
-        ones that zeros saved, ``element`` operations of the vector unit."""
+    @property
+    def work(self) -> Callable[[Stream, str, int], None] | None:
+        """Called with (stream, kind, amount) of operations: ``gated`` additions and ``multiply`` accumulates that were
+        done, ``skipped`` ones that zeros saved, ``element`` operations of the vector unit.  None as above."""
         ...
 
     def turns(self, stream: Stream, taken: Taken) -> None:
@@ -53,8 +56,10 @@ class Observer(Protocol):
         """An instruction reads or writes *window*.  Only called when ``chip.watched`` is true (race checking)."""
         ...
 
-    def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
-        """A ``post``, ``wait``, ``meet``, ``send`` or ``receive`` took effect (semaphore or channel *number*)."""
+    @property
+    def sync(self) -> Callable[[Stream, str, int, int], None] | None:
+        """Called with (stream, kind, core, semaphore or channel) when a ``post``, ``wait``, ``meet``, ``send`` or
+        ``receive`` took effect.  None where nobody listens."""
         ...
 
 
@@ -68,6 +73,15 @@ class Blocked(NamedTuple):
     kind: str
     core: int
     number: int
+
+
+Key: TypeAlias = Hashable
+"""What a stream waits for."""
+
+
+def waiting_for(core: int, semaphore: int) -> Key:
+    """The key of a post of a *semaphore* of *core*."""
+    return core << 16 | semaphore
 
 
 class Chip(Protocol):
@@ -116,6 +130,15 @@ class Chip(Protocol):
     @property
     def watched(self) -> bool:
         """Whether the observer wants every ``touch``."""
+        ...
+
+    @property
+    def asleep(self) -> Container[Key]:
+        """What streams wait for that nobody steps meanwhile."""
+        ...
+
+    def wake(self, key: Key) -> None:
+        """What streams waited for is there."""
         ...
 
     def meet(self, stream: Stream, cores: int) -> bool:

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.formats import U8, Format, row_bytes
-from .access import elements, layout_of, put
+from .access import layout_of
 from .codecs.codec import numbered
 from .grid import ENTRY_BYTES, block_bytes, from_blocks, to_blocks
 from .kernels.bursts import bursts
 from .registers import DRAM, Window
+from .tile import tile_at
 from .transfer import clipped
 
 Bytes = NDArray[np.uint8]
@@ -99,7 +100,7 @@ def load(
     port = _port(box)
     layout = layout_of(box.format, box.extents, target.strides)
     if 0 in sizes:
-        put(memories, space, box.format, target.start, layout, values)
+        tile_at(memories, space, box.format, target.start, layout, "writes").write(values)
         return Coded((), 0, 0, 0, port)
     inside = _inside(box, lows, sizes)
     met = _blocks(coding, inside)
@@ -117,7 +118,7 @@ def load(
     ]
     part = tuple(slice(low, low + size) for low, size in zip(lows, sizes, strict=True))
     values[part] = region[np.ix_(*places)]
-    put(memories, space, box.format, target.start, layout, values)
+    tile_at(memories, space, box.format, target.start, layout, "writes").write(values)
     return _told(coding, box, met, taken, granule, port)
 
 
@@ -155,7 +156,7 @@ def store(memories: Sequence[Bytes], coding: Coding, box: Box, space: int, sourc
     layout = layout_of(box.format, box.extents, source.strides)
     whole = np.zeros([n * size for n, size in zip(met.counts, blocks, strict=True)], box.format.dtype)
     part = tuple(slice(0, size) for size in box.extents)
-    whole[part] = elements(memories, space, box.format, source.start, layout)
+    whole[part] = tile_at(memories, space, box.format, source.start, layout, "reads").read()
     rows, sizes = numbered(coding.codec).encoded(to_blocks(whole, blocks, box.format), box.format)
     numbers = met.numbers
     slots, entries = _slots(memories[DRAM], coding, box.base, int(numbers.max())), _entries(memories[DRAM], coding, met)

@@ -1,4 +1,7 @@
-"""The verbs that move tiles and compute with them: how a stream does what `state` says it can."""
+"""The verbs that move tiles and compute with them: how a stream does what `state` says it can.
+
+Each answers with an action.  What stays the same while views and extents do is found out once and kept beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..numerics.formats import F64, X64, X128, encode
-from . import coded, transfer
-from .access import elements, from_rows, identity, operand_shape, put, to_rows
+from ..numerics.formats import F64, X64, X128, Format, encode
+from . import coded, moving
+from .access import from_rows, operand_shape, to_rows
 from .array import tile_of
-from .kernels.contract import Operand, accumulated, contract_exact, contract_ordered
+from .instruction import Action
+from .kernels.contract import accumulated, contract_exact, contract_ordered
 from .kernels.drain import drain
 from .kernels.moments import comoment, mean, rounded_comoment
 from .kernels.window import pool_max, pool_sum, taps_within, unpool
-from .registers import IDENTITY, ViewRegister, Window
+from .port import Port, WatchedPort
+from .registers import ViewRegister, Window
 from .skipping import taken_of
 from .state import Shape, Stream
 
@@ -26,173 +31,245 @@ class ComputingStream(Stream):
 
     # Moving tiles.
 
-    def load(self, target: int, source: int) -> None:
-        self._transfer(transfer.load, source, target, write=False)
+    def load(self, target: int, source: int) -> Action:
+        return self._transfer(moving.Load, source, target, write=False)
 
-    def store(self, target: int, source: int) -> None:
-        self._transfer(transfer.store, target, source, write=True)
+    def store(self, target: int, source: int) -> Action:
+        return self._transfer(moving.Store, target, source, write=True)
 
-    def receive(self, target: int, core: int, channel: int, add: bool) -> None:
-        tile = self.chip.take(core, self.core.number, channel)
-        if tile is None:
-            return self._block("receive", core, channel)
-        view = self._view(target)
-        extents = view.extents(self.loops)
-        values = from_rows(tile, view.format, extents)
-        if add:
-            values = accumulated(self._read(view, extents), values, view.format)
-        self._write(view, extents, values)
-        self.chip.observer.sync(self, "receive", core, channel)
+    def receive(self, target: int, core: int, channel: int, add: bool) -> Action:
+        port, chip, observer = self._port(target), self.chip, self.chip.observer
+        own = self.core.number
 
-    def _send(self, source: int, cores: tuple[int, ...], channel: int) -> None:
-        view = self._view(source)
-        extents = view.extents(self.loops)
-        tile = to_rows(self._read(view, extents), view.format, extents)
-        for core in cores:
-            self.chip.deliver(self.core.number, core, channel, tile)
-        self.chip.observer.network(self, self.core.number, cores, tile.size)
-        for core in cores:
-            self.chip.observer.sync(self, "send", core, channel)
+        def receive() -> None:
+            tile = chip.take(core, own, channel)
+            if tile is None:
+                return self.block("receive", core, channel)
+            view = port.view()
+            extents = view.extents()
+            values = from_rows(tile, view.format, extents)
+            if add:
+                values = accumulated(port.read(extents), values, view.format)
+            port.write(extents, values)
+            if (heard := observer.sync) is not None:
+                heard(self, "receive", core, channel)
+
+        return receive
+
+    def _send(self, source: int, cores: tuple[int, ...], channel: int) -> Action:
+        port, chip, observer = self._port(source), self.chip, self.chip.observer
+        own = self.core.number
+
+        def send() -> None:
+            view = port.view()
+            extents = view.extents()
+            tile = to_rows(port.read(extents), view.format, extents)
+            for core in cores:
+                chip.deliver(own, core, channel, tile)
+            observer.network(self, own, cores, tile.size)
+            if (heard := observer.sync) is not None:
+                for core in cores:
+                    heard(self, "send", core, channel)
+
+        return send
 
     # Computing.
 
-    def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> None:
-        view, right_view = self._view(acc), self._view(right)
-        extents = view.extents(self.loops)
-        kept = view.kept
-        first = self._fresh(fresh)
-        l_operand = None if ones else self._operand(self._view(left), extents)
-        r_operand = self._operand(right_view, extents)
-        taken = None
-        if skip:
-            tile = tile_of(view, None if ones else self._view(left), right_view, extents, inner, first)
-            taken = taken_of(tile, self.chip.engines[self.unit], view.format, l_operand, r_operand, skip)
-            self.chip.observer.turns(self, taken)
-            if not taken.turns:  # so nothing begins either
-                return self._worked(l_operand and l_operand.format, prod(extents), 0)
-        if view.format in (X64, X128):
-            total, done = contract_exact(l_operand, r_operand, extents, kept, view.format)
-            if not first:
-                total = accumulated(self._read(view, extents), total, view.format)
-        else:
-            before = None if first else self._read(view, extents)
-            total, done = contract_ordered(before, l_operand, r_operand, extents, kept, view.format)
-        self._write(view, extents, total)
-        self._worked(l_operand and l_operand.format, prod(extents), done if taken is None else taken.done)
+    def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> Action:
+        out, r_port, l_port = self._port(acc), self._port(right), None if ones else self._port(left)
+        anew, skipped = self.anew(fresh), self._worker("skipped")
+        engine, views = self.chip.engines[self.unit], self.views
+        view: ViewRegister | None = None
+        left_view: ViewRegister | None = None
+        extents: Shape = ()
+        worked, exact, dense = skipped, False, 0
 
-    def drain(self, out: int, acc: int, bias: int | None, scale: float) -> None:
-        view, acc_view = self._view(out), self._view(acc)
-        extents = view.extents(self.loops)
-        added = None
-        if bias is not None:
-            operand = self._operand(self._view(bias), extents)
-            added = operand.storage, operand.format
-        shape = operand_shape(extents, view.strides)
-        values = drain(self._read(acc_view, extents), acc_view.format, scale, added, view.format, shape)
-        self._write(view, extents, values)
-        self.chip.observer.work(self, "element", prod(extents))
+        def contract() -> None:
+            nonlocal view, left_view, extents, worked, exact, dense
+            if views[acc] is not view or views[left] is not left_view or view is None:
+                view, left_view, extents = out.view(), views[left], ()
+                exact = view.format in (X64, X128)
+                worked = self._worker(self._kind(None if l_port is None else l_port.view().format))
+            now = view.extents()
+            if now is not extents:
+                extents, dense = now, prod(now)
+            first = anew()
+            l_operand = None if l_port is None else l_port.operand(extents)
+            r_operand = r_port.operand(extents)
+            taken = None
+            if skip:
+                tile = tile_of(view, l_port and l_port.view(), r_port.view(), extents, inner, first)
+                taken = taken_of(tile, engine, view.format, l_operand, r_operand, skip)
+                self.chip.observer.turns(self, taken)
+                if not taken.turns:  # so nothing begins either
+                    worked(0)
+                    return skipped(dense) if dense else None
+            if exact:
+                total, products = contract_exact(l_operand, r_operand, extents, view.kept, view.format)
+                if not first:
+                    total = accumulated(out.read(extents), total, view.format)
+            else:
+                before = None if first else out.read(extents)
+                total, products = contract_ordered(before, l_operand, r_operand, extents, view.kept, view.format)
+            out.write(extents, total)
+            done = products if taken is None else taken.done
+            worked(done)
+            if dense > done:
+                skipped(dense - done)
 
-    def mean(self, out: int, acc: int, argument: int, count: int, scale: float) -> None:
-        view, acc_view = self._view(out), self._view(acc)
-        extents = view.extents(self.loops)
-        shape = operand_shape(extents, view.strides)
-        total, terms = self._read(acc_view, extents), self._terms(argument, count)
-        values = mean(total, acc_view.format, terms, scale, view.format, shape)
-        self._write(view, extents, values)
-        self.chip.observer.work(self, "element", prod(extents))
+        return contract
 
-    def comoment(self, out: int, sums_at: tuple[int, int, int], argument: int, count: int, scale: float) -> None:
-        view = self._view(out)
-        extents = view.extents(self.loops)
-        sums = [self._view(number) for number in sums_at]
-        formats = [acc.format for acc in sums]
-        if formats not in ([X128, X64, X64], [F64] * 3):
-            found = ", ".join(format.name for format in formats)
-            raise self.fault(f"a comoment takes x128, x64 and x64 sums, or three of f64, not {found}")
-        shape, terms = operand_shape(extents, view.strides), self._terms(argument, count)
-        cross, left, right = (self._read(acc, extents) for acc in sums)
-        if formats[0] == F64:
-            variance = sums_at[1] == sums_at[2]
-            values = rounded_comoment(cross, left, right, terms, scale, variance, view.format, shape)
-        else:
-            values = comoment(cross, left, right, terms, scale, view.format, shape)
-        self._write(view, extents, values)
-        self.chip.observer.work(self, "element", 4 * prod(extents))
+    def drain(self, out: int, acc: int, bias: int | None, scale: float) -> Action:
+        worked = self._worker("element")
+        port, sums, added = self._port(out), self._port(acc), None if bias is None else self._port(bias)
 
-    def run(self, number: int, first: int, fresh: int, reduced: int) -> None:
-        program = self.chip.elements[number]
-        views = [self._view(first + k) for k in range(len(program.operands))]
-        extents = views[0].extents(self.loops)
-        operands: list[NDArray[Any] | None] = [None] * len(views)
-        for k in program.reads:
-            operands[k] = self._read(views[k], extents)
-        shapes = [operand_shape(extents, view.strides) for view in views]
-        formats = [view.format for view in views]
-        if 0 not in extents:
-            anew = self._fresh(fresh)
-            results = program.evaluate(operands, formats, self.chip.arguments, anew, extents, shapes, reduced)
-            for k, values in results.items():
-                self._write(views[k], extents, values)
-        self.chip.observer.work(self, "element", prod(extents) * program.work)
+        def drained() -> None:
+            view, acc_view = port.view(), sums.view()
+            extents = view.extents()
+            bias = None if added is None else (added.read(extents), added.view().format)
+            shape = operand_shape(extents, view.strides)
+            port.write(extents, drain(sums.read(extents), acc_view.format, scale, bias, view.format, shape))
+            worked(prod(extents))
 
-    def pool_max(self, out: int, tap: int, source: int, window: int, units: tuple[int, int]) -> None:
-        view, tap_view, source_view = self._view(out), self._view(tap), self._view(source)
-        outer, taps = self._windows(view, source_view, window)
-        begins = source_view.begins(self.loops)
-        exists: NDArray[np.bool_] | None = None
-        for j in range(window):
-            k, r = len(outer) - 1 - window + j, len(outer) + j
-            if not source_view.bounds[r]:
-                continue
-            if k < 0 or not units[j]:
-                raise self.fault(f"window axis {j} is bounded but has no outer axis or unit")
-            strides = source_view.strides[k], source_view.strides[r]
-            within = taps_within(outer[k], taps[j], begins[r], *strides, units[j], source_view.bounds[r])
-            shape = [1] * (len(outer) + window)
-            shape[k], shape[r] = within.shape
-            exists = within.reshape(shape) if exists is None else exists & within.reshape(shape)
-        best, number = pool_max(self._read(source_view, outer + taps), source_view.format, outer, taps, exists)
-        self._write(view, outer, encode(best, view.format))
-        self._write(tap_view, outer, encode(number, tap_view.format))
-        self.chip.observer.work(self, "element", prod(outer + taps))
+        return drained
 
-    def pool_sum(self, out: int, source: int, window: int, scale: float) -> None:
-        view, source_view = self._view(out), self._view(source)
-        outer, taps = self._windows(view, source_view, window)
-        values = self._read(source_view, outer + taps)
-        self._write(view, outer, pool_sum(values, source_view.format, outer, taps, scale, view.format))
-        self.chip.observer.work(self, "element", prod(outer + taps))
+    def mean(self, out: int, acc: int, argument: int, count: int, scale: float) -> Action:
+        worked = self._worker("element")
+        port, sums = self._port(out), self._port(acc)
 
-    def unpool(self, out: int, tap: int, source: int, window: int, first: int, steps: tuple[int, int]) -> None:
-        view, tap_view, source_view = self._view(out), self._view(tap), self._view(source)
+        def divide() -> None:
+            view = port.view()
+            extents = view.extents()
+            shape = operand_shape(extents, view.strides)
+            total, terms = sums.read(extents), self._terms(argument, count)
+            port.write(extents, mean(total, sums.view().format, terms, scale, view.format, shape))
+            worked(prod(extents))
+
+        return divide
+
+    def comoment(self, out: int, sums_at: tuple[int, int, int], argument: int, count: int, scale: float) -> Action:
+        worked = self._worker("element")
+        port, sums = self._port(out), [self._port(number) for number in sums_at]
+        variance = sums_at[1] == sums_at[2]
+
+        def covary() -> None:
+            view = port.view()
+            extents = view.extents()
+            formats = [acc.view().format for acc in sums]
+            if formats not in ([X128, X64, X64], [F64] * 3):
+                found = ", ".join(format.name for format in formats)
+                raise self.fault(f"a comoment takes x128, x64 and x64 sums, or three of f64, not {found}")
+            shape, terms = operand_shape(extents, view.strides), self._terms(argument, count)
+            cross, left, right = (acc.read(extents) for acc in sums)
+            if formats[0] == F64:
+                values = rounded_comoment(cross, left, right, terms, scale, variance, view.format, shape)
+            else:
+                values = comoment(cross, left, right, terms, scale, view.format, shape)
+            port.write(extents, values)
+            worked(4 * prod(extents))
+
+        return covary
+
+    def run(self, number: int, first: int, fresh: int, reduced: int) -> Action:
+        worked = self._worker("element")
+        program, anew = self.chip.elements[number], self.anew(fresh)
+        count = len(program.operands)
+        ports = [self._port(first + k) for k in range(count)]
+        reads = [(k, ports[k]) for k in program.reads]
+        views: list[ViewRegister | None] = []
+        extents: Shape = ()
+        formats: list[Format | None] = []
+        shapes: list[Shape] = []
+        work = 0
+
+        def run() -> None:
+            nonlocal views, extents, formats, shapes, work
+            now = ports[0].view().extents()
+            if now is not extents or views != self.views[first : first + count]:
+                views, extents = self.views[first : first + count], now
+                formats = [port.view().format for port in ports]
+                shapes = [operand_shape(extents, port.view().strides) for port in ports]
+                work = prod(extents) * program.work
+            operands: list[NDArray[Any] | None] = [None] * count
+            for k, port in reads:
+                operands[k] = port.read(extents)
+            if 0 not in extents:
+                results = program.evaluate(operands, formats, self.chip.arguments, anew(), extents, shapes, reduced)
+                for k, values in results.items():
+                    ports[k].write(extents, values)
+            worked(work)
+
+        return run
+
+    def pool_max(self, out: int, tap: int, source: int, window: int, units: tuple[int, int]) -> Action:
+        worked = self._worker("element")
+        port, tap_port, source_port = self._port(out), self._port(tap), self._port(source)
+
+        def pool() -> None:
+            source_view = source_port.view()
+            outer, taps = self._windows(port.view(), source_view, window)
+            exists = self._taps(source_view, outer, taps, units)
+            extents = outer + taps
+            best, number = pool_max(source_port.read(extents), source_view.format, outer, taps, exists)
+            port.write(outer, encode(best, port.view().format))
+            tap_port.write(outer, encode(number, tap_port.view().format))
+            worked(prod(extents))
+
+        return pool
+
+    def pool_sum(self, out: int, source: int, window: int, scale: float) -> Action:
+        worked = self._worker("element")
+        port, source_port = self._port(out), self._port(source)
+
+        def pool() -> None:
+            view, source_view = port.view(), source_port.view()
+            outer, taps = self._windows(view, source_view, window)
+            values = source_port.read(outer + taps)
+            port.write(outer, pool_sum(values, source_view.format, outer, taps, scale, view.format))
+            worked(prod(outer + taps))
+
+        return pool
+
+    def unpool(self, out: int, tap: int, source: int, window: int, first: int, steps: tuple[int, int]) -> Action:
+        worked = self._worker("element")
+        port, tap_port, source_port = self._port(out), self._port(tap), self._port(source)
         if window > len(steps):
             raise self.fault(f"{window} window axes, but {len(steps)} steps")
-        outer, taps = self._windows(view, source_view, window)
-        chosen, errors = self._read(tap_view, outer + taps), self._read(source_view, outer + taps)
-        self._write(view, outer, unpool(chosen, errors, source_view.format, outer, taps, first, steps, view.format))
-        self.chip.observer.work(self, "element", prod(outer + taps))
+
+        def spread() -> None:
+            view, source_view = port.view(), source_port.view()
+            outer, taps = self._windows(view, source_view, window)
+            extents = outer + taps
+            chosen, errors = tap_port.read(extents), source_port.read(extents)
+            port.write(outer, unpool(chosen, errors, source_view.format, outer, taps, first, steps, view.format))
+            worked(prod(extents))
+
+        return spread
 
     # Inside.
 
-    def _read(self, view: ViewRegister, extents: Shape) -> NDArray[Any]:
-        """Storage elements of a scratchpad view (size 1 where it has stride 0), or addresses of an identity."""
-        if view.space == IDENTITY and view.rank == len(extents):
-            return identity(view.start(self.loops), extents, view.strides)
-        start = self._scratchpad(view, extents)
-        if self.chip.watched:
-            self._touch(False, view, start, extents)
-        return elements(self.core.memories, view.space, view.format, start, view.layout(extents))
+    def _port(self, number: int) -> Port:
+        """The operand of an instruction that is view register *number*."""
+        return (WatchedPort if self.chip.watched else Port)(self, number)
 
-    def _operand(self, view: ViewRegister, extents: Shape) -> Operand:
-        """The same with its format, for engines."""
-        return Operand(self._read(view, extents), view.format)
-
-    def _write(self, view: ViewRegister, extents: Shape, values: NDArray[Any]) -> None:
-        """Write storage elements of a scratchpad view."""
-        start = self._scratchpad(view, extents)
-        if self.chip.watched:  # a sum of nothing is written, too
-            self._touch(True, view, start, tuple(n if kept else 1 for n, kept in zip(extents, view.kept, strict=True)))
-        put(self.core.memories, view.space, view.format, start, view.layout(extents), values)
+    def _taps(
+        self, source: ViewRegister, outer: Shape, taps: Shape, units: tuple[int, int]
+    ) -> NDArray[np.bool_] | None:
+        """Which taps of each window exist; None where all do."""
+        begins = source.begins()
+        exists: NDArray[np.bool_] | None = None
+        for j in range(len(taps)):
+            k, r = len(outer) - 1 - len(taps) + j, len(outer) + j
+            if not source.bounds[r]:
+                continue
+            if k < 0 or not units[j]:
+                raise self.fault(f"window axis {j} is bounded but has no outer axis or unit")
+            strides = source.strides[k], source.strides[r]
+            within = taps_within(outer[k], taps[j], begins[r], *strides, units[j], source.bounds[r])
+            shape = [1] * (len(outer) + len(taps))
+            shape[k], shape[r] = within.shape
+            exists = within.reshape(shape) if exists is None else exists & within.reshape(shape)
+        return exists
 
     def _recode(self, coding: coded.Coding, box: coded.Box, bounds: Shape, tile: Window, write: bool) -> coded.Coded:
         memories, granule = self.core.memories, self.chip.granule

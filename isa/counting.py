@@ -8,20 +8,22 @@ looked at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import NamedTuple, Protocol
 
 from ..numerics.formats import row_bytes
-from . import coded, transfer
+from . import coded, moving
 from .access import reach
 from .array import tile_of
 from .chip import Chip, Core
-from .instruction import Instruction
+from .instruction import Action, Instruction
 from .presence import Box, Content, Marks, Operand, Seen
 from .registers import ViewRegister, Window
 from .skipping import expected
 from .state import Shape, Stream
+from .transfer import clipped
 
 
 class CountedChip(Chip, Protocol):
@@ -54,39 +56,57 @@ class CountingStream(Stream):
 
     # Moving tiles.
 
-    def load(self, target: int, source: int) -> None:
-        self._transfer(transfer.count_load, source, target, write=False)
-        if self._marks is not None:
-            view, other = self._view(source), self._view(target)
-            extents = view.extents(self.loops)
-            lows, sizes = transfer.clipped(extents, view.begins(self.loops), view.bounds)
+    def load(self, target: int, source: int) -> Action:
+        move = self._transfer(moving.CountedLoad, source, target, write=False)
+        if self._marks is None:
+            return move
+
+        def load() -> None:
+            move()
+            view, other = self.view(source), self.view(target)
+            extents = view.extents()
+            lows, sizes = clipped(extents, view.begins(), view.bounds)
             box = Box(extents, other.strides, lows, sizes)
             self._mark(other, extents, Seen(self._contents.content(view.base >> 3), box))
 
-    def store(self, target: int, source: int) -> None:
-        self._transfer(transfer.count_store, target, source, write=True)
+        return load
 
-    def receive(self, target: int, core: int, channel: int, add: bool) -> None:
-        tile: CountedTile | None = self.chip.take(core, self.core.number, channel)
-        if tile is None:
-            return self._block("receive", core, channel)
-        view = self._view(target)
-        extents = view.extents(self.loops)
-        if tile.size != (size := _packed_bytes(view, extents)):
-            raise ValueError(f"a tile of {tile.size} bytes came for a view of {size}")
-        seen = None if add else tile.seen
-        self._mark(view, extents, seen and seen._replace(box=seen.box._replace(strides=view.strides)))
-        self.chip.observer.sync(self, "receive", core, channel)
+    def store(self, target: int, source: int) -> Action:
+        return self._transfer(moving.CountedStore, target, source, write=True)
 
-    def _send(self, source: int, cores: tuple[int, ...], channel: int) -> None:
-        view = self._view(source)
-        found = None if self._marks is None else self._marks.at(view.space, view.start(self.loops))
-        tile = CountedTile(_packed_bytes(view, view.extents(self.loops)), found and found[1])
-        for core in cores:
-            self.chip.deliver(self.core.number, core, channel, tile)
-        self.chip.observer.network(self, self.core.number, cores, tile.size)
-        for core in cores:
-            self.chip.observer.sync(self, "send", core, channel)
+    def receive(self, target: int, core: int, channel: int, add: bool) -> Action:
+        chip, observer, own = self.chip, self.chip.observer, self.core.number
+
+        def receive() -> None:
+            tile: CountedTile | None = chip.take(core, own, channel)
+            if tile is None:
+                return self.block("receive", core, channel)
+            view = self.view(target)
+            extents = view.extents()
+            if tile.size != (size := _packed_bytes(view, extents)):
+                raise ValueError(f"a tile of {tile.size} bytes came for a view of {size}")
+            seen = None if add else tile.seen
+            self._mark(view, extents, seen and seen._replace(box=seen.box._replace(strides=view.strides)))
+            if (heard := observer.sync) is not None:
+                heard(self, "receive", core, channel)
+
+        return receive
+
+    def _send(self, source: int, cores: tuple[int, ...], channel: int) -> Action:
+        chip, observer, own = self.chip, self.chip.observer, self.core.number
+
+        def send() -> None:
+            view = self.view(source)
+            found = None if self._marks is None else self._marks.at(view.space, view.start())
+            tile = CountedTile(_packed_bytes(view, view.extents()), found and found[1])
+            for core in cores:
+                chip.deliver(own, core, channel, tile)
+            observer.network(self, own, cores, tile.size)
+            if (heard := observer.sync) is not None:
+                for core in cores:
+                    heard(self, "send", core, channel)
+
+        return send
 
     def _recode(self, coding: coded.Coding, box: coded.Box, bounds: Shape, tile: Window, write: bool) -> coded.Coded:
         block = self._contents.content(box.base >> 3).block(self.chip.granule)
@@ -95,71 +115,98 @@ class CountingStream(Stream):
 
     # Computing.
 
-    def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> None:
-        view, right_view = self._view(acc), self._view(right)
-        left_view = None if ones else self._view(left)
-        extents = view.extents(self.loops)
-        dense = prod(extents)
-        l_read = None if left_view is None else self._read(left_view, extents)
-        if skip:
-            tile = tile_of(view, left_view, right_view, extents, inner, self._fresh(fresh))
-            taken = expected(tile, self.chip.engines[self.unit], l_read, self._read(right_view, extents), skip)
-            self.chip.observer.turns(self, taken)
-            done = taken.done
-        else:
-            done = dense if l_read is None else round(dense * l_read.mean)
-        self._made(view, extents)
-        self._worked(left_view and left_view.format, dense, done)
+    def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> Action:
+        anew, engine, skipped = self.anew(fresh), self.chip.engines[self.unit], self._worker("skipped")
+        kind, worked = "", skipped
 
-    def drain(self, out: int, acc: int, bias: int | None, scale: float) -> None:
-        self._worked_on(out, 1)
+        def contract() -> None:
+            nonlocal kind, worked
+            view, right_view = self.view(acc), self.view(right)
+            left_view = None if ones else self.view(left)
+            extents = view.extents()
+            dense = prod(extents)
+            l_read = None if left_view is None else self._read(left_view, extents)
+            if skip:
+                tile = tile_of(view, left_view, right_view, extents, inner, anew())
+                taken = expected(tile, engine, l_read, self._read(right_view, extents), skip)
+                self.chip.observer.turns(self, taken)
+                done = taken.done
+            else:
+                done = dense if l_read is None else round(dense * l_read.mean)
+            self._made(view, extents)
+            now = self._kind(left_view and left_view.format)
+            if now != kind:
+                kind, worked = now, self._worker(now)
+            worked(done)
+            if dense > done:
+                skipped(dense - done)
 
-    def mean(self, out: int, acc: int, argument: int, count: int, scale: float) -> None:
-        self._terms(argument, count)
-        self._worked_on(out, 1)
+        return contract
 
-    def comoment(self, out: int, sums_at: tuple[int, int, int], argument: int, count: int, scale: float) -> None:
-        self._terms(argument, count)
-        self._worked_on(out, 4)
+    def drain(self, out: int, acc: int, bias: int | None, scale: float) -> Action:
+        return partial(self._worked_on, self._worker("element"), out, 1)
 
-    def run(self, number: int, first: int, fresh: int, reduced: int) -> None:
-        program = self.chip.elements[number]
-        extents = self._view(first).extents(self.loops)
-        if self._marks is not None:
-            for place in program.writes:
-                self._made(self._view(first + place), extents)
-        self.chip.observer.work(self, "element", prod(extents) * program.work)
+    def mean(self, out: int, acc: int, argument: int, count: int, scale: float) -> Action:
+        worked = self._worker("element")
 
-    def pool_max(self, out: int, tap: int, source: int, window: int, units: tuple[int, int]) -> None:
-        self._pooled((out, tap), source, window)
+        def divide() -> None:
+            self._terms(argument, count)
+            self._worked_on(worked, out, 1)
 
-    def pool_sum(self, out: int, source: int, window: int, scale: float) -> None:
-        self._pooled((out,), source, window)
+        return divide
 
-    def unpool(self, out: int, tap: int, source: int, window: int, first: int, steps: tuple[int, int]) -> None:
-        self._pooled((out,), source, window)
+    def comoment(self, out: int, sums_at: tuple[int, int, int], argument: int, count: int, scale: float) -> Action:
+        worked = self._worker("element")
+
+        def covary() -> None:
+            self._terms(argument, count)
+            self._worked_on(worked, out, 4)
+
+        return covary
+
+    def run(self, number: int, first: int, fresh: int, reduced: int) -> Action:
+        program, worked = self.chip.elements[number], self._worker("element")
+        work = program.work
+
+        def run() -> None:
+            extents = self.view(first).extents()
+            if self._marks is not None:
+                for place in program.writes:
+                    self._made(self.view(first + place), extents)
+            worked(prod(extents) * work)
+
+        return run
+
+    def pool_max(self, out: int, tap: int, source: int, window: int, units: tuple[int, int]) -> Action:
+        return partial(self._pooled, self._worker("element"), (out, tap), source, window)
+
+    def pool_sum(self, out: int, source: int, window: int, scale: float) -> Action:
+        return partial(self._pooled, self._worker("element"), (out,), source, window)
+
+    def unpool(self, out: int, tap: int, source: int, window: int, first: int, steps: tuple[int, int]) -> Action:
+        return partial(self._pooled, self._worker("element"), (out,), source, window)
 
     # Inside.
 
-    def _worked_on(self, out: int, times: int) -> None:
+    def _worked_on(self, worked: Callable[[int], None], out: int, times: int) -> None:
         """Each element of the result takes so many operations."""
-        view = self._view(out)
-        extents = view.extents(self.loops)
+        view = self.view(out)
+        extents = view.extents()
         self._made(view, extents)
-        self.chip.observer.work(self, "element", times * prod(extents))
+        worked(times * prod(extents))
 
-    def _pooled(self, results: tuple[int, ...], source: int, window: int) -> None:
+    def _pooled(self, worked: Callable[[int], None], results: tuple[int, ...], source: int, window: int) -> None:
         """Each element of a window takes an operation."""
-        outer, taps = self._windows(self._view(results[0]), self._view(source), window)
+        outer, taps = self._windows(self.view(results[0]), self.view(source), window)
         for number in results:
-            self._made(self._view(number), outer)
-        self.chip.observer.work(self, "element", prod(outer + taps))
+            self._made(self.view(number), outer)
+        worked(prod(outer + taps))
 
     def _read(self, view: ViewRegister, extents: Shape) -> Operand | None:
         """What loops of *extents* read of the tensor that lies where a view begins; None where nothing is known."""
         if self._marks is None:
             return None
-        start = view.start(self.loops)
+        start = view.start()
         found = self._marks.at(view.space, start)
         if found is None:
             return None
@@ -174,7 +221,7 @@ class CountingStream(Stream):
     def _mark(self, view: ViewRegister, extents: Shape, seen: Seen | None) -> None:
         """From now on the tile of a view is that."""
         if self._marks is not None:
-            start = view.start(self.loops)
+            start = view.start()
             low, high = reach(view.format.bits, extents, view.strides)
             self._marks.put(view.space, start + low, start + high, seen)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, dataclass_transform
 
 from ..catalog import unknown
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 WORD_BITS = 128
 WORD_BYTES = WORD_BITS // 8
 OPCODE_BITS = 8
+
+Action: TypeAlias = Callable[[], None]
 
 Coding = Literal["unsigned", "signed", "float"]
 
@@ -136,10 +139,11 @@ class Instruction:
             object.__setattr__(self, name, struct.unpack("<f", struct.pack("<f", getattr(self, name)))[0])
 
     @abstractmethod
-    def execute(self, stream: Stream) -> None:
-        """Change the core as the hardware would, and tell *stream* what moved and what was computed.
+    def bind(self, stream: Stream) -> Action:
+        """What the instruction does each time that *stream* comes to it: decoded once, called at every turn.
 
-        A stream's program counter has already been advanced; control instructions may set it.
+        An action changes the core as the hardware would, and tells the chip's observer what moved and what was
+        computed.  The stream's program counter has already been advanced; control instructions may set it.
         """
 
     def encode(self) -> bytes:

@@ -9,7 +9,6 @@ from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..numerics.formats import Format
-from .access import Layout, layout_of
 
 if TYPE_CHECKING:
     from .coded import Coding
@@ -58,12 +57,14 @@ class LoopRegister:
 
     def advance(self) -> bool:
         """Take the next turn; false, and closed, where there is none."""
-        if self.counter + 1 >= self.trips:
+        turn = self.counter + 1
+        if turn >= self.trips:
             self.close()
             return False
-        self.counter += 1
-        self.start += self.tile
-        self.extent = min(self.tile, self.total - self.start)
+        self.counter = turn
+        self.start = start = self.start + self.tile
+        if turn + 1 == self.trips:
+            self.extent = self.total - start
         return True
 
     def close(self) -> None:
@@ -72,44 +73,40 @@ class LoopRegister:
 
 
 class ViewRegister:
-    """One view: ``space``, ``format``, base, ring, axes, turns and spans, resolved against the loop registers."""
+    """One view: ``space``, ``format``, base, ring, axes, turns and spans, resolved against the *loops* of its stream.
 
-    def __init__(self, space: int, fmt: Format, rank: int, base: int, ring: int) -> None:
+    Once an instruction has used it, it is not changed any more: a definition makes another one.
+    """
+
+    def __init__(self, loops: Sequence[LoopRegister], space: int, fmt: Format, rank: int, base: int, ring: int) -> None:
         self.space, self.format, self.rank, self.base, self.ring = space, fmt, rank, base, ring
         self.sizes: tuple[int, ...] = (1,) * rank
         self.strides: tuple[int, ...] = (0,) * rank
         self.offsets: tuple[int, ...] = (0,) * rank
         self.bounds: tuple[int, ...] = (0,) * rank
-        self.turns: list[tuple[int, int, int]] = []
-        self._moving: list[tuple[int, int, int]] = []
-        self._growing: list[tuple[int, int, int]] = []
-        self._stepping: list[tuple[int, int]] = []
-        self._positioned = space in (DRAM, IDENTITY)
-        self._sized: tuple[list[int], tuple[int, ...]] = [], ()
-        self._affine: tuple[int, tuple[tuple[int, int, int], ...]] | None = None
-        self._kept: tuple[bool, ...] | None = None
         self.coding: Coding | None = None
-        self.frozen = False  # kept for the next time that its definition runs, and so not to be changed
-        self._layouts: dict[tuple[int, ...], Layout] = {}
+        self._loops = loops
+        self._positioned = space in (DRAM, IDENTITY)
+        self._turns: tuple[tuple[LoopRegister, int], ...] = ()
+        self._ahead = 0
+        self._moving: tuple[tuple[int, LoopRegister, int], ...] = ()
+        self._growing: tuple[tuple[int, LoopRegister, int], ...] = ()
+        self._stepping: tuple[tuple[int, LoopRegister], ...] = ()
+        self._changed()
 
     def copied(self) -> ViewRegister:
         """Another register of the same contents."""
         other = copy(self)
-        other.turns, other.frozen, other._layouts = [*self.turns], False, {}
-        other._moving, other._growing, other._stepping = [*self._moving], [*self._growing], [*self._stepping]
         other._changed()
         return other
 
     def _changed(self) -> None:
         """Forget what was made of axes and spans."""
-        self._sized, self._affine, self._kept = ([], ()), None, None
-
-    def layout(self, extents: tuple[int, ...]) -> Layout:
-        """How the storage elements of a tile lie."""
-        found = self._layouts.get(extents)
-        if found is None:
-            found = self._layouts[extents] = layout_of(self.format, extents, self.strides)
-        return found
+        self._along: tuple[tuple[LoopRegister, int], ...] = ()
+        self._extents: tuple[int, ...] | None = None
+        self._affine: tuple[int, tuple[tuple[LoopRegister, int], ...], tuple[tuple[LoopRegister, int], ...]] | None
+        self._affine = None
+        self._kept: tuple[bool, ...] | None = None
 
     def define_axis(self, axis: int, extent: int, stride: int, offset: int, bound: int) -> None:
         """See the instruction ``axis``; ValueError for an axis beyond the rank."""
@@ -117,25 +114,27 @@ class ViewRegister:
             raise ValueError(f"axis {axis} of a view with {self.rank}")
         self.sizes = _replaced(self.sizes, axis, extent)
         self.strides = _replaced(self.strides, axis, stride)
-        self._layouts.clear()
-        self._changed()
         self.offsets = _replaced(self.offsets, axis, offset)
         self.bounds = _replaced(self.bounds, axis, bound)
+        self._changed()
 
     def define_turn(self, loop: int, stride: int, ahead: int) -> None:
         """See the instruction ``turn``."""
-        self.turns.append((loop, stride, ahead))
+        self._turns = (*self._turns, (self._loops[loop], stride))
+        self._ahead += ahead * stride
+        self._changed()
 
     def define_span(self, axis: int, loop: int, coefficient: int, moves: bool, grows: bool) -> None:
         """See the instruction ``span``; ValueError for an axis beyond the rank."""
         if axis >= self.rank:
             raise ValueError(f"axis {axis} of a view with {self.rank}")
-        self._changed()
+        register = self._loops[loop]
         if moves:
-            self._moving.append((axis, loop, coefficient))
+            self._moving = (*self._moving, (axis, register, coefficient))
         if grows:
-            self._growing.append((axis, loop, abs(coefficient)))
-        self._stepping.append((axis, loop))
+            self._growing = (*self._growing, (axis, register, abs(coefficient)))
+        self._stepping = (*self._stepping, (axis, register))
+        self._changed()
 
     @property
     def kept(self) -> tuple[bool, ...]:
@@ -144,54 +143,61 @@ class ViewRegister:
             self._kept = tuple(stride != 0 for stride in self.strides)
         return self._kept
 
-    def extents(self, loops: Sequence[LoopRegister]) -> tuple[int, ...]:
-        """Elements along each axis.  Those of the latest tile are kept, since most tiles are as large as it."""
-        if not self._stepping:
-            return self.sizes
-        along = [loops[loop].extent for _, loop in self._stepping]
-        if along == self._sized[0]:
-            return self._sized[1]
+    def extents(self) -> tuple[int, ...]:
+        """Elements along each axis: the same tuple as before while no extent of a loop changes."""
+        for loop, extent in self._along:
+            if loop.extent != extent:
+                break
+        else:
+            if self._extents is not None:
+                return self._extents
         result = list(self.sizes)
         for axis, loop, coefficient in self._growing:
-            result[axis] += coefficient * (loops[loop].extent - 1)
-        for (axis, _), extent in zip(self._stepping, along, strict=True):
-            if not extent:
+            result[axis] += coefficient * (loop.extent - 1)
+        for axis, loop in self._stepping:
+            if not loop.extent:
                 result[axis] = 0
-        self._sized = along, tuple(result)
-        return self._sized[1]
+        self._along = tuple((loop, loop.extent) for _, loop in self._stepping)
+        self._extents = tuple(result)
+        return self._extents
 
-    def begins(self, loops: Sequence[LoopRegister]) -> tuple[int, ...]:
+    def begins(self) -> tuple[int, ...]:
         """Position at which each axis begins."""
         if not self._moving:
             return self.offsets
         result = list(self.offsets)
         for axis, loop, coefficient in self._moving:
-            register = loops[loop]
-            low = register.start if coefficient >= 0 else register.start + register.extent - 1
-            result[axis] += coefficient * low
+            result[axis] += coefficient * (loop.start if coefficient >= 0 else loop.start + loop.extent - 1)
         return tuple(result)
 
-    def turned(self, loops: Sequence[LoopRegister]) -> int:
+    def turned(self) -> int:
         """How far turns have moved it: by bits, or blocks where it has a codec."""
-        moved = 0
-        for loop, stride, ahead in self.turns:
-            moved += (loops[loop].counter + ahead) * stride
+        moved = self._ahead
+        for loop, stride in self._turns:
+            moved += loop.counter * stride
         return moved % self.ring if self.ring else moved
 
-    def start(self, loops: Sequence[LoopRegister]) -> int:
+    def start(self) -> int:
         """Bit address of element 0.  Positions move it in DRAM and the identity, in scratchpads only turns do."""
-        if not self._positioned:
-            return self.base + self.turned(loops) if self.turns else self.base
         if self._affine is None:
-            first = self.base + sum(map(mul, self.offsets, self.strides))
-            self._affine = first, tuple((loop, c * self.strides[axis], c) for axis, loop, c in self._moving)
-        address, moving = self._affine
-        if self.turns:
-            address += self.turned(loops)
-        for loop, bits, coefficient in moving:
-            register = loops[loop]
-            address += bits * (register.start if coefficient >= 0 else register.start + register.extent - 1)
+            self._affine = self._resolved()
+        address, rising, falling = self._affine
+        if self._turns:
+            address += self.turned()
+        for loop, bits in rising:
+            address += bits * loop.start
+        for loop, bits in falling:
+            address += bits * (loop.start + loop.extent - 1)
         return address
+
+    def _resolved(self) -> tuple[int, tuple[tuple[LoopRegister, int], ...], tuple[tuple[LoopRegister, int], ...]]:
+        """(address but for turns and loops, bits for each position of loops that walk up, and of those down)."""
+        if not self._positioned:
+            return self.base, (), ()
+        first = self.base + sum(map(mul, self.offsets, self.strides))
+        moving = [(loop, c * self.strides[axis], c >= 0) for axis, loop, c in self._moving]
+        rising = tuple((loop, bits) for loop, bits, up in moving if up and bits)
+        return first, rising, tuple((loop, bits) for loop, bits, up in moving if not up and bits)
 
 
 @dataclass

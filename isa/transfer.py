@@ -6,23 +6,19 @@ tensor's row; bits behind its last element arrive as zeros.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.formats import U8, Format
-from .access import Layout, memory_of, raw_layout, strided
-from .kernels.bursts import bursts
-from .registers import DRAM, Window
+from .access import Layout, raw_layout
 
-Bytes = NDArray[np.uint8]
+Array = NDArray[Any]
 Shape = tuple[int, ...]
-Move: TypeAlias = "Callable[[Sequence[Bytes], Window, Shape, Shape, int, int, Shape, int], Moved]"
 
 _RAW: dict[int, np.dtype[Any]] = {
     8: np.dtype("<u1"),
@@ -33,18 +29,8 @@ _RAW: dict[int, np.dtype[Any]] = {
 }
 
 
-class Moved(NamedTuple):
-    """What a transfer did: the DRAM window that it touched (None where all was clipped away), its bytes and bursts,
-    and the bytes that passed the scratchpad port."""
-
-    window: Window | None
-    useful: int
-    bursts: int
-    scratchpad: int
-
-
 @dataclass(frozen=True)
-class _Grid:
+class Grid:
     """A box as equal pieces of whole bytes: *bits* each, the packed axis (if any) counted in bytes."""
 
     bits: int
@@ -53,15 +39,17 @@ class _Grid:
     tail: int
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """A transfer but for its addresses.
 
-    The scratchpad's box is *whole*; of it, *part* exists in DRAM and begins *skipped* bits further on.  The box in
+    The box of the scratchpad is *whole*; of it, *part*, from *lows* on, exists in DRAM and begins *skipped* bits
+    further on.  The box in
     DRAM has *sizes*, the layout *dram*, and begins *moved* bits behind the start of the view.  *rows* is what `bursts`
     wants to know.
     """
 
-    grid: _Grid
+    grid: Grid
+    lows: Shape
     sizes: Shape
     whole: Layout
     part: Layout
@@ -74,7 +62,7 @@ class _Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 14)
-def _plan(fmt: Format, extents: Shape, strides: Shape, lows: Shape, sizes: Shape, pad_strides: Shape) -> _Plan:
+def plan_of(fmt: Format, extents: Shape, strides: Shape, lows: Shape, sizes: Shape, pad_strides: Shape) -> Plan:
     """The plan of a box of *extents*, of which *sizes* elements from *lows* on exist."""
     grid = _grid(fmt, extents, strides)
     whole_strides = _grid_strides(fmt, grid, extents, pad_strides)
@@ -84,8 +72,9 @@ def _plan(fmt: Format, extents: Shape, strides: Shape, lows: Shape, sizes: Shape
     if 0 not in sizes:
         skipped = sum(k * stride for k, stride in zip(_firsts(fmt, grid.axis, lows), whole_strides, strict=True))
     row, outer, outer_strides = _rows(strides, grid.bits, grid.axis, part.extents)
-    return _Plan(
+    return Plan(
         grid=part,
+        lows=lows,
         sizes=sizes,
         whole=whole,
         part=raw_layout(_RAW[grid.bits], grid.bits, part.extents, whole_strides),
@@ -96,112 +85,6 @@ def _plan(fmt: Format, extents: Shape, strides: Shape, lows: Shape, sizes: Shape
         rows=(outer, outer_strides, row),
         scratchpad=prod(grid.extents) * (grid.bits // 8),
     )
-
-
-def load(
-    memories: Sequence[Bytes],
-    box: Window,
-    begins: Shape,
-    bounds: Shape,
-    space: int,
-    start: int,
-    strides: Shape,
-    granule: int,
-) -> Moved:
-    """Copy the DRAM *box* to scratchpad *space*; elements outside of the bounds become zeros there."""
-    lows, sizes = clipped(box.extents, begins, bounds)
-    plan = _plan(box.format, box.extents, box.strides, lows, sizes, strides)
-    target = strided(memories, space, start, plan.whole, "writes")
-    window = box
-    if sizes != box.extents:
-        target[...] = 0
-    if 0 in sizes:
-        return Moved(None, 0, 0, plan.scratchpad)
-    if sizes != box.extents:
-        window = Window(DRAM, box.format, box.start + plan.moved, sizes, box.strides)
-        target = strided(memories, space, start + plan.skipped, plan.part, "writes")
-    if plan.grid.tail:
-        _check_row(plan, tuple(b + low for b, low in zip(begins, lows, strict=True)), bounds)
-    target[...] = _without_tail(strided(memories, DRAM, window.start, plan.dram, "reads"), plan.grid)
-    return Moved(window, plan.useful, bursts(window.start >> 3, *plan.rows, granule), plan.scratchpad)
-
-
-def store(
-    memories: Sequence[Bytes],
-    box: Window,
-    begins: Shape,
-    bounds: Shape,
-    space: int,
-    start: int,
-    strides: Shape,
-    granule: int,
-) -> Moved:
-    """Copy scratchpad *space* to the DRAM *box*; ValueError where the box leaves its bounds."""
-    if 0 in box.extents:
-        return Moved(None, 0, 0, 0)
-    plan = _stored(box, begins, bounds, strides)
-    source = strided(memories, space, start, plan.whole, "reads")
-    strided(memories, DRAM, box.start, plan.dram, "writes")[...] = _without_tail(source, plan.grid)
-    return Moved(box, plan.useful, bursts(box.start >> 3, *plan.rows, granule), plan.scratchpad)
-
-
-def count_load(
-    memories: Sequence[Bytes],
-    box: Window,
-    begins: Shape,
-    bounds: Shape,
-    space: int,
-    start: int,
-    strides: Shape,
-    granule: int,
-) -> Moved:
-    """What `load` says, in memories of which only the size is known."""
-    lows, sizes = clipped(box.extents, begins, bounds)
-    plan = _plan(box.format, box.extents, box.strides, lows, sizes, strides)
-    _within(memories, space, start, plan.whole, "writes")
-    if 0 in sizes:
-        return Moved(None, 0, 0, plan.scratchpad)
-    if plan.grid.tail:
-        _check_row(plan, tuple(b + low for b, low in zip(begins, lows, strict=True)), bounds)
-    window = Window(DRAM, box.format, box.start + plan.moved, sizes, box.strides)
-    _within(memories, DRAM, window.start, plan.dram, "reads")
-    return Moved(window, plan.useful, bursts(window.start >> 3, *plan.rows, granule), plan.scratchpad)
-
-
-def count_store(
-    memories: Sequence[Bytes],
-    box: Window,
-    begins: Shape,
-    bounds: Shape,
-    space: int,
-    start: int,
-    strides: Shape,
-    granule: int,
-) -> Moved:
-    """What `store` says, in memories of which only the size is known."""
-    if 0 in box.extents:
-        return Moved(None, 0, 0, 0)
-    plan = _stored(box, begins, bounds, strides)
-    _within(memories, space, start, plan.whole, "reads")
-    _within(memories, DRAM, box.start, plan.dram, "writes")
-    return Moved(box, plan.useful, bursts(box.start >> 3, *plan.rows, granule), plan.scratchpad)
-
-
-def _stored(box: Window, begins: Shape, bounds: Shape, strides: Shape) -> _Plan:
-    """The plan of a store; ValueError where its box leaves its bounds."""
-    lows, sizes = clipped(box.extents, begins, bounds)
-    if sizes != box.extents:
-        raise ValueError(f"stores at positions {begins} {box.extents} elements, outside of the bounds {bounds}")
-    plan = _plan(box.format, box.extents, box.strides, lows, sizes, strides)
-    if plan.grid.tail:
-        _check_row(plan, begins, bounds)
-    return plan
-
-
-def _within(memories: Sequence[Bytes], space: int, start: int, layout: Layout, verb: str) -> None:
-    """ValueError unless the memory of a space has all of the layout."""
-    if 0 not in layout.shape:
-        memory_of(memories, space, start, layout, verb)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -217,22 +100,22 @@ def clipped(extents: Shape, begins: Shape, bounds: Shape) -> tuple[Shape, Shape]
     return tuple(lows), tuple(sizes)
 
 
-def _grid(fmt: Format, extents: Shape, strides: Shape) -> _Grid:
+def _grid(fmt: Format, extents: Shape, strides: Shape) -> Grid:
     """The box in whole bytes; the packed axis is the last one whose neighbours touch."""
     touching = [axis for axis, stride in enumerate(strides) if stride == fmt.bits] if fmt.packed else []
     return _part(fmt, touching[-1] if touching else None, extents)
 
 
-def _part(fmt: Format, axis: int | None, extents: Shape) -> _Grid:
+def _part(fmt: Format, axis: int | None, extents: Shape) -> Grid:
     """The same for a box whose packed axis is known (None: rows of one element)."""
     if not fmt.packed:
-        return _Grid(fmt.bits, None, extents, 0)
+        return Grid(fmt.bits, None, extents, 0)
     row = 1 if axis is None else extents[axis]
     whole = tuple(-(-n * fmt.bits // 8) if k == axis else n for k, n in enumerate(extents))
-    return _Grid(U8.bits, axis, whole, row * fmt.bits % 8)
+    return Grid(U8.bits, axis, whole, row * fmt.bits % 8)
 
 
-def _grid_strides(fmt: Format, grid: _Grid, extents: Shape, strides: Shape) -> Shape:
+def _grid_strides(fmt: Format, grid: Grid, extents: Shape, strides: Shape) -> Shape:
     """Strides of the pieces; ValueError where the packed axis is not packed in this memory."""
     if grid.axis is None:
         return strides
@@ -251,17 +134,17 @@ def _firsts(fmt: Format, axis: int | None, lows: Shape) -> Shape:
     return (*lows[:axis], first, *lows[axis + 1 :])
 
 
-def _check_row(plan: _Plan, begins: Shape, bounds: Shape) -> None:
+def check_row(plan: Plan, begins: Shape, bounds: Shape) -> None:
     """ValueError where a packed row of the DRAM box ends inside of a byte but not at the end of its row."""
     axis = plan.grid.axis
     if axis is None or not bounds[axis]:
         return
-    end = begins[axis] + plan.sizes[axis]
+    end = begins[axis] + plan.lows[axis] + plan.sizes[axis]
     if end != bounds[axis]:
         raise ValueError(f"a packed row ends inside of a byte, at position {end} of {bounds[axis]}")
 
 
-def _without_tail(pieces: NDArray[Any], grid: _Grid) -> NDArray[Any]:
+def without_tail(pieces: NDArray[Any], grid: Grid) -> NDArray[Any]:
     """Packed rows with zeros behind their last element."""
     if not grid.tail:
         return pieces

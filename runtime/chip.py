@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..isa.chip import Tile
+from ..isa.chip import Key, Tile, waiting_for
 from ..isa.program import Program
 from ..isa.program import Stream as StreamCode
 from ..isa.state import Core, Stream
@@ -37,6 +38,8 @@ class Chip:
         self.engines = target.engines
         self.observer = Audience()
         self.watched = watched
+        self.asleep: dict[Key, list[int]] = {}
+        self.ready: list[int] = []
         self.queues = Queues()
         self.barriers = Barriers()
 
@@ -58,6 +61,7 @@ class Chip:
     def start(self) -> None:
         """Before an entry: nothing posted, nobody waiting, no tile under way."""
         self.queues, self.barriers = Queues(), Barriers()
+        self.asleep.clear()
         for core in self.cores:
             core.semaphores.clear()
             if self.watched:
@@ -66,13 +70,35 @@ class Chip:
 
     def meet(self, stream: Stream, cores: int) -> bool:
         """Arrive at the barrier of this stream's unit."""
-        return self.barriers.meet(stream.core.number, stream.unit, cores)
+        if not self.barriers.meet(stream.core.number, stream.unit, cores):
+            return False
+        self.wake((stream.unit, cores))
+        return True
+
+    def sleep(self, stream: RunningStream) -> None:
+        """*stream* is not ready until what blocks it is over."""
+        blocked = stream.blocked
+        assert blocked is not None
+        if blocked.kind == "wait":
+            key = waiting_for(blocked.core, blocked.number)
+        elif blocked.kind == "receive":
+            key = blocked.core, stream.core.number, blocked.number
+        else:
+            key = stream.unit, blocked.number
+        self.ready.remove(stream.index)
+        self.asleep.setdefault(key, []).append(stream.index)
+
+    def wake(self, key: Key) -> None:
+        """Who waits for *key* is ready."""
+        for index in self.asleep.pop(key, ()):
+            insort(self.ready, index)
 
     def deliver(self, source: int, target: int, channel: int, tile: Tile) -> None:
         """Put a tile into a queue; ValueError where the target is no core."""
         if target >= len(self.cores):
             raise ValueError(f"there is no core {target}")
         self.queues.deliver(source, target, channel, tile)
+        self.wake((source, target, channel))
 
     def take(self, source: int, target: int, channel: int) -> Tile | None:
         """The oldest tile of a queue; None where it is empty."""

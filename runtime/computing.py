@@ -16,7 +16,7 @@ def contraction(stream: Stream, instruction: Gate | Dense | Outer) -> Contractio
     acc, right = _view(stream, instruction.acc), _view(stream, instruction.right)
     left = None if instruction.ones else _view(stream, instruction.left)
     first = all(not loop.counter for k, loop in enumerate(stream.loops) if instruction.fresh >> k & 1)
-    return tile_of(acc, left, right, acc.extents(stream.loops), instruction.inner, first)
+    return tile_of(acc, left, right, acc.extents(), instruction.inner, first)
 
 
 def vector_accesses(stream: Stream, instruction: Vector) -> tuple[int, int, int, int]:
@@ -59,7 +59,7 @@ def _view(stream: Stream, number: int) -> ViewRegister:
 
 
 def _extents(stream: Stream, number: int) -> Shape:
-    return _view(stream, number).extents(stream.loops)
+    return _view(stream, number).extents()
 
 
 def _bits(stream: Stream, number: int, extents: Shape) -> int:

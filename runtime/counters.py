@@ -17,12 +17,12 @@ from ..isa.instruction import UNITS, WORD_BYTES, Instruction
 from ..isa.mesh import Link, MeshRoutes
 from ..isa.program import Entry, Program, Symbol
 from ..isa.state import Stream
+from ..isa.tally import WORK
 from ..isa.target import Target
 from ..isa.traffic import Amounts, Key, Traffic
 from .layers import Layers
 from .listening import Listener, RunningStream
 
-_KINDS = ("gated", "multiply", "element", "skipped")
 Row: TypeAlias = tuple[Key, Amounts]
 
 _Cell = list[int]
@@ -39,9 +39,7 @@ class _Meter:
     runs: list[int] = field(default_factory=list[int])
     last: list[tuple[int, int, _Cell]] = field(default_factory=list[tuple[int, int, _Cell]])
     cells: dict[tuple[int, str], _Cell] = field(default_factory=dict[tuple[int, str], _Cell])
-    ports: list[list[int]] = field(default_factory=list[list[int]])
     sent: list[int] = field(default_factory=list[int])
-    work: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
     def clear(self) -> None:
         """All counts to zero."""
@@ -50,9 +48,8 @@ class _Meter:
         self.runs = [0] * count
         self.last = [(0, 0, [])] * count
         self.cells = {}
-        self.ports = [[0] * count, [0] * count]
         self.sent = [0] * count
-        self.work = {kind: [0] * count for kind in _KINDS}
+        self.stream.tally.clear()
 
 
 class Counters(Listener):
@@ -99,17 +96,11 @@ class Counters(Listener):
         cell[write] += bursts * self._granule
         cell[2 + write] += useful
 
-    def scratchpad(self, stream: Stream, write: bool, space: int, useful: int) -> None:
-        self._meters[stream].ports[write][stream.current] += useful
-
     def network(self, stream: Stream, source: int, targets: tuple[int, ...], useful: int) -> None:
         tree = self._mesh.tree(source, targets)
         for link in tree:
             self._links[link] = self._links.get(link, 0) + useful
         self._meters[stream].sent[stream.current] += useful * len(tree)
-
-    def work(self, stream: Stream, kind: str, amount: int) -> None:
-        self._meters[stream].work[kind][stream.current] += amount
 
     def host(self, write: bool, name: str, useful: int) -> None:
         self._host[write, name] = self._host.get((write, name), 0) + useful
@@ -182,7 +173,7 @@ class Counters(Listener):
             yield (key, Amounts(read, write, useful_read, useful_write)), not CODECS[key.codec].fixed
         own: dict[tuple[str, str], list[int]] = {}
         amounts = (meter.sent, fetched_bytes(stream.instructions, meter.runs, meter.entries, self._share))
-        for pc, found in enumerate(zip(*amounts, *(meter.work[kind] for kind in _KINDS), strict=True)):
+        for pc, found in enumerate(zip(*amounts, *(stream.tally.work[kind] for kind in WORK), strict=True)):
             debug = stream.debug(pc)
             sums = own.setdefault((debug.phase, debug.node), [0] * len(found))
             for place, amount in enumerate(found):
@@ -191,7 +182,7 @@ class Counters(Listener):
             key = Key(phase, "", self._layers.of(node))
             yield (key, Amounts(network=network, fetch=fetch, element=element)), False
             yield (key, Amounts(gated=gated, multiply=multiply, skipped=skipped)), True
-        for pc, (read, write) in enumerate(zip(*meter.ports, strict=True)):
+        for pc, (read, write) in enumerate(zip(stream.tally.reads, stream.tally.writes, strict=True)):
             if read or write:
                 debug, name = stream.debug(pc), tensors.get(pc, "")
                 key = self._key(debug.phase, self._by_name[name]) if name else Key(debug.phase)

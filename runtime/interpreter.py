@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import insort
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..isa import instructions as instructions  # registers them all
 from ..isa.program import Entry, Program
-from ..isa.state import ProgramFault, Stream
+from ..isa.state import ProgramFault
 from ..isa.target import Target, parse
 from ..source import NOWHERE, DataError, Fault
 from . import tensors
@@ -26,8 +24,6 @@ from .listening import Listener, RunningStream
 from .network import Bytes
 from .orders import Order, RoundRobin
 from .races import Races
-
-Key: TypeAlias = tuple[object, ...]
 
 
 class Interpreter:
@@ -63,8 +59,7 @@ class Interpreter:
         self._symbols = program.by_name
         self._kinds = {argument.name: (k, argument.kind) for k, argument in enumerate(program.arguments)}
         self._streams: dict[str, list[RunningStream]] = {}
-        self._wakes = _Wakes()
-        self.listen(self._wakes)
+        self._now = 0
         self.listen(self.counters)
         if self.races is not None:
             self.listen(self.races)
@@ -93,7 +88,7 @@ class Interpreter:
         try:
             self._run(streams)
         except ProgramFault as fault:
-            stream = streams[self._wakes.now]
+            stream = streams[self._now]
             place = where(stream.core.number, stream.unit, fault.pc, stream.debug(fault.pc))
             raise ExecutionError(Fault(NOWHERE, f"{place}: {fault.text}")) from fault
         self._check_nothing_left(entry)
@@ -132,6 +127,10 @@ class Interpreter:
         """How many instructions the latest call of an entry has run."""
         return sum(sum(stream.counts) for stream in self._streams.get(entry_name, ()))
 
+    def streams(self, entry_name: str) -> Sequence[RunningStream]:
+        """The streams of an entry that has been called before."""
+        return self._streams[entry_name]
+
     def _hand_in(self, entry: Entry, given: Mapping[str, float | int]) -> None:
         """Fill the argument file; TypeError where *given* are not the entry's arguments."""
         if set(given) != set(entry.arguments):
@@ -157,21 +156,19 @@ class Interpreter:
 
     def _run(self, streams: Sequence[RunningStream]) -> None:
         """Step streams until all have halted; Deadlock where none of them can go on."""
-        wakes = self._wakes
-        wakes.start(len(streams))
-        ready, order = wakes.ready, self.order
-        audience = self.chip.observer
+        chip, order, audience = self.chip, self.order, self.chip.observer
+        ready = chip.ready = [stream.index for stream in streams]
         while True:
             if not ready:
                 if all(stream.halted for stream in streams):
                     return
                 raise deadlock(streams, self.chip.barriers)
             index, quantum = order.pick(ready)
-            wakes.now = index
+            self._now = index
             stream = streams[index]
             stream.advance(quantum, audience.retired if audience.hears_retired else None)
             if stream.blocked is not None:
-                wakes.sleep(stream)
+                chip.sleep(stream)
             elif stream.halted:
                 ready.remove(index)
 
@@ -187,44 +184,6 @@ class Interpreter:
             lines.append(f"core {target}: {left} at the end of {entry.name}")
         if lines:
             raise ExecutionError(*(Fault(NOWHERE, line) for line in lines))
-
-
-class _Wakes(Listener):
-    """Which streams are ready, and which post, tile or arrival wakes one that is not."""
-
-    def __init__(self) -> None:
-        self.start(0)
-
-    def start(self, count: int) -> None:
-        """All *count* streams are ready."""
-        self.now = 0
-        self.ready = list(range(count))
-        self._sleepers: defaultdict[Key, list[int]] = defaultdict(list)
-
-    def sleep(self, stream: RunningStream) -> None:
-        """*stream* is not ready until what blocks it is over."""
-        blocked = stream.blocked
-        assert blocked is not None
-        self.ready.remove(stream.index)
-        if blocked.kind == "meet":
-            key: Key = ("meet", stream.unit, blocked.number)
-        elif blocked.kind == "receive":
-            key = ("receive", blocked.core, stream.core.number, blocked.number)
-        else:
-            key = ("wait", blocked.core, blocked.number)
-        self._sleepers[key].append(stream.index)
-
-    def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
-        if kind == "post":
-            self._wake(("wait", core, number))
-        elif kind == "send":
-            self._wake(("receive", stream.core.number, core, number))
-        elif kind == "meet":
-            self._wake(("meet", stream.unit, number))
-
-    def _wake(self, key: Key) -> None:
-        for index in self._sleepers.pop(key, ()):
-            insort(self.ready, index)
 
 
 def _check_target(program: Program, target: Target) -> None:

@@ -27,11 +27,11 @@ class RunningStream(Stream):
     def reset(self) -> None:
         """As at the start of the entry: first instruction, no loop open, no view defined."""
         self.pc = self.current = 0
-        self.halted = False
+        self.halted = self.stopped = False
         self.blocked = None
         for loop in self.loops:
             loop.close()
-        self.views = [None] * len(self.views)
+        self.views[:] = [None] * len(self.views)
         self.counts = [0] * len(self.counts)
 
     def advance(self, most: int, retired: Callable[[Stream], None] | None) -> None:
@@ -39,24 +39,44 @@ class RunningStream(Stream):
 
         Definitions of view registers run in one go, even where they are a few more.
         """
-        counts, defined = self.counts, self.definitions
+        if retired is not None:
+            return self._told(most, retired)
+        counts, defined, actions = self.counts, self.definitions, self.actions
+        self.blocked, self.stopped = None, False
+        try:
+            while most > 0:
+                first = self.pc
+                if first in defined:
+                    count = self.define()
+                    most -= count
+                    for pc in range(first, first + count):
+                        counts[pc] += 1
+                    continue
+                self.current, self.pc = first, first + 1
+                (actions[first] or self.bind(first))()
+                if self.stopped:
+                    if self.blocked is None:
+                        counts[first] += 1
+                    return
+                most -= 1
+                counts[first] += 1
+        except (ValueError, IndexError) as problem:
+            raise self.fault(str(problem)) from problem
+
+    def _told(self, most: int, retired: Callable[[Stream], None]) -> None:
+        """The same, told instruction by instruction."""
         while most > 0 and not self.halted:
             first = self.pc
-            if first in defined:
-                count = self.define()
-                most -= count
-                for pc in range(first, first + count):
-                    counts[pc] += 1
-                    if retired is not None:
-                        self.current = pc
-                        retired(self)
-                continue
-            self.step()
-            if self.blocked is not None:
-                return
-            most -= 1
-            counts[first] += 1
-            if retired is not None:
+            count = self.define()
+            if not count:
+                self.step()
+                if self.blocked is not None:
+                    return
+                count = 1
+            most -= count
+            for pc in range(first, first + count):
+                self.counts[pc] += 1
+                self.current = pc
                 retired(self)
 
     def debug(self, pc: int) -> Debug:
@@ -108,10 +128,15 @@ class Listener:
         """The host wrote (or read) *useful* bytes of symbol *name*."""
 
 
+_UNTOLD = ("work", "scratchpad", "sync")
+"""What is not even told where nobody listens."""
+
+
 class Audience(Listener):
     """Several listeners as one; each is told only of what it has a method of its own for.
 
-    *hears_retired* says whether anyone wants to hear of every instruction.
+    Of what nobody listens to, `Observer` wants None.  *hears_retired* says whether anyone
+    wants to hear of every instruction.
     """
 
     def __init__(self, listeners: Sequence[Listener] = ()) -> None:
@@ -149,7 +174,7 @@ class Audience(Listener):
         self.hears_retired = bool(self._ears("retired"))
         for name in ("retired", "dram", "coded", "scratchpad", "network", "work", "turns", "touch", "sync", "host"):
             ears = self._ears(name)
-            deaf: Callable[..., None] = getattr(self._deaf, name)
+            deaf: Callable[..., None] | None = None if name in _UNTOLD else getattr(self._deaf, name)
             setattr(self, name, deaf if not ears else ears[0] if len(ears) == 1 else _all(ears))
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
-from ..instruction import Instruction, bits
+from ..chip import waiting_for
+from ..instruction import Action, Instruction, bits
 from ..state import Stream
 
 
 class Halt(Instruction, opcode=0x01, mnemonic="halt"):
     """The stream ends.  An entry is over when all of its streams have halted."""
 
-    def execute(self, stream: Stream) -> None:
-        stream.halt()
+    def bind(self, stream: Stream) -> Action:
+        return stream.halt
 
 
 class Loop(Instruction, opcode=0x02, mnemonic="loop"):
@@ -33,12 +35,21 @@ class Loop(Instruction, opcode=0x02, mnemonic="loop"):
     bound: int = bits(72, 99, default=0)
     first: int = bits(100, 127, default=0)
 
-    def execute(self, stream: Stream) -> None:
+    def bind(self, stream: Stream) -> Action:
+        loop, tile, total, body = stream.loops[self.loop], self.tile, self.total, stream.pc
+        if self.argument == 0 and total == 0:
+            return stream.passing(self.loop)
+        if tile == 0:
+            raise stream.fault(f"loop {self.loop} has tiles of 0")
         if self.argument == 0:
-            stream.open_loop(self.loop, self.tile, self.total)
-        else:
-            there = stream.whole_argument(self.argument - 1, self.bound)
-            stream.open_share(self.loop, self.tile, max(0, min(there - self.first, self.total)))
+            return partial(loop.open, tile, total, body)
+        argument, bound, first = self.argument - 1, self.bound, self.first
+
+        def share() -> None:
+            there = stream.whole_argument(argument, bound)
+            loop.open(tile, max(0, min(there - first, total)), body)
+
+        return share
 
 
 class Choose(Instruction, opcode=0x07, mnemonic="choose"):
@@ -54,8 +65,20 @@ class Choose(Instruction, opcode=0x07, mnemonic="choose"):
     of: int = bits(12, 15, "l")
     argument: int = bits(16, 23)
 
-    def execute(self, stream: Stream) -> None:
-        stream.open_chosen(self.loop, self.of, self.argument)
+    def bind(self, stream: Stream) -> Action:
+        loop, of, first, body = stream.loops[self.loop], stream.loops[self.of], self.argument, stream.pc
+        passed = stream.passing(self.loop)
+
+        def choose() -> None:
+            turn = of.counter
+            words = [int(stream.chip.arguments[first + place]) for place in range(turn // 32 + 1)]
+            chosen = sum(word << 32 * place for place, word in enumerate(words))
+            if chosen >> turn & 1:
+                loop.open_last((chosen & (1 << turn) - 1).bit_count(), body)
+            else:
+                passed()
+
+        return choose
 
 
 class Within(Instruction, opcode=0x08, mnemonic="within"):
@@ -73,8 +96,18 @@ class Within(Instruction, opcode=0x08, mnemonic="within"):
     first: int = bits(16, 43)
     total: int = bits(44, 71)
 
-    def execute(self, stream: Stream) -> None:
-        stream.open_within(self.loop, self.of, self.first, self.total)
+    def bind(self, stream: Stream) -> Action:
+        loop, of, first, total, body = stream.loops[self.loop], stream.loops[self.of], self.first, self.total, stream.pc
+        passed = stream.passing(self.loop)
+
+        def within() -> None:
+            turn = of.counter - first
+            if 0 <= turn < total:
+                loop.open_last(turn, body)
+            else:
+                passed()
+
+        return within
 
 
 class End(Instruction, opcode=0x03, mnemonic="end"):
@@ -82,8 +115,14 @@ class End(Instruction, opcode=0x03, mnemonic="end"):
 
     loop: int = bits(8, 11, "l")
 
-    def execute(self, stream: Stream) -> None:
-        stream.close_loop(self.loop)
+    def bind(self, stream: Stream) -> Action:
+        loop = stream.loops[self.loop]
+
+        def end() -> None:
+            if loop.advance():
+                stream.pc = loop.body
+
+        return end
 
 
 class Post(Instruction, opcode=0x04, mnemonic="post"):
@@ -92,8 +131,18 @@ class Post(Instruction, opcode=0x04, mnemonic="post"):
     semaphore: int = bits(8, 23, "s")
     core: int = bits(24, 35, "c")
 
-    def execute(self, stream: Stream) -> None:
-        stream.post(self.core, self.semaphore)
+    def bind(self, stream: Stream) -> Action:
+        core, number, chip, observer = self.core, self.semaphore, stream.chip, stream.chip.observer
+        semaphores, asleep, key = chip.cores[core].semaphores, chip.asleep, waiting_for(core, number)
+
+        def post() -> None:
+            semaphores[number] += 1
+            if (heard := observer.sync) is not None:
+                heard(stream, "post", core, number)
+            if key in asleep:
+                chip.wake(key)
+
+        return post
 
 
 class Wait(Instruction, opcode=0x05, mnemonic="wait"):
@@ -101,8 +150,19 @@ class Wait(Instruction, opcode=0x05, mnemonic="wait"):
 
     semaphore: int = bits(8, 23, "s")
 
-    def execute(self, stream: Stream) -> None:
-        stream.wait(self.semaphore)
+    def bind(self, stream: Stream) -> Action:
+        core, number, observer = stream.core.number, self.semaphore, stream.chip.observer
+        semaphores = stream.core.semaphores
+
+        def wait() -> None:
+            if not semaphores[number]:
+                stream.block("wait", core, number)
+                return
+            semaphores[number] -= 1
+            if (heard := observer.sync) is not None:
+                heard(stream, "wait", core, number)
+
+        return wait
 
 
 class Barrier(Instruction, opcode=0x06, mnemonic="barrier"):
@@ -110,5 +170,14 @@ class Barrier(Instruction, opcode=0x06, mnemonic="barrier"):
 
     cores: int = bits(8, 19)
 
-    def execute(self, stream: Stream) -> None:
-        stream.meet(self.cores)
+    def bind(self, stream: Stream) -> Action:
+        core, cores, observer = stream.core.number, self.cores, stream.chip.observer
+
+        def meet() -> None:
+            if not stream.chip.meet(stream, cores):
+                stream.block("meet", core, cores)
+                return
+            if (heard := observer.sync) is not None:
+                heard(stream, "meet", core, cores)
+
+        return meet

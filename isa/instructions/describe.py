@@ -6,7 +6,9 @@ Loop counters move it (``turn``), and the tile of a loop sets the start and the 
 
 from __future__ import annotations
 
-from ..instruction import Instruction, bits
+from functools import partial
+
+from ..instruction import Action, Instruction, bits
 from ..state import Stream
 
 
@@ -25,8 +27,8 @@ class View(Instruction, opcode=0x10, mnemonic="view"):
     base: int = bits(28, 71)
     ring: int = bits(72, 107)
 
-    def execute(self, stream: Stream) -> None:
-        stream.define_view(self.view, self.space, self.format, self.rank, self.base, self.ring)
+    def bind(self, stream: Stream) -> Action:
+        return partial(stream.define_view, self.view, self.space, self.format, self.rank, self.base, self.ring)
 
 
 class Turn(Instruction, opcode=0x11, mnemonic="turn"):
@@ -40,8 +42,8 @@ class Turn(Instruction, opcode=0x11, mnemonic="turn"):
     stride: int = bits(18, 65, coding="signed")
     ahead: int = bits(66, 93, default=0)
 
-    def execute(self, stream: Stream) -> None:
-        stream.define_turn(self.view, self.loop, self.stride, self.ahead)
+    def bind(self, stream: Stream) -> Action:
+        return partial(stream.define_turn, self.view, self.loop, self.stride, self.ahead)
 
 
 class Axis(Instruction, opcode=0x12, mnemonic="axis"):
@@ -57,8 +59,8 @@ class Axis(Instruction, opcode=0x12, mnemonic="axis"):
     offset: int = bits(80, 102, coding="signed", default=0)
     bound: int = bits(103, 127, default=0)
 
-    def execute(self, stream: Stream) -> None:
-        stream.define_axis(self.view, self.axis, self.extent, self.stride, self.offset, self.bound)
+    def bind(self, stream: Stream) -> Action:
+        return partial(stream.define_axis, self.view, self.axis, self.extent, self.stride, self.offset, self.bound)
 
 
 class Span(Instruction, opcode=0x13, mnemonic="span"):
@@ -77,8 +79,10 @@ class Span(Instruction, opcode=0x13, mnemonic="span"):
     moves: int = bits(37, 37)
     grows: int = bits(38, 38)
 
-    def execute(self, stream: Stream) -> None:
-        stream.define_span(self.view, self.axis, self.loop, self.coefficient, bool(self.moves), bool(self.grows))
+    def bind(self, stream: Stream) -> Action:
+        return partial(
+            stream.define_span, self.view, self.axis, self.loop, self.coefficient, bool(self.moves), bool(self.grows)
+        )
 
 
 class CodedView(Instruction, opcode=0x14, mnemonic="coded", units=("load", "store")):
@@ -94,8 +98,8 @@ class CodedView(Instruction, opcode=0x14, mnemonic="coded", units=("load", "stor
     slot: int = bits(18, 37)
     directory: int = bits(38, 78)
 
-    def execute(self, stream: Stream) -> None:
-        stream.define_coding(self.view, self.codec, self.slot, self.directory)
+    def bind(self, stream: Stream) -> Action:
+        return partial(stream.define_coding, self.view, self.codec, self.slot, self.directory)
 
 
 class GridAxis(Instruction, opcode=0x15, mnemonic="grid", units=("load", "store")):
@@ -111,5 +115,5 @@ class GridAxis(Instruction, opcode=0x15, mnemonic="grid", units=("load", "store"
     origin: int = bits(56, 79, coding="signed")
     bound: int = bits(80, 103)
 
-    def execute(self, stream: Stream) -> None:
-        stream.define_grid(self.view, self.axis, self.block, self.step, self.origin, self.bound)
+    def bind(self, stream: Stream) -> Action:
+        return partial(stream.define_grid, self.view, self.axis, self.block, self.step, self.origin, self.bound)

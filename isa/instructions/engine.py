@@ -10,7 +10,7 @@ accumulator, for moments, adds the exact product in f64.
 
 from __future__ import annotations
 
-from ..instruction import Instruction, bits
+from ..instruction import Action, Instruction, bits
 from ..state import Stream
 
 
@@ -33,8 +33,8 @@ class Gate(Instruction, opcode=0x30, mnemonic="gate", units=("fp",)):
     ones: int = bits(44, 44, default=0)
     skip: int = bits(45, 46, default=0)
 
-    def execute(self, stream: Stream) -> None:
-        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)
+    def bind(self, stream: Stream) -> Action:
+        return stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)
 
 
 class Dense(Instruction, opcode=0x31, mnemonic="dense", units=("bp",)):
@@ -51,8 +51,8 @@ class Dense(Instruction, opcode=0x31, mnemonic="dense", units=("bp",)):
     ones: int = bits(44, 44, default=0)
     skip: int = bits(45, 46, default=0)
 
-    def execute(self, stream: Stream) -> None:
-        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)
+    def bind(self, stream: Stream) -> Action:
+        return stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)
 
 
 class Outer(Instruction, opcode=0x32, mnemonic="outer", units=("wg",)):
@@ -66,5 +66,5 @@ class Outer(Instruction, opcode=0x32, mnemonic="outer", units=("wg",)):
     ones: int = bits(44, 44, default=0)
     skip: int = bits(45, 46, default=0)
 
-    def execute(self, stream: Stream) -> None:
-        stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)
+    def bind(self, stream: Stream) -> Action:
+        return stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)

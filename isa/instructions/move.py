@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..instruction import Instruction, bits
+from ..instruction import Action, Instruction, bits
 from ..state import Stream
 
 
@@ -16,8 +16,8 @@ class Load(Instruction, opcode=0x20, mnemonic="load", units=("load",)):
     target: int = bits(8, 13, "v")
     source: int = bits(14, 19, "v")
 
-    def execute(self, stream: Stream) -> None:
-        stream.load(self.target, self.source)
+    def bind(self, stream: Stream) -> Action:
+        return stream.load(self.target, self.source)
 
 
 class Store(Instruction, opcode=0x21, mnemonic="store", units=("store",)):
@@ -29,5 +29,5 @@ class Store(Instruction, opcode=0x21, mnemonic="store", units=("store",)):
     target: int = bits(8, 13, "v")
     source: int = bits(14, 19, "v")
 
-    def execute(self, stream: Stream) -> None:
-        stream.store(self.target, self.source)
+    def bind(self, stream: Stream) -> Action:
+        return stream.store(self.target, self.source)

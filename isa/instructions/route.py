@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..instruction import Instruction, bits
+from ..instruction import Action, Instruction, bits
 from ..state import Stream
 
 
@@ -17,8 +17,8 @@ class Send(Instruction, opcode=0x50, mnemonic="send", units=("router",)):
     core: int = bits(14, 25, "c")
     channel: int = bits(26, 33)
 
-    def execute(self, stream: Stream) -> None:
-        stream.send(self.source, self.core, self.channel)
+    def bind(self, stream: Stream) -> Action:
+        return stream.send(self.source, self.core, self.channel)
 
 
 class Multicast(Instruction, opcode=0x52, mnemonic="multicast", units=("router",)):
@@ -35,8 +35,8 @@ class Multicast(Instruction, opcode=0x52, mnemonic="multicast", units=("router",
     count: int = bits(34, 45)
     apart: int = bits(46, 57, default=1)
 
-    def execute(self, stream: Stream) -> None:
-        stream.multicast(self.source, self.targets, self.channel)
+    def bind(self, stream: Stream) -> Action:
+        return stream.multicast(self.source, self.targets, self.channel)
 
     @property
     def targets(self) -> range:
@@ -55,5 +55,5 @@ class Receive(Instruction, opcode=0x51, mnemonic="receive", units=("router",)):
     channel: int = bits(26, 33)
     add: int = bits(34, 34, default=0)
 
-    def execute(self, stream: Stream) -> None:
-        stream.receive(self.target, self.core, self.channel, bool(self.add))
+    def bind(self, stream: Stream) -> Action:
+        return stream.receive(self.target, self.core, self.channel, bool(self.add))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from ..instruction import Instruction, bits
+from ..instruction import Action, Instruction, bits
 from ..state import Stream
 
 
@@ -20,8 +20,8 @@ class Drain(Instruction, opcode=0x40, mnemonic="drain", units=("vector",)):
     biased: int = bits(26, 26)
     scale: float = bits(32, 63, coding="float")
 
-    def execute(self, stream: Stream) -> None:
-        stream.drain(self.out, self.acc, self.bias if self.biased else None, self.scale)
+    def bind(self, stream: Stream) -> Action:
+        return stream.drain(self.out, self.acc, self.bias if self.biased else None, self.scale)
 
 
 class Run(Instruction, opcode=0x41, mnemonic="run", units=("vector",)):
@@ -38,8 +38,8 @@ class Run(Instruction, opcode=0x41, mnemonic="run", units=("vector",)):
     fresh: int = bits(30, 45)
     reduced: int = bits(46, 48, default=1)
 
-    def execute(self, stream: Stream) -> None:
-        stream.run(self.program, self.first, self.fresh, self.reduced)
+    def bind(self, stream: Stream) -> Action:
+        return stream.run(self.program, self.first, self.fresh, self.reduced)
 
 
 class PoolMax(Instruction, opcode=0x42, mnemonic="poolmax", units=("vector",)):
@@ -59,8 +59,8 @@ class PoolMax(Instruction, opcode=0x42, mnemonic="poolmax", units=("vector",)):
     unit0: int = bits(28, 67)
     unit1: int = bits(68, 107)
 
-    def execute(self, stream: Stream) -> None:
-        stream.pool_max(self.out, self.tap, self.source, self.window, (self.unit0, self.unit1))
+    def bind(self, stream: Stream) -> Action:
+        return stream.pool_max(self.out, self.tap, self.source, self.window, (self.unit0, self.unit1))
 
 
 class PoolSum(Instruction, opcode=0x43, mnemonic="poolsum", units=("vector",)):
@@ -75,8 +75,8 @@ class PoolSum(Instruction, opcode=0x43, mnemonic="poolsum", units=("vector",)):
     window: int = bits(20, 22)
     scale: float = bits(32, 63, coding="float")
 
-    def execute(self, stream: Stream) -> None:
-        stream.pool_sum(self.out, self.source, self.window, self.scale)
+    def bind(self, stream: Stream) -> Action:
+        return stream.pool_sum(self.out, self.source, self.window, self.scale)
 
 
 class Unpool(Instruction, opcode=0x44, mnemonic="unpool", units=("vector",)):
@@ -94,8 +94,8 @@ class Unpool(Instruction, opcode=0x44, mnemonic="unpool", units=("vector",)):
     step0: int = bits(45, 60, coding="signed")
     step1: int = bits(61, 76, coding="signed")
 
-    def execute(self, stream: Stream) -> None:
-        stream.unpool(self.out, self.tap, self.source, self.window, self.first, (self.step0, self.step1))
+    def bind(self, stream: Stream) -> Action:
+        return stream.unpool(self.out, self.tap, self.source, self.window, self.first, (self.step0, self.step1))
 
 
 class Mean(Instruction, opcode=0x45, mnemonic="mean", units=("vector",)):
@@ -111,8 +111,8 @@ class Mean(Instruction, opcode=0x45, mnemonic="mean", units=("vector",)):
     count: int = bits(40, 79, default=1)
     scale: float = bits(80, 111, coding="float", default=1.0)
 
-    def execute(self, stream: Stream) -> None:
-        stream.mean(self.out, self.acc, self.argument, self.count, self.scale)
+    def bind(self, stream: Stream) -> Action:
+        return stream.mean(self.out, self.acc, self.argument, self.count, self.scale)
 
 
 class Comoment(Instruction, opcode=0x46, mnemonic="comoment", units=("vector",)):
@@ -131,8 +131,8 @@ class Comoment(Instruction, opcode=0x46, mnemonic="comoment", units=("vector",))
     count: int = bits(40, 79, default=1)
     scale: float = bits(80, 111, coding="float", default=1.0)
 
-    def execute(self, stream: Stream) -> None:
-        stream.comoment(self.out, (self.cross, self.left, self.right), self.argument, self.count, self.scale)
+    def bind(self, stream: Stream) -> Action:
+        return stream.comoment(self.out, (self.cross, self.left, self.right), self.argument, self.count, self.scale)
 
 
 Vector: TypeAlias = Drain | Run | PoolMax | PoolSum | Unpool | Mean | Comoment

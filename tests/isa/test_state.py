@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from snnc.isa.chip import Key
 from snnc.isa.computing import ComputingStream
 from snnc.isa.element import ElementProgram, Lane
 from snnc.isa.instruction import Instruction
@@ -78,8 +79,12 @@ class Board:
         self.ears = Ears()
         self.observer: Ears = self.ears
         self.watched = False
+        self.asleep: set[Key] = set()
         self.arrived: set[int] = set()
         self.queues: dict[tuple[int, int, int], list[Bytes]] = {}
+
+    def wake(self, key: Key) -> None:
+        self.asleep.remove(key)
 
     def meet(self, stream: Stream, cores: int) -> bool:
         self.arrived.add(stream.core.number)
@@ -285,7 +290,7 @@ def resolved(turn: int, *code: Instruction) -> tuple[int, tuple[int, ...]]:
         stream.step()
     found = stream.views[0]
     assert found is not None
-    return found.start(stream.loops), found.extents(stream.loops)
+    return found.start(), found.extents()
 
 
 def test_a_ring_turns_the_base_and_not_the_axes() -> None:
@@ -324,7 +329,7 @@ def test_a_view_that_is_defined_again_and_then_changed_leaves_the_kept_one_alone
             stream.step()
         found = stream.views[0]
         if found is not None:
-            seen.append((*found.extents(stream.loops), *found.strides))
+            seen.append((*found.extents(), *found.strides))
     assert seen == [(4, 16), (4, 16), (7, 32), (7, 32), (7, 32), (7, 32)] * 3 + [(7, 32)]
 
 
