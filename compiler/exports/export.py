@@ -1,16 +1,20 @@
 """What an export is: it says a network with its parameters in the format of another tool, or names what cannot be said.
 
 `exports/NAME.py` holds ``export = Export(...)``; NAME is what ``snnc export --to`` calls the format.
+What a file takes to be written is imported when one is, so that a list of exports is there at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ...catalog import Catalog
-from ..frontends.frontend import Array, Note
-from ..ir.graph import Network
+
+if TYPE_CHECKING:
+    from ..frontends.frontend import Array, Note
+    from ..ir.graph import Network
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,19 @@ print("imported:", sorted({{"numpy", "lark", "h5py", "onnx", "rich", "networkx"}
     assert done.stdout.rstrip().endswith("imported: []")
 
 
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_list_imports_no_library_but_numpy_and_no_machine_or_compiler_that_it_does_not_name(kind: str) -> None:
+    code = f"""
+import sys
+from snnc.cli import main
+main(["list", {kind!r}], standalone_mode=False)
+rooms = {{"snnc.compiler.frontends", "snnc.compiler.pipeline", "snnc.runtime.interpreter", "snnc.reports"}}
+print("imported:", sorted(({{"lark", "h5py", "onnx", "rich", "networkx", "matplotlib"}} | rooms) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("imported: []")
+
+
 def test_the_page_of_commands_is_up_to_date() -> None:
     assert PAGE.read_text("utf-8") == page(), "python -m snnc.cli._manual writes docs/commands.md anew"
 

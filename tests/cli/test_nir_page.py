@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from snnc.cli import main
-from snnc.compiler.exports.nir import LAYERS
+from snnc.compiler.exports._nir_network import LAYERS
 from snnc.compiler.frontends.frontend import Unsaid
 from snnc.compiler.frontends.nir import KINDS
 from snnc.compiler.ops.op import called

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snnc.compiler.exports._nir_network import LAYERS, write, write_nir
 from snnc.compiler.exports.export import EXPORTS, Options
-from snnc.compiler.exports.nir import LAYERS, write, write_nir
 from snnc.compiler.frontends import snn
 from snnc.compiler.frontends.frontend import Array, Imported, read_model
 from snnc.compiler.ir.graph import Network
