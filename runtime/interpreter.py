@@ -21,6 +21,7 @@ from .deadlock import deadlock
 from .faults import ExecutionError, where
 from .legality import check
 from .listening import Listener, RunningStream
+from .memory import keep_freed
 from .network import Bytes
 from .orders import Order, RoundRobin
 from .races import Races
@@ -50,6 +51,7 @@ class Interpreter:
         _check_target(program, self.target)
         self.has_data = contents is None
         if contents is None:
+            keep_freed()
             self.chip = Chip(program, self.target, watched)
         else:
             self.chip = CountedChip(program, self.target, contents)
