@@ -77,19 +77,18 @@ class ComputingStream(Stream):
 
     def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> Action:
         out, r_port, l_port = self._port(acc), self._port(right), None if ones else self._port(left)
-        anew, skipped = self.anew(fresh), self._worker("skipped")
-        engine, views = self.chip.engines[self.unit], self.views
+        anew, engine, views = self.anew(fresh), self.chip.engines[self.unit], self.views
         view: ViewRegister | None = None
         left_view: ViewRegister | None = None
         extents: Shape = ()
-        worked, exact, dense = skipped, False, 0
+        worked, exact, dense = self._multiplier(None), False, 0
 
         def contract() -> None:
             nonlocal view, left_view, extents, worked, exact, dense
             if views[acc] is not view or views[left] is not left_view or view is None:
                 view, left_view, extents = out.view(), views[left], ()
                 exact = view.format in (X64, X128)
-                worked = self._worker(self._kind(None if l_port is None else l_port.view().format))
+                worked = self._multiplier(None if l_port is None else l_port.view().format)
             now = view.extents()
             if now is not extents:
                 extents, dense = now, prod(now)
@@ -102,8 +101,7 @@ class ComputingStream(Stream):
                 taken = taken_of(tile, engine, view.format, l_operand, r_operand, skip)
                 self.chip.observer.turns(self, taken)
                 if not taken.turns:  # so nothing begins either
-                    worked(0)
-                    return skipped(dense) if dense else None
+                    return worked(dense, 0)
             if exact:
                 total, products = contract_exact(l_operand, r_operand, extents, view.kept, view.format)
                 if not first:
@@ -112,10 +110,7 @@ class ComputingStream(Stream):
                 before = None if first else out.read(extents)
                 total, products = contract_ordered(before, l_operand, r_operand, extents, view.kept, view.format)
             out.write(extents, total)
-            done = products if taken is None else taken.done
-            worked(done)
-            if dense > done:
-                skipped(dense - done)
+            worked(dense, products if taken is None else taken.done)
 
         return contract
 

@@ -13,7 +13,7 @@ from functools import partial
 from math import prod
 from typing import NamedTuple, Protocol
 
-from ..numerics.formats import row_bytes
+from ..numerics.formats import Format, row_bytes
 from . import coded, moving
 from .access import reach
 from .array import tile_of
@@ -116,11 +116,12 @@ class CountingStream(Stream):
     # Computing.
 
     def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> Action:
-        anew, engine, skipped = self.anew(fresh), self.chip.engines[self.unit], self._worker("skipped")
-        kind, worked = "", skipped
+        anew, engine = self.anew(fresh), self.chip.engines[self.unit]
+        fmt: Format | None = None
+        worked = self._multiplier(None)
 
         def contract() -> None:
-            nonlocal kind, worked
+            nonlocal fmt, worked
             view, right_view = self.view(acc), self.view(right)
             left_view = None if ones else self.view(left)
             extents = view.extents()
@@ -134,12 +135,10 @@ class CountingStream(Stream):
             else:
                 done = dense if l_read is None else round(dense * l_read.mean)
             self._made(view, extents)
-            now = self._kind(left_view and left_view.format)
-            if now != kind:
-                kind, worked = now, self._worker(now)
-            worked(done)
-            if dense > done:
-                skipped(dense - done)
+            if left_view is not None and left_view.format is not fmt:
+                fmt = left_view.format
+                worked = self._multiplier(fmt)
+            worked(dense, done)
 
         return contract
 

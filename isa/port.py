@@ -39,6 +39,7 @@ class Port:
         self._extents: Shape = ()
         self._layout: Layout | None = None
         self._tiles: dict[int, Tile] = {}
+        self._still: Tile | None = None
         self._known: dict[Shape, tuple[Layout, dict[int, Tile]]] = {}
 
     def view(self) -> ViewRegister:
@@ -62,6 +63,8 @@ class Port:
         view = self._views[self._number]
         if view is None or view is not self._view or extents is not self._extents:
             view = self._settle(extents)
+        elif self._still is not None:
+            return self._still
         start = view.start()
         return self._tiles.get(start) or self._made(view, start, verb)
 
@@ -79,6 +82,7 @@ class Port:
             known = self._known[extents] = layout_of(view.format, extents, view.strides), {}
         self._view, self._extents = view, extents
         self._layout, self._tiles = known
+        self._still = self._tiles.get(view.base) if view.still else None
         return view
 
     def _made(self, view: ViewRegister, start: int, verb: str) -> Tile:
@@ -91,6 +95,8 @@ class Port:
         tile = tile_at(self._stream.core.memories, view.space, view.format, start, self._layout, verb)
         if len(self._tiles) < _MOST:
             self._tiles[start] = tile
+        if view.still:
+            self._still = tile
         return tile
 
 

@@ -137,6 +137,11 @@ class ViewRegister:
         self._changed()
 
     @property
+    def still(self) -> bool:
+        """Whether it always begins at its base."""
+        return not (self._positioned or self._turns)
+
+    @property
     def kept(self) -> tuple[bool, ...]:
         """Which axes tell elements apart; along the others all elements are one."""
         if self._kept is None:

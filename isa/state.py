@@ -248,9 +248,23 @@ class Stream(ABC):
 
         def worked(amount: int) -> None:
             counts[pc] += amount
-            heard = observer.work
-            if heard is not None:
+            if (heard := observer.work) is not None:
                 heard(self, kind, amount)
+
+        return worked
+
+    def _multiplier(self, left: Format | None) -> Callable[[int, int], None]:
+        """The same for products with a left operand of that format (None means ones): *done* ones of *dense*."""
+        kind, pc, observer = self._kind(left), self.current, self.chip.observer
+        counts, skipped = self.tally.work[kind], self.tally.work["skipped"]
+
+        def worked(dense: int, done: int) -> None:
+            counts[pc] += done
+            skipped[pc] += dense - done
+            if (heard := observer.work) is not None:
+                heard(self, kind, done)
+                if dense > done:
+                    heard(self, "skipped", dense - done)
 
         return worked
 
