@@ -31,6 +31,8 @@ class Port:
     Extents are those of the instruction; along an axis that the view does not index arrays have size 1.
     """
 
+    __slots__ = ("_extents", "_known", "_layout", "_number", "_still", "_stream", "_tiles", "_view", "_views")
+
     def __init__(self, stream: Stream, number: int) -> None:
         self._stream = stream
         self._number = number
@@ -102,6 +104,8 @@ class Port:
 
 class WatchedPort(Port):
     """One that tells the observer of every access."""
+
+    __slots__ = ()
 
     def _at(self, extents: Shape, verb: str) -> Tile:
         tile = super()._at(extents, verb)
