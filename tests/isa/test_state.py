@@ -307,6 +307,16 @@ def test_a_turn_may_be_ahead() -> None:
     assert [resolved(turn, *view(0, 0, U8, 0, (4, 8)), Turn(0, 0, 16, 3))[0] for turn in range(3)] == [48, 64, 80]
 
 
+def test_an_instruction_sees_a_view_that_is_defined_again_between_two_turns() -> None:
+    code = [*view(0, 0, U8, 64, (4, 8)), *view(1, 1, U8, 0, (4, 8)), Loop(0, 1, 2)]
+    larger = [Axis(number, 0, 8, 8) for number in (0, 1)]
+    board = Board()
+    board.run(*code, Load(1, 0), *larger, End(0), unit="load")
+    assert [useful for _, _, useful, _ in board.ears.of("dram")] == [4, 8]
+    board.run(*code, Send(1, 1, 0), *larger, End(0), unit="router")
+    assert [tile.size for tile in board.queues[0, 1, 0]] == [4, 8]
+
+
 def test_spans_move_in_dram_and_only_grow_in_a_scratchpad() -> None:
     axis = (1, 16, -1, 30)
     for coefficient, starts in ((2, (-1, 7, 15)), (-2, (-1 - 6, -1 - 14, -1 - 18))):
