@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..catalog import unknown
 from ..numerics import random
 from ..numerics.formats import Format, decode, encode
+from .kernels.element import Blocks
 from .lanes import BINARY, BY_CODE, OPERATIONS, TESTS, UNARY, Operation, Singles, reduce_last
 
 Array = NDArray[Any]
@@ -162,6 +163,10 @@ class ElementProgram:
             number for lane in self.lanes for number in ((lane.a, lane.b) if lane.op == "select" else lane.registers)
         )
 
+    @cached_property
+    def _blocks(self) -> Blocks:
+        return Blocks(b"".join(lane.encode() for lane in self.lanes))
+
     def _constants(self, rank: int) -> dict[int, Singles]:
         """The registers that are constants, as arrays of one element with *rank* axes."""
         if rank not in self._constants_of_rank:
@@ -249,6 +254,20 @@ class ElementProgram:
         from its first element.  *scalars* is the argument file.  Reductions run over the last *reduced* axes.
         ValueError for a value that an unsigned format cannot hold.
         """
+        made = self._blocks.evaluate(operands, formats, scalars, fresh, extents, shapes)
+        return self._evaluate(operands, formats, scalars, fresh, extents, shapes, reduced) if made is None else made
+
+    def _evaluate(
+        self,
+        operands: Sequence[Array | None],
+        formats: Sequence[Format | None],
+        scalars: NDArray[np.uint32],
+        fresh: bool,
+        extents: tuple[int, ...],
+        shapes: Sequence[tuple[int, ...]] | None,
+        reduced: int,
+    ) -> dict[int, Array]:
+        """The same with NumPy, whole operands at a time."""
         registers = self._constants(len(extents))
         truths: dict[int, NDArray[np.bool_]] = {}
         results: dict[int, Array] = {}

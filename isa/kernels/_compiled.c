@@ -11,22 +11,15 @@
    No product is fused with a sum here but where products of two halves are exact, so that every host rounds alike: this
    file has to be compiled with -ffp-contract=off, as pyproject.toml says.
 
-   Nothing of Python is in here: ctypes calls it, without the interpreter's lock.  Source is GNU C for any machine;
-   where the C library can choose among versions of a function, there is one for each vector unit. */
+   Nothing of Python is in here: ctypes calls it, without the interpreter's lock. */
 
 #include <stdint.h>
 #include <string.h>
 
+#include "_versions.h"
+
 #define LANES 16
 #define BLOCK (4 * LANES)
-
-#if !defined(SNNC_ONE_VERSION) && defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
-#define VERSIONS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#define CHOOSES 1
-#else
-#define VERSIONS
-#define CHOOSES 0
-#endif
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define EXACT_PRODUCTS __attribute__((optimize("fp-contract=fast")))

@@ -1,4 +1,4 @@
-"""The kernels that are compiled when snnc is installed (`_compiled.c`), and whether they are there.
+"""The kernels that are compiled when snnc is installed (the C files here), and whether they are there.
 
 They give the bits of the NumPy forms beside them.  Without a compiler the installation goes through and the NumPy forms
 serve; ``SNNC_KERNELS=numpy`` in the environment chooses these.  What is called releases the interpreter's lock.
@@ -28,13 +28,14 @@ _WORD = 8
 
 VECTORS = {4: "AVX-512", 3: "AVX2", 0: "portable"}
 
-_POINTER, _SIZE, _FLAG = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+_POINTER, _BYTES, _SIZE, _FLAG = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int32
 _TERMS = [_POINTER] * 4 + [_SIZE] + [_POINTER] + [_SIZE] * 4
 _EVENTS = [*_TERMS, _POINTER, _POINTER]
 _SIGNATURES = {
     **{f"snnc_terms_{word}": _TERMS for word in ("f32", "f64")},
     **{f"snnc_events_{word}": _EVENTS for word in ("f32", "f64")},
     **{f"snnc_ordered_{element}": [*_EVENTS, _POINTER, _FLAG] for element in ("f16_f16", "f16", "bf16", "f32")},
+    "snnc_element": [_BYTES, _BYTES, _POINTER, _POINTER],
 }
 
 
@@ -85,6 +86,7 @@ def vectors() -> str:
 
 KERNELS = {
     "contract": ("sums of f32 in the order of the loops", "sums of x64 that spikes gate"),
+    "element": ("programs of lanes that reduce nothing",),
 }
 """What is compiled, by the module that has the NumPy form."""
 
@@ -121,10 +123,10 @@ def events(acc: Array, left: View, right: Array) -> int:
     word = f"f{acc.itemsize * 8}"
     if left.run < _WORD <= left.rows_run:
         call = getattr(loaded, f"snnc_terms_{word}")
-        return call(*_view(acc, left), left.rows_run, _at(right), stack, m, k, n)
+        return call(*_view(acc, left), left.rows_run, at(right), stack, m, k, n)
     found, factors = np.empty(k, np.int32), np.empty(k, acc.dtype)
     call = getattr(loaded, f"snnc_events_{word}")
-    return call(*_view(acc, left), left.run, _at(right), stack, m, k, n, _at(found), _at(factors))
+    return call(*_view(acc, left), left.run, at(right), stack, m, k, n, at(found), at(factors))
 
 
 def ordered(element: str, acc: Array, left: View, right: Array, harmless: bool) -> int:
@@ -135,15 +137,15 @@ def ordered(element: str, acc: Array, left: View, right: Array, harmless: bool) 
     (stack, m, n), k = acc.shape, right.shape[1]
     found, factors, values = np.empty(k, np.int32), np.empty(k, np.float32), np.empty((4, k), np.float32)
     call = getattr(loaded, f"snnc_ordered_{element}")
-    room = _at(found), _at(factors), _at(values)
-    return call(*_view(acc, left), left.run, _at(right), stack, m, k, n, *room, harmless)
+    room = at(found), at(factors), at(values)
+    return call(*_view(acc, left), left.run, at(right), stack, m, k, n, *room, harmless)
 
 
 def _view(acc: Array, left: View) -> tuple[int, int, int, int]:
-    return _at(acc), _at(left.storage), _at(left.rows), _at(left.places)
+    return at(acc), at(left.storage), at(left.rows), at(left.places)
 
 
-def _at(array: Array) -> int:
+def at(array: Array) -> int:
     """The address of the first element."""
     return array.__array_interface__["data"][0]
 

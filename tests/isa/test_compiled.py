@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -152,20 +150,10 @@ def test_every_half_is_read_as_it_is() -> None:
     assert np.array_equal(found, numbers, equal_nan=True)
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_the_version_for_every_machine_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The source without a choice among versions, compiled for what every machine of this kind has."""
-    source = Path(compiled.__file__).with_name("_compiled.c")
-    made = tmp_path / f"_compiled{compiled.EXTENSION_SUFFIXES[0]}"
-    options = ["-O1", "-ffp-contract=off", "-DSNNC_ONE_VERSION", "-shared", "-fPIC"]
-    subprocess.run(["cc", *options, str(source), "-o", str(made)], check=True)
-    monkeypatch.delenv(compiled.CHOICE, raising=False)
-    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
-    compiled.library.cache_clear()
+def test_the_version_for_every_machine_gives_the_same_bits(portable: None) -> None:
     assert compiled.vectors() == "portable"
     test_sums_in_f32_are_those_of_numpy()
     test_exact_sums_are_those_of_numpy()
-    compiled.library.cache_clear()
 
 
 def test_the_environment_may_ask_for_the_forms_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,544 @@
+/* Element programs of the vector unit, compiled: the same lanes, with the same bits, as `ElementProgram` gives them.
+
+   The program goes over all lanes in blocks, whose registers stay in the first cache; each operation is a loop over a
+   block.  Every operation is rounded once, to nearest even, none is fused: this file has to be compiled with
+   -ffp-contract=off, as pyproject.toml says.  A NaN is a NaN here, whatever its payload: stores write the canonical one.
+
+   An operation has the 16 bytes of the instruction set, with registers renamed to slots of a block each, and the number
+   of the operand's format where a field is free.  exp, log, tanh and cos are those of `numerics/elementary.py`, operation
+   by operation; uniform and normal those of `numerics/random.py`. */
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O2", "tree-vectorize", "vect-cost-model=dynamic") /* as quick as -O3, compiled in a fifth of the time */
+#endif
+
+#include <stdint.h>
+#include <string.h>
+
+#include "_versions.h"
+
+#define BLOCK 512
+#define AXES 16
+#define INLINE static inline __attribute__((always_inline))
+#define EACH _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++)
+
+/* Numbers of lane operations and of formats, as in `lanes.py` and `formats.py`; an index is no format. */
+enum { LOAD = 1, CARRY, SCALAR, USCALAR, CONST, ADD, SUB, MUL, DIV, MIN, MAX, GE, GT, LE, LT, EQ, NE, AND, OR, NOT, SQRT,
+       NEG, ABS, FLOOR, RINT, EXP, LOG, TANH, COS, TO_F16, TO_BF16, SELECT, UNIFORM = 36, NORMAL, STORE };
+enum { SPIKE, U2, U4, U8, U16, U32, F16, BF16, F32, F64, TERNARY = 12, INDEX = 255 };
+
+enum { DONE, REFUSED, TOO_LARGE };
+
+struct lane {
+    uint8_t code, dst, a, b, c, unused[3];
+    uint32_t value, unused_too;
+};
+
+/* Elements of memories may lie anywhere. */
+typedef uint8_t byte_at __attribute__((may_alias));
+typedef uint16_t half_at __attribute__((may_alias, aligned(1)));
+typedef uint32_t word_at __attribute__((may_alias, aligned(1)));
+typedef float single_at __attribute__((may_alias, aligned(1)));
+typedef double double_at __attribute__((may_alias, aligned(1)));
+typedef int64_t index_at __attribute__((may_alias, aligned(1)));
+
+INLINE uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    return bits;
+}
+
+INLINE float single_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+INLINE uint64_t long_bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    return bits;
+}
+
+INLINE double double_of_bits(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, 8);
+    return value;
+}
+
+/* The size of the first and the sign of the second. */
+INLINE float with_sign(float size, float sign)
+{
+    return single_of_bits((bits_of(size) & 0x7fffffffu) | (bits_of(sign) & 0x80000000u));
+}
+
+/* Formats. */
+
+/* An f16: its exponent moves by 112, that of inf and NaN twice; subnormals are integers in units of 2^-24. */
+INLINE float of_half(uint16_t half)
+{
+    uint32_t size = half & 0x7fffu, sign = (uint32_t)(half & 0x8000u) << 16;
+    uint32_t usual = (size << 13) + (size >= 0x7c00u ? 224u << 23 : 112u << 23);
+    uint32_t small = bits_of((float)(int32_t)size * 0x1p-24f);
+    return single_of_bits(sign | (size < 0x400u ? small : usual));
+}
+
+/* To nearest even: half a unit less a bit is added, that bit where the last one kept is odd; a subnormal is rounded by
+   adding a half, whose unit in f32 is its own. */
+INLINE uint16_t half_of(float value)
+{
+    uint32_t bits = bits_of(value), size = bits & 0x7fffffffu, sign = bits >> 16 & 0x8000u;
+    uint32_t usual = ((size + 0xfffu + (size >> 13 & 1u)) >> 13) - (112u << 10);
+    uint32_t small = bits_of(single_of_bits(size) + 0.5f) - bits_of(0.5f);
+    uint32_t half = size < 0x38800000u ? small : usual;
+    half = size >= 0x47800000u ? 0x7c00u : half;
+    half |= sign;
+    return (uint16_t)(size > 0x7f800000u ? 0x7e00u : half);
+}
+
+INLINE float of_bfloat(uint16_t half) { return single_of_bits((uint32_t)half << 16); }
+
+INLINE uint16_t bfloat_of(float value)
+{
+    uint32_t bits = bits_of(value);
+    uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    return (uint16_t)(value != value ? 0x7fc0u : rounded);
+}
+
+/* The nearest value of f16: a number is added whose last bit is the last that f16 keeps, and taken away again. */
+INLINE float on_half_grid(float value)
+{
+    uint32_t size = bits_of(value) & 0x7fffffffu, exponent = size & 0x7f800000u;
+    exponent = exponent > 0x38800000u ? exponent : 0x38800000u;
+    float large = single_of_bits(exponent + (13u << 23) + (1u << 22));
+    uint32_t near = bits_of((value + large) - large) & 0x7fffffffu;
+    near = near >= 0x47800000u ? 0x7f800000u : near;
+    near = size >= 0x47800000u ? 0x7f800000u : near;
+    near = size > 0x7f800000u ? size : near;
+    return single_of_bits(near | (bits_of(value) & 0x80000000u));
+}
+
+INLINE float of_ternary(uint8_t code) { return code == 1 ? 1.0f : code == 3 ? -1.0f : 0.0f; }
+
+/* Elementary functions. */
+
+/* The nearest integer, whose low bits are those of *shifted*. */
+#define NEAREST(VALUE, NUMBER, SHIFTED)                                                                                \
+    double SHIFTED = (VALUE) + 0x1.8p52;                                                                               \
+    double NUMBER = SHIFTED - 0x1.8p52;
+
+#define LN2_HIGH 6.93147180369123816490e-01
+#define LN2_LOW 1.90821492927058770002e-10
+#define PER_LN2 1.44269504088896338700e+00
+#define TWO_PER_PI 6.36619772367581382433e-01
+
+/* 2^k and e^r - 1, where held = k ln 2 + r. */
+INLINE double grown_of(double held, double *power)
+{
+    NEAREST(held * PER_LN2, k, shifted)
+    *power = double_of_bits((long_bits_of(shifted) + 1023) << 52);
+    double r = (held - k * LN2_HIGH) - k * LN2_LOW;
+    double sum = 1.0 / 87178291200.0;
+    sum = sum * r + 1.0 / 6227020800.0;
+    sum = sum * r + 1.0 / 479001600.0;
+    sum = sum * r + 1.0 / 39916800.0;
+    sum = sum * r + 1.0 / 3628800.0;
+    sum = sum * r + 1.0 / 362880.0;
+    sum = sum * r + 1.0 / 40320.0;
+    sum = sum * r + 1.0 / 5040.0;
+    sum = sum * r + 1.0 / 720.0;
+    sum = sum * r + 1.0 / 120.0;
+    sum = sum * r + 1.0 / 24.0;
+    sum = sum * r + 1.0 / 6.0;
+    sum = sum * r + 1.0 / 2.0;
+    sum = sum * r + 1.0;
+    return r * sum;
+}
+
+INLINE float exp_of(float x)
+{
+    double held = x != x ? 0.0 : (double)x, power;
+    held = held < -120.0 ? -120.0 : held;
+    held = held > 120.0 ? 120.0 : held;
+    double grown = grown_of(held, &power);
+    float value = (float)((1.0 + grown) * power);
+    return x != x ? x : value;
+}
+
+INLINE float tanh_of(float x)
+{
+    float size = single_of_bits(bits_of(x) & 0x7fffffffu);
+    double held = 2.0 * (x != x ? 0.0 : (double)size), power;
+    held = held > 60.0 ? 60.0 : held;
+    double grown = grown_of(held, &power);
+    double less_one = power * grown + (power - 1.0);
+    float value = with_sign((float)(less_one / (less_one + 2.0)), x);
+    return x != x ? x : value;
+}
+
+INLINE float log_of(float x)
+{
+    int usual = x > 0.0f && x <= 3.40282346638528859812e+38f;
+    uint64_t bits = long_bits_of(usual ? (double)x : 1.0);
+    double mantissa = double_of_bits((bits & 0xfffffffffffffull) | 0x3fe0000000000000ull);
+    double exponent = double_of_bits(bits >> 52 | 0x4330000000000000ull) - 0x1p52 - 1022.0;
+    int small = mantissa < 0.70710678118654752440;
+    mantissa = small ? mantissa * 2.0 : mantissa;
+    exponent = exponent - (small ? 1.0 : 0.0);
+    double s = (mantissa - 1.0) / (mantissa + 1.0), square = s * s;
+    double sum = 2.0 / 25.0;
+    sum = sum * square + 2.0 / 23.0;
+    sum = sum * square + 2.0 / 21.0;
+    sum = sum * square + 2.0 / 19.0;
+    sum = sum * square + 2.0 / 17.0;
+    sum = sum * square + 2.0 / 15.0;
+    sum = sum * square + 2.0 / 13.0;
+    sum = sum * square + 2.0 / 11.0;
+    sum = sum * square + 2.0 / 9.0;
+    sum = sum * square + 2.0 / 7.0;
+    sum = sum * square + 2.0 / 5.0;
+    sum = sum * square + 2.0 / 3.0;
+    sum = sum * square + 2.0;
+    float value = (float)(exponent * LN2_HIGH + (s * sum + exponent * LN2_LOW));
+    float other = x == 0.0f ? -__builtin_inff() : x > 0.0f ? __builtin_inff() : __builtin_nanf("");
+    return usual ? value : other;
+}
+
+/* Up to 10^6; NaN of inf. */
+INLINE float cos_of(float x)
+{
+    int usual = x >= -1e6f && x <= 1e6f;
+    double argument = usual ? (double)x : 0.0;
+    NEAREST(argument * TWO_PER_PI, quotient, shifted)
+    uint64_t quarter = long_bits_of(shifted) & 3;
+    double rest = ((argument - quotient * 1.57079632673412561417e+00) - quotient * 6.07710050630396597660e-11)
+                  - quotient * 2.02226624871116645580e-21;
+    double square = rest * rest;
+    double even = -1.0 / 6402373705728000.0;
+    even = even * square + 1.0 / 20922789888000.0;
+    even = even * square + -1.0 / 87178291200.0;
+    even = even * square + 1.0 / 479001600.0;
+    even = even * square + -1.0 / 3628800.0;
+    even = even * square + 1.0 / 40320.0;
+    even = even * square + -1.0 / 720.0;
+    even = even * square + 1.0 / 24.0;
+    even = even * square + -1.0 / 2.0;
+    even = even * square + 1.0;
+    double odd = -1.0 / 121645100408832000.0;
+    odd = odd * square + 1.0 / 355687428096000.0;
+    odd = odd * square + -1.0 / 1307674368000.0;
+    odd = odd * square + 1.0 / 6227020800.0;
+    odd = odd * square + -1.0 / 39916800.0;
+    odd = odd * square + 1.0 / 362880.0;
+    odd = odd * square + -1.0 / 5040.0;
+    odd = odd * square + 1.0 / 120.0;
+    odd = odd * square + -1.0 / 6.0;
+    odd = odd * square + 1.0;
+    double value = quarter & 1 ? rest * odd : even;
+    value = quarter == 1 || quarter == 2 ? -value : value;
+    return usual ? (float)value : __builtin_nanf("");
+}
+
+/* To nearest even; from 2^23 on, every float is an integer. */
+INLINE float rint_of(float x)
+{
+    float size = single_of_bits(bits_of(x) & 0x7fffffffu);
+    float nearest = with_sign((size + 0x1p23f) - 0x1p23f, x);
+    return size < 0x1p23f ? nearest : x;
+}
+
+INLINE float floor_of(float x)
+{
+    float nearest = rint_of(x);
+    return with_sign(nearest - (nearest > x ? 1.0f : 0.0f), x);
+}
+
+/* Two words of random bits for a logical element. */
+INLINE void words_of(int64_t index, uint32_t seed, uint32_t stream, uint32_t step, uint32_t *first, uint32_t *second)
+{
+    uint32_t c0 = (uint32_t)index, c1 = (uint32_t)((uint64_t)index >> 32), c2 = step, c3 = 0;
+    for (int round = 0; round < 10; round++) {
+        uint64_t product0 = (uint64_t)c0 * 0xd2511f53u, product1 = (uint64_t)c2 * 0xcd9e8d57u;
+        c0 = (uint32_t)(product1 >> 32) ^ c1 ^ seed;
+        c2 = (uint32_t)(product0 >> 32) ^ c3 ^ stream;
+        c1 = (uint32_t)product1;
+        c3 = (uint32_t)product0;
+        seed += 0x9e3779b9u;
+        stream += 0xbb67ae85u;
+    }
+    *first = c0;
+    *second = c1;
+}
+
+INLINE float uniform_of(int64_t index, uint32_t seed, uint32_t stream, uint32_t step)
+{
+    uint32_t first, second;
+    words_of(index, seed, stream, step, &first, &second);
+    return (float)(int32_t)(first >> 8) * 0x1p-24f;
+}
+
+INLINE float normal_of(int64_t index, uint32_t seed, uint32_t stream, uint32_t step)
+{
+    uint32_t first, second;
+    words_of(index, seed, stream, step, &first, &second);
+    float above_zero = (float)(int32_t)((first >> 8) + 1) * 0x1p-24f;
+    float turn = (float)(int32_t)(second >> 8) * 0x1p-24f;
+    return __builtin_sqrtf(-2.0f * log_of(above_zero)) * cos_of(6.283185307179586f * turn);
+}
+
+/* Operands: each has axes of its own, extents and then steps in bytes, the last one fastest. */
+
+struct walk {
+    char *at; /* the first element of a row */
+    int64_t place, places[AXES];
+};
+
+INLINE struct walk walk_from(char *first, const int64_t *extents, const int64_t *steps, int64_t rank, int64_t lane)
+{
+    struct walk walk = {.at = first};
+    for (int64_t axis = rank - 1; axis >= 0; axis--) {
+        walk.places[axis] = lane % extents[axis];
+        lane /= extents[axis];
+        if (axis < rank - 1)
+            walk.at += walk.places[axis] * steps[axis];
+    }
+    walk.place = walk.places[rank - 1];
+    return walk;
+}
+
+INLINE void next_row(struct walk *walk, const int64_t *extents, const int64_t *steps, int64_t rank)
+{
+    walk->place = 0;
+    for (int64_t axis = rank - 2; axis >= 0; axis--) {
+        walk->at += steps[axis];
+        if (++walk->places[axis] < extents[axis])
+            return;
+        walk->at -= extents[axis] * steps[axis];
+        walk->places[axis] = 0;
+    }
+}
+
+/* Does something with every run of a row: n lanes from *done* on are elements *step* bytes apart from *at* on. */
+#define EACH_RUN(FIRST, AXES_OF, LANE, LANES, ...)                                                                     \
+    {                                                                                                                  \
+        const int64_t *extents = (AXES_OF), *steps = extents + rank;                                                   \
+        const int64_t step = steps[rank - 1];                                                                          \
+        struct walk walk = walk_from((FIRST), extents, steps, rank, (LANE));                                           \
+        for (int64_t done = 0; done < (LANES);) {                                                                      \
+            int64_t n = extents[rank - 1] - walk.place;                                                                \
+            n = n < (LANES) - done ? n : (LANES) - done;                                                               \
+            char *at = walk.at + walk.place * step;                                                                    \
+            __VA_ARGS__                                                                                                \
+            done += n;                                                                                                 \
+            next_row(&walk, extents, steps, rank);                                                                     \
+        }                                                                                                              \
+    }
+
+#define LOADED(FORMAT, TYPE, OF)                                                                                       \
+    case FORMAT:                                                                                                       \
+        if (step == sizeof(TYPE))                                                                                      \
+            EACH to[i] = OF(((const TYPE *)at)[i]);                                                                    \
+        else if (step == 0) {                                                                                          \
+            float same = OF(*(const TYPE *)at);                                                                        \
+            EACH to[i] = same;                                                                                         \
+        } else                                                                                                         \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                to[i] = OF(*(const TYPE *)(at + i * step));                                                            \
+        break;
+
+INLINE void load_run(float *to, const char *at, int64_t step, int64_t n, int format)
+{
+    switch (format) {
+        LOADED(F16, half_at, of_half)
+        LOADED(BF16, half_at, of_bfloat)
+        LOADED(F32, single_at, )
+        LOADED(F64, double_at, (float))
+        LOADED(U16, half_at, (float))
+        LOADED(U32, word_at, (float))
+        LOADED(TERNARY, byte_at, of_ternary)
+        LOADED(INDEX, index_at, (float))
+    default:
+        LOADED(U8, byte_at, (float))
+    }
+}
+
+#define STORED(FORMAT, TYPE, OF)                                                                                       \
+    case FORMAT:                                                                                                       \
+        if (step == sizeof(TYPE))                                                                                      \
+            EACH ((TYPE *)at)[i] = OF(from[i]);                                                                        \
+        else                                                                                                           \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                *(TYPE *)(at + i * step) = OF(from[i]);                                                                \
+        return 0;
+
+INLINE float canonical(float value) { return value != value ? __builtin_nanf("") : value; }
+INLINE double canonical_double(float value) { return value != value ? __builtin_nan("") : (double)value; }
+INLINE uint8_t spike_of(float value) { return value != 0; }
+
+/* Integers of a format; returns whether some value is none of them. */
+#define WHOLE(FORMAT, TYPE, LEAST, MOST, CODE)                                                                         \
+    case FORMAT: {                                                                                                     \
+        int32_t wrong = 0;                                                                                             \
+        EACH {                                                                                                         \
+            int within = (from[i] >= (LEAST)) & (from[i] <= (MOST));                                                   \
+            float held = within ? from[i] : 0.0f;                                                                      \
+            int32_t whole = (int32_t)held;                                                                             \
+            wrong |= !within | ((float)whole != held);                                                                 \
+            *(TYPE *)(at + i * step) = (TYPE)(CODE);                                                                   \
+        }                                                                                                              \
+        return wrong;                                                                                                  \
+    }
+
+INLINE int32_t store_run(const float *from, char *at, int64_t step, int64_t n, int format)
+{
+    switch (format) {
+        STORED(F16, half_at, half_of)
+        STORED(BF16, half_at, bfloat_of)
+        STORED(F32, single_at, canonical)
+        STORED(F64, double_at, canonical_double)
+        STORED(SPIKE, byte_at, spike_of)
+        WHOLE(U2, byte_at, 0.0f, 3.0f, whole)
+        WHOLE(U4, byte_at, 0.0f, 15.0f, whole)
+        WHOLE(U8, byte_at, 0.0f, 255.0f, whole)
+        WHOLE(U16, half_at, 0.0f, 65535.0f, whole)
+        WHOLE(TERNARY, byte_at, -1.0f, 1.0f, whole < 0 ? 3 : whole)
+    }
+    return 1;
+}
+
+#define UNARY(CODE, RESULT)                                                                                            \
+    case CODE:                                                                                                         \
+        EACH {                                                                                                         \
+            float x = a[i];                                                                                            \
+            d[i] = (RESULT);                                                                                           \
+        }                                                                                                              \
+        break;
+
+#define BINARY(CODE, RESULT)                                                                                           \
+    case CODE:                                                                                                         \
+        EACH {                                                                                                         \
+            float x = a[i], y = b[i];                                                                                  \
+            d[i] = (RESULT);                                                                                           \
+        }                                                                                                              \
+        break;
+
+#define RANDOM(CODE, OF)                                                                                               \
+    case CODE:                                                                                                         \
+        EACH_RUN(at[lane.a], axes + lane.a * 2 * rank, start, block, {                                                 \
+            uint32_t seed = arguments[lane.b], step_number = arguments[lane.c];                                        \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                d[done + i] = OF(*(const index_at *)(at + i * step), seed, lane.value, step_number);                   \
+        })                                                                                                             \
+        break;
+
+/* Runs *count* operations on lanes from *start* on, *block* of them. */
+INLINE int32_t run(const struct lane *lanes, int64_t count, float *room, char *const *at, const int64_t *axes, int64_t rank,
+                   const uint32_t *arguments, int64_t start, int64_t block)
+{
+    const int64_t n = block;
+    for (int64_t number = 0; number < count; number++) {
+        const struct lane lane = lanes[number];
+        float *d = room + lane.dst * BLOCK;
+        const float *a = room + lane.a * BLOCK, *b = room + lane.b * BLOCK, *c = room + lane.c * BLOCK;
+        switch (lane.code) {
+        case LOAD:
+        case CARRY:
+            EACH_RUN(at[lane.a], axes + lane.a * 2 * rank, start, block, load_run(d + done, at, step, n, lane.b);)
+            break;
+        case STORE: {
+            int32_t wrong = 0;
+            EACH_RUN(at[lane.b], axes + lane.b * 2 * rank, start, block, wrong |= store_run(a + done, at, step, n, lane.c);)
+            if (wrong)
+                return REFUSED;
+            break;
+        }
+        case SCALAR: {
+            float value = single_of_bits(arguments[lane.a]);
+            EACH d[i] = value;
+            break;
+        }
+        case USCALAR: {
+            float value = (float)arguments[lane.a];
+            EACH d[i] = value;
+            break;
+        }
+        case CONST: {
+            float value = single_of_bits(lane.value);
+            EACH d[i] = value;
+            break;
+        }
+            BINARY(ADD, x + y)
+            BINARY(SUB, x - y)
+            BINARY(MUL, x * y)
+            BINARY(DIV, x / y)
+            BINARY(MIN, (x <= y) | (x != x) ? x : y)
+            BINARY(MAX, (x >= y) | (x != x) ? x : y)
+            BINARY(GE, x >= y ? 1.0f : 0.0f)
+            BINARY(GT, x > y ? 1.0f : 0.0f)
+            BINARY(LE, x <= y ? 1.0f : 0.0f)
+            BINARY(LT, x < y ? 1.0f : 0.0f)
+            BINARY(EQ, x == y ? 1.0f : 0.0f)
+            BINARY(NE, x != y ? 1.0f : 0.0f)
+            BINARY(AND, (x != 0) & (y != 0) ? 1.0f : 0.0f)
+            BINARY(OR, (x != 0) | (y != 0) ? 1.0f : 0.0f)
+            UNARY(NOT, x == 0 ? 1.0f : 0.0f)
+            UNARY(SQRT, __builtin_sqrtf(x))
+            UNARY(NEG, -x)
+            UNARY(ABS, single_of_bits(bits_of(x) & 0x7fffffffu))
+            UNARY(FLOOR, floor_of(x))
+            UNARY(RINT, rint_of(x))
+            UNARY(EXP, exp_of(x))
+            UNARY(LOG, log_of(x))
+            UNARY(TANH, tanh_of(x))
+            UNARY(TO_F16, on_half_grid(x))
+            UNARY(TO_BF16, of_bfloat(bfloat_of(x)))
+        case COS: {
+            int32_t large = 0;
+            EACH {
+                float size = single_of_bits(bits_of(a[i]) & 0x7fffffffu);
+                large |= (size > 1e6f) & (size < __builtin_inff());
+                d[i] = cos_of(a[i]);
+            }
+            if (large)
+                return TOO_LARGE;
+            break;
+        }
+        case SELECT:
+            EACH d[i] = c[i] != 0 ? a[i] : b[i];
+            break;
+            RANDOM(UNIFORM, uniform_of)
+            RANDOM(NORMAL, normal_of)
+        default:
+            return REFUSED;
+        }
+    }
+    return DONE;
+}
+
+/* A program for operands that lie in one way: *count* operations, of which the first *once* are the same for all lanes;
+   2 * rank *axes* of each operand; *total* lanes. */
+struct plan {
+    const struct lane *lanes;
+    const int64_t *axes;
+    int64_t once, count, rank, total;
+};
+
+/* Operands begin at *at*; *room* has a block for every slot, and a vector more.  Answers DONE, or why the NumPy form has to
+   do it. */
+VERSIONS int64_t snnc_element(const struct plan *plan, char *const *at, const uint32_t *arguments, float *room)
+{
+    const struct plan p = *plan;
+    room = (float *)(((uintptr_t)room + 63) & ~(uintptr_t)63);
+    int32_t outcome = DONE;
+    /* One call, so that there is one copy of it: the first turn does what is the same for all lanes. */
+    for (int64_t start = -1; start < p.total && outcome == DONE; start = start < 0 ? 0 : start + BLOCK) {
+        int64_t first = start < 0 ? 0 : p.once, number = start < 0 ? p.once : p.count - p.once, from = start < 0 ? 0 : start;
+        int64_t block = p.total - from < BLOCK ? p.total - from : BLOCK;
+        outcome = run(p.lanes + first, number, room, at, p.axes, p.rank, arguments, from, block);
+    }
+    return outcome;
+}
