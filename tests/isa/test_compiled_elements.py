@@ -124,7 +124,8 @@ def test_operations_have_their_bits_at_all_extremes_and_at_any_float(op: str) ->
         any_bits[np.abs(any_bits) > 1e6] = 1e6
     pairs = np.array(np.meshgrid(EXTREMES, EXTREMES)).reshape(2, -1)
     chosen = random.choice(EXTREMES, (1, pairs.shape[1]))
-    columns = np.concatenate([any_bits, np.concatenate([pairs, chosen]).astype(np.float32)], axis=1)
+    spread = random.uniform(-100, 100, (3, 100000)).astype(np.float32)
+    columns = np.concatenate([any_bits, spread, np.concatenate([pairs, chosen])], axis=1).astype(np.float32)
     lanes = [*(Lane("load", k, k) for k in range(3)), Lane(op, 3, 0, 1, 2), Lane("store", a=3, b=3)]
     code = ElementProgram("one", tuple("abcd"), tuple(lanes))
     assert_same(*both(code, [*columns, None], [F32] * 4, ARGUMENTS, False, columns.shape[1:]))
