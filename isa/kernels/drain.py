@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...numerics.exact import finish
 from ...numerics.formats import Format, decode
+from .drained import drained
 
 Array = NDArray[Any]
 
@@ -17,6 +18,9 @@ def drain(
     acc: Array, acc_format: Format, scale: float, bias: tuple[Array, Format] | None, out: Format, shape: tuple[int, ...]
 ) -> Array:
     """round(acc * scale + bias) as storage of *out*; *acc* and *bias* broadcast to *shape*."""
+    made = drained(acc, acc_format, scale, bias, out, shape)
+    if made is not None:
+        return made
     pair = (2,) if acc_format.name == "x128" else ()
     if acc.shape != shape + pair:
         acc = np.broadcast_to(acc, shape + pair)

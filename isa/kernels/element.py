@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from ...numerics.formats import U32, X64, X128, Format
 from ..lanes import OPERATIONS
+from .axes import Lying, axes_of, back, order_of, table
 from .compiled import LANES, at, library
 from .slots import Coded, as_call, coded, in_slots
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
-Axes = list[tuple[int, int]]
 
-BLOCK, MOST_AXES = 512, 16
-"""Lanes of a block, and the most axes of an operand; `_element.c` has them, too."""
+BLOCK = 512
+"""Lanes of a block; `_operands.h` has it, too."""
 
 _ALIGNED = 64  # bytes
 _INDEX = 255  # in place of a format: an index has none
@@ -114,23 +114,22 @@ class Blocks:
             operations = [one._replace(code=_CONST) if one.code == _CARRY else one for one in operations]
         if prod(extents) == 0 or any(one.form == "reduce" for one in operations):
             return None
-        order = _order(operands, extents)
+        lying = [None if one is None else Lying(one.shape, one.strides) for one in operands]
+        order = order_of(lying, extents)
         written = _written(operations, formats, extents, shapes, order)
         kinds = [_kind(one, fmt, extents) for one, fmt in zip(operands, formats, strict=True)]
         if written is None or not all(_readable(one, kinds) for one in operations):
             return None
-        axes = [_axes(one, extents, order) for one in operands]
+        axes = [axes_of(one, extents, order) for one in lying]
         same = {number for number, of in enumerate(axes) if not of or of == [(prod(extents), 0)]}
-        axes += [[(prod(extents), one.format.dtype.itemsize)] for one in written]
-        rank = max(1, *map(len, axes))
-        if rank > MOST_AXES or len(axes) > _INDEX:
+        whole = table([*axes, *([(prod(extents), one.format.dtype.itemsize)] for one in written)])
+        if whole is None or len(whole) > _INDEX:
             return None
         slots = in_slots(operations, same)
         places = {one.number: (len(operands) + k, one.format.code) for k, one in enumerate(written)}
         code = [_with_format(one, kinds, places) for one in slots.operations]
-        table = np.array([list(zip(*[(1, 0)] * (rank - len(of)), *of, strict=True)) for of in axes], np.int64)
-        arrays = as_call(code), table
-        call = struct.pack("2P4q", *map(at, arrays), slots.once, len(code), rank, prod(extents))
+        arrays = as_call(code), whole
+        call = struct.pack("2P4q", *map(at, arrays), slots.once, len(code), whole.shape[2], prod(extents))
         results = sum(_bytes(one.format, extents) for one in written)
         return _Plan(call, arrays, written, results, (slots.slots * BLOCK + LANES) * 4)
 
@@ -170,14 +169,13 @@ def _written(
     order: Shape,
 ) -> tuple[_Written, ...] | None:
     """The operands that are written; None where the kernel cannot."""
-    back = None if order == tuple(range(len(order))) else tuple(np.argsort(order).tolist())
     result: list[_Written] = []
     start = 0
     for number in sorted({one.b for one in operations if one.form == "store"}):
         fmt = formats[number]
         if fmt is None or fmt in (U32, X64, X128) or (shapes is not None and shapes[number] != extents):
             return None
-        result.append(_Written(number, fmt, start, tuple(extents[axis] for axis in order), back))
+        result.append(_Written(number, fmt, start, tuple(extents[axis] for axis in order), back(order)))
         start += _bytes(fmt, extents)
     return tuple(result)
 
@@ -191,29 +189,3 @@ def _array(written: _Written, results: NDArray[np.uint8]) -> Array:
     """A result, in the memory of all of them."""
     made = np.ndarray(written.laid, written.format.dtype, results, written.start)
     return made if written.back is None else made.transpose(written.back)
-
-
-def _order(operands: Sequence[Array | None], extents: Shape) -> Shape:
-    """All axes in the order in which the largest operand lies, its nearest elements last."""
-    largest = max((one for one in operands if one is not None), key=lambda one: one.size, default=None)
-    if largest is None:
-        return tuple(range(len(extents)))
-    there = [axis for axis, extent in enumerate(extents) if extent > 1]
-    lying = iter(sorted(there, key=lambda axis: -abs(largest.strides[axis])))
-    return tuple(next(lying) if extent > 1 else axis for axis, extent in enumerate(extents))
-
-
-def _axes(operand: Array | None, extents: Shape, order: Shape) -> Axes:
-    """(extent, step in bytes) of the axes in this order, joined where one goes on where the other ends."""
-    axes: Axes = []
-    if operand is None:
-        return axes
-    for axis in order:
-        extent, step = extents[axis], operand.strides[axis] if operand.shape[axis] > 1 else 0
-        if extent == 1:
-            continue
-        if axes and axes[-1][1] == step * extent:
-            axes[-1] = (axes[-1][0] * extent, step)
-        else:
-            axes.append((extent, step))
-    return axes
