@@ -45,41 +45,6 @@ INLINE double joined(double high, double low, double bias)
     return odd_of(high, rest) + 0.0;
 }
 
-/* The nearest value of f16, as `on_half_grid` finds it. */
-INLINE double on_half_grid_of(double value)
-{
-    uint64_t size = long_bits_of(value) & 0x7fffffffffffffffull, exponent = size & 0x7ff0000000000000ull;
-    exponent = exponent > 1009ull << 52 ? exponent : 1009ull << 52;
-    double large = double_of_bits(exponent + (42ull << 52) + (1ull << 51));
-    uint64_t near = long_bits_of((value + large) - large) & 0x7fffffffffffffffull;
-    near = size >= 1039ull << 52 ? size : near;
-    return double_of_bits(near | (long_bits_of(value) & 0x8000000000000000ull));
-}
-
-/* f32 rounded to odd, so that bf16 is rounded once. */
-INLINE float odd_single_of(double value)
-{
-    float single = (float)value;
-    double back = (double)single;
-    double size = back < 0 ? -back : back, wanted = value < 0 ? -value : value;
-    uint32_t bits = bits_of(single) - (size > wanted ? 1u : 0u);
-    return single_of_bits(bits | (back != value ? 1u : 0u));
-}
-
-INLINE void store_doubles(const double *from, char *to, int64_t n, int64_t format)
-{
-    switch (format) {
-    case F16:
-        EACH ((half_at *)to)[i] = half_of((float)on_half_grid_of(from[i]));
-        break;
-    case BF16:
-        EACH ((half_at *)to)[i] = bfloat_of(odd_single_of(from[i]));
-        break;
-    default:
-        EACH ((single_at *)to)[i] = (float)from[i];
-    }
-}
-
 /* One block of exact accumulators; answers whether some are flagged, or too large, or the bias is not finite. */
 INLINE int64_t drain_exact(const struct drain *p, char *acc, const float *bias, char *out, int64_t start, int64_t block)
 {

@@ -1,8 +1,9 @@
-"""How operands lie in memory, as compiled kernels go over them: axes of their own, joined where they can be."""
+"""Operands as compiled kernels take them: how they lie in memory, with axes of their own, joined where they can be."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -60,3 +61,9 @@ def table(operands: Sequence[Axes]) -> NDArray[np.int64] | None:
     if rank > MOST_AXES:
         return None
     return np.array([list(zip(*[(1, 0)] * (rank - len(of)), *of, strict=True)) for of in operands], np.int64)
+
+
+def usual(scale: float) -> bool:
+    """Whether a scale is an f32 value, finite and not zero, so that what is equal is the same."""
+    with np.errstate(over="ignore"):
+        return isfinite(scale) and scale != 0 and float(np.float32(scale)) == scale

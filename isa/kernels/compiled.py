@@ -37,6 +37,7 @@ _SIGNATURES = {
     **{f"snnc_ordered_{element}": [*_EVENTS, _POINTER, _FLAG] for element in ("f16_f16", "f16", "bf16", "f32")},
     "snnc_element": [_BYTES, _BYTES, _POINTER, _POINTER],
     "snnc_drain": [_BYTES, _POINTER, _POINTER, _POINTER],
+    "snnc_pool_sum": [_BYTES, _POINTER, _POINTER],
 }
 
 
@@ -89,6 +90,7 @@ KERNELS = {
     "contract": ("sums of f32 in the order of the loops", "sums of x64 that spikes gate"),
     "drain": ("accumulators as values of f16, bf16 and f32",),
     "element": ("programs of lanes that reduce nothing",),
+    "window": ("sums of windows as values of f16, bf16 and f32",),
 }
 """What is compiled, by the module that has the NumPy form."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from math import isfinite, prod
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS
 from ...numerics.formats import BF16, F16, F32, X64, X128, Format
-from .axes import Lying, axes_of, back, order_of, table
+from .axes import Lying, axes_of, back, order_of, table, usual
 from .compiled import at, library
 
 Array = NDArray[Any]
@@ -64,7 +64,7 @@ def _plan(
     operands = [acc] if bias is None else [acc, bias[0]]
     formats = fmt in _UNITS or fmt in (F16, F32), out in _FLOATS, bias is None or bias[1] in _FLOATS
     fits = [size in (1, n) for one in operands for size, n in zip(one.shape, shape, strict=True)]
-    if not all(formats) or not all(fits) or prod(shape) == 0 or not _usual(scale):
+    if not all(formats) or not all(fits) or prod(shape) == 0 or not usual(scale):
         return None
     order = order_of(operands, shape)
     axes = table([axes_of(one, shape, order) for one in operands])
@@ -73,12 +73,6 @@ def _plan(
     numbers = axes.shape[2], prod(shape), fmt.code, -1 if bias is None else bias[1].code, out.code, _limit(scale)
     call = struct.pack("P6q2d", at(axes), *numbers, scale, scale * 2.0 ** -_UNITS.get(fmt, 0))
     return _Plan(call, axes, tuple(shape[axis] for axis in order), back(order))
-
-
-def _usual(scale: float) -> bool:
-    """Whether it is an f32 value that is finite and not zero, so that plans of equal scales are the same."""
-    with np.errstate(over="ignore"):
-        return isfinite(scale) and scale != 0 and float(np.float32(scale)) == scale
 
 
 def _limit(scale: float) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...numerics.formats import Format, decode, encode
+from .pooled import pooled
 
 Array = NDArray[Any]
 
@@ -65,6 +66,9 @@ def pool_sum(
     axes = tuple(range(len(outer), len(shape)))
     if out.kind in ("bit", "unsigned") and scale != 1.0:
         raise ValueError(f"a sum for {out.name} cannot be scaled by {scale}")
+    made = pooled(source, source_format, outer, window, scale, out)
+    if made is not None:
+        return made
     if source_format.kind in ("bit", "unsigned"):
         total: Array = np.broadcast_to(source, shape).sum(axis=axes, dtype=np.int64)
         if out.kind in ("bit", "unsigned"):

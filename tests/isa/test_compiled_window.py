@@ -1,0 +1,76 @@
+"""Sums of windows by the compiled kernel have the bits of the NumPy form: overlapping windows, any format, extremes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snnc.isa.kernels import compiled, pooled
+from snnc.isa.kernels.window import pool_sum
+from snnc.numerics.formats import BF16, F16, F32, SPIKE, U4, U8, U16, Format, encode
+
+needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
+
+SPECIAL = [0.0, -0.0, 65504.0, 65520.0, -65504.0, 2.0**-24, -(2.0**-25), 3e38, np.inf, -np.inf, np.nan]
+SINGLES: list[float] = np.array([0.25, 1 / 9, -1.0, 1.0, 2.0**-60, 3e38, 0.0, np.inf], np.float32).tolist()
+
+
+@needs_compiled
+@given(
+    st.integers(0, 1 << 20),
+    st.sampled_from([F16, BF16, F32, SPIKE, U4, U8, U16]),
+    st.sampled_from([F16, BF16, F32]),
+    st.sampled_from(SINGLES),
+    st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1, 20)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.integers(1, 3),
+)
+@settings(max_examples=100, deadline=None)
+def test_sums_of_windows_are_those_of_numpy(
+    seed: int,
+    fmt: Format,
+    out: Format,
+    scale: float,
+    outer: tuple[int, int, int],
+    window: tuple[int, int],
+    stride: int,
+) -> None:
+    """Rows, columns and channels; the storage has them in any order."""
+    random = np.random.default_rng(seed)
+    rows, columns, channels = outer
+    image = (rows * stride + window[0], columns * stride + window[1], channels)
+    if fmt.whole:
+        storage = encode(random.integers(0, fmt.maximum + 1, image), fmt)
+    else:
+        chosen = random.choice(SPECIAL, image)
+        storage = encode(np.where(random.random(image) < 0.1, chosen, random.standard_normal(image)), fmt)
+    order: list[int] = random.permutation(3).tolist()
+    memory = np.ascontiguousarray(storage.transpose(order))
+    down, along, near = memory.transpose(np.argsort(order)).strides
+    strides = down * stride, along * stride, near, down, along
+    source = np.ndarray(outer + window, storage.dtype, memory.data, 0, strides)
+    if random.random() < 0.2:
+        source = source[:, :, :1]
+    arguments = source, fmt, outer, window, scale, out
+    found = pool_sum(*arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pooled, "library", lambda: None)
+        expected = pool_sum(*arguments)
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype
+    assert found.tobytes() == expected.tobytes()
+
+
+@needs_compiled
+def test_the_kernel_serves() -> None:
+    """So the test above has compared two forms."""
+    spikes = np.ones((4, 2, 2), np.uint8)
+    assert pooled.pooled(spikes, SPIKE, (4,), (2, 2), 0.25, F16) is not None
+    assert pooled.pooled(spikes, SPIKE, (4,), (2, 2), 1.0, U8) is None
+
+
+def test_the_version_for_every_machine_gives_the_same_bits(portable: None) -> None:
+    assert compiled.vectors() == "portable"
+    test_sums_of_windows_are_those_of_numpy()
