@@ -46,7 +46,7 @@ CLASSES = {
     "vector": ("drain", "run", "poolmax", "poolsum", "unpool", "mean", "comoment"),
 }
 CLASS_OF = {mnemonic: name for name, mnemonics in CLASSES.items() for mnemonic in mnemonics}
-ARITHMETIC = "accumulated comoment contract_exact contract_ordered drain encode from_rows mean pool_max pool_sum"
+ARITHMETIC = "accumulated comoment contract drain encode from_rows mean pool_max pool_sum"
 KERNELS: Mapping[Any, str] = {
     computing: f"{ARITHMETIC} rounded_comoment taken_of to_rows unpool",
     port: "identity",

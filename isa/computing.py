@@ -16,7 +16,7 @@ from . import coded, moving
 from .access import from_rows, operand_shape, to_rows
 from .array import tile_of
 from .instruction import Action
-from .kernels.contract import accumulated, contract_exact, contract_ordered
+from .kernels.contract import accumulated, contract
 from .kernels.drain import drain
 from .kernels.moments import comoment, mean, rounded_comoment
 from .kernels.window import pool_max, pool_sum, taps_within, unpool
@@ -81,13 +81,12 @@ class ComputingStream(Stream):
         view: ViewRegister | None = None
         left_view: ViewRegister | None = None
         extents: Shape = ()
-        worked, exact, dense = self._multiplier(None), False, 0
+        worked, dense = self._multiplier(None), 0
 
-        def contract() -> None:
-            nonlocal view, left_view, extents, worked, exact, dense
+        def contracted() -> None:
+            nonlocal view, left_view, extents, worked, dense
             if views[acc] is not view or views[left] is not left_view or view is None:
                 view, left_view, extents = out.view(), views[left], ()
-                exact = view.format in (X64, X128)
                 worked = self._multiplier(None if l_port is None else l_port.view().format)
             now = view.extents()
             if now is not extents:
@@ -102,17 +101,11 @@ class ComputingStream(Stream):
                 self.chip.observer.turns(self, taken)
                 if not taken.turns:  # so nothing begins either
                     return worked(dense, 0)
-            if exact:
-                total, products = contract_exact(l_operand, r_operand, extents, view.kept, view.format)
-                if not first:
-                    total = accumulated(out.read(extents), total, view.format)
-            else:
-                before = None if first else out.read(extents)
-                total, products = contract_ordered(before, l_operand, r_operand, extents, view.kept, view.format)
-            out.write(extents, total)
+            sums = out.sums(extents, first)
+            products = contract(sums, first, l_operand, r_operand, extents, view.kept, view.format)
             worked(dense, products if taken is None else taken.done)
 
-        return contract
+        return contracted
 
     def drain(self, out: int, acc: int, bias: int | None, scale: float) -> Action:
         worked = self._worker("element")

@@ -60,6 +60,10 @@ class Port:
         """Replace the storage elements; *values* may have size 1 where they are all the same."""
         self._at(extents, "writes").write(values)
 
+    def sums(self, extents: Shape, fresh: bool) -> Array:
+        """The accumulators themselves, to add to, or to begin where they are *fresh*."""
+        return self._at(extents, "writes").read()
+
     def _at(self, extents: Shape, verb: str) -> Tile:
         """The tile where the register shows it now."""
         view = self._views[self._number]
@@ -106,6 +110,11 @@ class WatchedPort(Port):
     """One that tells the observer of every access."""
 
     __slots__ = ()
+
+    def sums(self, extents: Shape, fresh: bool) -> Array:
+        if not fresh:
+            self._at(extents, "reads")
+        return super().sums(extents, fresh)
 
     def _at(self, extents: Shape, verb: str) -> Tile:
         tile = super()._at(extents, verb)

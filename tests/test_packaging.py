@@ -134,7 +134,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_a_wheel_holds_every_module_and_every_data_file(installed: Path) -> None:
     files = [file for room in ROOMS for file in (ROOT / room).rglob("*") if file.is_file()]
     expected = {Path(name) for name in [*MODULES, "py.typed"]}
-    expected |= {file.relative_to(ROOT) for file in files if file.suffix not in {".md", ".pyc", ".snnb", ".c", ".so"}}
+    expected |= {
+        file.relative_to(ROOT) for file in files if file.suffix not in {".md", ".pyc", ".snnb", ".c", ".h", ".so"}
+    }
     shipped = (path.relative_to(installed / "snnc") for path in (installed / "snnc").rglob("*") if path.is_file())
     assert {path for path in shipped if path.suffix not in {".pyc", ".so"}} == expected
 

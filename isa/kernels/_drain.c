@@ -9,7 +9,6 @@
 #endif
 
 #include "_operands.h"
-#include "_versions.h"
 
 /* What is the same for many calls: 2 * rank *axes* of the accumulators and then of the bias, *total* values of *out*.
    Products of accumulators that are smaller than *limit* are exact; *factor* is *scale* times the unit of accumulators. */

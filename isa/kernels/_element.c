@@ -13,7 +13,6 @@
 #endif
 
 #include "_operands.h"
-#include "_versions.h"
 
 /* Numbers of lane operations, as in `lanes.py`. */
 enum { LOAD = 1, CARRY, SCALAR, USCALAR, CONST, ADD, SUB, MUL, DIV, MIN, MAX, GE, GT, LE, LT, EQ, NE, AND, OR, NOT, SQRT,

@@ -6,12 +6,10 @@
 #ifndef SNNC_OPERANDS
 #define SNNC_OPERANDS
 
-#include <stdint.h>
-#include <string.h>
+#include "_vectors.h"
 
 #define BLOCK 512
 #define AXES 16
-#define INLINE static inline __attribute__((always_inline))
 #define EACH _Pragma("GCC ivdep") for (int64_t i = 0; i < n; i++)
 
 /* Numbers of formats, as in `formats.py`; an index is no format. */
@@ -32,13 +30,6 @@ INLINE uint32_t bits_of(float value)
     uint32_t bits;
     memcpy(&bits, &value, 4);
     return bits;
-}
-
-INLINE float single_of_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
 }
 
 INLINE uint64_t long_bits_of(double value)
@@ -63,15 +54,6 @@ INLINE float with_sign(float size, float sign)
 
 /* Formats. */
 
-/* An f16: its exponent moves by 112, that of inf and NaN twice; subnormals are integers in units of 2^-24. */
-INLINE float of_half(uint16_t half)
-{
-    uint32_t size = half & 0x7fffu, sign = (uint32_t)(half & 0x8000u) << 16;
-    uint32_t usual = (size << 13) + (size >= 0x7c00u ? 224u << 23 : 112u << 23);
-    uint32_t small = bits_of((float)(int32_t)size * 0x1p-24f);
-    return single_of_bits(sign | (size < 0x400u ? small : usual));
-}
-
 /* To nearest even: half a unit less a bit is added, that bit where the last one kept is odd; a subnormal is rounded by
    adding a half, whose unit in f32 is its own. */
 INLINE uint16_t half_of(float value)
@@ -84,8 +66,6 @@ INLINE uint16_t half_of(float value)
     half |= sign;
     return (uint16_t)(size > 0x7f800000u ? 0x7e00u : half);
 }
-
-INLINE float of_bfloat(uint16_t half) { return single_of_bits((uint32_t)half << 16); }
 
 INLINE uint16_t bfloat_of(float value)
 {

@@ -7,7 +7,6 @@
 #endif
 
 #include "_operands.h"
-#include "_versions.h"
 
 /* What is the same for many calls: 2 * rank *axes* of the source as far as they are those of the result, and how far each
    of *count* taps lies behind the first; *total* values. */

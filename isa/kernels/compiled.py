@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,35 +22,18 @@ Array = NDArray[Any]
 
 CHOICE = "SNNC_KERNELS"
 LANES = 16
-"""Columns of sums that a kernel makes at once; `_compiled.c` has it, too."""
-
-_WORD = 8
-"""Bytes that are looked at together where they stand side by side."""
+"""Columns of sums that a kernel makes at once; `_vectors.h` has it, too."""
 
 VECTORS = {4: "AVX-512", 3: "AVX2", 0: "portable"}
 
 _POINTER, _BYTES, _SIZE, _FLAG = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int32
-_TERMS = [_POINTER] * 4 + [_SIZE] + [_POINTER] + [_SIZE] * 4
-_EVENTS = [*_TERMS, _POINTER, _POINTER]
 _SIGNATURES = {
-    **{f"snnc_terms_{word}": _TERMS for word in ("f32", "f64")},
-    **{f"snnc_events_{word}": _EVENTS for word in ("f32", "f64")},
-    **{f"snnc_ordered_{element}": [*_EVENTS, _POINTER, _FLAG] for element in ("f16_f16", "f16", "bf16", "f32")},
+    "snnc_contract_room": [_POINTER],
+    "snnc_contract": [_POINTER, _POINTER, _POINTER, _POINTER, _FLAG, _POINTER],
     "snnc_element": [_BYTES, _BYTES, _POINTER, _POINTER],
     "snnc_drain": [_BYTES, _POINTER, _POINTER, _POINTER],
     "snnc_pool_sum": [_BYTES, _POINTER, _POINTER],
 }
-
-
-class View(NamedTuple):
-    """The left operand of sums, as it lies in memory: element ``[row][k]`` of it is ``rows[row] + places[k]`` elements
-    behind the first one of *storage*; *run* of a row stand side by side, and *rows_run* of a column."""
-
-    storage: Array
-    rows: NDArray[np.int64]
-    places: NDArray[np.int64]
-    run: int
-    rows_run: int
 
 
 @lru_cache(maxsize=1)
@@ -86,8 +70,14 @@ def vectors() -> str:
     return "" if loaded is None else VECTORS[loaded.snnc_vectors()]
 
 
+_rooms = threading.local()
+
 KERNELS = {
-    "contract": ("sums of f32 in the order of the loops", "sums of x64 that spikes gate"),
+    "contract": (
+        "sums of f32 in the order of the loops",
+        "exact sums of f16 that bits and numbers gate",
+        "exact sums of products of two f16",
+    ),
     "drain": ("accumulators as values of f16, bf16 and f32",),
     "element": ("programs of lanes that reduce nothing",),
     "window": ("sums of windows as values of f16, bf16 and f32",),
@@ -103,71 +93,15 @@ def listed() -> Iterator[tuple[str, str]]:
             yield f"{module}: {kernel}", by
 
 
-def view_of(storage: Array, batch: Sequence[int], m: Sequence[int], k: Sequence[int], extents: Sequence[int]) -> View:
-    """*storage*, which has an axis a loop, as a stack of matrices over the loops *batch*, *m* and *k*."""
-    size = storage.itemsize
-    if not storage.flags.aligned or any(stride % size for stride in storage.strides):
-        storage = np.ascontiguousarray(storage)
-    steps = tuple(
-        stride // size if extent > 1 else 0 for stride, extent in zip(storage.strides, storage.shape, strict=True)
-    )
-    stack, down, along = (tuple((extents[axis], steps[axis]) for axis in axes) for axes in (batch, m, k))
-    return View(storage, _offsets(stack + down), _offsets(along), _run(along), _run(down))
-
-
-def events(acc: Array, left: View, right: Array) -> int:
-    """acc += left * right, k ascending; how many left elements were not zero.
-
-    *acc* ``[stack, m, n]`` and *right* ``[stack, k, n]`` are contiguous f32 or f64, n a multiple of `LANES`; *left*
-    has unsigned bytes.
-    """
-    loaded = library()
-    assert loaded is not None
-    (stack, m, n), k = acc.shape, right.shape[1]
-    word = f"f{acc.itemsize * 8}"
-    if left.run < _WORD <= left.rows_run:
-        call = getattr(loaded, f"snnc_terms_{word}")
-        return call(*_view(acc, left), left.rows_run, at(right), stack, m, k, n)
-    found, factors = np.empty(k, np.int32), np.empty(k, acc.dtype)
-    call = getattr(loaded, f"snnc_events_{word}")
-    return call(*_view(acc, left), left.run, at(right), stack, m, k, n, at(found), at(factors))
-
-
-def ordered(element: str, acc: Array, left: View, right: Array, harmless: bool) -> int:
-    """The same in f32, where *left* has floats of the format *element*; ``f16_f16`` says that *right* has
-    values of f16, too, so that no product is rounded; see `_compiled.c` for *harmless*."""
-    loaded = library()
-    assert loaded is not None
-    (stack, m, n), k = acc.shape, right.shape[1]
-    found, factors, values = np.empty(k, np.int32), np.empty(k, np.float32), np.empty((4, k), np.float32)
-    call = getattr(loaded, f"snnc_ordered_{element}")
-    room = at(found), at(factors), at(values)
-    return call(*_view(acc, left), left.run, at(right), stack, m, k, n, *room, harmless)
-
-
-def _view(acc: Array, left: View) -> tuple[int, int, int, int]:
-    return at(acc), at(left.storage), at(left.rows), at(left.places)
+def room(size: int) -> int:
+    """The address of so many bytes to work in, which are the thread's own until it asks again."""
+    held = getattr(_rooms, "held", None)
+    if held is None or held.size < size:
+        held = _rooms.held = np.empty(size, np.uint8)
+        _rooms.address = at(held)
+    return _rooms.address
 
 
 def at(array: Array) -> int:
     """The address of the first element."""
     return array.__array_interface__["data"][0]
-
-
-def _run(axes: Sequence[tuple[int, int]]) -> int:
-    """How many elements stand side by side along the innermost of *axes* (extent, step)."""
-    run = 1
-    for extent, step in reversed(axes):
-        if step != run and extent > 1:
-            break
-        run *= extent
-    return run
-
-
-@lru_cache(maxsize=4096)
-def _offsets(axes: tuple[tuple[int, int], ...]) -> NDArray[np.int64]:
-    """Sums of ``index * step`` over all *axes* (extent, step), the last one fastest."""
-    result = np.zeros(1, np.int64)
-    for extent, step in axes:
-        result = (result[:, None] + np.arange(extent, dtype=np.int64) * step).ravel()
-    return result

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS, add_x64, add_x128, raise_flags, x128_from_parts
 from ...numerics.formats import F16, F32, F64, FORMATS, U16, X64, X128, Format, decode, encode
 from .compiled import library
-from .driven import exact_sums, ordered_sums
+from .driven import contracted
 from .nest import Operand, Shape, matrix_of, plan_of
 
 Array = NDArray[Any]
@@ -25,6 +25,33 @@ Doubles = NDArray[np.float64]
 _EXACT_BITS = 53  # integers that float64 holds
 _UNIT_BITS = {form.code: 0 for form in FORMATS.values() if form.whole and form.bits <= U16.bits} | {F16.code: 24}
 """Formats that exact accumulators take: their values are multiples of ``2 ** -unit bits``."""
+
+
+def contract(
+    sums: Array,
+    fresh: bool,
+    left: Operand | None,
+    right: Operand,
+    extents: Shape,
+    kept: tuple[bool, ...],
+    acc_format: Format,
+) -> int:
+    """sums += left * right, or sums = left * right where they are *fresh*; the number of products with a left operand
+    other than zero.
+
+    *sums* is storage of *acc_format*, with an axis a loop, of size 1 where it is not *kept*.  Compiled kernels do it
+    where they can; what they have to give, bit for bit, the two forms below say.
+    """
+    done = contracted(sums, fresh, left, right, extents, kept, acc_format) if library() is not None else None
+    if done is not None:
+        return done
+    if acc_format in (X64, X128):
+        total, done = contract_exact(left, right, extents, kept, acc_format)
+        total = total if fresh else accumulated(sums, total, acc_format)
+    else:
+        total, done = contract_ordered(None if fresh else sums, left, right, extents, kept, acc_format)
+    sums[...] = total
+    return done
 
 
 def contract_exact(
@@ -50,8 +77,6 @@ def contract_exact(
     plan = plan_of(extents, kept, left_shape, right.storage.shape)
     if 0 in extents:
         return np.zeros(shape + pair, acc_format.dtype), 0
-    if narrow and library() is not None and (found := exact_sums(left, right, extents, kept)) is not None:
-        return found
     if left is None:
         l_matrix: Doubles = np.ones((plan.batch, plan.m, plan.k))
         done, l_most = prod(extents), 1.0
@@ -99,10 +124,6 @@ def contract_ordered(
     """
     if acc_format not in (F32, F16, F64):
         raise ValueError(f"{acc_format.name} is no rounding accumulator")
-    if acc_format == F32 and 0 not in extents and library() is not None:
-        found = ordered_sums(acc, left, right, extents, kept)
-        if found is not None:
-            return found
     shape = tuple(extent if keep else 1 for extent, keep in zip(extents, kept, strict=True))
     wide = np.dtype(np.float32 if acc_format == F32 else np.float64)
     factors = np.dtype(np.float64 if acc_format == F64 else np.float32)

@@ -1,123 +1,233 @@
-"""Contractions by compiled kernels, which the elements of the left operand drive: only those that are not zero cost.
+"""Contractions by the compiled kernels: how their operands lie is worked out once (`Layout`), what they hold decides in
+C.
 
-Sums of f32 are formed in the order of the loops.  Exact ones are formed in float64, which holds them where they stay
-below 2^53 units of 2^-24: of spikes, since of counts few are zero, and BLAS is quicker.  Each function answers None
-where its kernel does not serve, and the NumPy form in `contract` has to; which of them did it, no bit tells.
+A window that slides is not laid out element by element: the left operand is read as the smallest *box* that holds its
+elements (`box_of`), and the matrix that it stands for is a table of rows and columns into that.
+Where the kernels do not serve, the NumPy form in `contract` has to; which of them did it, no bit tells.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...numerics.exact import X64_UNIT_BITS
-from ...numerics.formats import BF16, F16, F32, SPIKE, decode, encode
-from .compiled import LANES, View, events, ordered, view_of
-from .nest import Array, Operand, Plan, Shape, matrix_of, plan_of
+from ...numerics.formats import F32, SPIKE, X64, X128, Format
+from .compiled import LANES, at, library, room
+from .nest import Array, Operand, Shape, plan_of
 
-Floats = NDArray[np.float32]
+Numbers = NDArray[np.int64]
 
-_FLOATS = (F16, BF16, F32)
-_EXACT_BITS = 53  # integers that float64 holds
-_MINUS_ZERO = np.uint32(1 << 31)
+_ACCUMULATORS = {F32.code: 0, X64.code: 1, X128.code: 2}
+_ONES, _SPIKES, _COUNTS, _SIGNS, _HALVES, _BFLOATS, _SINGLES = range(7)
+_FLOATS = {"f16": _HALVES, "bf16": _BFLOATS, "f32": _SINGLES}
+_SIZES = (1, 1, 1, 1, 2, 2, 4)
+_SUM_SIZES = (4, 8, 16)
 _ONE = np.ones((), np.uint8)
+_OFTEN = 255
+"""Uses of an element that a byte can count; where there are more, each has a copy of its own."""
 
 
-def ordered_sums(
-    acc: Array | None, left: Operand | None, right: Operand, extents: Shape, kept: tuple[bool, ...]
-) -> tuple[Array, int] | None:
-    """What `contract.contract_ordered` does in f32."""
-    if not (_of_bytes(left) or (left is not None and left.format in _FLOATS)) or right.format.bits > 32:
+class Box(NamedTuple):
+    """A part of memory as rows of *length* elements, and how the loops of an operand go through it.
+
+    *rows* are the places of the rows, *columns* those of elements in one (None: side by side); *start* is that of the
+    operand's first element in the box and *steps* those of its loops there.  *weights* counts how often the loops meet
+    each element of the box; None where it is once.
+    """
+
+    rows: Numbers
+    length: int
+    columns: Numbers | None
+    start: int
+    steps: Shape
+    weights: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What `snnc_contract` has to know of operands before it sees them: *table* is the address of its ``struct plan``,
+    which *kept* keeps; *room* bytes are to work in, and *columns* products belong to an element of the left matrix."""
+
+    table: int
+    kept: tuple[Any, ...]
+    room: int
+    columns: int
+
+
+def contracted(
+    sums: Array, fresh: bool, left: Operand | None, right: Operand, extents: Shape, kept: tuple[bool, ...],
+    acc_format: Format,
+) -> int | None:  # fmt: skip
+    """sums = (nothing where they are *fresh*) + left * right; how many products had a left element other than zero."""
+    loaded = library()
+    elements = _elements(left, right, acc_format)
+    if loaded is None or elements is None or 0 in extents:
         return None
-    if right.format.name == "u32":
+    r_storage, l_storage = right.storage, _ONE if left is None else left.storage
+    if not (sums.flags.aligned and r_storage.flags.aligned and l_storage.flags.aligned):
         return None
-    plan = plan_of(extents, kept, _shape(left, extents), right.storage.shape)
-    rows = _rows(left, plan)
-    sums = _room(plan, np.float32)
-    if acc is not None:
-        sums[..., : plan.n] = acc.transpose(_order(plan, rows)).reshape(plan.batch, plan.m, plan.n)
-    factors = _filled(matrix_of(decode(right.storage, right.format), *_right(plan)), np.float32)
-    view = _view(left, plan, rows, extents)
-    if left is None or left.format not in _FLOATS:
-        done = events(sums, view, factors)
+    l_lies, r_lies = (
+        (None if left is None else (l_storage.shape, l_storage.strides)),
+        (r_storage.shape, r_storage.strides),
+    )
+    layout = _layout(extents, kept, elements, l_lies, r_lies, sums.strides, _ACCUMULATORS[acc_format.code])
+    if layout is None:
+        return None
+    places = layout.table, at(l_storage), at(r_storage), at(sums)
+    done = loaded.snnc_contract(*places, fresh, room(layout.room))
+    return None if done < 0 else done * layout.columns
+
+
+def _elements(left: Operand | None, right: Operand, acc: Format) -> tuple[int, int] | None:
+    """The kinds of elements of both operands; None where the kernels have not got them."""
+    right_kind = _FLOATS.get(right.format.name)
+    if acc.code not in _ACCUMULATORS or right_kind is None or (right_kind != _HALVES and acc != F32):
+        return None
+    if left is None:
+        return _ONES, right_kind
+    form = left.format
+    if form.kind == "float":
+        left_kind = _FLOATS.get(form.name)
+        if left_kind is None or (acc != F32 and (left_kind != _HALVES or acc == X64)):
+            return None
+        return left_kind, right_kind
+    if form.bits > 8:
+        return None
+    return _SPIKES if form == SPIKE else _SIGNS if form.kind == "sign" else _COUNTS, right_kind
+
+
+Lies = tuple[Shape, Shape]
+"""How storage lies: an axis a loop, and the bytes from one to the next."""
+
+
+@lru_cache(maxsize=2048)
+def _layout(
+    extents: Shape, kept: tuple[bool, ...], elements: tuple[int, int], left: Lies | None, right: Lies, sums: Shape,
+    acc: int,
+) -> Layout | None:  # fmt: skip
+    """None where elements do not stand on a grid of their own."""
+    rank = len(extents)
+    ones = (1,) * rank
+    l_shape, l_bytes = (ones, ones) if left is None else left
+    r_shape, r_bytes = right
+    l_steps, r_steps = _steps(l_shape, l_bytes, _SIZES[elements[0]]), _steps(r_shape, r_bytes, _SIZES[elements[1]])
+    s_shape = tuple(extent if keep else 1 for extent, keep in zip(extents, kept, strict=True))
+    s_steps = _steps(s_shape, sums[:rank], _SUM_SIZES[acc])
+    if l_steps is None or r_steps is None or s_steps is None:
+        return None
+    plan = plan_of(extents, kept, l_shape, r_shape)
+    batch, m, k, n = plan.groups
+    alone = elements == (_HALVES, _HALVES) and acc == _ACCUMULATORS[X128.code] and plan.m == plan.n == 1 < plan.batch
+
+    def along(steps: Shape, axes: Shape) -> Numbers:
+        return offsets(tuple((extents[axis], steps[axis]) for axis in axes))
+
+    if alone:
+        box = Box(along(l_steps, k), plan.batch, _columns(along(l_steps, batch)), 0, l_steps, None)
+        r_rows, r_columns = along(r_steps, k), along(r_steps, batch)
     else:
-        harmless = bool(np.isfinite(factors).all()) and not (acc is not None and _has_minus_zero(sums))
-        both_half = left.format == F16 and right.format == F16
-        done = ordered("f16_f16" if both_half else left.format.name, sums, view, factors, harmless)
-    return encode(_as_loops(sums, plan, rows, extents), F32), done * plan.n
+        box = box_of(l_shape, l_steps)
+        r_rows, r_columns = along(r_steps, batch + k), along(r_steps, n)
+    down = batch + tuple(sorted(m, key=lambda axis: -abs(box.steps[axis])))
+    rows = along(box.steps, down) + box.start
+    runs = [_run([(extents[axis], box.steps[axis]) for axis in axes]) for axes in (k, down[len(batch) :])]
+    pointed = (
+        *(r_rows, _columns(r_columns), box.rows, box.columns, box.weights, rows, along(box.steps, k)),
+        *(along(s_steps, down), _columns(along(s_steps, n))),
+    )
+    lies = [0 if array is None else at(array) for array in pointed]
+    filled = -(-(plan.batch if alone else plan.n) // LANES) * LANES
+    times = prod(extents[axis] for axis in batch + m + k if l_shape[axis] == 1)
+    fields = [
+        *(plan.batch, plan.m, plan.k, plan.n, filled, acc, *elements, alone, lies[0], lies[1]),
+        *(lies[2], box.rows.size, box.length, lies[3], lies[4], lies[5], lies[6], *runs, times, lies[7], lies[8]),
+    ]
+    table = np.array(fields, np.int64)
+    loaded = library()
+    assert loaded is not None
+    return Layout(at(table), (table, pointed), loaded.snnc_contract_room(at(table)), plan.n)
 
 
-def exact_sums(
-    left: Operand | None, right: Operand, extents: Shape, kept: tuple[bool, ...]
-) -> tuple[Array, int] | None:
-    """What `contract.contract_exact` does in x64."""
-    if left is not None and left.format != SPIKE:
+def _steps(shape: Shape, strides: Shape, size: int) -> Shape | None:
+    """Strides in elements, 0 along axes of size 1; None where one of them is none."""
+    if any(extent > 1 and stride % size for extent, stride in zip(shape, strides, strict=True)):
         return None
-    values = decode(right.storage, right.format)
-    plan = plan_of(extents, kept, _shape(left, extents), right.storage.shape)
-    most = max(float(values.max()), -float(values.min()))
-    if not most * plan.k * 2.0**X64_UNIT_BITS <= 2.0**_EXACT_BITS:
-        return None
-    rows, sums = _rows(left, plan), _room(plan, np.float64)
-    done = events(sums, _view(left, plan, rows, extents), _filled(matrix_of(values, *_right(plan)), np.float64))
-    units = (_as_loops(sums, plan, rows, extents) * 2.0**X64_UNIT_BITS).astype(np.int64)
-    return units, done * plan.n
+    return tuple(stride // size if extent > 1 else 0 for extent, stride in zip(shape, strides, strict=True))
 
 
-def _of_bytes(left: Operand | None) -> bool:
-    """Whether it is a number in each byte; None means ones."""
-    return left is None or (left.format.kind in ("bit", "unsigned") and left.format.bits <= 8)
+def box_of(shape: Shape, steps: Shape) -> Box:
+    """The box of an operand; steps of axes of size 1 are 0.
+
+    Loops whose steps are multiples of each other and which reach as far as the next one steps share an axis of the box:
+    rows and taps of a window, and what is contiguous.  Others have axes of their own, where elements may stand twice.
+    """
+    axes: list[_Axis] = []
+    loops = sorted((abs(step), axis) for axis, step in enumerate(steps) if shape[axis] > 1)
+    for step, loop in loops:
+        if axes and (joined := axes[-1].joined(step, shape[loop])) is not None:
+            factor, weights = joined
+            axes[-1] = _Axis(axes[-1].step, weights, (*axes[-1].loops, (loop, factor)))
+        else:
+            axes.append(_Axis(step, np.ones(shape[loop], np.int64), ((loop, 1),)))
+    within = [0] * len(shape)
+    source, size = 0, 1
+    weights = np.ones(1, np.int64)
+    for axis in axes:
+        for loop, factor in axis.loops:
+            within[loop] = factor * size if steps[loop] >= 0 else -factor * size
+        size *= axis.weights.size
+        weights = (axis.weights[:, None] * weights).ravel()
+    start = -sum(min(step, 0) * (extent - 1) for step, extent in zip(within, shape, strict=True))
+    source = sum(min(step, 0) * (extent - 1) for step, extent in zip(steps, shape, strict=True))
+    first, *outer = axes or [_Axis(1, np.ones(1, np.int64), ())]
+    rows = offsets(tuple((axis.weights.size, axis.step) for axis in reversed(outer))) + source
+    columns = _columns(offsets(((first.weights.size, first.step),)))
+    counts = None if weights.max() == 1 else weights.astype(np.uint8)
+    return Box(rows, first.weights.size, columns, start, tuple(within), counts)
 
 
-def _shape(left: Operand | None, extents: Shape) -> Shape:
-    return (1,) * len(extents) if left is None else left.storage.shape
+class _Axis(NamedTuple):
+    """An axis of a box: *loops* (number, factor) go along it; *weights* counts how often they meet each place."""
+
+    step: int
+    weights: Numbers
+    loops: tuple[tuple[int, int], ...]
+
+    def joined(self, step: int, extent: int) -> tuple[int, Numbers] | None:
+        """(factor, weights) with another loop; None where there would be gaps, or more uses than can be counted."""
+        if not self.step or step % self.step or not 1 <= step // self.step <= self.weights.size:
+            return None
+        factor, length = step // self.step, self.weights.size
+        weights = np.zeros((extent - 1) * factor + length, np.int64)
+        for index in range(extent):
+            weights[index * factor : index * factor + length] += self.weights
+        return (factor, weights) if weights.max() <= _OFTEN else None
 
 
-def _rows(left: Operand | None, plan: Plan) -> Shape:
-    """The loops of m, in an order in which rows of the left operand stand side by side, if they do along any."""
-    _, m, _, _ = plan.groups
-    return m if left is None else tuple(sorted(m, key=lambda axis: -abs(left.storage.strides[axis])))
+def _columns(places: Numbers) -> Numbers | None:
+    """None where elements stand side by side."""
+    return None if np.array_equal(places, np.arange(places.size)) else places
 
 
-def _order(plan: Plan, rows: Shape) -> Shape:
-    """All loops: those of sums as these lie, and the summed ones behind."""
-    batch, _, k, n = plan.groups
-    return (*batch, *rows, *n, *k)
+def _run(axes: list[tuple[int, int]]) -> int:
+    """How many elements stand side by side along the innermost of *axes* (extent, step)."""
+    run = 1
+    for extent, step in reversed(axes):
+        if step != run and extent > 1:
+            break
+        run *= extent
+    return run
 
 
-def _view(left: Operand | None, plan: Plan, rows: Shape, extents: Shape) -> View:
-    storage = np.ndarray((1,) * len(extents), np.uint8, _ONE.data) if left is None else left.storage
-    batch, _, k, _ = plan.groups
-    return view_of(storage, batch, rows, k, extents)
-
-
-def _right(plan: Plan) -> tuple[Shape, Shape, Shape]:
-    return plan.right_full, plan.right_order, (plan.batch, plan.k, plan.n)
-
-
-def _room(plan: Plan, word: Any) -> Array:
-    """Zeros for all sums, columns filled up."""
-    return np.zeros((plan.batch, plan.m, -(-plan.n // LANES) * LANES), word)
-
-
-def _filled(matrix: Array, word: Any) -> Array:
-    """A stack of matrices of *word*, columns filled up with zeros."""
-    columns = -(-matrix.shape[2] // LANES) * LANES
-    if columns == matrix.shape[2]:
-        return matrix.astype(word, copy=False)
-    filled = np.zeros((*matrix.shape[:2], columns), word)
-    filled[..., : matrix.shape[2]] = matrix
-    return filled
-
-
-def _as_loops(sums: Array, plan: Plan, rows: Shape, extents: Shape) -> Array:
-    """Sums with an axis a loop again, of size 1 where it is summed."""
-    order, summed = _order(plan, rows), plan.groups[2]
-    shaped = sums[..., : plan.n].reshape([1 if axis in summed else extents[axis] for axis in order])
-    return shaped.transpose(np.argsort(order))
-
-
-def _has_minus_zero(sums: Floats) -> bool:
-    return bool((sums.view(np.uint32) == _MINUS_ZERO).any())
+@lru_cache(maxsize=4096)
+def offsets(axes: tuple[tuple[int, int], ...]) -> Numbers:
+    """Sums of ``index * step`` over all *axes* (extent, step), the last one fastest."""
+    result = np.zeros(1, np.int64)
+    for extent, step in axes:
+        result = (result[:, None] + np.arange(extent, dtype=np.int64) * step).ravel()
+    return result

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from snnc.isa.kernels import compiled, contract
-from snnc.isa.kernels.contract import contract_exact, contract_ordered
+from snnc.isa.kernels import compiled
+from snnc.isa.kernels.contract import accumulated, contract, contract_exact, contract_ordered
+from snnc.isa.kernels.driven import contracted
 from snnc.isa.kernels.nest import Operand
-from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, U4, U8, X64, Format, encode
+from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, U4, U8, X64, X128, Format, encode
 
 Array = NDArray[Any]
 
@@ -25,15 +28,23 @@ VALUES = [0.0, -0.0, 2.0**-24, -(2.0**-24), 3 * 2.0**-20, 65504.0, -65504.0, 1.0
 SPECIAL = [*VALUES, np.inf, -np.inf, np.nan]
 
 
-def drawn(random: np.random.Generator, fmt: Format, count: int, density: float, special: bool) -> Array:
-    """Storage, so many of its elements other than zero."""
+def drawn(
+    random: np.random.Generator,
+    fmt: Format,
+    count: int,
+    density: float,
+    size: float = 1.0,
+    special: bool = False,
+    extremes: bool = True,
+) -> Array:
+    """Storage, so many of its elements other than zero; floats of about *size*, and a few extreme ones among them."""
     if fmt.kind in ("bit", "unsigned"):
         values = random.integers(1, min(int(fmt.maximum), 5) + 1, count)
     elif fmt.kind == "sign":
         values = random.choice([-1, 1], count)
     else:
         chosen = random.choice(SPECIAL if special else VALUES, count)
-        values = np.where(random.random(count) < 0.3, chosen, random.standard_normal(count))
+        values = np.where(random.random(count) < 0.3 * extremes, chosen, random.standard_normal(count) * size)
     return encode(np.where(random.random(count) < density, values, 0), fmt)
 
 
@@ -72,38 +83,142 @@ def nests(draw: st.DrawFn) -> Nest:
     return draw(st.integers(0, 9999)), extents, flags[0], flags[1], flags[2]
 
 
-def numpy_form(call: Any, *arguments: Any) -> tuple[Array, int]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contract, "library", lambda: None)
-        return call(*arguments)
+def laid_sums(random: np.random.Generator, fmt: Format, extents: tuple[int, ...], kept: tuple[bool, ...]) -> Array:
+    """Accumulators in a memory of their own, in any order of the axes, some of them flagged."""
+    order: list[int] = random.permutation(len(extents)).tolist()
+    shape = tuple(extent if keep else 1 for extent, keep in zip(extents, kept, strict=True))
+    pair = (2,) if fmt == X128 else ()
+    memory = np.zeros((*(shape[axis] for axis in order), *pair), fmt.dtype)
+    sums = memory.transpose(*np.argsort(order), *(len(order) for _ in pair))
+    if fmt == F32:
+        sums[...] = random.choice(np.array([1.0, -0.0, 0.0, 2.0**-140, -3.5, np.inf], np.float32), shape)
+    elif fmt == X64:
+        sums[...] = random.choice(
+            np.array([0, 5, -(1 << 40), (1 << 63) - 1, -(1 << 63), 1 - (1 << 63)], np.int64), shape
+        )
+    else:
+        top, ones = 1 << 63, (1 << 64) - 1
+        pairs = [(0, 0), (ones, 0), (ones, ones), (5, 1 << 30), (ones, top - 1), (0, top), (1, top)]
+        sums[...] = np.array(pairs, np.uint64)[random.integers(0, len(pairs), shape)]
+    return sums
+
+
+def by_numpy(
+    sums: Array,
+    fresh: bool,
+    left: Operand | None,
+    right: Operand,
+    extents: tuple[int, ...],
+    kept: tuple[bool, ...],
+    fmt: Format,
+) -> tuple[Array, int]:
+    """What `contract` has to give."""
+    if fmt == F32:
+        return contract_ordered(None if fresh else sums, left, right, extents, kept, fmt)
+    total, done = contract_exact(left, right, extents, kept, fmt)
+    return (total if fresh else accumulated(sums, total, fmt)), done
+
+
+def check(sums: Array, *how: Any) -> None:
+    expected, counted = by_numpy(sums, *how)
+    done = contract(sums, *how)
+    assert sums.tobytes() == np.broadcast_to(expected, sums.shape).tobytes()
+    assert done == counted
+
+
+LEFT: list[Format | None] = [None, SPIKE, U2, U4, U8, TERNARY]
+FORMS: list[tuple[Format, Format | None, Format]] = [
+    *((F32, left, right) for left in (*LEFT, F16, BF16, F32) for right in (F16, BF16, F32)),
+    *((X64, left, F16) for left in LEFT),
+    *((X128, left, F16) for left in (*LEFT, F16)),
+]
+"""Formats of sums, left and right operands that the kernels have; None on the left means ones."""
 
 
 @needs_compiled
 @given(
     nests(),
-    st.sampled_from([None, SPIKE, U2, U4, U8, TERNARY, F16, BF16, F32]),
-    st.sampled_from([F16, BF16, F32]),
-    st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+    st.sampled_from(FORMS),
+    st.sampled_from([0.0, 0.05, 0.3, 1.0]),
+    st.sampled_from([2.0**-12, 1.0, 40.0]),
     st.booleans(),
     st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
-def test_sums_in_f32_are_those_of_numpy(
-    nest: Nest, left: Format | None, right: Format, density: float, special: bool, fresh: bool
+def test_sums_are_those_of_numpy(
+    nest: Nest, form: tuple[Format, Format | None, Format], density: float, size: float, special: bool, fresh: bool
 ) -> None:
     seed, extents, kept, in_left, in_right = nest
+    acc, left, right = form
     random = np.random.default_rng(seed)
-    how = {"density": density, "special": special}
-    l_operand = None if left is None else Operand(laid(random, left, extents, in_left, **how), left)
-    r_operand = Operand(laid(random, right, extents, in_right, density=0.9, special=special), right)
-    shape = tuple(extent if keep else 1 for extent, keep in zip(extents, kept, strict=True))
-    acc = None if fresh else random.choice(np.array([1.0, -0.0, 0.0, 2.0**-140, -3.5], np.float32), shape)
-    arguments = acc, l_operand, r_operand, extents, kept, F32
-    found, done = contract_ordered(*arguments)
-    expected, counted = numpy_form(contract_ordered, *arguments)
-    assert found.shape == expected.shape
-    assert found.tobytes() == expected.tobytes()
-    assert done == counted
+    how = {"size": size, "special": special}
+    l_operand = None if left is None else Operand(laid(random, left, extents, in_left, density=density, **how), left)
+    r_operand = Operand(laid(random, right, extents, in_right, density=0.9, **how), right)
+    check(laid_sums(random, acc, extents, kept), fresh, l_operand, r_operand, extents, kept, acc)
+
+
+class Window(NamedTuple):
+    """A layer's contraction: its left operand walks along *axes* of a tensor of *shape*, by *steps*; the right one has
+    the loops *right*, the first *kept* loops are those of sums."""
+
+    extents: tuple[int, ...]
+    kept: int
+    shape: tuple[int, ...]
+    axes: tuple[int | None, ...]
+    steps: tuple[int, ...]
+    right: tuple[int, ...]
+
+
+WINDOWS = {
+    "forward": Window((2, 18, 6, 5, 3, 3, 16), 4, (2, 8, 7, 16), (0, None, 1, 2, 1, 2, 3), (1,) * 7, (1, 4, 5, 6)),
+    "strided": Window(
+        (2, 40, 3, 4, 3, 3, 10), 4, (2, 7, 9, 10), (0, None, 1, 2, 1, 2, 3), (1, 0, 2, 2, 1, 1, 1), (1, 4, 5, 6)
+    ),
+    "backward": Window(
+        (2, 65, 6, 5, 3, 3, 16), 4, (2, 8, 7, 16), (0, None, 1, 2, 1, 2, 3), (1, 0, 1, 1, -1, -1, 1), (1, 4, 5, 6)
+    ),
+    "gradient": Window((70, 16, 3, 3, 2, 6, 5), 4, (2, 8, 7, 16), (None, 3, 1, 2, 0, 1, 2), (1,) * 7, (0, 4, 5, 6)),
+    "image": Window((24, 6, 5, 3, 3), 3, (8, 7), (None, 0, 1, 0, 1), (1,) * 5, (0, 3, 4)),
+    "moments": Window((20, 3, 7, 9), 1, (3, 7, 9, 20), (3, 0, 1, 2), (1,) * 4, (0, 1, 2, 3)),
+    "rows": Window((5, 48, 30), 2, (5, 30), (0, None, 1), (1,) * 3, (1, 2)),
+}
+
+
+@needs_compiled
+@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("density", [0.1, 0.9])
+@pytest.mark.parametrize("acc", [F32, X64, X128], ids=str)
+def test_windows_of_layers_are_those_of_numpy(name: str, acc: Format, density: float) -> None:
+    window = WINDOWS[name]
+    random = np.random.default_rng(3)
+    sizes = tuple(1 if axis is None else extent for axis, extent in zip(window.axes, window.extents, strict=True))
+    r_shape = [extent if axis in window.right else 1 for axis, extent in enumerate(window.extents)]
+    kept = tuple(axis < window.kept for axis in range(len(sizes)))
+    for left, right in ((left, right) for form, left, right in FORMS if form == acc):
+        tensor = drawn(random, left or SPIKE, int(np.prod(window.shape)), density=density).reshape(window.shape)
+        pairs = zip(window.axes, window.steps, strict=True)
+        walk = [0 if axis is None else tensor.strides[axis] * step for axis, step in pairs]
+        start = -sum(min(step, 0) * (extent - 1) for step, extent in zip(walk, window.extents, strict=True))
+        l_storage = np.ndarray(sizes, tensor.dtype, tensor.data, start, walk)
+        r_storage = drawn(random, right, int(np.prod(r_shape)), density=0.9).reshape(r_shape)
+        operands = None if left is None else Operand(l_storage, left), Operand(r_storage, right)
+        for fresh in (True, False):
+            check(laid_sums(random, acc, window.extents, kept), fresh, *operands, window.extents, kept, acc)
+
+
+@needs_compiled
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: "_".join(str(fmt) for fmt in form))
+def test_finite_operands_of_usual_size_are_served(form: tuple[Format, Format | None, Format]) -> None:
+    """So that the tests above do not compare the NumPy forms with themselves."""
+    acc, left, right = form
+    random = np.random.default_rng(5)
+    l_operand = (
+        None if left is None else Operand(drawn(random, left, 60, density=0.5, extremes=False).reshape(6, 1, 10), left)
+    )
+    r_operand = Operand(drawn(random, right, 170, density=0.9, extremes=False).reshape(1, 17, 10), right)
+    extents, kept = (6, 17, 10), (True, True, False)
+    sums = laid_sums(random, acc, extents, kept)
+    assert contracted(sums, True, l_operand, r_operand, extents, kept, acc) is not None
 
 
 @needs_compiled
@@ -114,46 +229,64 @@ def test_sums_in_f32_are_those_of_numpy(
 def test_products_round_before_they_are_summed(left: Format, right: Format, density: float, scale: float) -> None:
     """Pairs whose products f32 does not hold, because of their length or because they are subnormal."""
     random = np.random.default_rng(1)
-    rows = np.where(random.random((8, 100, 1)) < density, random.standard_normal((8, 100, 1)), 0)
-    columns = random.standard_normal((1, 100, 48)) * (1.0 if right == F16 else scale)
+    rows = np.where(random.random((8, 1, 100)) < density, random.standard_normal((8, 1, 100)), 0)
+    columns = random.standard_normal((1, 48, 100)) * (1.0 if right == F16 else scale)
     operands = Operand(encode(rows, left), left), Operand(encode(columns, right), right)
-    arguments = None, *operands, (8, 100, 48), (True, False, True), F32
-    found, done = contract_ordered(*arguments)
-    expected, counted = numpy_form(contract_ordered, *arguments)
-    assert found.tobytes() == expected.tobytes()
-    assert done == counted
+    check(np.zeros((8, 48, 1), np.float32), True, *operands, (8, 48, 100), (True, True, False), F32)
 
 
 @needs_compiled
-@given(nests(), st.sampled_from([None, SPIKE]), st.sampled_from([0.0, 0.05, 0.5, 1.0]), st.booleans())
-@settings(max_examples=100, deadline=None)
-def test_exact_sums_are_those_of_numpy(nest: Nest, left: Format | None, density: float, special: bool) -> None:
-    seed, extents, kept, in_left, in_right = nest
-    random = np.random.default_rng(seed)
-    how = {"density": density, "special": special}
-    l_operand = None if left is None else Operand(laid(random, left, extents, in_left, **how), left)
-    r_operand = Operand(laid(random, F16, extents, in_right, density=0.9, special=special), F16)
-    found, done = contract_exact(l_operand, r_operand, extents, kept, X64)
-    expected, counted = numpy_form(contract_exact, l_operand, r_operand, extents, kept, X64)
-    assert found.shape == expected.shape
-    assert np.array_equal(found, expected)
-    assert done == counted
+@pytest.mark.parametrize("size", [2.0**-24, 2.0**-10, 0.4, 3.0, 127.9, 128.0, 1000.0, 65504.0])
+@pytest.mark.parametrize("left", [None, SPIKE, U8, F16], ids=str)
+@pytest.mark.parametrize("along", ["rows", "columns"])
+def test_exact_sums_of_any_size_fit_the_words_they_are_formed_in(size: float, left: Format | None, along: str) -> None:
+    """All terms have one sign and the largest magnitude: partial sums are widened before they leave their words."""
+    extents = (3, 70, 300) if along == "rows" else (16, 70, 300)
+    kept = (True, True, False)
+    l_values = np.full((extents[0], 1, 300), 1.0 if left == SPIKE else 255.0 if left == U8 else size)
+    if along == "columns":  # of the left operand, rows stand side by side
+        l_values = l_values.transpose(2, 1, 0).copy().transpose(2, 1, 0)
+    l_operand = None if left is None else Operand(encode(l_values, left), left)
+    if left is None:
+        extents = (1, *extents[1:])
+    r_operand = Operand(encode(np.full((1, 70, 300), -size), F16), F16)
+    acc = X128 if left == F16 else X64
+    shape = (extents[0], 70, 1) + ((2,) if acc == X128 else ())
+    check(np.zeros(shape, acc.dtype), True, l_operand, r_operand, extents, kept, acc)
 
 
 @needs_compiled
 def test_every_half_is_read_as_it_is() -> None:
     halves = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16).view(np.float16)
     one = Operand(np.ones((1, 1), np.float16), F16)
-    found, _ = contract_ordered(None, Operand(halves[:, None], F16), one, (1 << 16, 1), (True, False), F32)
+    found = np.empty((1 << 16, 1), np.float32)
+    contract(found, True, Operand(halves[:, None], F16), one, (1 << 16, 1), (True, False), F32)
     with np.errstate(invalid="ignore"):
         numbers = halves.astype(np.float32)[:, None] + np.float32(0)
     assert np.array_equal(found, numbers, equal_nan=True)
 
 
-def test_the_version_for_every_machine_gives_the_same_bits(portable: None) -> None:
-    assert compiled.vectors() == "portable"
-    test_sums_in_f32_are_those_of_numpy()
-    test_exact_sums_are_those_of_numpy()
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize("unit", ["portable", "AVX2"])
+def test_versions_for_other_machines_give_the_same_bits(
+    unit: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The source without a choice, compiled for what every machine of this kind has, and the kernels for AVX2."""
+    if unit == "AVX2" and compiled.vectors() not in ("AVX-512", "AVX2"):
+        pytest.skip("this machine has no AVX2")
+    sources = map(str, Path(compiled.__file__).parent.glob("_*.c"))
+    made = tmp_path / f"_compiled{compiled.EXTENSION_SUFFIXES[0]}"
+    choice = "-DSNNC_ONE_VERSION" if unit == "portable" else "-DSNNC_UNIT=3"
+    options = ["-O1", "-ffp-contract=off", choice, "-shared", "-fPIC"]
+    subprocess.run(["cc", *options, *sources, "-o", str(made)], check=True)
+    monkeypatch.delenv(compiled.CHOICE, raising=False)
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+    compiled.library.cache_clear()
+    try:
+        assert compiled.vectors() == unit
+        test_sums_are_those_of_numpy()
+    finally:
+        compiled.library.cache_clear()
 
 
 def test_the_environment_may_ask_for_the_forms_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,262 @@
+/* A contraction of one tile: operands are read where they lie, a kernel is chosen by what they hold, results are
+   written where they belong.  Which kernel it was, no bit tells.
+
+   Nothing of Python is in here: ctypes calls it, without the interpreter's lock. */
+
+#include "_kernels.h"
+
+enum { F32, X64, X128 };
+
+/* How it lies, which does not depend on what it holds; `driven.py` makes it.  All words have 64 bits. */
+struct plan {
+    int64_t stack, m, k, n, columns;                               /* columns: n, filled up to a multiple of LANES */
+    int64_t acc, left, right, alone;                               /* alone: m = n = 1, the stack side by side */
+    int64_t right_rows, right_columns;                             /* of [stack * k], [n]; alone: of [k], [stack] */
+    int64_t box_rows, box_count, box_length, box_columns, weights; /* as much of the left operand as is used */
+    int64_t rows, places, run, rows_run, times;                    /* its matrix; each element is used `times` as often as it says */
+    int64_t out_rows, out_columns;                                 /* of [stack * m], [n] */
+};
+
+#define INDICES(FIELD) ((const int64_t *)(intptr_t)plan->FIELD)
+
+/* Rooms, one behind the other; with no base it only measures. */
+struct room {
+    char *base;
+    int64_t used;
+};
+
+static void *rooms(struct room *room, int64_t bytes)
+{
+    char *at = room->base + room->used;
+    room->used += (bytes + 63) / 64 * 64;
+    return at;
+}
+
+struct rooms {
+    void *right, *right_words, *box, *there, *bits, *words, *sums, *part, *found, *factors;
+};
+
+static struct rooms lay_out(const struct plan *plan, struct room *room)
+{
+    const int64_t word = plan->acc == F32 ? 4 : 8, right = plan->stack * plan->k * plan->columns;
+    const int64_t box = plan->box_count * plan->box_length, sums = plan->stack * plan->m * plan->columns;
+    struct rooms all;
+    if (plan->alone) {
+        all.right = rooms(room, plan->k * plan->columns * 2);
+        all.box = rooms(room, plan->k * plan->columns * 2);
+        all.words = rooms(room, 64 * plan->columns * 8);
+        all.sums = rooms(room, plan->columns * 8);
+        return all;
+    }
+    all.right = rooms(room, right * size_of(plan->right));
+    all.right_words = rooms(room, right * word);
+    all.box = rooms(room, box * size_of(plan->left));
+    all.there = rooms(room, box);
+    all.bits = rooms(room, box / 8 + SPARE);
+    all.words = rooms(room, plan->left != ONES ? box * word : 0);
+    all.sums = rooms(room, sums * word);
+    all.part = rooms(room, plan->left <= SPIKES && plan->acc != F32 ? plan->m * plan->columns * 4 : 0);
+    all.found = rooms(room, (plan->k + 3) * 4);
+    all.factors = rooms(room, (plan->k + 3) * word);
+    return all;
+}
+
+/* Bytes that `snnc_contract` wants to work in, 64 of them to begin at a multiple of 64. */
+int64_t snnc_contract_room(const struct plan *plan)
+{
+    struct room room = {0, 0};
+    lay_out(plan, &room);
+    return room.used + 64;
+}
+
+static void gather(void *to, const void *from, int64_t element, const int64_t *rows, int64_t count, int64_t n,
+                   const int64_t *columns, int64_t filled)
+{
+    switch (size_of(element)) {
+    case 1: snnc_gather_1(to, from, rows, count, n, columns, filled); break;
+    case 2: snnc_gather_2(to, from, rows, count, n, columns, filled); break;
+    default: snnc_gather_4(to, from, rows, count, n, columns, filled);
+    }
+}
+
+/* How many left elements of the matrices are not zero; which, as bytes. */
+static int64_t count_there(const struct plan *plan, struct rooms *at, const uint8_t *box)
+{
+    const uint8_t *weights = (const uint8_t *)(intptr_t)plan->weights;
+    return plan->times * snnc_there(at->there, box, plan->left, plan->box_count * plan->box_length, weights);
+}
+
+/* Whether elements are found quicker along columns of the left matrix than along its rows. */
+static int one_by_one(int64_t run, int64_t rows_run) { return run < 8 && rows_run >= 8; }
+
+/* Whether all elements cost less than those that are not zero, which have to be found: by measurements of both on layers of
+   16 to 128 channels.  A bit is found and added at half the cost of a number, and for more where sums do not stay in
+   registers. */
+static int dense_enough(const struct plan *plan, int64_t done)
+{
+    const int64_t vectors = plan->columns * (plan->acc == F32 ? 4 : 8) / 64, all = plan->stack * plan->m * plan->k;
+    const int64_t halves = plan->left != SPIKES ? 2 : one_by_one(plan->run, plan->rows_run) ? 3 : 4;
+    return 2 * done * (3 * vectors + 9) > all * vectors * halves;
+}
+
+/* How many left elements of the matrices were not zero, or -1 where this does not serve: then nothing was written. */
+static int64_t contract_f32(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
+                            const uint8_t *box, const uint16_t *right, void *out, int fresh, int64_t done)
+{
+    const int64_t factors = plan->stack * plan->k * plan->columns;
+    const int64_t in_box = plan->box_count * plan->box_length;
+    snnc_singles(at->right_words, right, plan->right, factors);
+    const int harmless = !snnc_begin_f32(results, at->sums, fresh ? 0 : out);
+    const float *values = 0;
+    const int panels = plan->left != ONES && dense_enough(plan, done) && harmless && snnc_finite(at->right_words, factors);
+    if (panels || plan->left > SPIKES) {
+        snnc_singles(at->words, box, plan->left, in_box);
+        values = at->words;
+    }
+    if (panels) {
+        const int exact = plan->right == HALVES ? plan->left <= HALVES : plan->right == BFLOATS && plan->left <= SIGNS;
+        snnc_kernels()->panels_f32(at->sums, values, at->right_words, of, exact);
+    } else {
+        snnc_bits(at->bits, at->there, in_box);
+        if (one_by_one(of->run, of->rows_run))
+            snnc_kernels()->terms_f32(at->sums, at->bits, values, at->right_words, of);
+        else
+            snnc_kernels()->events_f32(at->sums, at->bits, values, at->right_words, of, at->found, at->factors);
+    }
+    snnc_end_f32(results, at->sums, out);
+    return done;
+}
+
+#define HELD 0x1p53   /* integers that float64 holds */
+#define WIDEST 0x1p62 /* sums that 64 bits hold */
+#define FEWEST 4      /* terms in 32 bits that are worth widening */
+
+/* Exact sums that have been formed go to where they belong; terms of spikes and integers are of units of 2^-24. */
+static void end_exact(const struct plan *plan, const struct results *results, const int64_t *sums, void *out, int fresh)
+{
+    if (plan->acc == X64)
+        snnc_end_x64(results, sums, out, fresh);
+    else
+        snnc_end_x128(results, sums, out, plan->left == HALVES ? 0 : 24, fresh);
+}
+
+/* Bits gate integers: 32 bits hold so many of them that they are worth widening afterwards, or 64 bits hold all. */
+static int64_t contract_bits(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
+                             const uint8_t *box, const uint16_t *right, void *out, int fresh, int64_t done)
+{
+    const int64_t factors = plan->stack * plan->k * plan->columns;
+    const uint32_t bits = snnc_most(right, factors);
+    const double most = of_half((uint16_t)bits) * 0x1p24;
+    if (bits >= INFINITE || most * (double)plan->k >= WIDEST)
+        return -1;
+    const int64_t chunk = most > 0 ? (int64_t)(0x7fffffff / most) : plan->k;
+    const int terms = one_by_one(of->run, of->rows_run);
+    (void)box;
+    snnc_bits(at->bits, at->there, plan->box_count * plan->box_length);
+    if (chunk >= FEWEST) {
+        snnc_units_i32(at->right_words, right, factors);
+        if (terms)
+            snnc_kernels()->terms_i32(at->sums, at->bits, at->right_words, of, at->part, chunk);
+        else
+            snnc_kernels()->events_i32(at->sums, at->bits, at->right_words, of, at->found, chunk);
+    } else {
+        snnc_units_i64(at->right_words, right, factors);
+        if (terms)
+            snnc_kernels()->terms_i64(at->sums, at->bits, at->right_words, of);
+        else
+            snnc_kernels()->events_i64(at->sums, at->bits, at->right_words, of, at->found);
+    }
+    end_exact(plan, results, at->sums, out, fresh);
+    return done;
+}
+
+/* How sums of k products, none of them larger than *product*, are formed: so many at a time in float64, so many in 64 bits. */
+struct cuts {
+    int64_t chunk, slab; /* no slab: not even one product fits */
+};
+
+static struct cuts cuts_of(double product, int64_t k)
+{
+    const double chunk = product > 0 ? HELD / product : (double)k, slab = product > 0 ? WIDEST / product : (double)k;
+    struct cuts cuts = {chunk < 1 ? 1 : chunk < (double)k ? (int64_t)chunk : k, slab < (double)k ? (int64_t)slab : k};
+    return cuts;
+}
+
+/* Products, in float64, which holds one of two f16 whatever they are. */
+static int64_t contract_products(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
+                                 const uint8_t *box, const uint16_t *right, void *out, int fresh, int64_t done)
+{
+    const int64_t factors = plan->stack * plan->k * plan->columns, in_box = plan->box_count * plan->box_length;
+    const uint32_t bits = snnc_most(right, factors), l_bits = plan->left == HALVES ? snnc_most((const uint16_t *)box, in_box) : 0;
+    if (bits >= INFINITE || l_bits >= INFINITE)
+        return -1;
+    const double l_most = plan->left == HALVES ? of_half((uint16_t)l_bits) * 0x1p24 : plan->left == COUNTS ? 255 : 1;
+    const struct cuts cuts = cuts_of(l_most * (of_half((uint16_t)bits) * 0x1p24), plan->k);
+    if (!cuts.slab)
+        return -1;
+    snnc_units_f64(at->right_words, right, HALVES, factors);
+    snnc_units_f64(at->words, box, plan->left, in_box);
+    if (!dense_enough(plan, done) && of->run >= 8 && cuts.slab == plan->k) {
+        snnc_bits(at->bits, at->there, in_box);
+        snnc_kernels()->events_f64(at->sums, at->bits, at->words, at->right_words, of, at->found, at->factors, cuts.chunk);
+        end_exact(plan, results, at->sums, out, fresh);
+        return done;
+    }
+    for (int64_t begin = 0; begin < plan->k; begin += cuts.slab) {
+        struct shape some = *of;
+        some.k = plan->k - begin < cuts.slab ? plan->k - begin : cuts.slab;
+        some.places += begin;
+        snnc_kernels()->panels_f64(at->sums, at->words, (double *)at->right_words + begin * plan->columns, &some, cuts.chunk);
+        end_exact(plan, results, at->sums, out, fresh && !begin);
+    }
+    return done;
+}
+
+/* Products of elements at the same place of the stack, which is what a row is elsewhere. */
+static int64_t contract_alone(const struct plan *plan, struct rooms *at, const uint16_t *left, const uint16_t *right, void *out,
+                              int fresh)
+{
+    const int64_t columns = plan->columns, all = plan->k * columns;
+    gather(at->right, right, HALVES, INDICES(right_rows), plan->k, plan->stack, INDICES(right_columns), columns);
+    gather(at->box, left, HALVES, INDICES(box_rows), plan->k, plan->stack, INDICES(box_columns), columns);
+    const uint32_t l_bits = snnc_most(at->box, all), r_bits = snnc_most(at->right, all);
+    if (l_bits >= INFINITE || r_bits >= INFINITE)
+        return -1;
+    const struct cuts cuts = cuts_of((of_half((uint16_t)l_bits) * 0x1p24) * (of_half((uint16_t)r_bits) * 0x1p24), plan->k);
+    if (!cuts.slab)
+        return -1;
+    const int64_t row = 0;
+    const struct results results = {1, plan->stack, columns, &row, INDICES(out_rows)};
+    for (int64_t begin = 0; begin < plan->k; begin += cuts.slab) {
+        const int64_t here = plan->k - begin < cuts.slab ? plan->k - begin : cuts.slab, first = begin * columns;
+        snnc_kernels()->dots_f64(at->sums, (uint16_t *)at->box + first, (uint16_t *)at->right + first, here, columns, cuts.chunk, at->words);
+        snnc_end_x128(&results, at->sums, out, 0, fresh && !begin);
+    }
+    return snnc_there(0, at->box, HALVES, all, 0);
+}
+
+/* out += left * right, or out = left * right where it is *fresh*.  How many left elements of the matrices were not zero,
+   or -1 where the NumPy form has to serve: then nothing was written. */
+int64_t snnc_contract(const struct plan *plan, const void *left, const void *right, void *out, int32_t fresh, void *space)
+{
+    struct room room = {(char *)(((intptr_t)space + 63) / 64 * 64), 0};
+    struct rooms at = lay_out(plan, &room);
+    if (plan->alone)
+        return contract_alone(plan, &at, left, right, out, fresh);
+    const struct shape of = {plan->stack, plan->m, plan->k, plan->columns, INDICES(rows), INDICES(places),
+                             plan->k, plan->run, plan->rows_run};
+    const struct results results = {plan->stack * plan->m, plan->n, plan->columns, INDICES(out_rows), INDICES(out_columns)};
+    const void *box = left;
+    if (plan->left == ONES)
+        box = memset(at.box, 1, plan->box_count * plan->box_length);
+    else if (plan->box_count > 1 || plan->box_columns) {
+        gather(at.box, left, plan->left, INDICES(box_rows), plan->box_count, plan->box_length, INDICES(box_columns), plan->box_length);
+        box = at.box;
+    } else
+        box = (const char *)left + INDICES(box_rows)[0] * size_of(plan->left);
+    gather(at.right, right, plan->right, INDICES(right_rows), plan->stack * plan->k, plan->n, INDICES(right_columns), plan->columns);
+    const int64_t done = count_there(plan, &at, box);
+    const int bits = plan->left == ONES || (plan->left == SPIKES && !dense_enough(plan, done));
+    return (plan->acc == F32 ? contract_f32 : bits ? contract_bits : contract_products)(
+        plan, &of, &results, &at, box, at.right, out, fresh, done);
+}

@@ -1,0 +1,73 @@
+/* The parts of a contraction (`_contract.c`): operands as they are read, and the kernels that sum their products.
+
+   A left operand is a *box* of elements and, for element [row][k] of the matrix that it stands for, its place
+   rows[row] + places[k] in the box: windows that overlap share their elements.  The right one is a matrix [k][columns]
+   for each of the stack, columns filled up to a multiple of LANES.  A left element that is zero adds nothing. */
+
+#ifndef SNNC_KERNELS_H
+#define SNNC_KERNELS_H
+
+#include "_vectors.h"
+
+struct shape {
+    int64_t stack, m, k, columns;
+    const int64_t *rows, *places; /* [stack * m], [k] */
+    int64_t height;               /* rows of right for one of the stack: k, or more where these are some of the terms */
+    int64_t run, rows_run;        /* so many elements of a row, of a column, stand side by side in the box */
+};
+
+/* Where results belong: n of each of `count` rows, columns_at[] behind rows_at[row]; no columns_at: side by side. */
+struct results {
+    int64_t count, n, columns;
+    const int64_t *rows_at, *columns_at;
+};
+
+#define INFINITE 0x7c00u /* magnitudes of f16 from here on are not finite */
+
+/* _operands.c */
+void snnc_gather_1(uint8_t *to, const uint8_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
+void snnc_gather_2(uint16_t *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
+void snnc_gather_4(uint32_t *to, const uint32_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
+uint32_t snnc_most(const uint16_t *halves, int64_t count);
+int snnc_finite(const float *values, int64_t count);
+int64_t snnc_there(uint8_t *there, const void *from, int64_t element, int64_t count, const uint8_t *weights);
+void snnc_singles(float *to, const void *from, int64_t element, int64_t count);
+void snnc_units_f64(double *to, const void *from, int64_t element, int64_t count);
+void snnc_units_i32(int32_t *to, const uint16_t *halves, int64_t count);
+void snnc_units_i64(int64_t *to, const uint16_t *halves, int64_t count);
+
+#define SPARE 16 /* bytes behind bits that are read, too */
+void snnc_bits(uint8_t *bits, const uint8_t *there, int64_t count);
+
+/* Kernels for one vector unit.
+
+   `_events.h`: sums driven by the *bits* of the box that are set; *values* of the box, none for ones.  *found* and *factors*
+   have room for k + 3.  Exact ones are formed in words and widened after *chunk* terms, which the words hold.
+   `_panels.h`: sums driven by all elements, a panel of rows and columns at a time; *fused*: no product is rounded. */
+struct kernels {
+    void (*events_f32)(float *sums, const uint8_t *bits, const float *values, const float *right, const struct shape *of, int32_t *found, float *factors);
+    void (*events_f64)(int64_t *sums, const uint8_t *bits, const double *values, const double *right, const struct shape *of, int32_t *found, double *factors, int64_t chunk);
+    void (*events_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct shape *of, int32_t *found, int64_t chunk);
+    void (*events_i64)(int64_t *sums, const uint8_t *bits, const int64_t *right, const struct shape *of, int32_t *found);
+    void (*terms_f32)(float *sums, const uint8_t *bits, const float *values, const float *right, const struct shape *of);
+    void (*terms_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct shape *of, int32_t *part, int64_t chunk);
+    void (*terms_i64)(int64_t *sums, const uint8_t *bits, const int64_t *right, const struct shape *of);
+    void (*panels_f32)(float *sums, const float *values, const float *right, const struct shape *of, int fused);
+    void (*panels_f64)(int64_t *sums, const double *values, const double *right, const struct shape *of, int64_t chunk);
+    void (*dots_f64)(int64_t *sums, const uint16_t *left, const uint16_t *right, int64_t k, int64_t columns, int64_t chunk, double *room);
+};
+
+extern const struct kernels snnc_kernels_v4, snnc_kernels_v3, snnc_kernels_v0;
+const struct kernels *snnc_kernels(void); /* those of this machine's vector unit */
+
+/* _results.c */
+int snnc_begin_f32(const struct results *of, float *sums, const float *before);
+void snnc_end_f32(const struct results *of, const float *sums, float *out);
+void snnc_end_x64(const struct results *of, const int64_t *sums, uint64_t *out, int fresh);
+void snnc_end_x128(const struct results *of, const int64_t *sums, uint64_t *out, int shift, int fresh);
+
+/* Elements of operands, as `driven.py` numbers them. */
+enum { ONES, SPIKES, COUNTS, SIGNS, HALVES, BFLOATS, SINGLES };
+static inline int64_t size_of(int64_t element) { return element == SINGLES ? 4 : element >= HALVES ? 2 : 1; }
+
+#endif

@@ -1,0 +1,148 @@
+/* Operands of contractions, read where they lie: gathered, measured, and decoded into the words of a kernel. */
+
+#include "_kernels.h"
+
+/* Rows of n elements, *columns* apart (none: side by side), one behind the other, each filled up with zeros. */
+#define GATHER(NAME, WORD)                                                                                             \
+    void NAME(WORD *to, const WORD *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns,      \
+              int64_t filled)                                                                                          \
+    {                                                                                                                  \
+        for (int64_t row = 0; row < count; row++, to += filled) {                                                      \
+            const WORD *source = from + rows[row];                                                                     \
+            if (!columns)                                                                                              \
+                memcpy(to, source, n * sizeof(WORD));                                                                  \
+            else                                                                                                       \
+                for (int64_t j = 0; j < n; j++)                                                                        \
+                    to[j] = source[columns[j]];                                                                        \
+            memset(to + n, 0, (filled - n) * sizeof(WORD));                                                            \
+        }                                                                                                              \
+    }
+
+GATHER(snnc_gather_1, uint8_t)
+GATHER(snnc_gather_2, uint16_t)
+GATHER(snnc_gather_4, uint32_t)
+
+/* The largest magnitude among f16, as its bits: from 0x7c00 on one of them is not finite. */
+VERSIONS uint32_t snnc_most(const uint16_t *halves, int64_t count)
+{
+    uint16_t most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint16_t size = halves[i] & 0x7fff;
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+VERSIONS int snnc_finite(const float *values, int64_t count)
+{
+    uint32_t most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, values + i, 4);
+        bits &= 0x7fffffffu;
+        most = bits > most ? bits : most;
+    }
+    return most < 0x7f800000u;
+}
+
+#define SOME 4096 /* elements whose weights 32 bits can sum */
+
+#define THERE(WORD, MASK)                                                                                              \
+    {                                                                                                                  \
+        const WORD *element_at = (const WORD *)from + first;                                                           \
+        for (int64_t i = 0; i < here; i++)                                                                             \
+            out[i] = (element_at[i] & (WORD)(MASK)) != 0;                                                              \
+    }
+
+/* Which elements are not zero, as 1 (if anybody wants to know), and how often they are used: *weights* times each, or once. */
+VERSIONS int64_t snnc_there(uint8_t *there, const void *from, int64_t element, int64_t count, const uint8_t *weights)
+{
+    int64_t all = 0;
+    for (int64_t first = 0; first < count; first += SOME) {
+        int64_t here = count - first < SOME ? count - first : SOME;
+        uint8_t unwanted[SOME], *out = there ? there + first : unwanted;
+        switch (element) {
+        case SINGLES: THERE(uint32_t, 0x7fffffff) break;
+        case BFLOATS:
+        case HALVES: THERE(uint16_t, 0x7fff) break;
+        case SIGNS: THERE(uint8_t, 1) break;
+        default: THERE(uint8_t, 0xff)
+        }
+        uint32_t some = 0;
+        if (weights)
+            for (int64_t i = 0; i < here; i++)
+                some += out[i] ? weights[first + i] : 0;
+        else
+            for (int64_t i = 0; i < here; i++)
+                some += out[i];
+        all += some;
+    }
+    return all;
+}
+
+static inline float of_sign(uint8_t code) { return code & 1 ? code & 2 ? -1.0f : 1.0f : 0.0f; }
+
+#define EACH(WORD, VALUE)                                                                                              \
+    {                                                                                                                  \
+        const WORD *element_at = (const WORD *)from;                                                                   \
+        for (int64_t i = 0; i < count; i++)                                                                            \
+            to[i] = VALUE;                                                                                             \
+    }
+
+VERSIONS void snnc_singles(float *to, const void *from, int64_t element, int64_t count)
+{
+    switch (element) {
+    case SINGLES: memcpy(to, from, count * 4); break;
+    case BFLOATS: EACH(uint16_t, of_bfloat(element_at[i])) break;
+    case HALVES: EACH(uint16_t, of_half(element_at[i])) break;
+    case SIGNS: EACH(uint8_t, of_sign(element_at[i])) break;
+    default: EACH(uint8_t, (float)element_at[i])
+    }
+}
+
+/* f16 in units of 2^-24, integers as they are. */
+VERSIONS void snnc_units_f64(double *to, const void *from, int64_t element, int64_t count)
+{
+    switch (element) {
+    case HALVES: EACH(uint16_t, (double)(of_half(element_at[i]) * 0x1p24f)) break;
+    case SIGNS: EACH(uint8_t, (double)of_sign(element_at[i])) break;
+    default: EACH(uint8_t, (double)element_at[i])
+    }
+}
+
+/* f16 below 128 in units of 2^-24. */
+VERSIONS void snnc_units_i32(int32_t *to, const uint16_t *from, int64_t count)
+{
+    EACH(uint16_t, (int32_t)(of_half(element_at[i]) * 0x1p24f))
+}
+
+/* Finite f16 in units of 2^-24. */
+VERSIONS void snnc_units_i64(int64_t *to, const uint16_t *from, int64_t count)
+{
+    EACH(uint16_t, (int64_t)(of_half(element_at[i]) * 0x1p24f))
+}
+
+/* Eight bytes side by side, each 0 or 1, as eight bits. */
+static inline uint8_t bits_of(const uint8_t *bytes)
+{
+    uint64_t eight = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(&eight, bytes, 8);
+#else
+    for (int b = 0; b < 8; b++)
+        eight |= (uint64_t)bytes[b] << 8 * b;
+#endif
+    return (uint8_t)((eight * 0x0102040810204080ull) >> 56);
+}
+
+/* Packs bytes that are 0 or 1; *bits* has room for SPARE bytes more, which are read and mean nothing. */
+void snnc_bits(uint8_t *bits, const uint8_t *there, int64_t count)
+{
+    int64_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        bits[i / 8] = bits_of(there + i);
+    uint8_t last[8] = {0};
+    memcpy(last, there + i, count - i);
+    bits[i / 8] = bits_of(last);
+    memset(bits + i / 8 + 1, 0, SPARE - 1);
+}
