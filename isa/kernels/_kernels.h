@@ -9,6 +9,7 @@
 
 #include "_vectors.h"
 
+/* The matrices of a contraction. */
 struct shape {
     int64_t stack, m, k, columns;
     const int64_t *rows, *places; /* [stack * m], [k] */

@@ -19,8 +19,63 @@
     }
 
 GATHER(snnc_gather_1, uint8_t)
-GATHER(snnc_gather_2, uint16_t)
+static GATHER(gather_2, uint16_t)
 GATHER(snnc_gather_4, uint32_t)
+
+#if defined(__GNUC__) && !defined(__clang__)
+#define TURNED 8
+typedef uint16_t eight __attribute__((vector_size(16), aligned(2), may_alias));
+
+/* Eight elements side by side from each of eight columns, as eight rows: three times, each of the first four is interleaved
+   with one of the others. */
+static inline void turn(uint16_t *to, const uint16_t *from, const int64_t *columns, int64_t filled)
+{
+    eight all[8], turned[8];
+    for (int c = 0; c < 8; c++)
+        all[c] = *(const eight *)(from + columns[c]);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 4; i++) {
+            turned[2 * i] = __builtin_shuffle(all[i], all[i + 4], (eight){0, 8, 1, 9, 2, 10, 3, 11});
+            turned[2 * i + 1] = __builtin_shuffle(all[i], all[i + 4], (eight){4, 12, 5, 13, 6, 14, 7, 15});
+        }
+        memcpy(all, turned, sizeof all);
+    }
+    for (int r = 0; r < 8; r++)
+        *(eight *)(to + r * filled) = all[r];
+}
+#else
+#define TURNED 1
+static inline void turn(uint16_t *to, const uint16_t *from, const int64_t *columns, int64_t filled)
+{
+    (void)filled;
+    *to = from[*columns];
+}
+#endif
+
+/* Weights as BP takes them stand side by side along columns: so many rows at a time. */
+void snnc_gather_2(uint16_t *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns,
+                   int64_t filled)
+{
+    while (count > 0) {
+        int64_t here = 1;
+        while (here < TURNED && here < count && rows[here] == rows[0] + here)
+            here++;
+        if (columns && here == TURNED) {
+            int64_t j = 0;
+            for (; j + TURNED <= n; j += TURNED)
+                turn(to + j, from + rows[0], columns + j, filled);
+            for (int64_t row = 0; row < here; row++) {
+                for (int64_t left = j; left < n; left++)
+                    to[row * filled + left] = from[rows[row] + columns[left]];
+                memset(to + row * filled + n, 0, (filled - n) * sizeof *to);
+            }
+        } else
+            gather_2(to, from, rows, here, n, columns, filled);
+        rows += here;
+        count -= here;
+        to += here * filled;
+    }
+}
 
 /* The largest magnitude among f16, as its bits: from 0x7c00 on one of them is not finite. */
 VERSIONS uint32_t snnc_most(const uint16_t *halves, int64_t count)
