@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -27,7 +24,8 @@ from typing import Any, cast
 from snnc.compiler.pipeline import Compilation, Options
 
 from .growth import Asked, Grown, draw, growing, grown
-from .training_step import environment, python_of
+from .machine import machine, words
+from .workers import environment, python_of
 
 STAGES = ("imported", "training", "schedule", "program")
 """Reading, training graph, mapping, and streams with their predicted traffic."""
@@ -109,23 +107,6 @@ def beside(rows: Sequence[tuple[Asked, Sequence[Told]]], name: str, runs: Sequen
         yield f"    {ratio:6.1f} times the processor seconds of {Path(asked.model).stem} here"
 
 
-def machine() -> Told:
-    """Where all this was measured."""
-    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": version("numpy"),
-        "snnc": version("snnc"),
-    }
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text("utf-8").splitlines() if Path(path).exists() else []
-
-
 def main() -> None:
     """Measure, print, write and draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -144,7 +125,7 @@ def main() -> None:
     if chosen.plot:
         draw([])  # a picture that cannot be drawn is told before anything is measured
     where = machine()
-    print("; ".join(f"{key} {value}" for key, value in where.items()))
+    print(words(where))
     begun = perf_counter()
     subprocess.run([sys.executable, "-m", "snnc", "compile", "mlp", "--json", "-"], check=True, capture_output=True)
     print(f"`snnc compile mlp`, cold: {perf_counter() - begun:.2f} s\n")

@@ -39,9 +39,10 @@ from snnc.runtime.weights import exported
 from snnc.source import SnncError
 
 from .graphs import graph_of
+from .machine import machine
 from .peers.lesson import Array, Lesson
 from .problem import settings_of
-from .training_step import HERE, environment, machine, python_of
+from .workers import HERE, environment, python_of
 
 PEERS = ("pytorch", "snnc")
 
@@ -224,7 +225,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of parameters and of the order; default: 0")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     chosen = parser.parse_args()
-    facts = {name: value for name, value in machine().items() if name != "threads_per_peer"}
+    facts = machine()
     try:
         training = Training(chosen)
     except (SnncError, ClickException, ValueError) as error:

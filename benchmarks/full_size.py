@@ -35,8 +35,8 @@ from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.settings import Settings
 from snnc.source import SnncError
 
+from .machine import machine
 from .problem import settings_of
-from .training_step import machine
 
 HERE = Path(__file__).parent
 MIB = 1 << 20
@@ -256,7 +256,7 @@ def main() -> None:
         except SnncError as error:
             sys.exit(str(error))
         return
-    facts = {name: value for name, value in machine().items() if name != "threads_per_peer"}
+    facts = machine()
     facts["versions"] = {"python": platform.python_version(), "snnc": snnc.__version__, "numpy": np.__version__}
     versions = ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
     print(f"{facts['processor']}, {facts['processors']} processors, load {facts['load']:.1f}; {versions}")

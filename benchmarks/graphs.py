@@ -41,14 +41,14 @@ def graph_of(network: Network, options: TrainingOptions) -> Graph:
         nodes,
         values,
         coded.results[0],
-        _call(options.loss),
-        _call(options.optimizer),
-        _call(options.clip),
-        _call(options.rule),
+        call_of(options.loss),
+        call_of(options.optimizer),
+        call_of(options.clip),
+        call_of(options.rule),
     )
 
 
-def _call(setting: Setting) -> dict[str, Any]:
+def call_of(setting: Setting) -> dict[str, Any]:
     """A call, also one without settings, which is written as its name alone."""
     found = _plain(setting)
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {"name": found}

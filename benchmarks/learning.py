@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from .training_step import machine
+from .machine import machine
 
 
 @dataclass(frozen=True)

@@ -1,96 +1,122 @@
-"""From a model of snnc to a job for every peer: the same layers, parameters, batches and settings."""
+"""From a model of snnc to a job for every peer: the same network, parameters, batches and settings."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from click import ClickException
 
 from snnc.cli._options import read_settings
-from snnc.compiler.ir.graph import Node, Setting
+from snnc.compiler.evaluate import Oracle
+from snnc.compiler.ir.graph import Network, Node, Setting
+from snnc.compiler.ir.text import print_network
+from snnc.compiler.passes.training_options import TrainingOptions
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.models.data import check_shape, load
-from snnc.runtime.host import initialise
-from snnc.runtime.interpreter import Interpreter
+from snnc.runtime.facts import facts_of
+from snnc.runtime.host import INIT
 from snnc.runtime.settings import Settings
-from snnc.runtime.weights import exported
 
-from .peers.job import Array, Job, Layer
-from .peers.plain_numpy import Network
+from .graphs import graph_of
+from .peers.job import Array, Job
 
-TARGET = "quad"
-NEURON: dict[str, Any] = {
-    "reset": "hard",
-    "v_reset": 0.0,
-    "decay_input": False,
-    "rest": 0.0,
-    "compare": "ge",
-    "detach_reset": False,
-    "initial": 0.0,
-    "surrogate": ("triangle", ("alpha", 1.0)),
-}
-"""What the peers are written for, beside any decay and threshold."""
+HERE = Path(__file__).parent
+NEURONS = "lif", "if"
+SIZES = {"mlp": (8, 128), "csnn": (4, 64), "vgg11": (4, 16), "resnet18": (4, 8)}
+"""Time steps and samples of a batch where nobody asks for others."""
+
+Thresholds = Mapping[str, float]
+"""By the value that a node of neurons fires."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the user asked for; None leaves batch and steps to the model. *data* as for `snnc train`, or None.
-
-    *train_first*: the parameters have seen so many batches already, since a network as it is drawn hardly fires.
-    """
+class Problem:
+    """A model with *count* batches of data, ``idx:FOLDER`` as for `snnc train` or, without *data*, made ones."""
 
     model: str
-    batches: int
-    data: str | None = None
-    batch: int | None = None
+    count: int
     steps: int | None = None
+    batch: int | None = None
+    data: str | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     seed: int = 0
-    train_first: int = 0
+
+    @cached_property
+    def compilation(self) -> Compilation:
+        """The model as the compiler reads it."""
+        steps, batch = SIZES.get(self.model, (None, None))
+        options = Options(batch=self.batch or batch, steps=self.steps or steps, settings=self.settings)
+        return Compilation(model_file(self.model), options)
+
+    @property
+    def network(self) -> Network:
+        """Its network."""
+        return self.compilation.network
+
+    @cached_property
+    def parameters(self) -> dict[str, Array]:
+        """Parameters and running statistics as the program of `init` draws them."""
+        training = self.compilation.training
+        oracle = Oracle(training)
+        settings = Settings.of(training.settings, seed=self.seed)
+        known = facts_of(settings, 0, 0, 1, settings.scale, training.steps) | {"valid": 0}
+        oracle.run(INIT, {name: known[name] for name, _ in training.arguments})
+        graph = graph_of(self.network, self.compilation.training_options)
+        return {name: oracle.read(name).astype(np.float32) for name in (*graph.learned, *graph.statistics)}
+
+    @cached_property
+    def batches(self) -> tuple[Array, Array]:
+        """Images ``[batch][sample]`` and their labels."""
+        (port,) = self.network.ports
+        batch = self.compilation.training_options.batch
+        return batches(port.type.shape, self.count, batch, self.data, self.seed)
+
+    def job(
+        self,
+        parameters: Mapping[str, Array],
+        first: int = 0,
+        thresholds: Thresholds | None = None,
+        surrogate: Setting | None = None,
+        rate: float | None = None,
+    ) -> Job:
+        """What peers are asked to run, from batch *first* on; without a *rate*, at the optimizer's own."""
+        network = fitted(self.network, thresholds or {}, surrogate)
+        options = TrainingOptions.resolve(network, {"batch": self.compilation.training_options.batch})
+        graph = graph_of(network, options)
+        images, labels = self.batches
+        if rate is None:
+            rate = float(graph.optimizer["lr"])
+        return Job(
+            graph, print_network(network, places=False), options.batch, rate, parameters, images[first:], labels[first:]
+        )
 
 
-def job_of(wanted: Wanted) -> Job:
-    """The job; ValueError where the peers cannot do what the model says."""
-    compilation = Compilation(wanted.model, Options(target=TARGET, batch=wanted.batch, steps=wanted.steps))
-    network = compilation.network
-    program = compilation.program
-    settings: dict[str, Any] = dict(program.settings)
-    optimizer = cast("dict[str, Any]", settings["optimizer"])
-    if settings["loss"] not in ("cross_entropy", {"name": "cross_entropy"}) or optimizer["name"] != "adam":
-        raise ValueError(f"{network.name}: the peers have cross_entropy and adam, not {settings['loss']}, {optimizer}")
-    layers = tuple(_layer(node, compilation) for node in network.nodes if node.op != "parameter")
-    for before, after in zip(network.nodes, network.nodes[1:], strict=False):
-        if after.op != "parameter" and before.op != "parameter" and before.results[0] not in after.operands:
-            raise ValueError(f"{network.name}: {after.results[0]} does not read {before.results[0]}; peers have chains")
-    interpreter = Interpreter(program)
-    initialise(interpreter, Settings.of(program.settings, seed=wanted.seed))
-    (port,) = network.ports
-    images, labels = _batches(wanted, port.type.shape, program.batch)
-    first = wanted.train_first
-    adam: dict[str, float] = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
-    adam = {name: float(optimizer.get(name, value)) for name, value in adam.items()}
-    job = Job(
-        network.name,
-        wanted.model,
-        TARGET,
-        program.steps,
-        program.batch,
-        adam,
-        layers,
-        exported(interpreter),
-        images[first:],
-        labels[first:],
-    )
-    if not first:
-        return job
-    plain = Network(job)
-    for number in range(first):
-        plain.step(images[number], labels[number])
-    trained = plain.arrays("parameters").values()
-    return replace(job, parameters=dict(zip(job.parameters, trained, strict=True)))
+def model_file(name: str) -> str:
+    """The network of the benchmark that is called so, else what `snnc` takes for it."""
+    own = HERE / "networks" / f"{name}.snn"
+    return str(own) if own.exists() else name
+
+
+def fitted(network: Network, thresholds: Thresholds, surrogate: Setting | None) -> Network:
+    """The network with other *thresholds* and, where there is one, another *surrogate* in all neurons."""
+
+    def changed(node: Node) -> Node:
+        if node.op not in NEURONS:
+            return node
+        settings = dict(node.settings)
+        if node.results[0] in thresholds:
+            settings["threshold"] = thresholds[node.results[0]]
+        if surrogate is not None:
+            settings["surrogate"] = surrogate
+        return replace(node, settings=settings)
+
+    return replace(network, nodes=tuple(map(changed, network.nodes)))
 
 
 def settings_of(texts: Sequence[str]) -> Mapping[str, Setting]:
@@ -101,44 +127,15 @@ def settings_of(texts: Sequence[str]) -> Mapping[str, Setting]:
         sys.exit(error.format_message())
 
 
-def _layer(node: Node, compilation: Compilation) -> Layer:
-    """A node as a peer reads it."""
-    given: dict[str, Any] = dict(node.settings)
-    name = node.results[0]
-    expected: dict[str, Any] = {}
-    match node.op:
-        case "linear" | "conv2d":
-            given["inputs"] = compilation.network.types[f"{name}.w"].shape[1]
-            expected = {"bias": True}
-            if node.op == "conv2d":
-                expected |= {"dilation": (1, 1), "groups": 1}
-        case "avg_pool2d":
-            expected = {"pad": (0, 0)}
-            if tuple(given["stride"]) not in ((0, 0), tuple(given["kernel"])):
-                raise ValueError(f"{name}: the peers pool windows that do not overlap")
-        case "lif":
-            expected = NEURON
-        case "flatten":
-            pass
-        case other:
-            raise ValueError(f"{name}: the peers have no {other}")
-    wrong = [f"{key} = {given[key]}" for key, value in expected.items() if given[key] != value]
-    if wrong:
-        raise ValueError(f"{name}: the peers have no {', '.join(wrong)}")
-    return Layer(node.op, name, given)
-
-
-def _batches(wanted: Wanted, shape: tuple[int, ...], size: int) -> tuple[Array, Array]:
+def batches(shape: tuple[int, ...], count: int, batch: int, data: str | None, seed: int) -> tuple[Array, Array]:
     """Batches of real data in the order of the split, or made ones: ten patterns with a fifth of the pixels lit."""
-    batches = wanted.train_first + wanted.batches
-    count = batches * size
-    if wanted.data is not None:
-        split = check_shape(load(wanted.data), shape).train
-        images, labels = split.batch(np.arange(count) % len(split))
+    samples = count * batch
+    if data is not None:
+        split = check_shape(load(data), shape).train
+        images, labels = split.batch(np.arange(samples) % len(split))
     else:
-        random = np.random.default_rng(wanted.seed)
+        random = np.random.default_rng(seed)
         patterns = random.random((10, *shape)) * (random.random((10, *shape)) < 0.2)
-        labels = random.integers(0, 10, count).astype(np.uint16)
-        images = patterns[labels] * random.uniform(0.5, 1.0, (count, *shape))
-    lead = batches, size
-    return images.astype(np.float32).reshape(*lead, *shape), labels.reshape(lead)
+        labels = random.integers(0, 10, samples).astype(np.uint16)
+        images: Any = patterns[labels] * random.uniform(0.5, 1.0, (samples, *shape))
+    return images.astype(np.float32).reshape(count, batch, *shape), labels.reshape(count, batch)

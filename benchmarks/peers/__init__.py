@@ -1,1 +1,1 @@
-"""The contestants of `training_step`: each a worker process in an environment of its own."""
+"""The contestants of `benchmarks`: each a worker process in an environment of its own, and what they have in common."""

@@ -1,4 +1,4 @@
-"""What every peer is asked to train: layers in order, settings, initial parameters and batches, as files.
+"""What every peer is asked to run: a network, parameters and batches, as files.
 
 Read in environments without snnc, so this file needs NumPy only.
 """
@@ -6,56 +6,50 @@ Read in environments without snnc, so this file needs NumPy only.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import graph as graphs
+from .graph import Graph
+
 Array = NDArray[Any]
+Entry = Literal["training", "inference"]
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One layer of a chain: *kind* is linear, conv2d, avg_pool2d, flatten or lif; *settings* are snnc's.
+class Mode:
+    """How a step runs: forward, backward and optimizer or forward alone, numbers of f32 or bf16, on so many threads."""
 
-    Its parameters are called ``NAME.w`` and ``NAME.b`` and have PyTorch's shapes.
-    """
-
-    kind: str
-    name: str
-    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    entry: Entry = "training"
+    precision: str = "f32"
+    threads: int = 1
 
 
 @dataclass(frozen=True)
 class Job:
-    """*layers* in front of the first lif see the image once; what follows runs in every one of *steps* time steps.
+    """*source* is the network in the language of snnc, *graph* the same for everybody else.
 
-    *optimizer* holds Adam's lr, beta1, beta2, eps.  The loss is the cross entropy of the result's mean over time.
+    *rate* is the learning rate of all steps.  *images* are ``[batch][sample]``, *labels* as many classes.
     """
 
-    network: str
-    model: str
-    target: str
-    steps: int
+    graph: Graph
+    source: str
     batch: int
-    optimizer: dict[str, float]
-    layers: tuple[Layer, ...]
-    parameters: dict[str, Array]
+    rate: float
+    parameters: Mapping[str, Array]
     images: Array
     labels: Array
 
-    @property
-    def once(self) -> int:
-        """How many layers stand in front of the first lif."""
-        return next(place for place, layer in enumerate(self.layers) if layer.kind == "lif")
-
     def save(self, folder: Path) -> None:
         """Write to *folder*."""
-        facts = {name: getattr(self, name) for name in ("network", "model", "target", "steps", "batch", "optimizer")}
-        facts["layers"] = [asdict(layer) for layer in self.layers]
-        (folder / "job.json").write_text(json.dumps(facts))
+        self.graph.save(folder / "graph.json")
+        (folder / "network.snn").write_text(self.source, "utf-8")
+        (folder / "job.json").write_text(json.dumps({"batch": self.batch, "rate": self.rate}))
         parameters: dict[str, Any] = {**self.parameters}
         np.savez(folder / "parameters.npz", **parameters)
         np.savez(folder / "batches.npz", images=self.images, labels=self.labels)
@@ -64,9 +58,9 @@ class Job:
 def load(folder: Path) -> Job:
     """What `Job.save` wrote."""
     facts: dict[str, Any] = json.loads((folder / "job.json").read_text())
-    layers = tuple(Layer(**layer) for layer in facts.pop("layers"))
     with np.load(folder / "parameters.npz") as archive:
         parameters = {name: archive[name] for name in archive.files}
     with np.load(folder / "batches.npz") as archive:
         images, labels = archive["images"], archive["labels"]
-    return Job(**facts, layers=layers, parameters=parameters, images=images, labels=labels)
+    source = (folder / "network.snn").read_text("utf-8")
+    return Job(graphs.load(folder / "graph.json"), source, **facts, parameters=parameters, images=images, labels=labels)

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .job import Job, Layer
+from .chain import Layer, chain, once
+from .job import Job
+from .worker import Refused
 
 Array = NDArray[Any]
 
@@ -30,37 +32,39 @@ class Stage(Protocol):
 
 
 class Weighted:
-    """``y = columns(x) @ w.T + b``; a linear layer, and what a convolution becomes."""
+    """``y = columns(x) @ w.T``, and b where there is one; a linear layer, and what a convolution becomes."""
 
-    def __init__(self, w: Array, b: Array, first: bool) -> None:
-        self.parameters = [w.copy(), b.copy()]
-        self.gradients = [np.zeros_like(w), np.zeros_like(b)]
+    def __init__(self, parameters: Sequence[Array], first: bool) -> None:
+        self.parameters = [each.copy() for each in parameters]
+        self.gradients = [np.zeros_like(each) for each in parameters]
         self._first = first
-        self._x: Array = w
+        self._x: Array = self.parameters[0]
 
     def forward(self, x: Array) -> Array:
         """x: ``[rows, in]``."""
         self._x = x
-        w, b = self.parameters
-        y = x @ w.T
-        y += b
+        y = x @ self.parameters[0].T
+        for b in self.parameters[1:]:
+            y += b
         return y
 
     def backward(self, g: Array) -> Array:
         """Nobody needs the gradient of the image."""
         np.matmul(g.T, self._x, out=self.gradients[0])
-        np.sum(g, axis=0, out=self.gradients[1])
+        for b in self.gradients[1:]:
+            np.sum(g, axis=0, out=b)
         return g if self._first else g @ self.parameters[0]
 
 
 class Convolution(Weighted):
     """Windows as rows: nine copies for a 3 x 3 kernel, and nine sums back."""
 
-    def __init__(self, w: Array, b: Array, first: bool, stride: Sequence[int], pad: Sequence[int]) -> None:
+    def __init__(self, parameters: Sequence[Array], first: bool, stride: Sequence[int], pad: Sequence[int]) -> None:
+        w, *b = parameters
         self._size = tuple(w.shape[2:])
         self._stride, self._pad = tuple(stride), tuple(pad)
         self._padded: tuple[int, ...] = ()
-        super().__init__(np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(len(w), -1), b, first)
+        super().__init__([np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(len(w), -1), *b], first)
 
     def as_torch(self, array: Array) -> Array:
         """A parameter or gradient of the kernel as ``[out, in, row, column]``."""
@@ -232,21 +236,30 @@ class Network:
     """The chain of a job, with its loss and its optimizer."""
 
     def __init__(self, job: Job, dtype: type[np.floating[Any]] = np.float32) -> None:
-        self._steps, self._dtype = job.steps, dtype
+        given = job.graph.optimizer
+        if job.graph.loss["name"] != "cross_entropy" or given["name"] != "adam" or given["weight_decay"]:
+            raise Refused("plain NumPy trains with cross_entropy and adam")
+        self._steps, self._dtype = job.graph.steps, dtype
+        self._layers = chain(job.graph)
         parameters = {name: array.astype(dtype) for name, array in job.parameters.items()}
-        self.stages = [_stage(job, place, layer, parameters) for place, layer in enumerate(job.layers)]
+        self.stages = [_stage(self._steps, self._layers, place, parameters) for place in range(len(self._layers))]
         self._weighted = [stage for stage in self.stages if isinstance(stage, Weighted)]
-        self._optimizer = Adam([w for stage in self._weighted for w in stage.parameters], **job.optimizer)
-        self._names = [layer.name for layer in job.layers if layer.kind == "lif"]
+        learned = [w for stage in self._weighted for w in stage.parameters]
+        self._optimizer = Adam(learned, job.rate, given["beta1"], given["beta2"], given["eps"])
+        self._shape = job.graph.values[job.graph.port].shape
 
-    def gradients(self, images: Array, labels: Array) -> float:
-        """Forward and backward; the mean loss."""
-        x = images.astype(self._dtype, copy=False)
+    def logits(self, images: Array) -> Array:
+        """Forward: the mean over time."""
+        x = images.astype(self._dtype, copy=False).reshape(len(images), *self._shape)
         if x.ndim == 4:
             x = x.transpose(0, 2, 3, 1)
         for stage in self.stages:
             x = stage.forward(x)
-        logits = x.reshape(self._steps, len(images), -1).mean(axis=0)
+        return x.reshape(self._steps, len(images), -1).mean(axis=0)
+
+    def gradients(self, images: Array, labels: Array) -> float:
+        """Forward and backward; the mean loss."""
+        logits = self.logits(images)
         logits -= logits.max(axis=1, keepdims=True)
         powers = np.exp(logits)
         sums = powers.sum(axis=1, keepdims=True)
@@ -262,7 +275,7 @@ class Network:
                 break
         return loss
 
-    def step(self, images: Array, labels: Array) -> float:
+    def train(self, images: Array, labels: Array) -> float:
         """One training step."""
         loss = self.gradients(images, labels)
         self._optimizer.step([g for stage in self._weighted for g in stage.gradients])
@@ -270,34 +283,36 @@ class Network:
 
     def spike_rates(self) -> dict[str, float]:
         """Fraction of ones by layer, in the last step."""
-        fires = [stage for stage in self.stages if isinstance(stage, Fire)]
-        return {name: float(stage.spikes.mean()) for name, stage in zip(self._names, fires, strict=True)}
+        pairs = zip(self._layers, self.stages, strict=True)
+        return {layer.name: float(stage.spikes.mean()) for layer, stage in pairs if isinstance(stage, Fire)}
 
     def arrays(self, what: str) -> dict[str, Array]:
-        """The *parameters* or *gradients* as PyTorch would shape them, in the order of the chain, numbered."""
+        """The *parameters* or *gradients* by name, as PyTorch would shape them."""
         found: dict[str, Array] = {}
-        for number, stage in enumerate(self._weighted):
-            w, b = stage.parameters if what == "parameters" else stage.gradients
-            if isinstance(stage, Convolution):
-                w = stage.as_torch(w)
-            found |= {f"{number}.w": w, f"{number}.b": b}
+        for layer, stage in zip(self._layers, self.stages, strict=True):
+            if isinstance(stage, Weighted):
+                w, *b = stage.parameters if what == "parameters" else stage.gradients
+                found[layer.weights] = stage.as_torch(w) if isinstance(stage, Convolution) else w
+                if b:
+                    found[layer.bias] = b[0]
         return found
 
 
-def _stage(job: Job, place: int, layer: Layer, parameters: dict[str, Array]) -> Stage:
+def _stage(steps: int, layers: Sequence[Layer], place: int, parameters: dict[str, Array]) -> Stage:
+    layer = layers[place]
     given = layer.settings
-    first = not any(each.kind in ("linear", "conv2d") for each in job.layers[:place])
+    first = not any(each.kind in ("linear", "conv2d") for each in layers[:place])
+    held = [parameters[name] for name in (layer.weights, layer.bias) if name]
     match layer.kind:
         case "linear":
-            return Weighted(parameters[f"{layer.name}.w"], parameters[f"{layer.name}.b"], first)
+            return Weighted(held, first)
         case "conv2d":
-            w, b = parameters[f"{layer.name}.w"], parameters[f"{layer.name}.b"]
-            return Convolution(w, b, first, given["stride"], given["pad"])
+            return Convolution(held, first, given["stride"], given["pad"])
         case "avg_pool2d":
             return Pool(given["kernel"])
         case "flatten":
             return Flatten()
         case "lif":
-            return Fire(job.steps, given["decay"], given["threshold"], place == job.once)
+            return Fire(steps, given["decay"], given["threshold"], place == once(tuple(layers)))
         case kind:
             raise ValueError(f"no plain form of {kind}")

@@ -7,6 +7,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python3 -m venv .peers/spikingjelly
 pip=.peers/spikingjelly/bin/pip
-$pip install -q torch==2.13.0 numpy==2.4.6 scipy matplotlib tqdm
+$pip install -q torch==2.13.0 numpy==2.4.6 scipy matplotlib tqdm loguru packaging h5py requests
 # Its dependencies would bring torchvision, and with it another torch; what it needs here is installed above.
-$pip install -q --no-deps spikingjelly==0.0.0.0.14
+$pip install -q --no-deps spikingjelly==2.0.0

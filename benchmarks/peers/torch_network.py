@@ -6,7 +6,7 @@ Nothing in it comes from snnc but the graph: operators are those of torch.nn.fun
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from importlib import import_module
@@ -69,6 +69,8 @@ class Network:
             name: self.tensor(parameters[name]).requires_grad_() for name in graph.learned
         }
         self.groups = list(_groups(graph))
+        self.neurons: dict[str, Callable[[Any], Any]] = {}
+        """Neurons of a framework by the value that they fire: spikes of currents, both over all steps."""
         self.matrices: dict[str, Any] = {}
         """Those that bring errors straight to layers, by what the layer fires; where a rule has some."""
 
@@ -102,8 +104,8 @@ class Network:
             case other:
                 raise ValueError(f"the PyTorch peer has no loss {other}")
 
-    def optimizer(self) -> Any:
-        """The graph's, over all parameters."""
+    def optimizer(self, **how: Any) -> Any:
+        """The graph's, over all parameters; *how* PyTorch does it (``fused``)."""
         given = dict(self.graph.optimizer)
         name, decay = given.pop("name"), given.pop("weight_decay")
         spares = given.pop("decay_on") == "weights"
@@ -114,11 +116,12 @@ class Network:
         listed = [{"params": tensors, "weight_decay": each} for each, tensors in groups.items()]
         optim: Any = self._torch.optim
         if name == "sgd":
-            return optim.SGD(listed, lr=given["lr"], momentum=given["momentum"])
+            return optim.SGD(listed, lr=given["lr"], momentum=given["momentum"], **how)
         kinds = {"adam": optim.Adam, "adamw": optim.AdamW}
         if name not in kinds:
             raise ValueError(f"the PyTorch peer has no optimizer {name}")
-        return kinds[name](listed, lr=given["lr"], betas=(given["beta1"], given["beta2"]), eps=given["eps"])
+        betas = given["beta1"], given["beta2"]
+        return kinds[name](listed, lr=given["lr"], betas=betas, eps=given["eps"], **how)
 
     def clip(self) -> None:
         """Clip gradients as the graph says."""
@@ -206,6 +209,8 @@ class Run:
     ) -> Sequence[Any]:
         """The results of an operator that looks at steps; *data* are its operands that are no parameters, over time."""
         given, name = node.settings, node.results[0]
+        if name in self._network.neurons:
+            return [self._network.neurons[name](data[0])]
         match node.op:
             case "lif":
                 return torch_neurons.lif(data[0], given, states, *operands[1:])

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 import snnc
-from snnc.compiler.pipeline import compile
+from snnc.compiler.pipeline import Compilation, Options
+from snnc.runtime.facts import facts_of
 from snnc.runtime.feeding import Call
-from snnc.runtime.host import TRAIN, initialise, spike_rates
+from snnc.runtime.host import INFER, TRAIN, initialise, spike_rates
 from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.settings import Settings
 from snnc.runtime.weights import take_over
 
-from .job import Array, Job
-from .worker import serve
+from .job import Array, Job, Mode
+from .worker import Refused, serve
 
 
 class OneBatch:
@@ -40,17 +42,20 @@ class OneBatch:
 
 
 class Snnc:
-    """Calls the program's training entry."""
+    """Calls the program's entries for *target*."""
 
-    def __init__(self, job: Job) -> None:
-        self._program = compile(job.model, target=job.target, batch=job.batch, steps=job.steps)
-        self._interpreter = Interpreter(self._program)
-        self._settings = Settings.of(self._program.settings)
+    def __init__(self, job: Job, folder: Path, options: Sequence[str]) -> None:
+        (target,) = options
+        self._job = job
+        program = Compilation(folder / "network.snn", Options(target, batch=job.batch, steps=job.graph.steps)).program
+        self._interpreter = Interpreter(program)
+        self._settings = Settings.of(program.settings)
         initialise(self._interpreter, self._settings)
         take_over(self._interpreter, job.parameters)
-        self._call = Call(self._interpreter, TRAIN, OneBatch(job.images[0], job.labels[0]))
-        self._rate = job.optimizer["lr"]
-        self._indices = np.arange(job.batch)
+        first = OneBatch(job.images[0], job.labels[0])
+        self._calls = {"training": Call(self._interpreter, TRAIN, first)}
+        if any(entry.name == INFER for entry in program.entries):
+            self._calls["inference"] = Call(self._interpreter, INFER, first)
         self._step = 0
         self.versions: Mapping[str, str] = {
             "python": platform.python_version(),
@@ -59,29 +64,30 @@ class Snnc:
         }
         machine = self._interpreter.target
         self.notes = (
-            f"{machine.name}, {self._program.cores} cores, {machine.accumulators} accumulators, "
-            f"{self._program.instruction_count} instructions; counts every byte and operation"
+            f"{machine.name}, {program.cores} cores, {machine.accumulators} accumulators, "
+            f"{program.instruction_count} instructions; counts every byte and operation"
         )
 
-    def step(self, images: Array, labels: Array) -> float:
+    def step(self, images: Array, labels: Array, mode: Mode) -> float | None:
         """Inputs into DRAM, the entry, results out of DRAM."""
-        first, second = self._settings.corrections(self._step)
-        facts = {
-            "learning_rate": self._rate,
-            "loss_scale": self._settings.loss_scale,
-            "seed": self._settings.seed,
-            "step": self._step,
-            "correction1": first,
-            "correction2": second,
-        }
+        if mode.precision != "f32":
+            raise Refused("programs work in the format that their target names")
+        if mode.threads != 1:
+            raise Refused("the interpreter has one thread")
+        settings = self._settings
+        facts = facts_of(settings, self._step, 0, 1, settings.scale, self._job.graph.steps)
+        facts = {**facts, "learning_rate": self._job.rate}
+        call = self._calls[mode.entry]
+        outcome = call(OneBatch(images, labels), np.arange(self._job.batch), facts, logits=mode.entry == "inference")
+        if mode.entry == "inference":
+            return None
         self._step += 1
-        outcome = self._call(OneBatch(images, labels), self._indices, facts)
         assert outcome.loss is not None
         return outcome.loss
 
     def spike_rates(self) -> Mapping[str, float]:
-        """From the tape that the last step left in DRAM."""
-        return spike_rates(self._interpreter, len(self._indices))
+        """From the tape that the last training step left in DRAM."""
+        return spike_rates(self._interpreter, self._job.batch)
 
 
 if __name__ == "__main__":

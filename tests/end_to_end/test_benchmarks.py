@@ -51,7 +51,7 @@ def test_compile_times_are_told_by_stage(tmp_path: Path) -> None:
     assert 10e6 < run["peak_bytes"] < 1e9
     assert told["peers"] == {}
     assert told["growth"] == []
-    assert told["machine"]["cores"] == os.cpu_count()
+    assert told["machine"]["processors"] == os.cpu_count()
     assert "digits" in ended.stdout
 
 
