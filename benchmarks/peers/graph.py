@@ -55,6 +55,11 @@ class Graph:
     rule: Mapping[str, Any] = field(default_factory=lambda: {"name": "bptt"})
 
     @property
+    def neurons(self) -> tuple[Node, ...]:
+        """Nodes that fire at a threshold."""
+        return tuple(node for node in self.nodes if node.op in ("if", "lif"))
+
+    @property
     def statistics(self) -> tuple[str, ...]:
         """Parameters that follow the data and are not learned: running means and variances."""
         return tuple(name for node in self.nodes if node.op == "batch_norm" for name in node.operands[1:3])

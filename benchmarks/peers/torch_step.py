@@ -75,7 +75,7 @@ class TorchStep:
         self.network = Network(job.graph, job.parameters, self._dtype)
         if any(cyclic for _, cyclic in self.network.groups):
             raise Refused("frameworks run a neuron over all steps at once, which feedback does not allow")
-        self.firing = [node for node in job.graph.nodes if node.op in ("lif", "if")]
+        self.firing = job.graph.neurons
         for node in self.firing:
             self.network.neurons[node.results[0]] = self._framework.neuron(node, way.call)
         self._format: Any = getattr(torch, way.layout)

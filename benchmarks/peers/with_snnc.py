@@ -86,8 +86,10 @@ class Snnc:
         return outcome.loss
 
     def spike_rates(self) -> Mapping[str, float]:
-        """From the tape that the last training step left in DRAM."""
-        return spike_rates(self._interpreter, self._job.batch)
+        """Of neurons, from what the last entry left in DRAM; spikes that were pooled are of another layer."""
+        neurons = {node.results[0] for node in self._job.graph.neurons}
+        found = spike_rates(self._interpreter, self._job.batch)
+        return {name: rate for name, rate in found.items() if name in neurons}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,10 @@ OWN = {"atan": ("atan", "alpha"), "sigmoid": ("sigmoid", "slope")}
 
 
 class SnnTorch:
-    """`Leaky`, a call a step; a reset follows the spike at once, and errors pass it."""
+    """`Leaky`, a call a step, without its resets: those are delayed where a membrane stays above the threshold.
+
+    The reset that follows a spike at once, and that errors pass, is an operation behind the call.
+    """
 
     ways = ("single steps",)
 
@@ -36,8 +39,7 @@ class SnnTorch:
             beta=wanted.decay,
             threshold=wanted.threshold,
             spike_grad=_surrogate(wanted.surrogate),
-            reset_mechanism="subtract" if wanted.soft else "zero",
-            reset_delay=False,
+            reset_mechanism="none",
         )
 
         def run(currents: Any) -> Any:
@@ -45,7 +47,9 @@ class SnnTorch:
             found: list[Any] = []
             for current in currents:
                 spikes, membrane = module(current, membrane)
-                found.append(spikes.to(current.dtype))  # it answers in f32
+                spikes = spikes.to(current.dtype)  # it answers in f32
+                membrane = membrane - wanted.threshold * spikes if wanted.soft else membrane - spikes * membrane
+                found.append(spikes)
             return scaled(torch.cat(found).unflatten(0, currents.shape[:2]), wanted.amplitude)
 
         return run
