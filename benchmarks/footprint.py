@@ -12,19 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from snnc.compiler.pipeline import Compilation, Options
 from snnc.isa.binary import from_bytes, to_bytes
 from snnc.isa.target import parse
-from snnc.runtime.facts import facts_of
-from snnc.runtime.feeding import Call
-from snnc.runtime.host import TRAIN, initialise
-from snnc.runtime.interpreter import Interpreter
-from snnc.runtime.settings import Settings
 
-from .full_size import made_samples, peak_bytes
-from .problem import SIZES, model_file
+from .full_size import peak_bytes
+from .step import TrainingStep, program_of
 from .tables import table
 from .workers import told
 
@@ -34,8 +26,7 @@ SHARE, BESIDE = 1.5, 150 * 10**6
 
 def footprint(model: str, target: str) -> dict[str, Any]:
     """Of a model at the size of the benchmark: bytes of the machine, of the process before it had one, and at most."""
-    steps, batch = SIZES.get(model, (None, None))
-    program = Compilation(model_file(model), Options(target, batch=batch, steps=steps)).program
+    program = program_of(model, target)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "program.snnb"
         path.write_bytes(to_bytes(program))
@@ -57,13 +48,7 @@ def one(path: Path) -> dict[str, int]:
     """What the process of a measurement does."""
     program = from_bytes(path.read_bytes())
     before = peak_bytes()
-    machine = Interpreter(program)
-    settings = Settings.of(program.settings)
-    (port,) = [symbol for symbol in program.symbols if symbol.role == "input"]
-    samples = made_samples(program, port, 0)
-    initialise(machine, settings)
-    facts = facts_of(settings, 0, 0, 1, settings.scale, program.steps)
-    Call(machine, TRAIN, samples)(samples, np.arange(program.batch), facts)
+    TrainingStep(program)()
     return {"before_bytes": before, "peak_bytes": peak_bytes()}
 
 

@@ -20,19 +20,22 @@ def draw(found: Sequence[Timed], suffix: str) -> bytes:
 def _figure(found: Sequence[Timed]) -> Any:
     models = list(dict.fromkeys(each.case.model for each in found))
     figure = drawing().Figure(figsize=(3.6 * max(len(models), 1), 3.2), layout="constrained")
+    colours = {label: f"C{place % 10}" for place, label in enumerate(lines(found))}
     panels = figure.subplots(1, max(len(models), 1), squeeze=False, sharey=True).flat
     for axes, model in zip(panels, models, strict=False):
         members = [each for each in found if each.case.model == model]
         places = list(dict.fromkeys(rate_of(each.case) for each in members))
         for label, line in lines(members).items():
             points = {rate_of(each.case): ratio(each, base)[0] for each, base in line}
-            axes.plot([places.index(rate) for rate in points], list(points.values()), marker="o", label=label)
+            axes.plot([places.index(rate) for rate in points], list(points.values()), marker="o", color=colours[label])
         axes.axhline(1.0, linestyle=":", color="#8c8c8c")
         axes.set_xticks(range(len(places)), labels=places)
         axes.set(title=model, xlabel="spikes", ylim=(0, None))
     if models:
         figure.axes[0].set_ylabel("time / SpikingJelly f32")
-        figure.axes[-1].legend(frameon=False)
+        for label, colour in colours.items():
+            figure.axes[0].plot([], [], marker="o", color=colour, label=label)
+        figure.legend(loc="outside right center", frameon=False)
     return figure
 
 

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from statistics import median
-from time import process_time
+from time import perf_counter_ns, process_time
 from typing import Any
 
 import numpy as np
 
-from snnc.compiler.pipeline import Compilation, Options
-
 from .contest import OURS
-from .interpreter_overhead import measure
-from .problem import SIZES, model_file
+from .interpreter_overhead import KERNELS, measure
+from .step import TrainingStep, program_of
 from .tables import table
 from .workers import told
 
@@ -40,11 +39,52 @@ def peaks() -> dict[str, float]:
     return found
 
 
+def work(step: TrainingStep) -> dict[str, float]:
+    """Multiply-adds of a step: all of them, as if operands were *dense*, and those that were *added*."""
+    step.machine.counters.take()
+    step()
+    done = step.machine.counters.take().total
+    added = done.gated + done.multiply
+    return {"added_macs": added, "dense_macs": added + done.skipped}
+
+
+def by_kernel(step: TrainingStep) -> dict[str, float]:
+    """The share of a step that each kernel takes, those apart that other kernels call; clocks included."""
+    spent: Counter[str] = Counter()
+    inside = [False]
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            if inside[0]:
+                return function(*given, **named)
+            inside[0], begun = True, perf_counter_ns()
+            try:
+                return function(*given, **named)
+            finally:
+                spent[name] += perf_counter_ns() - begun
+                inside[0] = False
+
+        return call
+
+    found = [(owner, name, getattr(owner, name)) for owner, names in KERNELS.items() for name in names.split()]
+    for owner, name, function in found:
+        setattr(owner, name, timed(f"{owner.__name__.rpartition('.')[2]}.{name}", function))
+    begun = perf_counter_ns()
+    try:
+        step()
+    finally:
+        for owner, name, function in found:
+            setattr(owner, name, function)
+    whole = perf_counter_ns() - begun
+    return {name: nanoseconds / whole for name, nanoseconds in spent.items()}
+
+
 def one(model: str, target: str) -> dict[str, Any]:
     """Overhead and work of a training step, and the peaks, in a process with one thread."""
-    steps, batch = SIZES.get(model, (None, None))
-    program = Compilation(model_file(model), Options(target, batch=batch, steps=steps)).program
-    return {"peaks": peaks(), **measure(program, count_only=False)}
+    program = program_of(model, target)
+    step = TrainingStep(program)
+    told = {"peaks": peaks(), **work(step), "kernels": by_kernel(step)}
+    return {**told, **measure(program, count_only=False)}
 
 
 def roof(model: str, name: str) -> dict[str, Any]:
@@ -88,7 +128,7 @@ def kernels(found: Sequence[dict[str, Any]], most: int = 6) -> str:
     for each in found:
         spent = sorted(each["kernels"].items(), key=lambda pair: -pair[1])
         shares = ", ".join(f"{name} {share:.0%}" for name, share in spent[:most])
-        rows.append((each["model"], each["peer"], f"{shares}; bookkeeping {1 - each['kernel_share']:.0%}"))
+        rows.append((each["model"], each["peer"], f"{shares}; bookkeeping {1 - sum(each['kernels'].values()):.0%}"))
     return table(("network", "", "share of the step"), rows, left=3)
 
 

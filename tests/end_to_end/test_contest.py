@@ -15,6 +15,7 @@ import pytest
 from float64 import ROOT, benchmarks
 
 from snnc.compiler.frontends import snn
+from snnc.compiler.pipeline import compile
 
 
 def module(name: str) -> Any:
@@ -148,6 +149,37 @@ def test_a_table_is_aligned_and_ratios_are_of_medians() -> None:
     cells = [cell.strip() for cell in lines[1].splitlines()[2].split("|")][1:-1]
     assert cells[:5] == ["mlp", "10%", "triangle", "snnc f32", "f16"]
     assert cells[5:] == ["2000.0", "1000.0..6000.0", "0.50", "0.25..2.00", "20.0%", ""]
+
+
+def test_shares_of_kernels_and_work_are_told(tmp_path: Path) -> None:
+    """What is added and what zeros save are together what dense operands take, by hand of a network of two layers."""
+    roofline = module("roofline")
+    text = "network two(image: f16[6]) steps 3 { s = lif(linear(image, out=8)) return linear(s, out=2) }"
+    step = roofline.TrainingStep(compile(str(write(tmp_path, text)), target="tiny", batch=4))
+    found = roofline.work(step)
+    once, timed = 4 * 6 * 8, 4 * 3 * 8 * 2
+    forward, errors, biases = once + timed, timed, 4 * 8 + 4 * 3 * 2
+    gradients = once + timed + biases
+    assert found["dense_macs"] == forward + errors + gradients > found["added_macs"] > 0
+    kernels = roofline.by_kernel(step)
+    assert 0 < sum(kernels.values()) < 1
+    assert all(share > 0 for share in kernels.values())
+
+
+def test_ratios_are_drawn_by_network_and_rate() -> None:
+    pytest.importorskip("matplotlib")
+    contest, draw = module("contest"), module("pictures").draw
+    found = [
+        contest.Timed(
+            contest.Case("mlp", rate, "atan(alpha=2.0)", 8, 128, "training"), peer, "f32", 1, seconds, seconds, 2.0
+        )
+        for rate in ("0.05", "0.1")
+        for peer, seconds in (("snnc f32", (2.0, 1.0)), ("spikingjelly", (3.0, 4.0)))
+    ]
+    drawn = draw(found, ".svg")
+    assert drawn == draw(found, ".svg")
+    for word in (b"mlp", b"5%", b"10%", b"snnc f32, atan"):
+        assert word in drawn
 
 
 def test_options_have_defaults_and_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
