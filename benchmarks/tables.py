@@ -50,7 +50,8 @@ def row(timed: Timed, base: Timed | None) -> tuple[str, ...]:
         compared = f"{middle:.2f}", f"{least:.2f}..{most:.2f}"
     numbers = timed.precision if not timed.peer.startswith("snnc") else "f16"
     spread = f"{min(seconds):.1f}..{max(seconds):.1f}"
-    shares = ("" if share is None else f"{share:.1%}" for share in (timed.fired, case.open))
+    windows = case.open if case.entry == "training" else None
+    shares = ("" if share is None else f"{share:.1%}" for share in (timed.fired, windows))
     return (
         case.model, rate_of(case), case.surrogate if case.entry == "training" else "", timed.peer, numbers,
         f"{median(seconds):.1f}", spread, *compared, *shares,
