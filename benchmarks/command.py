@@ -20,6 +20,7 @@ from snnc.catalog import UnknownName
 from snnc.cli._options import read_choice
 from snnc.compiler.ir.graph import Setting
 from snnc.compiler.ops.surrogates import complete
+from snnc.compiler.pipeline import Compilation, Options
 from snnc.source import SnncError
 
 from . import compile_time, footprint, roofline, startup
@@ -28,7 +29,7 @@ from .contest import CONTESTANTS, OURS, Plan, Timed, contest
 from .growth import Asked
 from .machine import machine, words
 from .pictures import draw
-from .problem import SIZES, settings_of
+from .problem import SIZES, model_file, settings_of
 from .tables import of_contest
 from .workers import installed
 
@@ -229,6 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(chosen: argparse.Namespace) -> int:
     """What was asked for, with defaults filled in."""
+    for model in chosen.models:  # one that cannot be read is told before anything is prepared
+        _ = Compilation(model_file(model), Options()).network
     if chosen.check:
         return check(chosen.models, [peer for peer in chosen.peers if peer not in OURS])
     if chosen.plot:

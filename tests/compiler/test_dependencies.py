@@ -97,7 +97,7 @@ def test_a_stage_touches_all_that_it_moves(tmp_path: Path) -> None:
     """The tap of a maximum is written on the way there, and read on the way back; an alias has its home."""
     path = tmp_path / "pooled.snn"
     path.write_text(SOURCE)
-    compilation = Compilation(path, Options("quad", 1))
+    compilation = Compilation(path, Options("quad", 1, fusion="off"))
     stages = compilation.schedule.entries["train_step"]
     aliases = aliases_of(compilation.training)
     found = {stage.node: {(t.home, t.writes) for t in touches(stage, aliases)} for stage in stages}
