@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, median
@@ -117,7 +117,7 @@ class Clock:
 
 
 @contextmanager
-def timing(clock: Clock, streams: Sequence[Stream]) -> Iterator[None]:
+def timing(clock: Clock, streams: Sequence[Stream]) -> Generator[None]:
     """Inside, *clock* hears of every kernel, and of every instruction of *streams* that has run before."""
     targets = [(owner, name, clock.kernel) for owner, names in KERNELS.items() for name in names.split()]
     targets.append((Stream, "define", clock.define))

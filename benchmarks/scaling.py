@@ -19,12 +19,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from snnc.compiler.cost.duration import duration, least_of
+from snnc.compiler.cost.duration import duration
 from snnc.compiler.ir.schedule import Stage
 from snnc.compiler.ir.statement import Contraction
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.isa.target import Target, canonical, load_target
 from snnc.isa.traffic import Traffic
+from snnc.numerics.formats import FORMATS
 from snnc.runtime.counted import full
 from snnc.runtime.counting import counts_of
 from snnc.runtime.host import TRAIN
@@ -98,9 +99,13 @@ def computing(stages: Sequence[Stage], target: Target, cores: int) -> dict[str, 
     """Cycles that each kind of engine needs at least where every place of every array has something to do."""
     found: dict[str, float] = {}
     for stage in (stage.taken for stage in stages):
-        if isinstance(stage.statement, Contraction):
-            engine = stage.statement.engine
-            found[engine] = found.get(engine, 0.0) + least_of(stage, target, cores, dense=True) * turns_of(stage)
+        statement = stage.statement
+        if isinstance(statement, Contraction):
+            left, engine = stage.by_name.get("left"), target.engines[statement.engine]
+            counted = left is not None and FORMATS[left.format].kind in ("bit", "unsigned")
+            passes = FORMATS[left.format].bits if left is not None and counted else 1
+            turns = passes * math.prod(statement.extents.values()) / (engine.rows * engine.columns * cores)
+            found[statement.engine] = found.get(statement.engine, 0.0) + turns
     return found
 
 

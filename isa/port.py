@@ -62,7 +62,7 @@ class Port:
 
     def sums(self, extents: Shape, fresh: bool) -> Array:
         """The accumulators themselves, to add to, or to begin where they are *fresh*."""
-        return self._at(extents, "writes").read()
+        return self._at(extents, "writes").sums()
 
     def _at(self, extents: Shape, verb: str) -> Tile:
         """The tile where the register shows it now."""

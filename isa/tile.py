@@ -31,6 +31,10 @@ class Tile(ABC):
         """The elements with their format, for engines."""
 
     @abstractmethod
+    def sums(self) -> Array:
+        """The elements where they lie, to be added to; ValueError for packed ones, which lie at no place alone."""
+
+    @abstractmethod
     def write(self, values: Array) -> None:
         """Replace the elements; *values* may lack axes or have size 1 there."""
 
@@ -47,6 +51,9 @@ class Whole(Tile):
 
     def operand(self) -> Operand:
         return self._operand
+
+    def sums(self) -> Array:
+        return self._array
 
     def write(self, values: Array) -> None:
         self._array[...] = values
@@ -73,6 +80,9 @@ class Packed(Tile):
 
     def operand(self) -> Operand:
         return Operand(self.read(), self._format)
+
+    def sums(self) -> Array:
+        raise ValueError(f"{self._format.name} holds no sums")
 
     def write(self, values: Array) -> None:
         region = np.ascontiguousarray(unpack(self._bytes, self._format, self._count))

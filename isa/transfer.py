@@ -43,9 +43,8 @@ class Plan(NamedTuple):
     """A transfer but for its addresses.
 
     The box of the scratchpad is *whole*; of it, *part*, from *lows* on, exists in DRAM and begins *skipped* bits
-    further on.  The box in
-    DRAM has *sizes*, the layout *dram*, and begins *moved* bits behind the start of the view.  *rows* is what `bursts`
-    wants to know.
+    further on.  The box in DRAM has *sizes*, the layout *dram*, and begins *moved* bits behind the start of the view.
+    *rows* is what `bursts` wants to know.
     """
 
     grid: Grid

@@ -154,6 +154,9 @@ def _mapping(stage: Stage) -> str:
     ]
     shares = " ".join(dict.fromkeys(_share(split[1][core]) for core in stage.active))
     by = f"; each with {' and '.join(told)}" if told else ""
+    if stage.gathers:
+        adding = [core for core in stage.active if stage.completes(core)]
+        by += f"; core{'s' * (len(adding) > 1)} {_cores(adding)} add{'s' * (len(adding) == 1)} up the sums of all"
     return f"{text}{split[0]} over cores {_cores(stage.active)}: {shares}{by}"
 
 

@@ -29,8 +29,15 @@ TRIALS, ENOUGH = 4, 2.0
 class Framework(Protocol):
     """Where neurons come from.  *ways* are the names of the framework's own ways to run them over time."""
 
-    ways: Sequence[str]
-    versions: Mapping[str, str]
+    @property
+    def ways(self) -> Sequence[str]:
+        """The first is taken where nobody asks for another."""
+        ...
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of the framework, by name."""
+        ...
 
     def neuron(self, node: Node, way: str) -> Neuron:
         """The neuron of an `if` or `lif` node; Refused where the framework has none that computes the same."""
@@ -91,6 +98,7 @@ class TorchStep:
         """The way whose training steps take least, and what all of them took."""
         images, labels = self._job.images[0], self._job.labels[0]
         taken: dict[Way, float] = {}
+        failed: list[str] = []
         for way in self._ways(compile):
             try:
                 self._build(way)
@@ -100,12 +108,13 @@ class TorchStep:
                     begun = process_time()
                     self.step(images, labels, Mode())
                     seconds.append(process_time() - begun)
-            except Exception:
+            except Exception as error:  # what PyTorch cannot compile is run as it is, and told
                 if not way.compiled:
                     raise
-                continue  # what PyTorch cannot compile is run as it is
+                failed.append(f"{way} fails: {type(error).__name__}")
+                continue
             taken[way] = median(seconds)
-        tried = "; ".join(f"{way} {1e3 * seconds:.0f} ms" for way, seconds in taken.items())
+        tried = "; ".join([*(f"{way} {1e3 * seconds:.0f} ms" for way, seconds in taken.items()), *failed])
         return min(taken, key=lambda way: taken[way]), f"tried: {tried}"
 
     def _ways(self, compile: bool) -> Iterator[Way]:

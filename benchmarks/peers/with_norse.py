@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -66,7 +66,7 @@ def _surrogate(given: Mapping[str, Any]) -> dict[str, Any]:
 FRAMEWORK = Norse
 
 
-def make(job: Job, _: Path, options: list[str]) -> TorchStep:
+def make(job: Job, _: Path, options: Sequence[str]) -> TorchStep:
     """The peer."""
     return TorchStep(job, FRAMEWORK(), compile="compile" in options)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -64,13 +64,17 @@ def _surrogate(given: Mapping[str, Any]) -> Any:
     if name not in SURROGATES:
         raise Refused(f"snnTorch has no surrogate {name}")
     slope = SURROGATES[name]
-    return surrogates.custom_surrogate(lambda x, errors, _: errors * slope(x, given))
+
+    def passed(x: Any, errors: Any, _: Any) -> Any:
+        return errors * slope(x, given)
+
+    return surrogates.custom_surrogate(passed)
 
 
 FRAMEWORK = SnnTorch
 
 
-def make(job: Job, _: Path, options: list[str]) -> TorchStep:
+def make(job: Job, _: Path, options: Sequence[str]) -> TorchStep:
     """The peer."""
     return TorchStep(job, FRAMEWORK(), compile="compile" in options)
 

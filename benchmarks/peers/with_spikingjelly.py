@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -61,7 +61,7 @@ class SpikingJelly:
 FRAMEWORK = SpikingJelly
 
 
-def make(job: Job, _: Path, options: list[str]) -> TorchStep:
+def make(job: Job, _: Path, options: Sequence[str]) -> TorchStep:
     """The peer."""
     return TorchStep(job, FRAMEWORK(), compile="compile" in options)
 

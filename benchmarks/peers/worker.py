@@ -29,8 +29,15 @@ class Refused(Exception):
 class Peer(Protocol):
     """A network that can be trained and asked."""
 
-    versions: Mapping[str, str]
-    notes: str
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of what it is made of, by name."""
+        ...
+
+    @property
+    def notes(self) -> str:
+        """How it does what it does."""
+        ...
 
     def step(self, images: Array, labels: Array, mode: Mode) -> float | None:
         """One batch (float32 images, integer labels): the mean loss before the update, None for inference.

@@ -63,6 +63,29 @@ def test_a_machine_with_more_cores_is_the_same_but_for_them(tmp_path: Path) -> N
     assert replace(many, cores=few.cores, mesh=few.mesh).fingerprint == few.fingerprint
 
 
+def test_cycles_of_chips_are_told_beside_what_they_allow(tmp_path: Path) -> None:
+    """Bounds of two layers by hand: the first sums once, since its input is the same in all steps."""
+    written = tmp_path / "cycles.json"
+    command = [sys.executable, "-m", "benchmarks.scaling", "--model", "digits", "--target", "tiny", "--batch", "4"]
+    command += ["--steps", "3", "--meshes", "1x1", "2x1", "--channel", "2", "--json", str(written)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not ended.returncode, ended.stderr
+    told = json.loads(written.read_text())
+    tiny = load_target("tiny")
+    batch, steps, inputs, hidden, classes = 4, 3, 64, 128, 10
+    for cores, point in enumerate(told["points"], 1):
+        bounds = point["bounds"]
+        places = {name: engine.rows * engine.columns * cores for name, engine in tiny.engines.items()}
+        assert bounds["fp"] == batch * hidden * (inputs + steps * classes) / places["fp"]
+        assert bounds["bp"] == batch * hidden * steps * classes / places["bp"]
+        assert bounds["dram"] == point["dram_bytes"] * 8 / (2 * tiny.dram.bits_per_cycle)
+        assert max(bounds.values()) <= point["cycles"]
+        assert point["ordered"]["dram"] + point["ordered"]["compute"] > max(bounds["fp"], bounds["bp"])
+    alone, both = told["points"]
+    assert both["cycles"] < alone["cycles"] and alone["network_bytes"] == 0 < both["network_bytes"]
+    assert ended.stdout.splitlines()[-1].split()[0] == "2x1"
+
+
 def test_growth_is_told_as_the_power_of_the_last_step_and_drawn() -> None:
     pytest.importorskip("matplotlib")
     benchmarks()

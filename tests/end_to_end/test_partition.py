@@ -19,6 +19,7 @@ from snnc.compiler.ir.accesses import made_by
 from snnc.compiler.ir.schedule import Stage
 from snnc.compiler.passes.build_schedule import MappingOptions
 from snnc.compiler.pipeline import assemble
+from snnc.reports.schedule_text import stage_lines
 from snnc.runtime.faults import RaceError
 from snnc.runtime.orders import RoundRobin, Shuffled
 from snnc.source import SourceError
@@ -137,6 +138,8 @@ def test_cores_that_share_the_samples_of_a_sum_add_it_up() -> None:
             kinds = {step.kind for _, step in stage.steps_on(core)}
             assert {"contract", "gather"} <= kinds
             assert bool(kinds & {"drain", "run", "store"}) == (core in adders)
+    text = "\n".join(stage_lines(shared[0], found.target))
+    assert re.search(r"; cores [0-9. ]+ add up the sums of all$", text, re.MULTILINE)
 
 
 def test_sums_that_round_are_not_shared() -> None:
