@@ -53,7 +53,8 @@ KERNELS: Mapping[Any, str] = {
     tile.Whole: "write",
     tile.Packed: "read operand write",
     tile.Rows: "write",
-    moving: "copy",
+    moving.Way: "copy",
+    moving.CompiledWay: "copy",
     coded: "load store",
     ElementProgram: "evaluate",
 }

@@ -2,141 +2,201 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .access import Layout, memory_of, strided
+from .access import memory_of, strided
+from .affine import Function
 from .kernels.bursts import bursts
+from .kernels.copied import Box, End, Side, described, mover
 from .registers import DRAM, ViewRegister
-from .transfer import Grid, Plan, check_row, clipped, plan_of, without_tail
+from .transfer import Plan, check_row, clipped, plan_of, without_tail
 
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 Shape = tuple[int, ...]
-Placed: TypeAlias = "tuple[Array, Array]"
-"""The whole tile in the scratchpad, and the part of it that exists in DRAM."""
+Moved: TypeAlias = "tuple[Way, int, int]"
+"""How a box moves, and the bits of DRAM and of the scratchpad where it begins."""
 
 
-@dataclass
+class Ends(NamedTuple):
+    """What boxes move between: DRAM, the first of *memories*, and scratchpad *space*; *stores* says which way."""
+
+    memories: Sequence[Bytes]
+    space: int
+    stores: bool
+
+    @property
+    def verbs(self) -> tuple[str, str]:
+        """What happens to the scratchpad, and to DRAM: for faults."""
+        return ("reads", "writes") if self.stores else ("writes", "reads")
+
+
 class Way:
-    """Transfers by the same *plan*: what has been found for each address."""
+    """Transfers by the same *plan*, as NumPy copies; *clipped* says that parts of the box do not exist."""
 
-    plan: Plan
-    clipped: bool
-    exists: bool
-    placed: dict[int, Placed | None] = field(default_factory=dict[int, "Placed | None"])
-    granules: dict[int, int] = field(default_factory=dict[int, int])
+    def __init__(self, ends: Ends, plan: Plan, clipped: bool, granule: int) -> None:
+        self.ends, self.plan, self.clipped = ends, plan, clipped
+        self.exists = 0 not in plan.sizes
+        self.tail, self.useful, self.scratchpad = plan.grid.tail, plan.useful, plan.scratchpad
+        self.bursts = _Bursts(plan, granule)
 
-    def bursts(self, byte: int, granule: int) -> int:
-        """Of so many bytes each, for a box that begins at *byte* of DRAM."""
-        offset = byte % granule
-        found = self.granules.get(offset)
-        if found is None:
-            found = self.granules[offset] = bursts(offset, *self.plan.rows, granule)
+    def copy(self, address: int, start: int) -> None:
+        """The box that begins at bit *address* of DRAM, as far as it exists, and at bit *start* of the scratchpad.
+
+        ValueError for what leaves a memory or its bytes.
+        """
+        memories, space, stores = self.ends
+        plan, verbs = self.plan, self.ends.verbs
+        whole = strided(memories, space, start, plan.whole, verbs[0])
+        part = strided(memories, space, start + plan.skipped, plan.part, verbs[0]) if self.clipped else whole
+        box = strided(memories, DRAM, address, plan.dram, verbs[1]) if self.exists else None
+        if self.clipped and not stores:
+            whole[...] = 0
+        if box is not None:
+            target, source = (box, part) if stores else (part, box)
+            target[...] = source if not plan.grid.tail else without_tail(source, plan.grid)
+
+
+class CompiledWay(Way):
+    """The same by a kernel, which answers whether it had to leave it to NumPy to say what is wrong."""
+
+    def __init__(self, ends: Ends, plan: Plan, clipped: bool, granule: int, call: Callable[[int, int], int]) -> None:
+        super().__init__(ends, plan, clipped, granule)
+        self._call = call
+
+    def copy(self, address: int, start: int) -> None:
+        if self._call(address, start):
+            super().copy(address, start)
+
+
+class CountedWay(Way):
+    """In memories of which only the size is known: what leaves them is told, and nothing is copied."""
+
+    def copy(self, address: int, start: int) -> None:
+        plan, (memories, space, _), verbs = self.plan, self.ends, self.ends.verbs
+        if 0 not in plan.whole.shape:
+            memory_of(memories, space, start, plan.whole, verbs[0])
+        if self.exists:
+            memory_of(memories, DRAM, address, plan.dram, verbs[1])
+            if address & 7 or plan.dram.problem:
+                strided(memories, DRAM, address, plan.dram, verbs[1])  # says what is wrong
+
+
+class _Bursts(dict[int, int]):
+    """Bursts of *granule* bytes of a box, by how far behind the begin of one it begins."""
+
+    def __init__(self, plan: Plan, granule: int) -> None:
+        super().__init__()
+        self._plan, self._granule = plan, granule
+
+    def __missing__(self, offset: int) -> int:
+        found = self[offset] = bursts(offset, *self._plan.rows, self._granule)
         return found
 
 
-class Transfer(ABC):
-    """Moves boxes between a *view* of DRAM and one of a scratchpad, the *pad*.
+class _Inside(dict[Shape, Any]):
+    """What *found* says of boxes that exist as a whole, by the extents of the loops that make their own."""
 
-    Boxes of the same size are planned once, and tiles of the scratchpad found once.
+    def __init__(self, found: Callable[[], Any]) -> None:
+        super().__init__()
+        self._found = found
+
+    def __missing__(self, key: Shape) -> Any:
+        found = self[key] = self._found()
+        return found
+
+
+class Transfer:
+    """Moves boxes between a *view* of DRAM and one of a scratchpad, the *pad*; boxes of the same size are planned once.
+
+    *move* moves the box where view and pad stand now.  ValueError for what leaves a memory, its bounds, or the bytes of
+    a packed row.
     """
 
-    verbs = ("", "")
-    """What happens to the scratchpad, and to DRAM: for faults."""
+    stores: ClassVar = False
+    counts: ClassVar = False
+    """Whether memories have no contents."""
 
-    def __init__(self, memories: Sequence[Bytes], view: ViewRegister, pad: ViewRegister) -> None:
-        self._memories, self._view, self._pad = memories, view, pad
-        self._bounded = tuple((axis, bound) for axis, bound in enumerate(view.bounds) if bound)
+    def __init__(self, memories: Sequence[Bytes], view: ViewRegister, pad: ViewRegister, granule: int) -> None:
+        self._ends = Ends(memories, pad.space, self.stores)
+        self._view, self._pad, self._granule = view, pad, granule
         self._zeros = (0,) * view.rank
-        self._extents: Shape | None = None
-        self._way: Way | None = None
+        self._bounded = tuple((axis, bound) for axis, bound in enumerate(view.bounds) if bound)
         self._ways: dict[tuple[Shape, Shape, Shape], Way] = {}
-        self._dram, self._dram_bits = memories[DRAM].data, memories[DRAM].size * 8
+        self.move: Callable[[], Moved] = self._written()
 
-    def move(self, extents: Shape) -> tuple[Way, int]:
-        """Move the box where view and pad stand now: (how, the bit of DRAM where it begins).
+    def _written(self) -> Callable[[], Moved]:
+        """The function `move`: where nothing is clipped, additions and the call that copies."""
+        view, function = self._view, Function()
+        most = "".join(f", most{axis}" for axis, _ in self._bounded)
+        function.add(f"way{most} = {function.name(_Inside(self._inside))}[{view.key(function)}]")
+        begins = [f"0 <= {view.begin(function, axis)} <= most{axis}" for axis, _ in self._bounded]
+        if begins:
+            function.add(f"if not ({' and '.join(begins)}): return {function.name(self._outside)}()")
+        function.add(f"address = {view.address(function)}")
+        function.add(f"start = {self._pad.address(function)}")
+        if view.format.packed:
+            function.add(f"if way.tail: {function.name(self._check)}(way)")
+        function.add("way.copy(address, start)")
+        function.add("return way, address, start")
+        return function.made()
 
-        ValueError for what leaves a memory, its bounds, or the bytes of a packed row.
-        """
-        view = self._view
-        begins = view.begins() if self._bounded else self._zeros
-        for axis, bound in self._bounded:
-            begin = begins[axis]
-            if begin < 0 or begin + extents[axis] > bound:
-                way = self._clipped(extents, begins)
-                break
-        else:
-            if extents is self._extents and self._way is not None:
-                way = self._way
-            else:
-                self._extents = extents
-                way = self._way = self._planned(extents, self._zeros, extents)
-        plan, start = way.plan, self._pad.start()
-        if start not in way.placed:
-            way.placed[start] = self._place(plan, start, way.clipped)
-        if not way.exists:
-            self._copy(way, start, 0)
-            return way, 0
-        if plan.grid.tail:
-            check_row(plan, begins, view.bounds)
-        address, dram = view.start() + plan.moved, plan.dram
-        if address + dram.low < 0 or address + dram.high > self._dram_bits or address & 7 or dram.problem:
-            strided(self._memories, DRAM, address, dram, self.verbs[1])  # says what is wrong
-        self._copy(way, start, address)
-        return way, address
+    def _inside(self) -> Any:
+        """The way of a box that is not clipped, and how far it may begin along each axis that has a bound."""
+        extents = self._view.extents()
+        way = self._planned(extents, self._zeros, extents)
+        return (way, *(bound - extents[axis] for axis, bound in self._bounded)) if self._bounded else way
+
+    def _outside(self) -> Moved:
+        """Move a box that leaves its bounds."""
+        view, start = self._view, self._pad.start()
+        extents, begins = view.extents(), view.begins()
+        way = self._clipped(extents, begins)
+        address = view.start() + way.plan.moved if way.exists else 0
+        if way.tail:
+            self._check(way)
+        way.copy(address, start)
+        return way, address, start
 
     def _clipped(self, extents: Shape, begins: Shape) -> Way:
         """The way of a box that leaves its bounds."""
         return self._planned(extents, *clipped(extents, begins, self._view.bounds))
 
+    def _check(self, way: Way) -> None:
+        """ValueError where a packed row ends inside of a byte, but not with its tensor's."""
+        if way.exists:
+            check_row(way.plan, self._view.begins(), self._view.bounds)
+
     def _planned(self, extents: Shape, lows: Shape, sizes: Shape) -> Way:
         way = self._ways.get((extents, lows, sizes))
         if way is None:
             plan = plan_of(self._view.format, extents, self._view.strides, lows, sizes, self._pad.strides)
-            way = self._ways[extents, lows, sizes] = Way(plan, sizes != extents, 0 not in sizes)
+            way = self._ways[extents, lows, sizes] = self._way(plan, sizes != extents)
         return way
 
-    def _place(self, plan: Plan, start: int, clipped: bool) -> Placed | None:
-        """What lies at bit *start* of the scratchpad."""
-        space, verb = self._pad.space, self.verbs[0]
-        whole = strided(self._memories, space, start, plan.whole, verb)
-        part = strided(self._memories, space, start + plan.skipped, plan.part, verb) if clipped else whole
-        return whole, part
-
-    @abstractmethod
-    def _copy(self, way: Way, start: int, address: int) -> None:
-        """Copy what exists of the box, which begins at bit *address* of DRAM."""
-
-    def _box(self, plan: Plan, address: int) -> Array:
-        """What exists of the box in DRAM."""
-        dram = plan.dram
-        return np.ndarray(dram.shape, dram.dtype, self._dram, address >> 3, dram.steps)
+    def _way(self, plan: Plan, part: bool) -> Way:
+        """Without contents; otherwise as the kernel copies, and where that does not serve as NumPy does."""
+        if self.counts:
+            return CountedWay(self._ends, plan, part, self._granule)
+        call = compiled_move(self._ends, plan, part)
+        if call is None:
+            return Way(self._ends, plan, part, self._granule)
+        return CompiledWay(self._ends, plan, part, self._granule, call)
 
 
 class Load(Transfer):
     """Copies boxes of DRAM to the scratchpad; elements outside of the bounds become zeros there."""
 
-    verbs = "writes", "reads"
-
-    def _copy(self, way: Way, start: int, address: int) -> None:
-        placed = way.placed[start]
-        assert placed is not None
-        if way.clipped:
-            placed[0][...] = 0
-        if way.exists:
-            copy(placed[1], self._box(way.plan, address), way.plan.grid)
-
 
 class Store(Transfer):
     """Copies the scratchpad to boxes of DRAM, which may not leave their bounds."""
 
-    verbs = "reads", "writes"
+    stores = True
 
     def _clipped(self, extents: Shape, begins: Shape) -> Way:
         if 0 not in extents:
@@ -144,39 +204,37 @@ class Store(Transfer):
             raise ValueError(f"stores at positions {begins} {extents} elements, outside of the bounds {bounds}")
         return super()._clipped(extents, begins)
 
-    def _copy(self, way: Way, start: int, address: int) -> None:
-        placed = way.placed[start]
-        assert placed is not None
-        if way.exists:
-            copy(self._box(way.plan, address), placed[1], way.plan.grid)
-
 
 class CountedLoad(Load):
     """What `Load` says, in memories of which only the size is known."""
 
-    def _place(self, plan: Plan, start: int, clipped: bool) -> Placed | None:
-        _within(self._memories, self._pad.space, start, plan.whole, self.verbs[0])
-
-    def _copy(self, way: Way, start: int, address: int) -> None:
-        """There is nothing to copy."""
+    counts = True
 
 
 class CountedStore(Store):
     """What `Store` says, in memories of which only the size is known."""
 
-    def _place(self, plan: Plan, start: int, clipped: bool) -> Placed | None:
-        _within(self._memories, self._pad.space, start, plan.whole, self.verbs[0])
-
-    def _copy(self, way: Way, start: int, address: int) -> None:
-        """There is nothing to copy."""
+    counts = True
 
 
-def copy(target: Array, source: Array, grid: Grid) -> None:
-    """Copy pieces; behind the last element of packed rows there are zeros."""
-    target[...] = source if not grid.tail else without_tail(source, grid)
-
-
-def _within(memories: Sequence[Bytes], space: int, start: int, layout: Layout, verb: str) -> None:
-    """ValueError unless the memory of a space has all of the layout."""
-    if 0 not in layout.shape:
-        memory_of(memories, space, start, layout, verb)
+def compiled_move(ends: Ends, plan: Plan, part: bool) -> Callable[[int, int], int] | None:
+    """The kernel for boxes of a plan, *part* of which exist; None where it does not serve."""
+    kernel = mover()
+    if kernel is None or ends.space >= len(ends.memories) or plan.whole.problem or plan.dram.problem:
+        return None
+    # Words of x128 have an axis of their own, along which their bytes lie side by side.
+    rank, memories = len(plan.grid.extents), ends.memories
+    box = Box(
+        stores=ends.stores,
+        piece=plan.grid.bits // 8,
+        dram=End(memories[DRAM], plan.dram.low, plan.dram.high, plan.dram.steps[:rank]),
+        pad=End(memories[ends.space], plan.whole.low, plan.whole.high, plan.part.steps[:rank]),
+        extents=plan.grid.extents,
+        exists=0 not in plan.sizes,
+        whole=Side(plan.whole.shape[:rank], plan.whole.steps[:rank]) if part and not ends.stores else None,
+        skipped=plan.skipped,
+        packed=plan.grid.axis,
+        tail=plan.grid.tail,
+    )
+    call = described(box)
+    return None if call is None else partial(kernel, call)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..numerics.formats import Format
+from .affine import Function
 
 if TYPE_CHECKING:
     from .coded import Coding
-    from .instruction import Instruction
 
 DRAM, IDENTITY = 0, 63
 """Spaces that are no scratchpads: main memory, and the one where the value of an element is its address."""
@@ -78,6 +77,12 @@ class ViewRegister:
     Once an instruction has used it, it is not changed any more: a definition makes another one.
     """
 
+    extents: Callable[[], tuple[int, ...]]
+    """Elements along each axis: the same tuple whenever the extents of its loops are the same."""
+
+    start: Callable[[], int]
+    """Bit address of element 0.  Positions move it in DRAM and the identity, in scratchpads only turns do."""
+
     def __init__(self, loops: Sequence[LoopRegister], space: int, fmt: Format, rank: int, base: int, ring: int) -> None:
         self.space, self.format, self.rank, self.base, self.ring = space, fmt, rank, base, ring
         self.sizes: tuple[int, ...] = (1,) * rank
@@ -101,12 +106,9 @@ class ViewRegister:
         return other
 
     def _changed(self) -> None:
-        """Forget what was made of axes and spans."""
-        self._along: tuple[tuple[LoopRegister, int], ...] = ()
-        self._extents: tuple[int, ...] | None = None
-        self._affine: tuple[int, tuple[tuple[LoopRegister, int], ...], tuple[tuple[LoopRegister, int], ...]] | None
-        self._affine = None
+        """Forget what was made of axes, turns and spans."""
         self._kept: tuple[bool, ...] | None = None
+        self.extents, self.start = self._first_extents, self._first_start
 
     def define_axis(self, axis: int, extent: int, stride: int, offset: int, bound: int) -> None:
         """See the instruction ``axis``; ValueError for an axis beyond the rank."""
@@ -148,23 +150,52 @@ class ViewRegister:
             self._kept = tuple(stride != 0 for stride in self.strides)
         return self._kept
 
-    def extents(self) -> tuple[int, ...]:
-        """Elements along each axis: the same tuple as before while no extent of a loop changes."""
-        for loop, extent in self._along:
-            if loop.extent != extent:
-                break
+    def _first_extents(self) -> tuple[int, ...]:
+        """Make the function that says them."""
+        known, function = _Extents(self.sizes, self._growing, self._stepping), Function()
+        if self._stepping:
+            function.add(f"return {function.name(known)}[{self.key(function)}]")
         else:
-            if self._extents is not None:
-                return self._extents
-        result = list(self.sizes)
-        for axis, loop, coefficient in self._growing:
-            result[axis] += coefficient * (loop.extent - 1)
-        for axis, loop in self._stepping:
-            if not loop.extent:
-                result[axis] = 0
-        self._along = tuple((loop, loop.extent) for _, loop in self._stepping)
-        self._extents = tuple(result)
-        return self._extents
+            function.add(f"return {function.name(self.sizes)}")
+        self.extents = function.made()
+        return self.extents()
+
+    def _first_start(self) -> int:
+        """Make the function that says it."""
+        function = Function()
+        function.add(f"return {self.address(function)}")
+        self.start = function.made()
+        return self.start()
+
+    def key(self, function: Function) -> str:
+        """The extents of the loops on which its own depend, written in *function*."""
+        return function.tuple_of(
+            [f"{function.name(loop)}.extent" for loop in _once(loop for _, loop in self._stepping)]
+        )
+
+    def begin(self, function: Function, axis: int) -> str:
+        """The position at which *axis* begins, written in *function*."""
+        terms = [function.name(self.offsets[axis])]
+        for along, loop, coefficient in self._moving:
+            if along == axis:
+                terms.append(function.times(coefficient, function.place(loop, coefficient >= 0)))
+        return " + ".join(terms)
+
+    def address(self, function: Function) -> str:
+        """What `start` says, written in *function*."""
+        first = self.base
+        terms = [function.times(stride, f"{function.name(loop)}.counter") for loop, stride in self._turns]
+        if self.ring and terms:
+            ahead = [function.name(self._ahead)] if self._ahead else []
+            terms = [f"({' + '.join(ahead + terms)}) % {function.name(self.ring)}"]
+        else:
+            first += self._ahead
+        if self._positioned:
+            first += sum(map(mul, self.offsets, self.strides))
+            for axis, loop, coefficient in self._moving:
+                if bits := coefficient * self.strides[axis]:
+                    terms.append(function.times(bits, function.place(loop, coefficient >= 0)))
+        return " + ".join([function.name(first), *terms])
 
     def begins(self) -> tuple[int, ...]:
         """Position at which each axis begins."""
@@ -182,58 +213,35 @@ class ViewRegister:
             moved += loop.counter * stride
         return moved % self.ring if self.ring else moved
 
-    def start(self) -> int:
-        """Bit address of element 0.  Positions move it in DRAM and the identity, in scratchpads only turns do."""
-        if self._affine is None:
-            self._affine = self._resolved()
-        address, rising, falling = self._affine
-        if self._turns:
-            address += self.turned()
-        for loop, bits in rising:
-            address += bits * loop.start
-        for loop, bits in falling:
-            address += bits * (loop.start + loop.extent - 1)
-        return address
 
-    def _resolved(self) -> tuple[int, tuple[tuple[LoopRegister, int], ...], tuple[tuple[LoopRegister, int], ...]]:
-        """(address but for turns and loops, bits for each position of loops that walk up, and of those down)."""
-        if not self._positioned:
-            return self.base, (), ()
-        first = self.base + sum(map(mul, self.offsets, self.strides))
-        moving = [(loop, c * self.strides[axis], c >= 0) for axis, loop, c in self._moving]
-        rising = tuple((loop, bits) for loop, bits, up in moving if up and bits)
-        return first, rising, tuple((loop, bits) for loop, bits, up in moving if not up and bits)
+class _Extents(dict[tuple[int, ...], tuple[int, ...]]):
+    """Extents of a view by those of its loops, in the order of `ViewRegister.key`; kept, so that equal ones are one."""
 
+    def __init__(
+        self,
+        sizes: tuple[int, ...],
+        growing: tuple[tuple[int, LoopRegister, int], ...],
+        stepping: tuple[tuple[int, LoopRegister], ...],
+    ) -> None:
+        super().__init__()
+        self._sizes, self._growing, self._stepping = sizes, growing, stepping
 
-@dataclass
-class Definitions:
-    """Instructions up to *end* that define the view registers *numbers*; once they have run, what came of them."""
-
-    end: int
-    numbers: set[int] = field(default_factory=set[int])
-    registers: list[tuple[int, ViewRegister]] = field(default_factory=list[tuple[int, ViewRegister]])
-
-
-def definitions_of(instructions: Sequence[Instruction]) -> dict[int, Definitions]:
-    """Runs of instructions that define view registers, each register from its ``view`` on, by the first's number."""
-    found: dict[int, Definitions] = {}
-    run: Definitions | None = None
-    for place, instruction in enumerate(instructions):
-        if instruction.mnemonic not in ("view", "turn", "axis", "span", "coded", "grid"):
-            run = None
-            continue
-        number = int(getattr(instruction, "view"))  # noqa: B009, its class imports this module
-        if instruction.mnemonic == "view":
-            if run is None:
-                run = found[place] = Definitions(place)
-            run.numbers.add(number)
-        elif run is not None and number not in run.numbers:
-            run = None
-        if run is not None:
-            run.end = place + 1
-    return found
+    def __missing__(self, key: tuple[int, ...]) -> tuple[int, ...]:
+        result = list(self._sizes)
+        for axis, loop, coefficient in self._growing:
+            result[axis] += coefficient * (loop.extent - 1)
+        for axis, loop in self._stepping:
+            if not loop.extent:
+                result[axis] = 0
+        self[key] = made = tuple(result)
+        return made
 
 
 def _replaced(values: tuple[int, ...], place: int, value: int) -> tuple[int, ...]:
     """*values* with another one at *place*."""
     return (*values[:place], value, *values[place + 1 :])
+
+
+def _once(loops: Iterable[LoopRegister]) -> list[LoopRegister]:
+    """Each loop, where it stands first."""
+    return list(dict.fromkeys(loops))

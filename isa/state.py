@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from ..numerics.formats import BY_CODE, Format
 from . import coded, moving
 from .chip import Blocked, Chip, Core, Observer, ProgramFault
+from .definitions import definitions_of
 from .kernels.contract import accumulated
-from .registers import DRAM, IDENTITY, LoopRegister, ViewRegister, Window, definitions_of
+from .registers import DRAM, IDENTITY, LoopRegister, ViewRegister, Window
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -314,34 +315,32 @@ class Stream(ABC):
     def _transfer(self, kind: type[moving.Transfer], dram: int, scratchpad: int, write: bool) -> Action:
         """Load or store, and tell the observer."""
         views, chip, observer = self.views, self.chip, self.chip.observer
-        memories, granule = self.core.memories, chip.granule
+        granule, watched = chip.granule, chip.watched
         counts, pc = self.tally.reads if write else self.tally.writes, self.current
-        ready: moving.Transfer | None = None
+        box: Callable[[], moving.Moved] | None = None
         view, other = None, None
 
         def move() -> None:
-            nonlocal ready, view, other
-            if ready is None or views[dram] is not view or views[scratchpad] is not other:
+            nonlocal box, view, other
+            if box is None or views[dram] is not view or views[scratchpad] is not other:
                 view, other = self.view(dram), self.view(scratchpad)
                 self._check_transfer(view, other)
-                ready = kind(memories, view, other)
+                box = kind(self.core.memories, view, other, granule).move if view.coding is None else None
             assert view is not None and other is not None
-            extents = view.extents()
-            if view.coding is not None:
-                return self._transfer_coded(view, view.coding, other, extents, write)
-            way, address = ready.move(extents)
-            plan = way.plan
+            if box is None:
+                return self._transfer_coded(view, other, write)
+            way, address, start = box()
             if way.exists:
-                if chip.watched:
-                    observer.touch(self, write, Window(DRAM, view.format, address, plan.sizes, view.strides))
-                observer.dram(self, write, address >> 3, plan.useful, way.bursts(address >> 3, granule))
-            if plan.scratchpad:
-                if chip.watched:
-                    self._touch(not write, other, other.start(), extents)
-                counts[pc] += plan.scratchpad
-                heard = observer.scratchpad
-                if heard is not None:
-                    heard(self, not write, other.space, plan.scratchpad)
+                byte = address >> 3
+                if watched:
+                    observer.touch(self, write, Window(DRAM, view.format, address, way.plan.sizes, view.strides))
+                observer.dram(self, write, byte, way.useful, way.bursts[byte % granule])
+            if way.scratchpad:
+                if watched:
+                    self._touch(not write, other, start, view.extents())
+                counts[pc] += way.scratchpad
+                if (heard := observer.scratchpad) is not None:
+                    heard(self, not write, other.space, way.scratchpad)
 
         return move
 
@@ -357,10 +356,10 @@ class Stream(ABC):
         if other.rank != view.rank:
             raise self.fault(f"a view of {other.rank} axes among others of {view.rank}")
 
-    def _transfer_coded(
-        self, view: ViewRegister, coding: coded.Coding, other: ViewRegister, extents: Shape, write: bool
-    ) -> None:
+    def _transfer_coded(self, view: ViewRegister, other: ViewRegister, write: bool) -> None:
         """The same through the unit's encoder or decoder."""
+        coding, extents = view.coding, view.extents()
+        assert coding is not None
         if len(coding.axes) != view.rank:
             raise self.fault(f"a coded view of {view.rank} axes, {len(coding.axes)} of them with blocks")
         chip, start = self.chip, other.start()

@@ -32,6 +32,7 @@ _SIGNATURES = {
     "snnc_contract": [_POINTER, _POINTER, _POINTER, _POINTER, _FLAG, _POINTER],
     "snnc_element": [_BYTES, _BYTES, _POINTER, _POINTER],
     "snnc_drain": [_BYTES, _POINTER, _POINTER, _POINTER],
+    "snnc_move": [_BYTES, _SIZE, _SIZE],
     "snnc_pool_sum": [_BYTES, _POINTER, _POINTER],
 }
 
@@ -80,6 +81,7 @@ KERNELS = {
     ),
     "drain": ("accumulators as values of f16, bf16 and f32",),
     "element": ("programs of lanes that reduce nothing",),
+    "moving": ("boxes between DRAM and scratchpads",),
     "window": ("sums of windows as values of f16, bf16 and f32",),
 }
 """What is compiled, by the module that has the NumPy form."""
