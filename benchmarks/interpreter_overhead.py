@@ -32,6 +32,7 @@ from snnc.runtime.facts import facts_of
 from snnc.runtime.feeding import Call
 from snnc.runtime.host import TRAIN, initialise
 from snnc.runtime.interpreter import Interpreter
+from snnc.runtime.listening import RunningStream
 from snnc.runtime.settings import Settings
 
 from .full_size import made_samples
@@ -118,8 +119,8 @@ class Clock:
 
 
 @contextmanager
-def timing(clock: Clock, streams: Sequence[Stream]) -> Generator[None]:
-    """Inside, *clock* hears of every kernel, and of every instruction of *streams* that has run before."""
+def timing(clock: Clock, streams: Sequence[RunningStream]) -> Generator[None]:
+    """Inside, *clock* hears of every kernel, and of every instruction of *streams*, one by one, that has run before."""
     targets = [(owner, name, clock.kernel) for owner, names in KERNELS.items() for name in names.split()]
     targets.append((Stream, "define", clock.define))
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in targets]
@@ -127,6 +128,7 @@ def timing(clock: Clock, streams: Sequence[Stream]) -> Generator[None]:
     for owner, name, wrap in targets:
         setattr(owner, name, wrap(getattr(owner, name)))
     for stream in streams:
+        stream.singly = True
         for place, (word, action) in enumerate(zip(stream.instructions, stream.actions, strict=False)):
             stream.actions[place] = action and clock.action(word.mnemonic, action)
     try:
@@ -136,6 +138,7 @@ def timing(clock: Clock, streams: Sequence[Stream]) -> Generator[None]:
             setattr(owner, name, function)
         for stream, found in zip(streams, actions, strict=True):
             stream.actions[:] = found
+            stream.singly = False
 
 
 def measure(program: Program, count_only: bool, seed: int = 0) -> dict[str, Any]:

@@ -26,9 +26,9 @@ class Function:
         self._lines: list[str] = []
 
     def name(self, value: Any) -> str:
-        """What stands for *value* in the text."""
+        """What stands for *value* in the text: a new name for a number, so that equal ones do not show in it."""
         for place, known in enumerate(self._held):
-            if known is value:
+            if known is value and not isinstance(value, int):
                 return f"v{place}"
         self._held.append(value)
         return f"v{len(self._held) - 1}"

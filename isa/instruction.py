@@ -17,6 +17,7 @@ from ..catalog import unknown
 
 if TYPE_CHECKING:
     from .state import Stream
+    from .straight import Line
 
 WORD_BITS = 128
 WORD_BYTES = WORD_BITS // 8
@@ -145,6 +146,15 @@ class Instruction:
         An action changes the core as the hardware would, and tells the chip's observer what moved and what was
         computed.  The stream's program counter has already been advanced; control instructions may set it.
         """
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what stands behind it comes next, but for waits and turns of loops: see `straight`."""
+        return True
+
+    def written(self, line: Line, number: int) -> None:
+        """Write into *line* what it does as instruction *number*: a call of its action, or the same without one."""
+        line.call(number)
 
     def encode(self) -> bytes:
         """The instruction as its 16 bytes, little-endian."""

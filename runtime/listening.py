@@ -6,23 +6,43 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..isa.chip import Chip as ChipProtocol
-from ..isa.chip import Core
+from ..isa.chip import Core, ProgramFault
 from ..isa.computing import ComputingStream
+from ..isa.instruction import Action
 from ..isa.program import Debug, Entry
 from ..isa.program import Stream as StreamCode
 from ..isa.registers import Window
 from ..isa.skipping import Taken
 from ..isa.state import Stream
+from ..isa.straight import straight
+
+OFTEN = 32
+"""So many turns of an entry pay for writing a function; streams are long, and most of their loops are short."""
 
 
 class RunningStream(Stream):
-    """A stream of an entry at work: its *index* in the entry, its debug records, and how often each instruction ran."""
+    """A stream of an entry at work: its *index* in the entry, its debug records, and how often each instruction ran.
+
+    Instructions of which each is to be seen run *singly*; others in one go, where they stand in a `straight` line.
+    """
 
     def __init__(self, core: Core, chip: ChipProtocol, code: StreamCode, index: int) -> None:
         super().__init__(core, code.unit, chip, code.instructions)
         self.code = code
         self.index = index
-        self.counts = [0] * len(code.instructions)
+        self.singly = False
+        self._counts = [0] * len(code.instructions)
+        self._lines: dict[int, tuple[Action, int]] = {}
+        self._passed: dict[int, int] = {}
+
+    @property
+    def counts(self) -> list[int]:
+        """How many times each instruction has run since `reset`."""
+        for first, times in self._passed.items():
+            for pc in range(first, first + self._lines[first][1]):
+                self._counts[pc] += times
+            self._passed[first] = 0
+        return self._counts
 
     def reset(self) -> None:
         """As at the start of the entry: first instruction, no loop open, no view defined."""
@@ -32,7 +52,8 @@ class RunningStream(Stream):
         for loop in self.loops:
             loop.close()
         self.views[:] = [None] * len(self.views)
-        self.counts = [0] * len(self.counts)
+        self._counts = [0] * len(self._counts)
+        self._passed = dict.fromkeys(self._lines, 0)
 
     def advance(self, most: int, retired: Callable[[Stream], None] | None) -> None:
         """Run *most* instructions, or until the stream waits or halts; *retired* hears of each that has run.
@@ -41,11 +62,21 @@ class RunningStream(Stream):
         """
         if retired is not None:
             return self._told(most, retired)
-        counts, defined, actions = self.counts, self.definitions, self.actions
+        counts, defined, actions, passed = self._counts, self.definitions, self.actions, self._passed
+        lines = self._lines if self.chip.observer.sync is None and not self.singly else {}
         self.blocked, self.stopped = None, False
+        first = self.pc
         try:
             while most > 0:
                 first = self.pc
+                line = lines.get(first)
+                if line is not None and line[1] <= most:
+                    line[0]()
+                    if self.stopped:
+                        return self._came(first)
+                    passed[first] += 1
+                    most -= line[1]
+                    continue
                 if first in defined:
                     count = self.define()
                     most -= count
@@ -60,8 +91,25 @@ class RunningStream(Stream):
                     return
                 most -= 1
                 counts[first] += 1
+                if counts[first] == OFTEN:
+                    self._straighten(first)
+        except ProgramFault:
+            self._came(first)
+            raise
         except (ValueError, IndexError) as problem:
+            self._came(first)
             raise self.fault(str(problem)) from problem
+
+    def _straighten(self, first: int) -> None:
+        """Run the instructions from *first* on in one go from now on, where that can be."""
+        line = straight(self, first) if first not in self._lines else None
+        if line is not None:
+            self._lines[first], self._passed[first] = line, 0
+
+    def _came(self, first: int) -> None:
+        """Of a line that begins at *first* all instructions in front of the current one have run."""
+        for pc in range(first, self.current):
+            self._counts[pc] += 1
 
     def _told(self, most: int, retired: Callable[[Stream], None]) -> None:
         """The same, told instruction by instruction."""
@@ -75,7 +123,7 @@ class RunningStream(Stream):
                 count = 1
             most -= count
             for pc in range(first, first + count):
-                self.counts[pc] += 1
+                self._counts[pc] += 1
                 self.current = pc
                 retired(self)
 

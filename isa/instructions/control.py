@@ -8,6 +8,7 @@ from typing import ClassVar
 from ..chip import waiting_for
 from ..instruction import Action, Instruction, bits
 from ..state import Stream
+from ..straight import Line
 
 
 class Halt(Instruction, opcode=0x01, mnemonic="halt"):
@@ -15,6 +16,10 @@ class Halt(Instruction, opcode=0x01, mnemonic="halt"):
 
     def bind(self, stream: Stream) -> Action:
         return stream.halt
+
+    @property
+    def goes_on(self) -> bool:
+        return False
 
 
 class Loop(Instruction, opcode=0x02, mnemonic="loop"):
@@ -51,6 +56,10 @@ class Loop(Instruction, opcode=0x02, mnemonic="loop"):
 
         return share
 
+    @property
+    def goes_on(self) -> bool:
+        return self.argument > 0 or self.total > 0
+
 
 class Choose(Instruction, opcode=0x07, mnemonic="choose"):
     """Open a loop of one turn in loop register *loop*, in the turns of loop *of* that are chosen; of no turn in others.
@@ -79,6 +88,10 @@ class Choose(Instruction, opcode=0x07, mnemonic="choose"):
                 passed()
 
         return choose
+
+    @property
+    def goes_on(self) -> bool:
+        return False
 
 
 class Within(Instruction, opcode=0x08, mnemonic="within"):
@@ -109,6 +122,10 @@ class Within(Instruction, opcode=0x08, mnemonic="within"):
 
         return within
 
+    @property
+    def goes_on(self) -> bool:
+        return False
+
 
 class End(Instruction, opcode=0x03, mnemonic="end"):
     """Close loop *loop*: take its next turn, or go on behind it."""
@@ -123,6 +140,10 @@ class End(Instruction, opcode=0x03, mnemonic="end"):
                 stream.pc = loop.body
 
         return end
+
+    def written(self, line: Line, number: int) -> None:
+        loop = line.name(line.stream.loops[self.loop])
+        line.go(f"{loop}.body if {loop}.advance() else {line.name(number + 1)}")
 
 
 class Post(Instruction, opcode=0x04, mnemonic="post"):
@@ -144,6 +165,12 @@ class Post(Instruction, opcode=0x04, mnemonic="post"):
 
         return post
 
+    def written(self, line: Line, number: int) -> None:
+        chip, semaphore = line.stream.chip, line.name(self.semaphore)
+        key = line.name(waiting_for(self.core, self.semaphore))
+        line.add(f"{line.name(chip.cores[self.core].semaphores)}[{semaphore}] += 1")
+        line.add(f"if {key} in {line.name(chip.asleep)}: {line.name(chip)}.wake({key})")
+
 
 class Wait(Instruction, opcode=0x05, mnemonic="wait"):
     """Take one from the core's own semaphore *semaphore*, waiting until there is one."""
@@ -164,6 +191,14 @@ class Wait(Instruction, opcode=0x05, mnemonic="wait"):
 
         return wait
 
+    def written(self, line: Line, number: int) -> None:
+        core, stream, semaphore = line.stream.core, line.name(line.stream), line.name(self.semaphore)
+        semaphores = line.name(core.semaphores)
+        line.add(f"if not {semaphores}[{semaphore}]:")
+        line.add(f"    {stream}.current = {line.name(number)}")
+        line.add(f"    return {stream}.block('wait', {line.name(core.number)}, {semaphore})")
+        line.add(f"{semaphores}[{semaphore}] -= 1")
+
 
 class Barrier(Instruction, opcode=0x06, mnemonic="barrier"):
     """Meet the streams of the same unit in cores 0 to *cores* - 1: nobody goes on before all have arrived."""
@@ -181,3 +216,7 @@ class Barrier(Instruction, opcode=0x06, mnemonic="barrier"):
                 heard(stream, "meet", core, cores)
 
         return meet
+
+    @property
+    def goes_on(self) -> bool:
+        return False

@@ -57,3 +57,7 @@ class Receive(Instruction, opcode=0x51, mnemonic="receive", units=("router",)):
 
     def bind(self, stream: Stream) -> Action:
         return stream.receive(self.target, self.core, self.channel, bool(self.add))
+
+    @property
+    def goes_on(self) -> bool:
+        return False
