@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from snnc.compiler.pipeline import Compilation, Options
-from snnc.isa import coded, computing, moving, port, tile
+from snnc.isa import coded, computing, moving, port, tile, vector
 from snnc.isa.element import ElementProgram
 from snnc.isa.instruction import Action
+from snnc.isa.kernels import drained, element, momented, pooled
 from snnc.isa.program import Program
 from snnc.isa.state import Stream
 from snnc.runtime.counted import full
@@ -47,9 +48,13 @@ CLASSES = {
     "vector": ("drain", "run", "poolmax", "poolsum", "unpool", "mean", "comoment"),
 }
 CLASS_OF = {mnemonic: name for name, mnemonics in CLASSES.items() for mnemonic in mnemonics}
-ARITHMETIC = "accumulated comoment contract drain encode from_rows mean pool_max pool_sum"
 KERNELS: Mapping[Any, str] = {
-    computing: f"{ARITHMETIC} rounded_comoment taken_of to_rows unpool",
+    computing: "accumulated contract from_rows taken_of to_rows",
+    vector: "comoment drain encode mean pool_max pool_sum rounded_comoment unpool",
+    drained.Plan: "done",
+    element.Plan: "done",
+    momented.Plan: "done",
+    pooled.Plan: "done",
     port: "identity",
     tile.Whole: "write",
     tile.Packed: "read operand write",

@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 from ..catalog import unknown
 from ..numerics import random
 from ..numerics.formats import Format, decode, encode
-from .kernels.element import Blocks
+from .kernels.axes import Lying
+from .kernels.element import Blocks, Plan
 from .lanes import BINARY, BY_CODE, OPERATIONS, TESTS, UNARY, Operation, Singles, reduce_last
 
 Array = NDArray[Any]
 
 REGISTERS = 256
+InPlace = tuple[Plan, Plan]
+
 _HEADER = struct.Struct("<IHHI")  # lanes, operands, bytes of the name, bytes of all operand names
 _LANE = struct.Struct("<BBBBB3xI4x")
 
@@ -236,6 +239,15 @@ class ElementProgram:
         from .element_text import read
 
         return read(text)
+
+    def in_place(self, lying: Sequence[Lying], extents: tuple[int, ...]) -> InPlace | None:
+        """How a kernel runs it on operands where they lie: (later on, in the first turn); None where none does."""
+        operands = [one if k in self.reads or k in self.writes else None for k, one in enumerate(lying)]
+        into = {number: number for number in self.writes}
+        later, first = (self._blocks.plan(operands, into, fresh, extents) for fresh in (False, True))
+        if later is None or first is None or not (later.sure or set(self.reads).isdisjoint(self.writes)):
+            return None
+        return later, first
 
     def evaluate(
         self,

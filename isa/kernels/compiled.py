@@ -31,9 +31,13 @@ _SIGNATURES = {
     "snnc_contract_room": [_POINTER],
     "snnc_contract": [_POINTER, _POINTER, _POINTER, _POINTER, _FLAG, _POINTER],
     "snnc_element": [_BYTES, _BYTES, _POINTER, _POINTER],
-    "snnc_drain": [_BYTES, _POINTER, _POINTER, _POINTER],
+    "snnc_drain": [_BYTES, _BYTES],
     "snnc_move": [_BYTES, _SIZE, _SIZE],
-    "snnc_pool_sum": [_BYTES, _POINTER, _POINTER],
+    "snnc_pool_sum": [_BYTES, _BYTES],
+    "snnc_pool_max": [_BYTES, _BYTES],
+    "snnc_unpool": [_BYTES, _BYTES],
+    "snnc_mean": [_BYTES, _BYTES, _SIZE],
+    "snnc_comoment": [_BYTES, _BYTES, _SIZE],
 }
 
 
@@ -81,8 +85,9 @@ KERNELS = {
     ),
     "drain": ("accumulators as values of f16, bf16 and f32",),
     "element": ("programs of lanes that reduce nothing",),
+    "moments": ("means and covariances of exact sums",),
     "moving": ("boxes between DRAM and scratchpads",),
-    "window": ("sums of windows as values of f16, bf16 and f32",),
+    "window": ("sums of windows as values of f16, bf16 and f32", "the largest of a window, and the way back to it"),
 }
 """What is compiled, by the module that has the NumPy form."""
 

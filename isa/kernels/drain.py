@@ -24,5 +24,6 @@ def drain(
     pair = (2,) if acc_format.name == "x128" else ()
     if acc.shape != shape + pair:
         acc = np.broadcast_to(acc, shape + pair)
-    added = None if bias is None else np.broadcast_to(decode(*bias).astype(np.float64), shape)
+    with np.errstate(invalid="ignore"):  # of a NaN that signals
+        added = None if bias is None else np.broadcast_to(decode(*bias).astype(np.float64), shape)
     return finish(acc, acc_format, scale, added, out)

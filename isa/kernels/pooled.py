@@ -1,69 +1,131 @@
-"""Sums of windows by a compiled kernel (`_window.c`).
+"""Windows by compiled kernels (`_window.h`).
 
-None is answered where it does not serve, and the NumPy form in `window.py` has to: which of them did it, no bit tells.
+None is answered where they do not serve, and the NumPy forms in `window.py` have to: which of them did it, no bit
+tells.
 """
 
 from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...numerics.formats import BF16, F16, F32, Format
-from .axes import Lying, axes_of, back, order_of, table, usual
+from ...numerics.formats import BF16, BY_CODE, F16, F32, SPIKE, U2, U4, U8, U16, Format
+from .axes import SHARED, Lying, axes_of, lying_of, order_of, table, usual
 from .compiled import at, library
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 
-_FLOATS = (F16, BF16, F32)
+_FLOATS = {F16.code, BF16.code, F32.code}
+_WHOLE = {fmt.code for fmt in (SPIKE, U2, U4, U8, U16)}
+_VALUES = _FLOATS | _WHOLE
 _EXACT = 1 << 24  # up to here f32 holds every integer
+_OPERANDS = 4
 
 
-class _Plan(NamedTuple):
-    """A call but for its addresses, the arrays that it points to, the shape of the result as it lies, its way back."""
+class Plan(NamedTuple):
+    """Windows of operands that lie in one way: the kernel, what it reads of them, the arrays that this points to."""
 
+    kernel: str
     call: bytes
-    arrays: tuple[Array, Array]
-    laid: Shape
-    back: Shape | None
+    arrays: tuple[Array, ...]
+
+    def done(self, places: bytes) -> bool:
+        """Whether the kernel did it; operands begin at *places*."""
+        loaded = library()
+        return loaded is not None and not getattr(loaded, self.kernel)(self.call, places.ljust(8 * _OPERANDS, b"\0"))
 
 
 def pooled(source: Array, fmt: Format, outer: Shape, window: Shape, scale: float, out: Format) -> Array | None:
     """What `window.pool_sum` answers, or None."""
-    loaded = library()
-    if loaded is None or source.dtype != fmt.dtype:
-        return None
-    plan = _plan(Lying(source.shape, source.strides), fmt, outer, window, scale, out)
-    if plan is None:
-        return None
-    result = np.empty(plan.laid, out.dtype)
-    loaded.snnc_pool_sum(plan.call, at(source), at(result))
-    return result if plan.back is None else result.transpose(plan.back)
+    result = np.empty(outer, out.dtype)
+    plan = sums(lying_of(source, fmt), lying_of(result, out), outer, window, scale)
+    return result if plan is not None and plan.done(struct.pack("2q", at(source), at(result))) else None
 
 
 @lru_cache(maxsize=4096)
-def _plan(source: Lying, fmt: Format, outer: Shape, window: Shape, scale: float, out: Format) -> _Plan | None:
-    """How the kernel does it; None where it cannot."""
-    exact = fmt.kind in ("bit", "unsigned") and fmt.maximum * prod(window) < _EXACT
-    fits = all(size in (1, extent) for size, extent in zip(source.shape, outer + window, strict=True))
-    if not (exact or fmt in _FLOATS) or out not in _FLOATS or not fits or prod(outer) == 0 or not usual(scale):
+def sums(source: Lying | None, out: Lying | None, outer: Shape, window: Shape, scale: float) -> Plan | None:
+    """How the kernel sums windows; None where it cannot."""
+    if source is None or out is None or not usual(scale) or out.kind not in _FLOATS:
         return None
+    kind = source.kind % SHARED
+    if kind not in _FLOATS and (kind not in _WHOLE or BY_CODE[kind].maximum * prod(window) >= _EXACT):
+        return None
+    return _plan("snnc_pool_sum", [source, out], [0], outer, _taps(window), (), scale)
+
+
+@lru_cache(maxsize=4096)
+def largest(
+    source: Lying | None, out: Lying | None, tap: Lying | None, there: Lying | None, outer: Shape, window: Shape
+) -> Plan | None:
+    """How the kernel finds the largest of each window, and its tap; *there* is None where all taps are."""
+    if source is None or out is None or tap is None or prod(window) >= _EXACT:
+        return None
+    if source.kind % SHARED not in _VALUES or out.kind % SHARED not in _VALUES or tap.kind % SHARED not in _VALUES:
+        return None
+    operands = [source, out, tap, *([] if there is None else [there])]
+    return _plan("snnc_pool_max", operands, [0, 3], outer, _taps(window), (), 1.0)
+
+
+@lru_cache(maxsize=4096)
+def spread(
+    source: Lying | None,
+    out: Lying | None,
+    tap: Lying | None,
+    outer: Shape,
+    window: Shape,
+    first: int,
+    steps: Shape,
+) -> Plan | None:
+    """How the kernel brings errors back to what was the largest."""
+    if source is None or out is None or tap is None or source.kind not in _FLOATS or out.kind not in _FLOATS:
+        return None
+    if tap.kind % SHARED not in _WHOLE:
+        return None
+    sought = {place: first + sum(k * step for k, step in zip(place, steps, strict=False)) for place in _taps(window)}
+    if any(abs(number) >= _EXACT for number in sought.values()):
+        return None
+    found = sorted(sought, key=lambda place: (sought[place], place))
+    return _plan("snnc_unpool", [source, out, tap], [0, 2], outer, found, tuple(map(sought.__getitem__, found)), 1.0)
+
+
+def _taps(window: Shape) -> list[Shape]:
+    """The places of a window, the last axis fastest."""
+    return list(product(*map(range, window)))
+
+
+def _plan(
+    kernel: str,
+    operands: list[Lying],
+    windowed: list[int],
+    outer: Shape,
+    taps: list[Shape],
+    sought: tuple[int, ...],
+    scale: float,
+) -> Plan | None:
+    """A call of a kernel; the operands *windowed* have axes of the window behind those of the result."""
     rank = len(outer)
-    within = [
-        stride if size > 1 else 0 for size, stride in zip(source.shape[rank:], source.strides[rank:], strict=True)
-    ]
-    places = [sum(k * step for k, step in zip(place, within, strict=True)) for place in np.ndindex(*window)]
-    taps = np.array(places, np.int64)
-    first = Lying(source.shape[:rank], source.strides[:rank])
-    order = order_of([first], outer)
-    axes = table([axes_of(first, outer, order)])
+    firsts = [one._replace(shape=one.shape[:rank], strides=one.strides[:rank]) for one in operands]
+    if prod(outer) == 0 or not taps or not all(one.fits(outer) for one in firsts):
+        return None
+    if any(number not in windowed and one.shape != outer for number, one in enumerate(operands)):
+        return None
+    order = order_of(firsts, outer)
+    axes = table([axes_of(one, outer, order) for one in firsts])
     if axes is None:
         return None
-    numbers = axes.shape[2], len(taps), prod(outer), fmt.code, out.code
-    call = struct.pack("2P5qd", at(axes), at(taps), *numbers, scale)
-    return _Plan(call, (axes, taps), tuple(outer[axis] for axis in order), back(order))
+    moved = np.zeros((len(taps), _OPERANDS), np.int64)
+    for number in windowed:
+        if number < len(operands):
+            steps = operands[number].steps[rank:]
+            moved[:, number] = [sum(k * step for k, step in zip(place, steps, strict=True)) for place in taps]
+    arrays = axes, np.concatenate([moved.reshape(-1), np.array(sought, np.int64)])
+    kinds = [one.kind for one in operands] + [-1] * (_OPERANDS - len(operands))
+    call = struct.pack("2P7qd", *map(at, arrays), axes.shape[2], len(taps), prod(outer), *kinds, scale)
+    return Plan(kernel, call, arrays)

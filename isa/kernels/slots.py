@@ -1,5 +1,5 @@
 """Operations of an element program as the compiled kernel takes them: registers share slots, what is the same for all
-lanes comes first."""
+blocks comes first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..lanes import OPERATIONS, Form
 
 _LANE = np.dtype("u1, u1, u1, u1, u1, V3, <u4, V4")
-_CALL = _LANE.newbyteorder("=")
+_CALL = np.dtype("u1, u1, u1, u1, u1, u1, u1, u1, =u4, =u4")
 _FORM: dict[int, Form] = {operation.code: operation.form for operation in OPERATIONS.values()}
 _REGISTERS = {"unary": 1, "binary": 2, "select": 3, "store": 1}
 
@@ -50,7 +50,7 @@ class Coded(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """Operations whose registers are *slots* of a block each; the first *once* of them are the same for all lanes."""
+    """Operations whose registers are *slots* of a block each; the first *once* of them are the same for all blocks."""
 
     operations: list[Coded]
     once: int
@@ -63,14 +63,26 @@ def coded(code: bytes) -> list[Coded]:
     return [Coded(op, dst, a, b, c, value) for op, dst, a, b, c, _, value, _ in rows]
 
 
-def as_call(operations: Sequence[Coded]) -> NDArray[Any]:
-    """The operations as the kernel reads them, in this machine's order of bytes."""
-    return np.array([(*one[:5], b"", one.value, b"") for one in operations], _CALL)
+def as_call(operations: Sequence[Coded], kinds: Sequence[int]) -> NDArray[Any]:
+    """The operations as the kernel reads them, in this machine's order of bytes: each that goes over an operand has its
+    own way, and the kind of the operand's elements."""
+    rows: list[tuple[int, ...]] = []
+    ways = 0
+    for one in operations:
+        number = one.b if one.form == "store" else one.operand
+        kind, way = (0, 0) if number is None else (kinds[number], ways)
+        ways += number is not None
+        rows.append((*one[:5], kind, way, 0, one.value, 0))
+    return np.array(rows, _CALL)
 
 
 def in_slots(operations: Sequence[Coded], same: Collection[int]) -> Slots:
-    """The operations in such an order and with such slots; of the operands *same*, all lanes read the same element."""
+    """The operations in such an order and with such slots; of the operands *same*, all blocks read the same.
+
+    What is stored is stored last, so that nobody reads it again.
+    """
     first, rest = _split(operations, same)
+    rest.sort(key=lambda one: one.form == "store")
     slots = {one.dst: slot for slot, one in enumerate(first)}
     result = [one.renamed(slots, slots[one.dst]) for one in first]
     last = {register: number for number, one in enumerate(rest) for register in (one.dst, *one.registers)}
@@ -89,7 +101,7 @@ def in_slots(operations: Sequence[Coded], same: Collection[int]) -> Slots:
 
 
 def _split(operations: Sequence[Coded], same: Collection[int]) -> tuple[list[Coded], list[Coded]]:
-    """(what gives every lane the same, all else)."""
+    """(what gives every block the same, all else)."""
     alike: set[int] = set()
     first: list[Coded] = []
     rest: list[Coded] = []

@@ -1,27 +1,21 @@
 /* Element programs of the vector unit, compiled: the same lanes, with the same bits, as `ElementProgram` gives them.
 
    The program goes over all lanes in blocks, whose registers stay in the first cache; each operation is a loop over a
-   block.  Every operation is rounded once, to nearest even, none is fused: this file has to be compiled with
+   block.  Every operation is rounded once, to nearest even, none is fused: what includes this has to be compiled with
    -ffp-contract=off, as pyproject.toml says.
 
-   An operation has the 16 bytes of the instruction set, with registers renamed to slots of a block each, and the number
-   of the operand's format where a field is free.  exp, log, tanh and cos are those of `numerics/elementary.py`, operation
-   by operation; uniform and normal those of `numerics/random.py`. */
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O2", "tree-vectorize", "vect-cost-model=dynamic") /* as quick as -O3, compiled in a fifth of the time */
-#endif
+   An operation has the 16 bytes of the instruction set, with registers renamed to slots of a block each; where fields are
+   free, one has the kind of the operand's elements and one its way over the operand.  exp, log, tanh and cos are those of
+   `numerics/elementary.py`, operation by operation; uniform and normal those of `numerics/random.py`. */
 
 #include "_operands.h"
+#include "_vector.h"
 
 /* Numbers of lane operations, as in `lanes.py`. */
 enum { LOAD = 1, CARRY, SCALAR, USCALAR, CONST, ADD, SUB, MUL, DIV, MIN, MAX, GE, GT, LE, LT, EQ, NE, AND, OR, NOT, SQRT,
        NEG, ABS, FLOOR, RINT, EXP, LOG, TANH, COS, TO_F16, TO_BF16, SELECT, UNIFORM = 36, NORMAL, STORE };
 
-struct lane {
-    uint8_t code, dst, a, b, c, unused[3];
-    uint32_t value, unused_too;
-};
+#define SLOT(NUMBER) ((float *)__builtin_assume_aligned(room + (NUMBER) * BLOCK, 64))
 
 /* Elementary functions. */
 
@@ -189,96 +183,93 @@ INLINE float normal_of(int64_t index, uint32_t seed, uint32_t stream, uint32_t s
     return __builtin_sqrtf(-2.0f * log_of(above_zero)) * cos_of(6.283185307179586f * turn);
 }
 
-#define UNARY(CODE, RESULT)                                                                                            \
+/* What is done to lanes of registers alone is done to whole vectors of them: what lies behind the last lane is nothing. */
+#define LANEWISE(CODE, RESULT)                                                                                         \
     case CODE:                                                                                                         \
-        EACH {                                                                                                         \
-            float x = a[i];                                                                                            \
+        for (int64_t i = 0; i < filled; i++) {                                                                         \
+            const float x = a[i], y = b[i];                                                                            \
+            (void)y;                                                                                                   \
             d[i] = (RESULT);                                                                                           \
         }                                                                                                              \
         break;
 
-#define BINARY(CODE, RESULT)                                                                                           \
-    case CODE:                                                                                                         \
-        EACH {                                                                                                         \
-            float x = a[i], y = b[i];                                                                                  \
-            d[i] = (RESULT);                                                                                           \
-        }                                                                                                              \
-        break;
+#define SAME(CODE, VALUE)                                                                                              \
+    case CODE: {                                                                                                       \
+        const float value = (VALUE);                                                                                   \
+        for (int64_t i = 0; i < filled; i++)                                                                           \
+            d[i] = value;                                                                                              \
+        break;                                                                                                         \
+    }
 
 #define RANDOM(CODE, OF)                                                                                               \
     case CODE:                                                                                                         \
-        EACH_RUN(at[lane.a], axes + lane.a * 2 * rank, start, block, {                                                 \
-            uint32_t seed = arguments[lane.b], step_number = arguments[lane.c];                                        \
-            for (int64_t i = 0; i < n; i++)                                                                            \
-                d[done + i] = OF(*(const index_at *)(at + i * step), seed, lane.value, step_number);                   \
+        EACH_RUN(walks[lane.walk], axes + lane.a * 2 * rank, block, {                                                  \
+            const uint32_t seed = arguments[lane.b], step_number = arguments[lane.c];                                  \
+            if (lane.format == WALKED)                                                                                 \
+                for (int64_t i = 0; i < n; i++)                                                                        \
+                    d[done + i] = OF(at + i * step, seed, lane.value, step_number);                                    \
+            else                                                                                                       \
+                for (int64_t i = 0; i < n; i++)                                                                        \
+                    d[done + i] = OF(*(const index_at *)(at + i * step), seed, lane.value, step_number);               \
         })                                                                                                             \
         break;
 
-/* Runs *count* operations on lanes from *start* on, *block* of them. */
-INLINE int32_t run(const struct lane *lanes, int64_t count, float *room, char *const *at, const int64_t *axes, int64_t rank,
-                   const uint32_t *arguments, int64_t start, int64_t block)
+/* Runs *count* operations on the next *block* lanes. */
+INLINE int32_t run(const struct lane *lanes, int64_t count, float *room, struct walk *walks, const int64_t *axes, int64_t rank,
+                   const uint32_t *arguments, int64_t block)
 {
-    const int64_t n = block;
+    const int64_t filled = (block + LANES - 1) & -LANES;
     for (int64_t number = 0; number < count; number++) {
         const struct lane lane = lanes[number];
-        float *d = room + lane.dst * BLOCK;
-        const float *a = room + lane.a * BLOCK, *b = room + lane.b * BLOCK, *c = room + lane.c * BLOCK;
+        float *restrict d = SLOT(lane.dst);
+        const float *a = SLOT(lane.a), *b = SLOT(lane.b), *c = SLOT(lane.c);
         switch (lane.code) {
         case LOAD:
         case CARRY:
-            EACH_RUN(at[lane.a], axes + lane.a * 2 * rank, start, block, load_run(d + done, at, step, n, lane.b);)
+            EACH_RUN(walks[lane.walk], axes + lane.a * 2 * rank, block, load_run(d + done, at, step, n, lane.format);)
             break;
         case STORE: {
             int32_t wrong = 0;
-            EACH_RUN(at[lane.b], axes + lane.b * 2 * rank, start, block, wrong |= store_run(a + done, at, step, n, lane.c);)
+            EACH_RUN(walks[lane.walk], axes + lane.b * 2 * rank, block, wrong |= store_run(a + done, at, step, n, lane.format);)
             if (wrong)
                 return REFUSED;
             break;
         }
-        case SCALAR: {
-            float value = single_of_bits(arguments[lane.a]);
-            EACH d[i] = value;
+            SAME(SCALAR, single_of_bits(arguments[lane.a]))
+            SAME(USCALAR, (float)arguments[lane.a])
+            SAME(CONST, single_of_bits(lane.value))
+            LANEWISE(ADD, x + y)
+            LANEWISE(SUB, x - y)
+            LANEWISE(MUL, x * y)
+            LANEWISE(DIV, x / y)
+            LANEWISE(MIN, (x <= y) | (x != x) ? x : y)
+            LANEWISE(MAX, (x >= y) | (x != x) ? x : y)
+            LANEWISE(GE, x >= y ? 1.0f : 0.0f)
+            LANEWISE(GT, x > y ? 1.0f : 0.0f)
+            LANEWISE(LE, x <= y ? 1.0f : 0.0f)
+            LANEWISE(LT, x < y ? 1.0f : 0.0f)
+            LANEWISE(EQ, x == y ? 1.0f : 0.0f)
+            LANEWISE(NE, x != y ? 1.0f : 0.0f)
+            LANEWISE(AND, (x != 0) & (y != 0) ? 1.0f : 0.0f)
+            LANEWISE(OR, (x != 0) | (y != 0) ? 1.0f : 0.0f)
+            LANEWISE(NOT, x == 0 ? 1.0f : 0.0f)
+            LANEWISE(SQRT, __builtin_sqrtf(x))
+            LANEWISE(NEG, -x)
+            LANEWISE(ABS, single_of_bits(bits_of(x) & 0x7fffffffu))
+            LANEWISE(FLOOR, floor_of(x))
+            LANEWISE(RINT, rint_of(x))
+            LANEWISE(EXP, exp_of(x))
+            LANEWISE(LOG, log_of(x))
+            LANEWISE(TANH, tanh_of(x))
+            LANEWISE(SELECT, c[i] != 0 ? x : y)
+            LANEWISE(TO_BF16, of_bfloat(bfloat_of(x)))
+        case TO_F16:
+            on_half_grids(d, a, filled);
             break;
-        }
-        case USCALAR: {
-            float value = (float)arguments[lane.a];
-            EACH d[i] = value;
-            break;
-        }
-        case CONST: {
-            float value = single_of_bits(lane.value);
-            EACH d[i] = value;
-            break;
-        }
-            BINARY(ADD, x + y)
-            BINARY(SUB, x - y)
-            BINARY(MUL, x * y)
-            BINARY(DIV, x / y)
-            BINARY(MIN, (x <= y) | (x != x) ? x : y)
-            BINARY(MAX, (x >= y) | (x != x) ? x : y)
-            BINARY(GE, x >= y ? 1.0f : 0.0f)
-            BINARY(GT, x > y ? 1.0f : 0.0f)
-            BINARY(LE, x <= y ? 1.0f : 0.0f)
-            BINARY(LT, x < y ? 1.0f : 0.0f)
-            BINARY(EQ, x == y ? 1.0f : 0.0f)
-            BINARY(NE, x != y ? 1.0f : 0.0f)
-            BINARY(AND, (x != 0) & (y != 0) ? 1.0f : 0.0f)
-            BINARY(OR, (x != 0) | (y != 0) ? 1.0f : 0.0f)
-            UNARY(NOT, x == 0 ? 1.0f : 0.0f)
-            UNARY(SQRT, __builtin_sqrtf(x))
-            UNARY(NEG, -x)
-            UNARY(ABS, single_of_bits(bits_of(x) & 0x7fffffffu))
-            UNARY(FLOOR, floor_of(x))
-            UNARY(RINT, rint_of(x))
-            UNARY(EXP, exp_of(x))
-            UNARY(LOG, log_of(x))
-            UNARY(TANH, tanh_of(x))
-            UNARY(TO_F16, on_half_grid(x))
-            UNARY(TO_BF16, of_bfloat(bfloat_of(x)))
         case COS: {
             int32_t large = 0;
-            EACH {
-                float size = single_of_bits(bits_of(a[i]) & 0x7fffffffu);
+            for (int64_t i = 0; i < block; i++) {
+                const float size = single_of_bits(bits_of(a[i]) & 0x7fffffffu);
                 large |= (size > 1e6f) & (size < __builtin_inff());
                 d[i] = cos_of(a[i]);
             }
@@ -286,9 +277,6 @@ INLINE int32_t run(const struct lane *lanes, int64_t count, float *room, char *c
                 return TOO_LARGE;
             break;
         }
-        case SELECT:
-            EACH d[i] = c[i] != 0 ? a[i] : b[i];
-            break;
             RANDOM(UNIFORM, uniform_of)
             RANDOM(NORMAL, normal_of)
         default:
@@ -298,26 +286,22 @@ INLINE int32_t run(const struct lane *lanes, int64_t count, float *room, char *c
     return DONE;
 }
 
-/* A program for operands that lie in one way: *count* operations, of which the first *once* are the same for all lanes;
-   2 * rank *axes* of each operand; *total* lanes. */
-struct plan {
-    const struct lane *lanes;
-    const int64_t *axes;
-    int64_t once, count, rank, total;
-};
-
-/* Operands begin at *at*; *room* has a block for every slot, and a vector more.  Answers DONE, or why the NumPy form has to
-   do it. */
-VERSIONS int64_t snnc_element(const struct plan *plan, char *const *at, const uint32_t *arguments, float *room)
+/* Answers DONE, or why the NumPy form has to do it; *room* has so many walks, and then from a multiple of 64 bytes on a
+   block for every slot. */
+static int64_t element(const struct element *plan, const int64_t *at, const uint32_t *arguments, char *room)
 {
-    const struct plan p = *plan;
-    room = (float *)(((uintptr_t)room + 63) & ~(uintptr_t)63);
+    const struct element p = *plan;
+    struct walk *walks = (struct walk *)room;
+    float *slots = (float *)(((uintptr_t)(walks + p.walks) + 63) & ~(uintptr_t)63);
+    memset(walks, 0, p.walks * sizeof *walks);
+    for (int64_t walk = 0; walk < p.walks; walk++)
+        walks[walk].at = at[p.walked[walk]];
     int32_t outcome = DONE;
-    /* One call, so that there is one copy of it: the first turn does what is the same for all lanes. */
-    for (int64_t start = -1; start < p.total && outcome == DONE; start = start < 0 ? 0 : start + BLOCK) {
-        int64_t first = start < 0 ? 0 : p.once, number = start < 0 ? p.once : p.count - p.once, from = start < 0 ? 0 : start;
-        int64_t block = p.total - from < BLOCK ? p.total - from : BLOCK;
-        outcome = run(p.lanes + first, number, room, at, p.axes, p.rank, arguments, from, block);
+    /* One call, so that there is one copy of it: the first turn does what is the same for all blocks. */
+    for (int64_t start = -1; start < p.total && outcome == DONE; start = start < 0 ? 0 : start + p.block) {
+        const int64_t first = start < 0 ? 0 : p.once, number = start < 0 ? p.once : p.count - p.once;
+        const int64_t left = p.total - (start < 0 ? 0 : start);
+        outcome = run(p.lanes + first, number, slots, walks, p.axes, p.rank, arguments, left < p.block ? left : p.block);
     }
     return outcome;
 }

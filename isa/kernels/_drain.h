@@ -2,21 +2,11 @@
 
    Exact accumulators are split into three products of 53 bits, which error-free sums join; what is left is rounded to odd,
    so that the last rounding is the only one.  Where a product has 53 bits anyhow, it is not split.  Of f32 and f16 both
-   operations are those of f32, each rounded.  This file has to be compiled with -ffp-contract=off, as pyproject.toml says. */
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O2", "tree-vectorize", "vect-cost-model=dynamic")
-#endif
+   operations are those of f32, each rounded.  What includes this has to be compiled with -ffp-contract=off, as
+   pyproject.toml says. */
 
 #include "_operands.h"
-
-/* What is the same for many calls: 2 * rank *axes* of the accumulators and then of the bias, *total* values of *out*.
-   Products of accumulators that are smaller than *limit* are exact; *factor* is *scale* times the unit of accumulators. */
-struct drain {
-    const int64_t *axes;
-    int64_t rank, total, format, bias, out, limit;
-    double scale, factor;
-};
+#include "_vector.h"
 
 /* a + b, and what rounding it lost. */
 INLINE double sum_of(double a, double b, double *lost)
@@ -44,13 +34,13 @@ INLINE double joined(double high, double low, double bias)
     return odd_of(high, rest) + 0.0;
 }
 
-/* One block of exact accumulators; answers whether some are flagged, or too large, or the bias is not finite. */
-INLINE int64_t drain_exact(const struct drain *p, char *acc, const float *bias, char *out, int64_t start, int64_t block)
+/* The next block of exact accumulators; answers whether some are flagged, or too large, or the bias is not finite. */
+INLINE int64_t drain_exact(const struct drain *p, struct walk *walks, const float *bias, float *values, int64_t block)
 {
     const int64_t n = block, rank = p->rank, wide = p->format == X128;
     int64_t low[BLOCK], high[BLOCK], beyond = 0, long_ones = 0;
     double made[BLOCK];
-    EACH_RUN(acc, p->axes, start, block, for (int64_t i = 0; i < n; i++) {
+    EACH_RUN(walks[0], p->axes, block, for (int64_t i = 0; i < n; i++) {
         low[done + i] = *(const index_at *)(at + i * step);
         high[done + i] = wide ? *(const index_at *)(at + i * step + 8) : low[done + i] >> 63;
     })
@@ -75,39 +65,39 @@ INLINE int64_t drain_exact(const struct drain *p, char *acc, const float *bias, 
             product = sum_of(product, error + below, &below);
             made[i] = joined(product, below, bias[i]);
         }
-    store_doubles(made, out, n, p->out);
+    singles_of_doubles(values, made, n, (int)p->out);
     return 0;
 }
 
-/* One block of rounding accumulators. */
-INLINE int64_t drain_rounded(const struct drain *p, char *acc, const float *bias, char *out, int64_t start, int64_t block,
-                             int64_t size)
+/* The next block of rounding accumulators. */
+INLINE void drain_rounded(const struct drain *p, struct walk *walks, const float *bias, float *values, int64_t block)
 {
     const int64_t n = block, rank = p->rank;
     const float scale = (float)p->scale;
-    float made[BLOCK];
-    EACH_RUN(acc, p->axes, start, block, load_run(made + done, at, step, n, (int)p->format);)
+    EACH_RUN(walks[0], p->axes, block, load_run(values + done, at, step, n, (int)p->format);)
     if (scale != 1.0f)
-        EACH made[i] *= scale;
+        EACH values[i] *= scale;
     if (p->bias >= 0)
-        EACH made[i] += bias[i];
-    return store_run(made, out, size, n, (int)p->out);
+        EACH values[i] += bias[i];
 }
 
-/* Answers DONE, or that the NumPy form has to do it. */
-VERSIONS int64_t snnc_drain(const struct drain *plan, char *acc, char *bias, char *out)
+/* Answers DONE, or that the NumPy form has to do it; then what has been drained may be drained again. */
+static int64_t drain(const struct drain *plan, const int64_t *at)
 {
     const struct drain p = *plan;
-    const int64_t rank = p.rank, size = p.out == F32 ? 4 : 2;
-    float added[BLOCK];
+    const int64_t rank = p.rank;
+    struct walk walks[3] = {{.at = at[0]}, {.at = at[1]}, {.at = p.bias >= 0 ? at[2] : 0}};
+    float added[BLOCK], values[BLOCK];
     memset(added, 0, sizeof added);
     for (int64_t start = 0; start < p.total; start += BLOCK) {
-        int64_t block = p.total - start < BLOCK ? p.total - start : BLOCK;
+        const int64_t block = p.total - start < BLOCK ? p.total - start : BLOCK;
         if (p.bias >= 0)
-            EACH_RUN(bias, p.axes + 2 * rank, start, block, load_run(added + done, at, step, n, (int)p.bias);)
-        if (p.format == X64 || p.format == X128 ? drain_exact(&p, acc, added, out + start * size, start, block)
-                                                : drain_rounded(&p, acc, added, out + start * size, start, block, size))
+            EACH_RUN(walks[2], p.axes + 4 * rank, block, load_run(added + done, at, step, n, (int)p.bias);)
+        if (p.format != X64 && p.format != X128)
+            drain_rounded(&p, walks, added, values, block);
+        else if (drain_exact(&p, walks, added, values, block))
             return REFUSED;
+        EACH_RUN(walks[1], p.axes + 2 * rank, block, store_run(values + done, at, step, n, (int)p.out);)
     }
     return DONE;
 }
