@@ -450,7 +450,7 @@ def assemble(
 def layers_of(schedule: Schedule, symbols: Mapping[str, Symbol]) -> dict[str, str]:
     """The layer of each node of a stage that has no symbol of its name."""
     stages = [stage for entry in schedule.entries.values() for stage in entry]
-    made = [each for stage in stages for each in (stage, *stage.epilogue)]
+    made = [each for stage in stages for each in (stage, *stage.joined)]
     return {each.node: each.layer for each in made if each.node not in symbols}
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..compiler.cost.binding import Binding, binding
+from ..compiler.ir.joined import Joined
 from ..compiler.ir.overlap import Overlap
-from ..compiler.ir.schedule import Buffer, Coding, Explanation, For, Fused, Schedule, Stage, Step, Tree, teams
+from ..compiler.ir.schedule import Buffer, Coding, Explanation, For, Schedule, Stage, Step, Tree, teams
 from ..compiler.ir.statement import Contraction, Elementwise, Moments, Statement, Window
 from ..isa.target import Target
 from ..source import NOWHERE
@@ -82,9 +83,9 @@ def stage_lines(stage: Stage, target: Target | None = None, beside: Sequence[str
     """One stage, which runs *beside* others."""
     yield _head(stage)
     yield from (f"    {line}" for line in statement_lines(stage.statement))
-    for fused in stage.epilogue:
-        yield f"  then {_head(fused)}"
-        yield from (f"    {line}" for line in statement_lines(fused.statement))
+    for each in stage.joined:
+        yield f"  then {_head(each)}"
+        yield from (f"    {line}" for line in statement_lines(each.statement))
     yield f"  {_mapping(stage)}"
     if beside:
         yield f"  beside {_named(beside)}"
@@ -95,7 +96,7 @@ def stage_lines(stage: Stage, target: Target | None = None, beside: Sequence[str
         yield from (f"  {line}" for line in _bound(binding(stage, target), bool(stage.shared)))
 
 
-def _head(made: Stage | Fused) -> str:
+def _head(made: Stage | Joined) -> str:
     """What a statement makes, and where the user asked for it."""
     place = "" if made.place == NOWHERE else f"    # {made.place}"
     layer = f" of {made.layer}" if made.layer and made.layer != made.node else ""
@@ -187,7 +188,8 @@ def _tree(tree: Tree, tiles: object, depth: int) -> Iterator[str]:
                 reads, writes = ", ".join(child.reads), ", ".join(child.writes)
                 arrow = " -> " if reads and writes else ""
                 value = f"  {child.value}" if child.value else ""
-                yield f"{space}{child.unit}: {child.kind} {reads}{arrow}{writes}{value}"
+                once = f", in the first turn of {' and '.join(child.once)}" if child.once else ""
+                yield f"{space}{child.unit}: {child.kind} {reads}{arrow}{writes}{value}{once}"
 
 
 def _buffers(buffers: tuple[Buffer, ...], target: Target | None) -> Iterator[str]:
@@ -221,9 +223,9 @@ def _reasons(stage: Stage) -> Iterator[str]:
         yield f"  runner-up: {rivals.runner_up}, {cost_text(why.objective, rivals.runner_up_cost)}"
     if why.binds:
         yield f"  binds: {why.binds}"
-    for fused in stage.epilogue:
-        if fused.saves:
-            yield f"  then {fused.node}: costs {cost_text(why.objective, fused.saves)} less than as a stage of its own"
+    for each in stage.joined:
+        if each.saves:
+            yield f"  then {each.node}: costs {cost_text(why.objective, each.saves)} less than as a stage of its own"
     if stage.gating.skip:
         gate, shares = stage.gating, (("left", stage.gating.left), ("right", stage.gating.right))
         words = " and ".join(f"{share:.1%} on the {side}" for side, share in shares if share < 1.0)

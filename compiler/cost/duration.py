@@ -131,7 +131,7 @@ class _Turns:
         for depth, step in on.stage.steps_on(on.core):
             cycles = self._cycles(step)
             inner = on.loops[len(on.stage.shared) : depth]
-            turns = math.prod(on.extents[name] / self._tiles[name] for name in inner)
+            turns = math.prod(on.extents[name] / self._tiles[name] for name in inner if name not in step.once)
             if step.kind in ("load", "store"):
                 self.channel += turns * (cycles - 1 - target.dram.latency_cycles)
                 setup[step.unit] = setup.get(step.unit, 0) + SETUP
@@ -162,7 +162,8 @@ class _Turns:
             case "contract":
                 engine = target.engines[step.unit]
                 tile, _ = tile_seen(on.stage, step, self._tiles, target)
-                return 1 + on.stage.gating.cycles(accesses(tile, engine).cycles, engine.lookahead)
+                gating = on.stage.gating_of(step.part)
+                return 1 + gating.cycles(accesses(tile, engine).cycles, engine.lookahead)
             case "multicast" | "receive":
                 buffer = buffers[(step.writes or step.reads)[0]]
                 tiles = self._within(buffer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,9 +25,9 @@ from .density import Densities
 
 def tile_seen(stage: Stage, step: Step, tiles: Mapping[str, int], target: Target) -> tuple[Tile, tuple[str, ...]]:
     """A tile of a contraction as an engine sees it, and the loops that its axes are."""
-    statement, buffers = stage.statement, stage.by_name
+    statement, buffers = stage.statements[step.part], stage.by_name
     assert isinstance(statement, Contraction | Moments)
-    names = tuple(name for name in tiles if tiles[name] > 1)
+    names = tuple(name for name in tiles if tiles[name] > 1 and name in statement.extents)
     extents = tuple(tiles[name] for name in names)
 
     def operand(name: str) -> Operand:
@@ -46,15 +47,23 @@ def tile_seen(stage: Stage, step: Step, tiles: Mapping[str, int], target: Target
     return Tile(extents, acc, left, right, inner, left.bits if left is not None and counted else 1, True), names
 
 
-def gating_of(stage: Stage, target: Target, densities: Densities) -> Gating:
-    """What the engine of *stage* leaves out; nothing where nothing is known to be sparse."""
-    statement, buffers = stage.statement, stage.by_name
+def gated(stage: Stage, target: Target, densities: Densities) -> Stage:
+    """*stage* with what its engine leaves out, of its own sum and of those beside it."""
+    beside = tuple(
+        replace(each, gating=gating_of(stage, part, target, densities)) for part, each in enumerate(stage.beside, 1)
+    )
+    return replace(stage, gating=gating_of(stage, 0, target, densities), beside=beside)
+
+
+def gating_of(stage: Stage, part: int, target: Target, densities: Densities) -> Gating:
+    """What the engine of *stage* leaves out of that part of it; nothing where nothing is known to be sparse."""
+    statement, buffers = stage.statements[part], stage.by_name
     if not isinstance(statement, Contraction) or "right" not in buffers:
         return ALL_TURNS
     engine = target.engines[statement.engine]
     if not engine.lookahead:
         return ALL_TURNS
-    step = next(step for _, step in stage.steps() if step.kind == "contract")
+    step = next(step for _, step in stage.steps() if step.kind == "contract" and step.part == part)
     tile, names = tile_seen(stage, step, stage.mapping.tiles, target)
     row, column = (None if axis is None else names[axis] for axis in layout(tile))
     left = None if statement.left is None else FORMATS[buffers["left"].format]
@@ -63,7 +72,7 @@ def gating_of(stage: Stage, target: Target, densities: Densities) -> Gating:
         of_left = _filled(stage, "left", statement.left, densities, {row: engine.rows})
         skip |= LEFT if of_left < 1.0 else NOTHING
     tested = statement.engine == "wg" or statement.left is None  # what stands on the right of others are weights
-    if tested and right_gates(FORMATS[buffers["acc"].format], left):
+    if tested and right_gates(FORMATS[buffers[step.writes[0]].format], left):
         words = {column: engine.columns} | ({row: engine.rows} if statement.left is None else {})
         of_right = _filled(stage, "right", statement.right, densities, words)
         skip |= RIGHT if of_right < 1.0 else NOTHING

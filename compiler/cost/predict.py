@@ -22,6 +22,7 @@ from ...isa.program import Symbol
 from ...isa.target import Target
 from ...isa.traffic import Amounts, Key, Traffic
 from ...numerics.formats import FORMATS
+from ..ir.joined import use_in
 from ..ir.on_core import OnCore
 from ..ir.schedule import Axis, Buffer, Stage, Step, dram_strides
 from ..ir.statement import Contraction, Moments
@@ -70,18 +71,33 @@ def _rows(
             yield step.part, _moved(stage, having, step, buffer, symbols[step.value], granule, densities)
     for step, over_links in sent(stage, target):
         part = step.part
-        layer = stage.epilogue[part - 1].layer if part else stage.layer
-        yield part, (Key(stage.nodes[part][0], "", layer), Amounts(network=over_links))
-    work = sum(_dense(on) for on in on_cores)
+        yield part, (Key(stage.nodes[part][0], "", _layer(stage, part)), Amounts(network=over_links))
     if isinstance(stage.statement, Moments):
         sums = sum(name.startswith("acc.") for name in buffers)
+        work = sum(_dense(on, 0) for on in on_cores)
         yield 0, (Key(stage.phase, "", stage.layer), Amounts(multiply=sums * work))
-    if isinstance(stage.statement, Contraction):
-        left = buffers.get("left")
-        gated = FORMATS[left.format].whole if left is not None else stage.statement.engine != "bp"
-        done = sum(_done(on, stage.statement, densities) for on in on_cores)
-        amounts = Amounts(gated=done) if gated else Amounts(multiply=done)
-        yield 0, (Key(stage.phase, "", stage.layer), replace(amounts, skipped=work - done))
+    for part, statement in enumerate(stage.statements):
+        if isinstance(statement, Contraction):
+            amounts = _products(
+                stage, part, statement, [on for on in on_cores if stage.forms(part, on.core)], densities
+            )
+            yield part, (Key(stage.nodes[part][0], "", _layer(stage, part)), amounts)
+
+
+def _layer(stage: Stage, part: int) -> str:
+    """The layer that a part of a stage belongs to."""
+    return stage.joined[part - 1].layer if part else stage.layer
+
+
+def _products(
+    stage: Stage, part: int, statement: Contraction, cores: Sequence[OnCore], densities: Densities
+) -> Amounts:
+    """Products of a sum that *cores* form, its own or one beside it."""
+    left = stage.by_name.get("left") if statement.left is not None else None
+    gated = FORMATS[left.format].whole if left is not None else statement.engine != "bp"
+    done = sum(_done(on, part, statement, densities) for on in cores)
+    amounts = Amounts(gated=done) if gated else Amounts(multiply=done)
+    return replace(amounts, skipped=sum(_dense(on, part) for on in cores) - done)
 
 
 def sent(stage: Stage, target: Target) -> Iterator[tuple[Step, int]]:
@@ -116,16 +132,19 @@ def _turning(stage: Stage, buffer: Buffer, cores: Sequence[int]) -> Turning:
     return Turning(loops, mapping.tiles, stage.extents, split, shares, whole, tuple(further))
 
 
-def _dense(on: OnCore) -> int:
-    """Turns of all loops of a stage's own statement."""
-    return math.prod(on.extents[name] for name in on.stage.statement.extents)
+def _dense(on: OnCore, part: int) -> int:
+    """Turns of all loops of a stage's sum: its own, or one beside it, as often as that is formed."""
+    walked = on.stage.statements[part].extents
+    around = on.loops[: on.stage.by_name[use_in(part, "acc")].depth] if part else ()
+    again = math.prod(on.trips(name) for name in around if name not in walked)
+    return again * math.prod(on.extents[name] for name in walked)
 
 
-def _done(on: OnCore, statement: Contraction, densities: Densities) -> int:
+def _done(on: OnCore, part: int, statement: Contraction, densities: Densities) -> int:
     """Operations of a contraction whose left operand is not zero, in turns that are taken; all of them where nothing is
     known to be sparse."""
-    dense = _dense(on)
-    left, share = statement.left, on.stage.gating.right
+    dense = _dense(on, part)
+    left, share = statement.left, on.stage.gating_of(part).right
     if dense == 0 or not densities.values:
         return dense
     if left is None:

@@ -12,6 +12,9 @@ STEP, CHOSEN = 14, 15
 """The loop registers that hold the step of a stage that runs behind, and count the chosen steps; loops of stages are
 fewer."""
 
+GATE = 13
+"""The first of the loop registers, downwards, of loops of one turn around what is not taken in every turn."""
+
 
 @dataclass(frozen=True)
 class OnCore:
@@ -58,6 +61,11 @@ class OnCore:
     def register(self, loop: str) -> int:
         """The loop register of *loop*; the step that a stage takes is not the turn where turns overlap."""
         return STEP if loop == "t" and self.stage.behind is not None else self.loops.index(loop)
+
+    def gate(self, number: int) -> int:
+        """The loop register of the loop of one turn with that *number*, the innermost is 0."""
+        assert GATE - number >= len(self.loops), f"{self.stage.node}: {len(self.loops)} loops, and {number + 1} more"
+        return GATE - number
 
     def mask(self, loops: Iterable[str]) -> int:
         """Mask of the registers of those of *loops* that are instructions; chosen steps have one of their own."""

@@ -17,8 +17,9 @@ from ...source import NOWHERE, Place
 from .accesses import accesses, extents_of
 from .decision import Decision, Explanation
 from .gating import ALL_TURNS, Gating
+from .joined import Beside, Fused, Joined, roots_of
 from .overlap import Overlap
-from .statement import TIME, WINDOW, Access, Elementwise, Statement, over_steps
+from .statement import TIME, WINDOW, Access, Contraction, Elementwise, Statement, over_steps
 from .stored import Stored
 from .types import Type
 
@@ -95,7 +96,8 @@ class Step:
 
     *kind* is load, store, contract, gather, multicast, receive, drain, run, poolmax, poolsum, unpool, mean or comoment.
     *reads* and *writes* name buffers (in the order of the instruction's operands where that matters).  It serves the
-    stage's own statement (*part* 0), or that of its epilogue with this number.
+    stage's own statement (*part* 0), or the one that has joined it with this number.  Of the loops *once* it is only
+    taken in the first turn.
     """
 
     unit: str
@@ -104,6 +106,7 @@ class Step:
     writes: tuple[str, ...]
     value: str = ""
     part: int = 0
+    once: tuple[str, ...] = ()
 
     @cached_property
     def touched(self) -> Mapping[str, frozenset[str]]:
@@ -158,35 +161,6 @@ class Drawn:
     statement: Elementwise
 
 
-@dataclass(frozen=True)
-class Fused:
-    """A statement of an epilogue: it takes tiles that the stage has just made, and walks the loops of the stage.
-
-    *node* is what made it in the graph, by the operator *op*.  *taken* gives the buffer of the stage that holds each of
-    its operands that come from there, by use; all others have buffers of their own, see `use_in`.
-    """
-
-    node: str
-    op: str
-    layer: str
-    phase: str
-    statement: Elementwise
-    taken: Mapping[str, str]
-    place: Place = field(default=NOWHERE, compare=False)
-    saves: float = 0
-    """What is not spent, in the unit of the objective, since it is no stage of its own: DRAM bytes that are not moved,
-    if nothing else was asked for."""
-
-    def buffer_of(self, use: str, part: int) -> str:
-        """The buffer of an operand, where the statement is that part of its stage."""
-        return self.taken.get(use) or use_in(part, use)
-
-
-def use_in(part: int, use: str) -> str:
-    """What an operand is called beside those of the other statements of its stage: ``1.out0``."""
-    return f"{part}.{use}" if part else use
-
-
 ALWAYS = (*TIME, "n")
 """Loops that are instructions even where a tile covers them, so that no program grows with steps or samples."""
 
@@ -219,6 +193,9 @@ class Stage:
     drawn: Mapping[str, Drawn] = field(default_factory=dict[str, Drawn])
     """Its operands that lie nowhere, by use."""
 
+    beside: tuple[Beside, ...] = ()
+    """Sums that it forms beside its own, of the same right operand."""
+
     epilogue: tuple[Fused, ...] = ()
     """What is computed of its tiles before the next, in order."""
 
@@ -237,14 +214,19 @@ class Stage:
     in which each turn is one step of all."""
 
     @property
+    def joined(self) -> tuple[Joined, ...]:
+        """All that has joined it: parts from 1 on."""
+        return (*self.beside, *self.epilogue)
+
+    @property
     def nodes(self) -> tuple[tuple[str, str], ...]:
         """Phase and node of each of its statements."""
-        return ((self.phase, self.node), *((fused.phase, fused.node) for fused in self.epilogue))
+        return ((self.phase, self.node), *((each.phase, each.node) for each in self.joined))
 
     @property
     def statements(self) -> tuple[Statement, ...]:
-        """Its own, then those of its epilogue."""
-        return (self.statement, *(fused.statement for fused in self.epilogue))
+        """Its own, those beside it, then those of its epilogue."""
+        return (self.statement, *(each.statement for each in self.joined))
 
     @cached_property
     def extents(self) -> dict[str, int]:
@@ -269,7 +251,7 @@ class Stage:
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Every access to memory with the name of its operand."""
         for part, statement in enumerate(self.statements):
-            taken = self.epilogue[part - 1].taken if part else self.drawn
+            taken = self.joined[part - 1].taken if part else self.drawn
             for use, access in accesses(statement):
                 if use not in taken and access.value not in self.inside:
                     yield use, access
@@ -324,6 +306,24 @@ class Stage:
         """Whether *core* has whole sums: its own, or the first part of one that others share."""
         return not self.gathers or self.adding(core)[0] == core
 
+    @cached_property
+    def roots(self) -> tuple[int, ...]:
+        """The sum that each of its parts is, or goes on with, see `roots_of`."""
+        return roots_of(self.joined)
+
+    def forms(self, part: int, core: int) -> bool:
+        """Whether *core*, which has work, has its part of the sum that *part* is, or goes on with: the stage's own, or
+        one beside it, which loops that it does not walk leave to their first share."""
+        root = self.roots[part]
+        if not root:
+            return True
+        walked = self.statements[root].extents
+        return all(shares[core][0] == 0 for name, shares in self.mapping.parts.items() if name not in walked)
+
+    def gating_of(self, part: int) -> Gating:
+        """What the engine leaves out of the stage's own sum (0), or of one beside it."""
+        return self.beside[part - 1].gating if part else self.gating
+
     def ends_with(self, core: int) -> str:
         """The unit whose last instruction ends the stage on a core: what it reads there is not needed any more."""
         return "store" if self.completes(core) else "router"
@@ -337,7 +337,11 @@ class Stage:
             replace(fused, statement=cast(Elementwise, over_steps(fused.statement, self.turns)))
             for fused in self.epilogue
         )
-        return replace(self, statement=over_steps(self.statement, self.turns), epilogue=epilogue, turns=0)
+        beside = tuple(
+            replace(each, statement=cast(Contraction, over_steps(each.statement, self.turns))) for each in self.beside
+        )
+        own = over_steps(self.statement, self.turns)
+        return replace(self, statement=own, beside=beside, epilogue=epilogue, turns=0)
 
     def steps(self) -> tuple[tuple[int, Step], ...]:
         """Every step with its depth."""
@@ -373,13 +377,14 @@ class Stage:
         """The tree of one core, without the steps that others take for it."""
         role = self.role(core)
         if role not in self._trees:
-            apart = self.gathers or self.mapping.cast
+            apart = self.gathers or self.mapping.cast or self.beside
             self._trees[role] = self._pruned(self.tree, core) if apart else self.tree
         return self._trees[role]
 
     def role(self, core: int) -> tuple[bool, ...]:
         """What *core* does for others: cores of one role have one tree."""
-        return (self.completes(core), *(leader == core for leader in self.leaders(core)))
+        beside = (self.forms(part, core) for part in range(1, len(self.beside) + 1))
+        return (self.completes(core), *beside, *(leader == core for leader in self.leaders(core)))
 
     @cached_property
     def _trees(self) -> dict[tuple[bool, ...], Tree]:
@@ -408,13 +413,18 @@ class Stage:
         Of a sum that cores share only the first makes results, and what comes of these; what is cast the first of those
         that need it loads and sends to the others.
         """
-        if not self.completes(core) and (step.part or step.kind in OF_WHOLE_SUMS):
+        if not self.completes(core) and step.kind not in OF_OWN_SUMS and (step.part or step.kind in OF_WHOLE_SUMS):
+            return False
+        if not self.forms(step.part, core):
             return False
         moved = (*step.writes, *step.reads)[:1]
         if step.kind in ("receive", "multicast", "load") and moved[0] in self.mapping.cast:
             return (self.fellows(moved[0], core)[0] == core) != (step.kind == "receive")
         return True
 
+
+OF_OWN_SUMS = frozenset({"contract", "gather"})
+"""Kinds of steps by which every core forms its part of a sum, and hands it on."""
 
 OF_WHOLE_SUMS = frozenset({"drain", "mean", "comoment", "store"})
 """Kinds of steps that need whole sums, or what was made of them."""

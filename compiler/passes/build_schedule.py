@@ -136,8 +136,9 @@ def _fused(
 
 
 def _untold(request: Request) -> Request:
-    """*request* without what its epilogue saves, which is told in bytes."""
-    return replace(request, epilogue=tuple(replace(each, saves=0) for each in request.epilogue))
+    """*request* without what those that have joined it save, which is told in bytes."""
+    beside = tuple(replace(each, saves=0) for each in request.beside)
+    return replace(request, beside=beside, epilogue=tuple(replace(each, saves=0) for each in request.epilogue))
 
 
 def _total(mapped: Sequence[Mapped]) -> float:

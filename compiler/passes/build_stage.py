@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ...source import TargetError
-from ..cost.gating import gating_of
+from ..cost.gating import gated
 from ..ir.decision import Decision, Explanation
-from ..ir.schedule import Buffer, For, Fused, Stage, Step, Tree, present, use_in
+from ..ir.joined import Fused, roots_of, use_in
+from ..ir.schedule import Buffer, For, Stage, Step, Tree, present
 from ..ir.statement import TIME, Contraction, Elementwise, Moments, Statement, Window
 from .mapping import Mapped
 from .operands import Operand
@@ -39,10 +40,11 @@ def build_stage(mapped: Mapped) -> Stage:
         request.cycle,
         request.turns,
         request.drawn,
+        request.beside,
         request.epilogue,
         request.inside,
     )
-    return replace(stage, gating=gating_of(stage, request.target, request.densities))
+    return gated(stage, request.target, request.densities)
 
 
 def nest(request: Request, mapping: Decision) -> tuple[str, ...]:
@@ -108,8 +110,11 @@ def _tree(
     before: dict[int, list[Step]] = {}
     after: dict[int, list[Step]] = {}
     own = len(loops) - sum(name in request.later for name in loops)
-    finished = _complete(statement, operands, depth_of) if own == len(loops) else -1
-    late: list[Step] = []  # what the epilogue alone needs, once a tile is complete: it comes while that is made
+    roots = roots_of(request.joined)
+    finished = _complete(request, operands, depth_of) if own == len(loops) else {}
+    late: dict[
+        int, list[Step]
+    ] = {}  # what an epilogue alone needs, once a tile is complete: it comes while that is made
     for operand in operands:
         place = depth_of[operand.use]
         steps: list[Step] = []
@@ -120,31 +125,32 @@ def _tree(
             steps.append(Step("router", "receive", (), (operand.use,), operand.value, operand.part))
         if operand.drawn:
             steps.append(Step("vector", "run", (), (operand.use,)))
-        if operand.part and place == finished:
-            late += steps
+        if operand.part and place == finished.get(roots[operand.part]):
+            late.setdefault(roots[operand.part], []).extend(steps)
         else:
             before.setdefault(place, []).extend(steps)
-    sums, whole = ([name for name in depth_of if name.split(".")[0] == kind] for kind in ("acc", "whole"))
-    for name, complete in zip(sums, whole, strict=False):
-        after.setdefault(depth_of[name], []).append(Step("router", "gather", (name,), (complete,)))
-    if isinstance(statement, Contraction):
-        complete = "whole" if whole else "acc"
-        reads = ("bias", complete) if statement.bias is not None else (complete,)
-        after.setdefault(depth_of["acc"], []).append(Step("vector", "drain", reads, ("out",)))
+    for part, each in enumerate(request.statements):
+        if isinstance(each, Contraction):
+            after.setdefault(depth_of[use_in(part, "acc")], []).extend(_drained(each, part, depth_of))
     if isinstance(statement, Moments):
+        sums, whole = ([name for name in depth_of if name.split(".")[0] == kind] for kind in ("acc", "whole"))
+        for name, complete in zip(sums, whole, strict=False):
+            after.setdefault(depth_of[name], []).append(Step("router", "gather", (name,), (complete,)))
         for step in _division(statement, "whole" if whole else "acc"):
             after.setdefault(depth_of[step.writes[0]], []).append(step)
-    runs = [_run(fused.statement, part, fused, operands) for part, fused in enumerate(request.epilogue, 1)]
-    if own == len(loops) and runs:
-        after.setdefault(finished, []).extend([*late, *runs])
+    first = 1 + len(request.beside)
+    runs = {part: _run(fused.statement, part, fused, operands) for part, fused in enumerate(request.epilogue, first)}
+    for root, place in finished.items():
+        own_runs = [run for part, run in runs.items() if roots[part] == root]
+        after.setdefault(place, []).extend([*late.get(root, ()), *own_runs])
     for operand in operands:
         if operand.moves and operand.writes:
             step = Step("store", "store", (operand.use,), (), operand.value, operand.part)
             after.setdefault(depth_of[operand.use], []).append(step)
-    body: Tree = tuple(runs)
+    body: Tree = tuple(runs.values())
     for depth in range(len(loops), -1, -1):
         if depth == own:
-            made = _compute(statement, operands)
+            made = (*_compute(statement, operands), *_sums_beside(request, loops, depth_of))
             if own < len(loops):  # the epilogue turns once for all that is made here
                 behind = after.pop(depth, [])
                 after[depth] = [step for step in behind if step.part]
@@ -157,11 +163,30 @@ def _tree(
     return body
 
 
-def _complete(statement: Statement, operands: tuple[Operand, ...], depth_of: Mapping[str, int]) -> int:
-    """The number of loops around the place where a tile of results is complete."""
-    if isinstance(statement, Contraction):
-        return depth_of["acc"]
-    return max(depth_of[operand.use] for operand in operands if operand.writes and operand.part == 0)
+def _complete(request: Request, operands: tuple[Operand, ...], depth_of: Mapping[str, int]) -> dict[int, int]:
+    """The number of loops around the place where a tile of results is complete: of the own statement (0), and of those
+    beside it, where an epilogue goes on with them."""
+    sums = {part: depth_of[use_in(part, "acc")] for part in range(1, len(request.beside) + 1)}
+    if isinstance(request.statement, Contraction):
+        return {0: depth_of["acc"], **sums}
+    return {0: max(depth_of[operand.use] for operand in operands if operand.writes and operand.part == 0)}
+
+
+def _drained(statement: Contraction, part: int, depth_of: Mapping[str, int]) -> list[Step]:
+    """What makes results of a complete sum; where cores share it, one of them gathers the whole."""
+    acc, whole = use_in(part, "acc"), use_in(part, "whole")
+    shared = [Step("router", "gather", (acc,), (whole,), "", part)] if whole in depth_of else []
+    complete = whole if shared else acc
+    reads = (use_in(part, "bias"), complete) if statement.bias is not None else (complete,)
+    return [*shared, Step("vector", "drain", reads, (use_in(part, "out"),), "", part)]
+
+
+def _sums_beside(request: Request, loops: tuple[str, ...], depth_of: Mapping[str, int]) -> Iterator[Step]:
+    """What forms the sums beside the own one, of tiles that come again in their first turn only."""
+    for part, each in enumerate(request.beside, 1):
+        acc, walked = use_in(part, "acc"), each.statement.extents
+        again = tuple(name for name in loops[depth_of[acc] :] if name not in walked)
+        yield Step(each.statement.engine, "contract", (each.buffer_of("right", part),), (acc,), "", part, again)
 
 
 def _run(statement: Elementwise, part: int, fused: Fused | None, operands: tuple[Operand, ...]) -> Step:

@@ -201,7 +201,7 @@ def _noted(node: str, phase: str, place: Place) -> Debug:
 
 def _debugs(stage: Stage) -> tuple[Debug, ...]:
     """What instructions of each of its statements are for."""
-    return (_debug(stage), *(_noted(each.node, each.phase, each.place) for each in stage.epilogue))
+    return (_debug(stage), *(_noted(each.node, each.phase, each.place) for each in stage.joined))
 
 
 def _landed(stage: Stage, core: int, semaphores: Semaphores) -> int:
@@ -256,10 +256,10 @@ class StageWriter:
         """What the units of *core* do."""
         stage = self._stage
         # Where cores share the samples of moments, the first of them has more to do, and all must know their samples;
-        # who casts names those that it sends to, and they name it.
+        # who casts names those that it sends to, and they name it.  Sums beside are formed by some alone.
         on, leaders = OnCore(stage, core), stage.leaders(core)
         alone = core if stage.gathers or core in leaders else -1
-        key = on.share, leaders, alone
+        key = on.share, stage.role(core), leaders, alone
         if key not in self._parts:
             steps = self._steps(on)
             self._parts[key] = steps, tuple(_parts(steps, self._semaphores))

@@ -19,6 +19,7 @@ import numpy as np
 from ...numerics.formats import FORMATS
 from ..cost.duration import SETUP, duration, operations
 from ..ir.decision import Explanation
+from ..ir.joined import roots_of
 from ..ir.schedule import ALWAYS
 from ..ir.statement import Contraction, Elementwise, Moments
 from .build_stage import build_stage
@@ -111,6 +112,11 @@ class _Least:
                 turns = turns * np.where(around, extent / np.maximum(tile, 1), 1.0)
         self._steps.setdefault(unit, []).append((turns, cycles))
 
+    @property
+    def _even(self) -> bool:
+        """Whether all cores that have work have as much of it."""
+        return len({extent for _, extent in self._survey.space.split.shares if extent}) == 1
+
     def _moves(self) -> None:
         """Loads and stores: the latency, and the bits of the largest tile that lie in its value.
 
@@ -118,10 +124,11 @@ class _Least:
         """
         space = self._survey.space
         dram = space.request.target.dram
-        even = len({extent for _, extent in space.split.shares if extent}) == 1
+        even = self._even
         gathers = space.request.adds(space.split.loop)
         for operand in self._survey.moving:
-            if even or not (((operand.writes or operand.part) and gathers) or space.shareable(operand)):
+            of_one = operand.first or ((operand.writes or operand.part) and gathers)
+            if even or not (of_one or space.shareable(operand)):
                 cycles = 1 + dram.latency_cycles + self._bits(operand) / dram.bits_per_cycle
                 self._add("store" if operand.writes else "load", operand.loops, cycles)
             if even and space.shareable(operand):
@@ -141,7 +148,7 @@ class _Least:
 
     def _work(self) -> None:
         request = self._survey.space.request
-        statement = request.statement
+        statement, even = request.statement, self._even
         own = [name for name in self._order if name not in request.later]
         if isinstance(statement, Contraction | Moments):
             self._add(statement.engine, own, 1 + self._array())
@@ -151,10 +158,12 @@ class _Least:
             self._add("vector", made[0].loops, self._run(made[0], 1))
         elif isinstance(statement, Elementwise):
             self._add("vector", own, self._run(None, operations(statement)))
-        beside = self._order if request.later else frozenset[str]().union(*(operand.loops for operand in made))
-        for part, fused in enumerate(request.epilogue, 1):
+        roots = roots_of(request.joined)
+        for part, fused in enumerate(request.epilogue, 1 + len(request.beside)):
             one = next((operand for operand in written if operand.part == part), None)
-            if one is not None:
+            if one is not None and (even or not one.first):
+                around = [operand.loops for operand in written if operand.part == roots[part]]
+                beside = self._order if request.later else frozenset[str]().union(*around)
                 whole = isinstance(statement, Elementwise)
                 self._add("vector", beside, self._run(None if whole else one, operations(fused.statement)))
 

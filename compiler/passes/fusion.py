@@ -6,6 +6,8 @@ weight), the vector unit may go on with the tile before the next is begun: the s
 *epilogue*.  It keeps its own states, its other operands and its results; what it takes lies in DRAM only if others read
 it, too.  An error that is spread over a window grows there: a tile has the whole of each window.
 
+What adds up an operand that a stage multiplies may form its sum there, too: see `summed_beside`.
+
 A stage with an epilogue must leave room for the epilogue's buffers, and turns time inside all else if states are kept:
 tiles are smaller, so that weights may be read more often.  Hence both are mapped, and fused is what then costs less.
 Statements are taken one after the other, in the order of the graph, each by the stage where it saves most.
@@ -21,10 +23,12 @@ from itertools import count
 from ...isa.state import VIEWS
 from ...source import TargetError
 from ..ir.accesses import accesses, made_by, read_by
-from ..ir.schedule import ALWAYS, Fused, use_in
+from ..ir.joined import Fused, part_of, roots_of, use_in
+from ..ir.schedule import ALWAYS
 from ..ir.statement import TIME, Access, Contraction, Digit, Elementwise, respelled
 from .mapping import Mapped, Mapper
 from .request import Request
+from .summed_beside import may_join, views_of, with_sum_beside
 
 Terms = tuple[tuple[str, int], ...]
 """Loops, each with what a turn of it counts for."""
@@ -33,7 +37,7 @@ Terms = tuple[tuple[str, int], ...]
 def fused(
     stages: Sequence[Mapped], lasting: Collection[str], aliases: Mapping[str, str], mapper: Mapper
 ) -> tuple[Mapped, ...]:
-    """The stages of an entry, in order, with epilogues where these save something.
+    """The stages of an entry, in order, with sums beside their own and epilogues where these save something.
 
     *lasting* are values that somebody reads behind the entry, *aliases* other names of values.
     """
@@ -79,6 +83,7 @@ class _Line:
         self._reads: dict[str, int] = {}
         self._writes: dict[str, int] = {}
         self._makers: defaultdict[str, set[int]] = defaultdict(set)
+        self._readers: defaultdict[str, set[int]] = defaultdict(set)
 
     def add(self, each: _Placed) -> None:
         """*each* is the last from now on."""
@@ -87,12 +92,21 @@ class _Line:
         self._writes |= dict.fromkeys(each.written, self._next)
         for value in each.written:
             self._makers[value].add(self._next)
+        for value in each.read:
+            self._readers[value].add(self._next)
         self._next += 1
 
     def makers(self, values: Iterable[str]) -> list[int]:
         """Places of the stages that make any of *values*."""
-        places = {place for value in values for place in self._makers.get(value, ())}
-        return sorted(place for place in places if place in self.stages)
+        return self._there(self._makers, values)
+
+    def readers(self, values: Iterable[str]) -> list[int]:
+        """Places of the stages that read any of *values*."""
+        return self._there(self._readers, values)
+
+    def _there(self, places: Mapping[str, set[int]], values: Iterable[str]) -> list[int]:
+        found = {place for value in values for place in places.get(value, ())}
+        return sorted(place for place in found if place in self.stages)
 
     def may_be_last(self, place: int) -> bool:
         """Whether nobody behind a stage waits for it."""
@@ -135,13 +149,15 @@ def _offers(
 ) -> Iterator[tuple[int, Mapped, float]]:
     """Stages that could go on with what *each* does: their places, what would come of it, and what that saves."""
     request = each.mapped.request
-    if not isinstance(request.statement, Elementwise) or request.statement.reduced or request.drawn:
-        return
-    for place in line.makers(each.read):
+    sums = isinstance(request.statement, Contraction)
+    for place in line.readers(each.read) if sums else line.makers(each.read):
         stage = line.stages[place]
         if each.written & (stage.written | stage.read) or not line.may_be_last(place):
             continue
-        joined = _joined(stage.mapped.request, request, readers, stays, homes)
+        if sums:
+            joined = with_sum_beside(stage.mapped.request, request)
+        else:
+            joined = _joined(stage.mapped.request, request, readers, stays, homes)
         if joined is None:
             continue
         try:
@@ -150,9 +166,14 @@ def _offers(
             continue
         saved = stage.mapped.explanation.cost + each.mapped.explanation.cost - better.explanation.cost
         if saved > 0:
-            *before, last = joined.epilogue
-            told = replace(joined, epilogue=(*before, replace(last, saves=saved)))
-            yield place, replace(better, request=told), saved
+            yield place, replace(better, request=_told(joined, request.name, saved)), saved
+
+
+def _told(joined: Request, node: str, saved: float) -> Request:
+    """*joined* with what it saves that *node* is no stage of its own."""
+    beside = tuple(replace(each, saves=saved) if each.node == node else each for each in joined.beside)
+    epilogue = tuple(replace(each, saves=saved) if each.node == node else each for each in joined.epilogue)
+    return replace(joined, beside=beside, epilogue=epilogue)
 
 
 def _joined(
@@ -160,10 +181,7 @@ def _joined(
 ) -> Request | None:
     """*stage* with the statement of *each* at the end of its epilogue; None where it cannot go on there."""
     statement = each.statement
-    assert isinstance(statement, Elementwise)
-    if (stage.cycle, stage.turns, stage.shared) != (each.cycle, each.turns, each.shared):
-        return None
-    if each.pin.text and each.pin != stage.pin:
+    if not isinstance(statement, Elementwise) or statement.reduced or each.drawn or not may_join(stage, each):
         return None
     names: dict[str, Terms] = {name: ((name, 1),) for name in each.shared}
     taken: dict[str, str] = {}
@@ -187,7 +205,7 @@ def _joined(
     own = {name: name if name in TIME else _apart(name, stage.extents) for name in later | single}
     known = respelled(statement, spelled | {name: (Digit(loop, 1, extents[name]),) for name, loop in own.items()})
     moved = Fused(each.name, each.op, each.layer, each.phase, known, taken, each.place)
-    members = {stage.name, *(fused.node for fused in stage.epilogue), each.name}
+    members = {stage.name, *(other.node for other in stage.joined), each.name}
     inside = frozenset(
         access.value
         for statement in (*stage.statements, moved.statement)
@@ -197,7 +215,8 @@ def _joined(
         and readers[home] <= members
     )
     joined = replace(stage, epilogue=(*stage.epilogue, moved), inside=inside)
-    return joined if _views(joined) <= VIEWS else None
+    roots = {roots_of(joined.joined)[part_of(buffer)] for buffer in taken.values()}
+    return joined if len(roots) == 1 and views_of(joined) <= VIEWS else None
 
 
 def _taken(stage: Request, taken: Mapping[str, str]) -> Iterator[str]:
@@ -278,22 +297,9 @@ def _may_turn(stage: Request, later: set[str]) -> bool:
     """Whether an epilogue may have loops of its own, *later*: time, of what does not change, in all of it or in none;
     others where a tile can be spread over the whole of them."""
     timed = later & set(TIME)
-    if stage.epilogue:
+    if stage.epilogue or stage.beside:
         return timed == set(stage.later)
     if not timed:
         return True
     summed = stage.statement.summed if isinstance(stage.statement, Contraction) else ()
     return timed == {"t"} and "t" not in stage.extents and not {*ALWAYS} & {*summed}
-
-
-def _views(request: Request) -> int:
-    """View registers that the busiest unit takes at most: each statement's operands, indices and random numbers."""
-    moves = len([use for statement in request.statements for use, _ in accesses(statement)])
-    vector = 3
-    for statement in request.statements:
-        if isinstance(statement, Elementwise):
-            roots = [write.expression for write in statement.writes] + [state.next for state in statement.states]
-            index = {node.name for root in roots for node in root.walk() if node.op == "index"}
-            vector += len(statement.reads) + len(statement.writes) + 3 * len(statement.states)
-            vector += len(index) + len(statement.random)
-    return max(2 * moves, vector)

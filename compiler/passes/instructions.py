@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 
 from ...isa.instruction import Instruction
-from ...isa.instructions.control import Loop, Post, Wait
+from ...isa.instructions.control import End, Loop, Post, Wait, Within
 from ...isa.instructions.engine import Dense, Gate, Outer
 from ...isa.instructions.move import Load, Store
 from ...isa.instructions.route import Multicast, Receive, Send
@@ -112,11 +112,11 @@ class StepWriter:
             case "contract":
                 return self._contract(first, step)
             case "drain":
-                axes = self._drain_axes()
-                names = ["out", *reversed(step.reads)]
+                axes = self._drain_axes(step)
+                names = [step.writes[0], *reversed(step.reads)]
                 return [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
             case "mean" | "comoment" | "gather":
-                axes, names = self._drain_axes(), list(dict.fromkeys([*step.writes, *step.reads]))
+                axes, names = self._drain_axes(step), list(dict.fromkeys([*step.writes, *step.reads]))
                 return [compute_view(first + k, self.on, self.buffers[name], axes) for k, name in enumerate(names)]
             case "run":
                 return self._run(first, step)
@@ -130,7 +130,15 @@ class StepWriter:
         return 2 if step.kind in ("load", "store") else 1
 
     def instructions(self, step: Step) -> tuple[Instruction, ...]:
-        """The instructions of *step*: one, but for what cores gather, or one of them casts."""
+        """The instructions of *step*: one, but for what cores gather, or one of them casts; inside a loop of one turn
+        for each that it is taken in the first turn of."""
+        made = self._made(step)
+        for number, name in enumerate(step.once):
+            gate = self.on.gate(number)
+            made = (Within(gate, self.on.register(name), 0, 1), *made, End(gate))
+        return made
+
+    def _made(self, step: Step) -> tuple[Instruction, ...]:
         match step.kind:
             case "gather":
                 return self._gather(step)
@@ -171,7 +179,7 @@ class StepWriter:
 
     def _instruction(self, step: Step) -> Instruction:
         view = self.views[step.unit, id(step)]
-        statement = self.on.stage.statement
+        statement = self.on.stage.statements[step.part]
         match step.kind:
             case "load":
                 return Load(view, view + 1)
@@ -192,7 +200,7 @@ class StepWriter:
                 engine = ENGINES[step.unit]
                 ones = int(len(step.reads) < 2)
                 fresh = self.on.mask(statement.summed)
-                inner, skip = self.inner[step.unit], self.on.stage.gating.skip
+                inner, skip = self.inner[step.unit], self.on.stage.gating_of(step.part).skip
                 return engine(view, view + 1, view + 2, fresh, inner, ones, skip)
             case "mean" | "comoment":
                 assert isinstance(statement, Moments)
@@ -231,13 +239,13 @@ class StepWriter:
         here = move_view(first, self.on, buffer)
         return [here, dram_view(first + 1, self.on, buffer, self.symbols[value], writes)]
 
-    def _drain_axes(self) -> tuple[str, ...]:
-        statement = self.on.stage.statement
+    def _drain_axes(self, step: Step) -> tuple[str, ...]:
+        statement = self.on.stage.statements[step.part]
         assert isinstance(statement, Contraction | Moments)
         return tuple(name for name in compute_axes(self.on, statement) if name not in statement.summed)
 
     def _contract(self, first: int, step: Step) -> list[list[Instruction]]:
-        axes = compute_axes(self.on, self.on.stage.statement)
+        axes = compute_axes(self.on, self.on.stage.statements[step.part])
         acc, (*lefts, right) = self.buffers[step.writes[0]], step.reads or ("",)
         groups = [compute_view(first, self.on, acc, axes)]
         for place, name in enumerate((lefts[0] if lefts else "", right), start=1):
@@ -262,7 +270,7 @@ class StepWriter:
             elif colon:
                 groups.append(identity_view(first + place, self.on, axes, statement.random[name]))
             else:
-                buffer = self.on.stage.epilogue[step.part - 1].buffer_of(use, step.part) if step.part else use
+                buffer = self.on.stage.joined[step.part - 1].buffer_of(use, step.part) if step.part else use
                 groups.append(compute_view(first + place, self.on, homes[buffer], axes))
         return groups
 

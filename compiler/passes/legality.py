@@ -56,6 +56,11 @@ def legal_alone(
         if len(loops) > MOST_AXES:
             long = (np.not_equal(tiles[name], 1) | (extents[name] == 0) for name in loops)
             legal = legal & (sum(each.astype(np.int64) for each in long) <= MOST_AXES)
+    for target, others in request.final:
+        for place, name in enumerate(order):
+            if name in others:
+                for other in (other for other in order[place + 1 :] if other in target):
+                    legal = legal & (~cut[name] | ~cut[other])
     if isinstance(statement, Contraction) and request.later:
         for name in statement.summed:  # sums are complete before what turns in the epilogue alone begins
             legal = legal & ~cut[name]

@@ -138,7 +138,7 @@ def splits_of(request: Request) -> list[Split]:
     """The splits over cores to look at: what is given or pinned, or all that keep the cores busy."""
     if request.parts:
         return [Split(named(request.statement, "channels"), request.parts)]
-    grains = shareable(request.statements, not request.rounds)
+    grains = shareable(request.leading, not request.rounds)
     pinned = grains | summable(request.statement, not request.rounds)
     loop = None if request.pin.split is None else named(request.statement, request.pin.split)
     if request.cores == 1 or loop is None or loop not in pinned:

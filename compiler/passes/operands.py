@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ...isa.target import Target
 from ...numerics.formats import F16, FORMATS, Format, row_bytes, unsigned_for
-from ..ir.schedule import Axis, Fused, dram_strides, use_in
+from ..ir.joined import Joined, use_in
+from ..ir.schedule import Axis, dram_strides
 from ..ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from ..ir.stored import Stored
 from ..ir.types import Type
@@ -47,7 +48,10 @@ class Operand:
     drawn: bool = False
     doubled: bool = True
     part: int = 0
-    """Which statement of its stage it belongs to: the own one, or that of the epilogue with this number."""
+    """Which statement of its stage it belongs to: the own one, or the one that has joined it with this number."""
+
+    first: bool = False
+    """Of loops that cores share and that do not walk it, whether only the core with the first share has it."""
 
     hold: frozenset[str] = frozenset()
     whole: tuple[tuple[str, int], ...] = ()
@@ -194,21 +198,23 @@ def _operands(
 
 
 def operands_beside(
-    fused: Fused,
+    joined: Joined,
     part: int,
     types: Mapping[str, Type],
     target: Target,
     steps: int,
     batch: int,
     hold: frozenset[str],
+    split: str | None,
     rooms: Mapping[str, int],
 ) -> tuple[Operand, ...]:
-    """Every operand that a statement of an epilogue, the stage's *part* of that number, does not find on the core."""
-    found = operands_of(fused.statement, fused.phase, types, target, steps, batch, hold, None, rooms)
+    """Every operand that a statement which has joined another, the stage's *part* of that number, does not find on the
+    core."""
+    found = operands_of(joined.statement, joined.phase, types, target, steps, batch, hold, split, rooms)
     return tuple(
         replace(operand, use=use_in(part, operand.use), part=part)
         for operand in found
-        if operand.use not in fused.taken
+        if operand.use not in joined.taken
     )
 
 

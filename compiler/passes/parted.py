@@ -37,7 +37,8 @@ def dram_of(request: Request, decision: Decision) -> int:
             continue
         held = frozenset(name for name, _ in operand.whole)
         parts = _parts(decision)
-        if operand.use in decision.cast or (request.adds(decision.split) and (operand.writes or operand.part)):
+        added = request.adds(decision.split) and (operand.writes or operand.part)
+        if added or operand.first or operand.use in decision.cast:
             parts = {name: own if name in operand.followed - held else own[:1] for name, own in parts.items()}
         around = loops[: _depth(operand, loops)]
         turning = Turning(around, decision.tiles, request.extents, "", (), held, tuple(parts.items()))
@@ -61,7 +62,8 @@ def _depth(operand: Operand, loops: tuple[str, ...]) -> int:
 
 def _may_be_cast(request: Request, operand: Operand, decision: Decision) -> bool:
     """Whether several cores read it; what a sum that they share becomes, only one of them does."""
-    return operand.moves and not operand.writes and not (operand.part and request.adds(decision.split))
+    of_one = operand.first or (operand.part and request.adds(decision.split))
+    return operand.moves and not operand.writes and not of_one
 
 
 def _is_cast(operand: Operand, decision: Decision, loops: tuple[str, ...]) -> bool:

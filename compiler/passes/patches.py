@@ -27,6 +27,7 @@ from ..ir.statement import Moments, Statement
 from .build_stage import build_stage, largest_share
 from .legality import legal_tiles
 from .mapping import Mapped
+from .operands import Operand
 from .parted import RIMS, cast_of, cost_of
 from .request import Request, Whole
 from .side_by_side import SHARED
@@ -103,7 +104,7 @@ def _promising(request: Request, way: Way, least: float) -> list[Patches]:
 def _grains(request: Request) -> dict[str, int]:
     """The loops that may be cut, samples of exact sums among them, with the grain of each."""
     exact = not request.rounds
-    return shareable(request.statements, exact) | summable(request.statement, exact)
+    return shareable(request.leading, exact) | summable(request.statement, exact)
 
 
 def _rims(request: Request) -> dict[str, float]:
@@ -143,9 +144,14 @@ def _over_links(request: Request, patches: Patches, grains: Mapping[str, int], r
         cycles = math.prod(operand.extents(own)) * operand.format.bits / width
         if operand.use == "acc" and split is not None:
             added = (patches.parts[split] - 1) * cycles
-        elif operand.moves and not operand.writes and not (split and operand.part) and not part.keys() <= followed:
+        elif _read_by_all(operand, split) and not part.keys() <= followed:
             sent += cycles
     return sent, added
+
+
+def _read_by_all(operand: Operand, split: str | None) -> bool:
+    """Whether *operand* is read by each core that has work; *split* is the loop whose sum they share, if one is."""
+    return operand.moves and not operand.writes and not operand.first and not (split and operand.part)
 
 
 def _counts(units: Sequence[int], cores: int) -> Iterator[tuple[int, ...]]:
@@ -192,6 +198,7 @@ def _on(planned: Planned, patches: Patches) -> Iterator[Stage]:
     part = replace(
         request,
         statement=_within(request.statement, largest),
+        beside=tuple(replace(each, statement=_within(each.statement, largest)) for each in request.beside),
         epilogue=tuple(replace(each, statement=_within(each.statement, largest)) for each in request.epilogue),
         cores=patches.parts[inner],
         pin=replace(request.pin, split=inner),

@@ -16,7 +16,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..ir.schedule import Axis, Buffer, Stage, Step, use_in
+from ..ir.joined import use_in
+from ..ir.schedule import Axis, Buffer, Stage, Step
 from .dependencies import touches, waits
 
 ROOMS = 2

@@ -140,7 +140,7 @@ def _on_group(planned: Planned, group: Group | None, cores: int) -> Stage:
 def _by_channels(request: Request, group: Group) -> Iterator[Request]:
     """The request with its channels shared out: as the layer's fragments are, or evenly."""
     loop, channels = _channels(request)
-    grain = math.lcm(CHANNEL_GRAIN, shareable(request.statements, not request.rounds).get(loop, 0))
+    grain = math.lcm(CHANNEL_GRAIN, shareable(request.leading, not request.rounds).get(loop, 0))
     if not grain or group.cores == 1:
         return
     if -(-channels // CHANNEL_GRAIN) == sum(group.fragments):

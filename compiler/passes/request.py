@@ -10,7 +10,8 @@ from ...isa.target import Target
 from ...source import Place
 from ..cost.density import Densities
 from ..ir.accesses import accesses, extents_of
-from ..ir.schedule import Drawn, Fused
+from ..ir.joined import Beside, Fused, Joined, roots_of
+from ..ir.schedule import Drawn
 from ..ir.statement import TIME, WINDOW, Moments, Statement
 from ..ir.stored import Stored
 from ..ir.types import Type
@@ -65,6 +66,9 @@ class Request:
     drawn: Mapping[str, Drawn] = field(default_factory=dict[str, Drawn])
     """The operands that lie nowhere, by use."""
 
+    beside: tuple[Beside, ...] = ()
+    """Sums that are formed beside its own, of the same right operand."""
+
     epilogue: tuple[Fused, ...] = ()
     """What is computed of its tiles before the next."""
 
@@ -84,14 +88,36 @@ class Request:
     """First channel and channels of each core, where they are given."""
 
     @property
+    def joined(self) -> tuple[Joined, ...]:
+        """All that has joined it: parts from 1 on."""
+        return (*self.beside, *self.epilogue)
+
+    @property
     def statements(self) -> tuple[Statement, ...]:
-        """Its own, then those of its epilogue."""
-        return (self.statement, *(fused.statement for fused in self.epilogue))
+        """Its own, those beside it, then those of its epilogue."""
+        return (self.statement, *(each.statement for each in self.joined))
+
+    @cached_property
+    def leading(self) -> tuple[Statement, ...]:
+        """Its own and what goes on with it: loops that all of these follow, cores may share.
+
+        A sum beside, and what goes on with that, leave a loop that they do not walk to its first share.
+        """
+        parts = zip(self.statements, roots_of(self.joined), strict=True)
+        return tuple(statement for statement, root in parts if root == 0)
 
     @cached_property
     def extents(self) -> dict[str, int]:
         """Extent of each loop of any of its statements."""
         return extents_of(self.statements)
+
+    @cached_property
+    def final(self) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
+        """Of sums beside with which an epilogue goes on, and which are therefore formed once: the loops of the result,
+        and those that they do not walk, which must not turn around these."""
+        parts = {root for root in roots_of(self.joined)[1 + len(self.beside) :] if root}
+        sums = [self.beside[part - 1].statement for part in sorted(parts)]
+        return tuple((each.target.loops, frozenset(self.extents) - frozenset(each.extents)) for each in sums)
 
     @property
     def later(self) -> tuple[str, ...]:
@@ -141,8 +167,10 @@ class Request:
         sizes = self.steps, self.batch
         found = [*operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)]
         found = [replace(each, moves=False, drawn=True) if each.use in self.drawn else each for each in found]
-        for part, fused in enumerate(self.epilogue, 1):
-            found += operands_beside(fused, part, self.types, self.target, *sizes, hold, self.rooms)
+        roots = roots_of(self.joined)
+        for part, each in enumerate(self.joined, 1):
+            own = operands_beside(each, part, self.types, self.target, *sizes, hold, split, self.rooms)
+            found += [replace(operand, first=True) for operand in own] if roots[part] else own
         for each in found:
             held = tuple((loop, self.extents[loop]) for use, loop in whole if use == each.use)
             each = replace(each, whole=held) if held else each

@@ -53,7 +53,7 @@ class Space:
         alone = self.split.loop is None or self.split.active == 1
         if alone or operand.writes or not operand.moves or self.split.loop in operand.loops:
             return False
-        return not (operand.part and self.request.adds(self.split.loop))
+        return not (operand.first or (operand.part and self.request.adds(self.split.loop)))
 
     def cast(self, operand: Operand, around: Collection[str], tiles: Mapping[str, int]) -> bool:
         """Whether one core loads *operand*, which is moved inside the loops *around*, for all.
@@ -68,11 +68,13 @@ class Space:
     def shares(self, operand: Operand) -> tuple[tuple[int, int], ...]:
         """First value and extent of the split loop in each core that moves *operand*.
 
-        Of a sum that cores share, only the first has what comes of it, and what that meets in an epilogue.
+        Of a sum that cores share, only the first has what comes of it, and what that meets in an epilogue; so it is
+        with a sum beside that does not walk the loop.
         """
         if self.split.loop is None:
             return ()
         gathered = (operand.writes or operand.part) and self.request.adds(self.split.loop)
+        gathered = gathered or (operand.first and self.split.loop not in operand.followed)
         having = [share for share in self.split.shares if share[1]]
         return tuple(having[:1] if gathered else having)
 

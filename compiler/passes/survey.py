@@ -168,7 +168,8 @@ class Survey:
         inside the loops whose tiles lie side by side."""
         inside = {name: frozenset(order[place + 1 :]) for place, name in enumerate(order)}
         summed = getattr(self.space.request.statement, "summed", ())
-        sums = tuple((name, self._targets & inside[name]) for name in order if name in summed)
+        alone = frozenset[str]().union(*(others for _, others in self.space.request.final))
+        sums = tuple((name, self._targets & inside[name]) for name in order if name in summed or name in alone)
         held = (operand for operand in self.space.operands if operand.whole)
         return sums, tuple(operand.loops & inside[name] for operand in held for name, _ in operand.whole)
 

@@ -124,7 +124,8 @@ class Ways:
         """The stage as a way; of those that are mapped alike and compute as much, one is timed."""
         kept = replace(stage, mapping=stage.mapping.working)
         request, known = self.planned.request, self.planned.mapper.lasting
-        key = request.likeness, _mapped(kept.mapping), tuple(operations(each) for _, each in kept.elements), kept.gating
+        gatings = (kept.gating, *(each.gating for each in kept.beside))
+        key = request.likeness, _mapped(kept.mapping), tuple(operations(each) for _, each in kept.elements), gatings
         if key not in known:
             known[key] = duration(kept, request.target)
         return Way(kept, known[key])

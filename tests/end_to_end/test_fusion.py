@@ -90,7 +90,7 @@ def test_neurons_errors_and_updates_go_on_where_their_tiles_are_made() -> None:
         "u.conv2d": ("u",),
         "d.linear.flatten": ("d.u.conv2d",),
         "d.s": ("d.s.conv2d",),
-        **{f"d.{name}": (name,) for name in ("linear.w", "linear.b", *WEIGHTS)},
+        **{f"d.{layer}.w": (f"{layer}.w", f"{layer}.b") for layer in ("linear", "u.conv2d", "s.conv2d")},
     }
 
 
