@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 Plan = TypeVar("Plan")
 
-_MOST = 1 << 12
-"""Turns whose places are kept."""
+_MOST, _MOST_SETTLED = 1 << 12, 1 << 8
+"""Turns whose places are kept, and views and extents that stay settled."""
 
 
 class Settled(Generic[Plan]):
@@ -109,6 +109,8 @@ class Here(Generic[Plan]):
             return self._settled
         key = (extents, *views)
         if key not in self._known:
+            if len(self._known) == _MOST_SETTLED:
+                self._known.clear()
             self._known[key] = self._settle([view for view in views if view is not None], extents)
         self._extents, self._views, self._settled = extents, views, self._known[key]
         return self._settled
