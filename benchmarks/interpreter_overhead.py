@@ -2,7 +2,7 @@
 
     python -m benchmarks.interpreter_overhead --model csnn --target quad --batch 4
 
-A kernel is what touches data: a contraction, a lane program, a copy between memories, an unpacked operand.  All else is
+A kernel is what touches data: a contraction, a lane program, a copy between memories, unpacked elements.  All else is
 bookkeeping: decoding, loops, semaphores, addresses, counters.  A step without data has no kernels.  One training step
 warms up, one is timed as a whole, one instruction by instruction: what clocks of kernels take is measured, too, and
 taken away, what the one of the instruction takes (0.1 us) is not.
@@ -26,6 +26,7 @@ from snnc.isa import coded, computing, moving, port, tile, vector
 from snnc.isa.element import ElementProgram
 from snnc.isa.instruction import Action
 from snnc.isa.kernels import drained, element, momented, pooled
+from snnc.isa.kernels.contract import Contraction
 from snnc.isa.program import Program
 from snnc.isa.state import Stream
 from snnc.runtime.counted import full
@@ -49,7 +50,7 @@ CLASSES = {
 }
 CLASS_OF = {mnemonic: name for name, mnemonics in CLASSES.items() for mnemonic in mnemonics}
 KERNELS: Mapping[Any, str] = {
-    computing: "accumulated contract from_rows taken_of to_rows",
+    computing: "accumulated from_rows taken_of to_rows",
     vector: "comoment drain encode mean pool_max pool_sum rounded_comoment unpool",
     drained.Plan: "done",
     element.Plan: "done",
@@ -57,12 +58,13 @@ KERNELS: Mapping[Any, str] = {
     pooled.Plan: "done",
     port: "identity",
     tile.Whole: "write",
-    tile.Packed: "read operand write",
+    tile.Packed: "read write",
     tile.Rows: "write",
     moving.Way: "copy",
     moving.CompiledWay: "copy",
     coded: "load store",
     ElementProgram: "evaluate",
+    Contraction: "add",
 }
 """Functions that touch data, by where streams find them."""
 

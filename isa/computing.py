@@ -11,11 +11,14 @@ from . import coded, moving
 from .access import from_rows, to_rows
 from .array import tile_of
 from .instruction import Action
-from .kernels.contract import accumulated, contract
+from .kernels.contract import Contraction, accumulated
 from .registers import ViewRegister, Window
 from .skipping import taken_of
 from .state import Shape
 from .vector import VectorStream
+
+_MOST = 256
+"""Contractions of one instruction that are kept: those of some rings of buffers."""
 
 
 class ComputingStream(VectorStream):
@@ -74,6 +77,7 @@ class ComputingStream(VectorStream):
         left_view: ViewRegister | None = None
         extents: Shape = ()
         worked, dense = self._multiplier(None), 0
+        calls: dict[tuple[int, int, int, Shape], Contraction] = {}  # of tiles, which they keep: so numbers stay theirs
 
         def contracted() -> None:
             nonlocal view, left_view, extents, worked, dense
@@ -94,7 +98,14 @@ class ComputingStream(VectorStream):
                 if not taken.turns:  # so nothing begins either
                     return worked(dense, 0)
             sums = out.sums(extents, first)
-            products = contract(sums, first, l_operand, r_operand, extents, view.kept, view.format)
+            known = id(sums), id(l_operand), id(r_operand), extents
+            contraction = calls.get(known)
+            if contraction is None:
+                if len(calls) >= _MOST:
+                    calls.clear()
+                contraction = Contraction(sums, l_operand, r_operand, extents, view.kept, view.format)
+                calls[known] = contraction
+            products = contraction.add(first)
             worked(dense, products if taken is None else taken.done)
 
         return contracted

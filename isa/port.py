@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from .access import Layout, identity, layout_of
-from .kernels.nest import Operand
+from .kernels.nest import AnyOperand
 from .registers import DRAM, IDENTITY, ViewRegister, Window
 from .tile import Constant, Tile, tile_at
 
@@ -52,7 +52,7 @@ class Port:
         """Storage elements, or addresses of the identity."""
         return self._at(extents, "reads").read()
 
-    def operand(self, extents: Shape) -> Operand:
+    def operand(self, extents: Shape) -> AnyOperand:
         """The same with its format, for engines."""
         return self._at(extents, "reads").operand()
 

@@ -24,7 +24,7 @@ from ..numerics.formats import F16, Format
 from . import presence
 from .array import Contraction, layout
 from .array import Operand as View
-from .kernels.contract import Operand
+from .kernels.nest import AnyOperand
 from .target import Engine
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -52,7 +52,9 @@ def right_gates(acc: Format, left: Format | None) -> bool:
     return acc != F16 and (left is None or left.whole)
 
 
-def taken_of(tile: Contraction, engine: Engine, acc: Format, left: Operand | None, right: Operand, skip: int) -> Taken:
+def taken_of(
+    tile: Contraction, engine: Engine, acc: Format, left: AnyOperand | None, right: AnyOperand, skip: int
+) -> Taken:
     """`taken` of operands as they lie in memory; ValueError where a word on the right must not gate."""
     if skip & RIGHT and not right_gates(acc, left and left.format):
         factors = f"{left.format} times {right.format}" if left else str(right.format)

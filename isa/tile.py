@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..numerics.formats import Format, pack, unpack
 from .access import Bytes, Layout, Shape, memory_of, strided
-from .kernels.nest import Operand
+from .kernels.nest import AnyOperand, Operand, PackedOperand
 
 Array = NDArray[Any]
 
@@ -27,7 +27,7 @@ class Tile(ABC):
         """The elements, to be read only, until the next write."""
 
     @abstractmethod
-    def operand(self) -> Operand:
+    def operand(self) -> AnyOperand:
         """The elements with their format, for engines."""
 
     @abstractmethod
@@ -74,12 +74,13 @@ class Packed(Tile):
         self._offset, rest = divmod(start - first * 8, fmt.bits)
         if rest or layout.problem:
             raise ValueError(f"a packed view of {fmt.name} leaves the grid of its elements")
+        self._operand = PackedOperand(self._bytes, self._offset, layout.shape, layout.steps, fmt)
 
     def read(self) -> Array:
-        return self._seen(unpack(self._bytes, self._format, self._count))
+        return self._operand.storage
 
-    def operand(self) -> Operand:
-        return Operand(self.read(), self._format)
+    def operand(self) -> PackedOperand:
+        return self._operand
 
     def sums(self) -> Array:
         raise ValueError(f"{self._format.name} holds no sums")

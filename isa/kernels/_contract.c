@@ -12,9 +12,11 @@ struct plan {
     int64_t stack, m, k, n, columns;                               /* columns: n, filled up to a multiple of LANES */
     int64_t acc, left, right, alone;                               /* alone: m = n = 1, the stack side by side */
     int64_t right_rows, right_columns;                             /* of [stack * k], [n]; alone: of [k], [stack] */
-    int64_t box_rows, box_count, box_length, box_columns, weights; /* as much of the left operand as is used */
+    int64_t box_rows, box_count, box_length, box_columns; /* as much of the left operand as is used */
+    int64_t packed, weights, planes;                               /* its bits; how often each is used, as bits of numbers */
     int64_t rows, places, run, rows_run, times;                    /* its matrix; each element is used `times` as often as it says */
-    int64_t out_rows, out_columns;                                 /* of [stack * m], [n] */
+    int64_t out_rows, out_columns, out_run;                        /* of [stack * m], [n]; so many columns side by side */
+    int64_t taps, channels, reach;                                 /* of a window over pixels of channels; no taps: it is none */
 };
 
 #define INDICES(FIELD) ((const int64_t *)(intptr_t)plan->FIELD)
@@ -33,8 +35,16 @@ static void *rooms(struct room *room, int64_t bytes)
 }
 
 struct rooms {
-    void *right, *right_words, *box, *there, *bits, *words, *sums, *part, *found, *factors;
+    void *right, *right_words, *box, *there, *bits, *words, *sums, *part, *found, *factors, *turned;
 };
+
+/* The window that the left operand is. */
+static struct taps taps_of(const struct plan *plan)
+{
+    const int64_t pixels = plan->box_count * plan->box_length / plan->channels;
+    const struct taps taps = {plan->taps, plan->channels, pixels, (pixels + 7) / 8, (const int32_t *)(intptr_t)plan->reach};
+    return taps;
+}
 
 static struct rooms lay_out(const struct plan *plan, struct room *room)
 {
@@ -49,14 +59,15 @@ static struct rooms lay_out(const struct plan *plan, struct room *room)
         return all;
     }
     all.right = rooms(room, right * size_of(plan->right));
-    all.right_words = rooms(room, right * word);
-    all.box = rooms(room, box * size_of(plan->left));
-    all.there = rooms(room, box);
+    all.right_words = rooms(room, (right + plan->columns) * word);
+    all.box = rooms(room, plan->packed ? 0 : box * size_of(plan->left));
+    all.there = rooms(room, plan->packed ? 0 : box);
     all.bits = rooms(room, box / 8 + SPARE);
-    all.words = rooms(room, plan->left != ONES ? box * word : 0);
+    all.words = rooms(room, plan->left != ONES ? (box + LANES) * word : 0);
     all.sums = rooms(room, sums * word);
     all.part = rooms(room, plan->left <= SPIKES && plan->acc != F32 ? plan->m * plan->columns * 4 : 0);
-    all.found = rooms(room, (plan->k + 3) * 4);
+    all.found = rooms(room, ((plan->taps ? box / plan->channels : plan->k) + 3) * 4);
+    all.turned = rooms(room, plan->taps ? taps_of(plan).bytes * plan->channels + SPARE : 0);
     all.factors = rooms(room, (plan->k + 3) * word);
     return all;
 }
@@ -79,11 +90,24 @@ static void gather(void *to, const void *from, int64_t element, const int64_t *r
     }
 }
 
-/* How many left elements of the matrices are not zero; which, as bytes. */
-static int64_t count_there(const struct plan *plan, struct rooms *at, const uint8_t *box)
+/* The right operand as it is stored, a matrix. */
+static const void *gather_right(const struct plan *plan, struct rooms *at, const void *right)
 {
-    const uint8_t *weights = (const uint8_t *)(intptr_t)plan->weights;
-    return plan->times * snnc_there(at->there, box, plan->left, plan->box_count * plan->box_length, weights);
+    gather(at->right, right, plan->right, INDICES(right_rows), plan->stack * plan->k, plan->n, INDICES(right_columns), plan->columns);
+    return at->right;
+}
+
+/* Which elements of the box are not zero, as bits; how many left elements of the matrices are none. */
+static int64_t find(const struct plan *plan, struct rooms *at, const void *box, const uint8_t *left, int64_t bit)
+{
+    const int64_t in_box = plan->box_count * plan->box_length;
+    if (plan->packed)
+        snnc_gather_bits(at->bits, left, bit, INDICES(box_rows), plan->box_count, plan->box_length, INDICES(box_columns));
+    else {
+        snnc_there(at->there, box, plan->left, in_box);
+        snnc_bits(at->bits, at->there, in_box);
+    }
+    return plan->times * snnc_uses(at->bits, in_box, (const uint8_t *)(intptr_t)plan->weights, plan->planes);
 }
 
 /* Whether elements are found quicker along columns of the left matrix than along its rows. */
@@ -101,23 +125,37 @@ static int dense_enough(const struct plan *plan, int64_t done)
 
 /* How many left elements of the matrices were not zero, or -1 where this does not serve: then nothing was written. */
 static int64_t contract_f32(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
-                            const uint8_t *box, const uint16_t *right, void *out, int fresh, int64_t done)
+                            const uint8_t *box, const void *right, void *out, int fresh, int64_t done)
 {
     const int64_t factors = plan->stack * plan->k * plan->columns;
     const int64_t in_box = plan->box_count * plan->box_length;
-    snnc_singles(at->right_words, right, plan->right, factors);
+    if (plan->right == HALVES)
+        snnc_kernels()->halves_f32(at->right_words, right, INDICES(right_rows), plan->stack * plan->k, plan->n, INDICES(right_columns), plan->columns);
+    else {
+        gather_right(plan, at, right);
+        snnc_singles(at->right_words, at->right, plan->right, factors);
+    }
     const int harmless = !snnc_begin_f32(results, at->sums, fresh ? 0 : out);
     const float *values = 0;
+    if (plan->taps && harmless) {
+        const struct taps taps = taps_of(plan);
+        memset((float *)at->right_words + factors, 0, plan->columns * 4);
+        snnc_kernels()->taps_f32(at->sums, at->bits, at->right_words, &taps, plan->columns, at->turned, at->found);
+        snnc_end_f32(results, at->sums, out);
+        return done;
+    }
     const int panels = plan->left != ONES && dense_enough(plan, done) && harmless && snnc_finite(at->right_words, factors);
     if (panels || plan->left > SPIKES) {
-        snnc_singles(at->words, box, plan->left, in_box);
+        if (plan->packed)
+            snnc_kernels()->bits_f32(at->words, at->bits, in_box);
+        else
+            snnc_singles(at->words, box, plan->left, in_box);
         values = at->words;
     }
     if (panels) {
         const int exact = plan->right == HALVES ? plan->left <= HALVES : plan->right == BFLOATS && plan->left <= SIGNS;
         snnc_kernels()->panels_f32(at->sums, values, at->right_words, of, exact);
     } else {
-        snnc_bits(at->bits, at->there, in_box);
         if (one_by_one(of->run, of->rows_run))
             snnc_kernels()->terms_f32(at->sums, at->bits, values, at->right_words, of);
         else
@@ -142,9 +180,10 @@ static void end_exact(const struct plan *plan, const struct results *results, co
 
 /* Bits gate integers: 32 bits hold so many of them that they are worth widening afterwards, or 64 bits hold all. */
 static int64_t contract_bits(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
-                             const uint8_t *box, const uint16_t *right, void *out, int fresh, int64_t done)
+                             const uint8_t *box, const void *lying, void *out, int fresh, int64_t done)
 {
     const int64_t factors = plan->stack * plan->k * plan->columns;
+    const uint16_t *right = gather_right(plan, at, lying);
     const uint32_t bits = snnc_most(right, factors);
     const double most = of_half((uint16_t)bits) * 0x1p24;
     if (bits >= INFINITE || most * (double)plan->k >= WIDEST)
@@ -152,10 +191,13 @@ static int64_t contract_bits(const struct plan *plan, const struct shape *of, co
     const int64_t chunk = most > 0 ? (int64_t)(0x7fffffff / most) : plan->k;
     const int terms = one_by_one(of->run, of->rows_run);
     (void)box;
-    snnc_bits(at->bits, at->there, plan->box_count * plan->box_length);
     if (chunk >= FEWEST) {
         snnc_units_i32(at->right_words, right, factors);
-        if (terms)
+        if (plan->taps) {
+            const struct taps taps = taps_of(plan);
+            memset((int32_t *)at->right_words + factors, 0, plan->columns * 4);
+            snnc_kernels()->taps_i32(at->sums, at->bits, at->right_words, &taps, plan->columns, at->turned, at->found, chunk);
+        } else if (terms)
             snnc_kernels()->terms_i32(at->sums, at->bits, at->right_words, of, at->part, chunk);
         else
             snnc_kernels()->events_i32(at->sums, at->bits, at->right_words, of, at->found, chunk);
@@ -184,9 +226,10 @@ static struct cuts cuts_of(double product, int64_t k)
 
 /* Products, in float64, which holds one of two f16 whatever they are. */
 static int64_t contract_products(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
-                                 const uint8_t *box, const uint16_t *right, void *out, int fresh, int64_t done)
+                                 const uint8_t *box, const void *lying, void *out, int fresh, int64_t done)
 {
     const int64_t factors = plan->stack * plan->k * plan->columns, in_box = plan->box_count * plan->box_length;
+    const uint16_t *right = gather_right(plan, at, lying);
     const uint32_t bits = snnc_most(right, factors), l_bits = plan->left == HALVES ? snnc_most((const uint16_t *)box, in_box) : 0;
     if (bits >= INFINITE || l_bits >= INFINITE)
         return -1;
@@ -195,9 +238,11 @@ static int64_t contract_products(const struct plan *plan, const struct shape *of
     if (!cuts.slab)
         return -1;
     snnc_units_f64(at->right_words, right, HALVES, factors);
-    snnc_units_f64(at->words, box, plan->left, in_box);
+    if (plan->packed)
+        snnc_kernels()->bits_f64(at->words, at->bits, in_box);
+    else
+        snnc_units_f64(at->words, box, plan->left, in_box);
     if (!dense_enough(plan, done) && of->run >= 8 && cuts.slab == plan->k) {
-        snnc_bits(at->bits, at->there, in_box);
         snnc_kernels()->events_f64(at->sums, at->bits, at->words, at->right_words, of, at->found, at->factors, cuts.chunk);
         end_exact(plan, results, at->sums, out, fresh);
         return done;
@@ -226,18 +271,18 @@ static int64_t contract_alone(const struct plan *plan, struct rooms *at, const u
     if (!cuts.slab)
         return -1;
     const int64_t row = 0;
-    const struct results results = {1, plan->stack, columns, &row, INDICES(out_rows)};
+    const struct results results = {1, plan->stack, columns, &row, INDICES(out_rows), 1};
     for (int64_t begin = 0; begin < plan->k; begin += cuts.slab) {
         const int64_t here = plan->k - begin < cuts.slab ? plan->k - begin : cuts.slab, first = begin * columns;
         snnc_kernels()->dots_f64(at->sums, (uint16_t *)at->box + first, (uint16_t *)at->right + first, here, columns, cuts.chunk, at->words);
         snnc_end_x128(&results, at->sums, out, 0, fresh && !begin);
     }
-    return snnc_there(0, at->box, HALVES, all, 0);
+    return snnc_there(0, at->box, HALVES, all);
 }
 
 /* out += left * right, or out = left * right where it is *fresh*.  How many left elements of the matrices were not zero,
-   or -1 where the NumPy form has to serve: then nothing was written. */
-int64_t snnc_contract(const struct plan *plan, const void *left, const void *right, void *out, int32_t fresh, void *space)
+   or -1 where the NumPy form has to serve: then nothing was written.  Packed, *left* begins at one of the bits of a byte. */
+int64_t snnc_contract(const struct plan *plan, const void *left, int64_t bit, const void *right, void *out, int32_t fresh, void *space)
 {
     struct room room = {(char *)(((intptr_t)space + 63) / 64 * 64), 0};
     struct rooms at = lay_out(plan, &room);
@@ -245,18 +290,19 @@ int64_t snnc_contract(const struct plan *plan, const void *left, const void *rig
         return contract_alone(plan, &at, left, right, out, fresh);
     const struct shape of = {plan->stack, plan->m, plan->k, plan->columns, INDICES(rows), INDICES(places),
                              plan->k, plan->run, plan->rows_run};
-    const struct results results = {plan->stack * plan->m, plan->n, plan->columns, INDICES(out_rows), INDICES(out_columns)};
+    const struct results results = {plan->stack * plan->m, plan->n, plan->columns, INDICES(out_rows), INDICES(out_columns), plan->out_run};
     const void *box = left;
-    if (plan->left == ONES)
+    if (plan->packed)
+        box = 0;
+    else if (plan->left == ONES)
         box = memset(at.box, 1, plan->box_count * plan->box_length);
     else if (plan->box_count > 1 || plan->box_columns) {
         gather(at.box, left, plan->left, INDICES(box_rows), plan->box_count, plan->box_length, INDICES(box_columns), plan->box_length);
         box = at.box;
     } else
         box = (const char *)left + INDICES(box_rows)[0] * size_of(plan->left);
-    gather(at.right, right, plan->right, INDICES(right_rows), plan->stack * plan->k, plan->n, INDICES(right_columns), plan->columns);
-    const int64_t done = count_there(plan, &at, box);
-    const int bits = plan->left == ONES || (plan->left == SPIKES && !dense_enough(plan, done));
+    const int64_t done = find(plan, &at, box, left, bit);
+    const int bits = plan->left == ONES || (plan->left == SPIKES && (plan->taps || !dense_enough(plan, done)));
     return (plan->acc == F32 ? contract_f32 : bits ? contract_bits : contract_products)(
-        plan, &of, &results, &at, box, at.right, out, fresh, done);
+        plan, &of, &results, &at, box, right, out, fresh, done);
 }

@@ -25,11 +25,20 @@ static inline uint64_t bits_at(const uint8_t *bits, int64_t place, int64_t lengt
         }                                                                                                              \
     }
 
-/* The elements of a row that are not zero: `count` of them, found[] of k.  Four are written at a time, so that few branches
+#define NEAR 32768 /* bytes that stay near while all rows go over them */
+
+/* All rows of one of the stack for some of the terms, `low` to `high`, of which the right operand stays near. */
+#define EACH_NEAR_ROW(WORD)                                                                                            \
+    const int64_t near = NEAR / (n * (int64_t)sizeof(WORD) * of->run), some = (near ? near : 1) * of->run;             \
+    for (int64_t batch = 0; batch < of->stack; batch++)                                                                \
+        for (int64_t low = 0, high; high = of->k - low < some ? of->k : low + some, low < high; low = high)            \
+            for (int64_t row = batch * of->m; row < (batch + 1) * of->m; row++)
+
+/* The elements of a row that are not zero: `count` of them, found[] of the terms.  Four are written at a time, so that few branches
    depend on them: there is room for three more. */
 #define FIND                                                                                                           \
     int64_t count = 0;                                                                                                 \
-    for (int64_t first = 0, run = of->run; first < of->k; first += run) {                                              \
+    for (int64_t first = low, run = of->run; first < high; first += run) {                                             \
         const int64_t start = of->rows[row] + of->places[first];                                                       \
         for (int64_t at = 0; at < run; at += WORD_BITS) {                                                              \
             uint64_t word = bits_at(bits, start + at, run - at < WORD_BITS ? run - at : WORD_BITS);                    \
@@ -47,6 +56,22 @@ static inline uint64_t bits_at(const uint8_t *bits, int64_t place, int64_t lengt
     for (int64_t e = 0; e < count; e++)                                                                                \
         factors[e] = values[of->rows[row] + of->places[found[e]]];
 
+/* So many vectors of columns at a time that all are about as many: sums wait for each other where they are few. */
+#define ALL_COLUMNS(WORD, SUM, ...)                                                                                    \
+    for (int64_t column = 0; column < n;) {                                                                            \
+        const int64_t left = (n - column) * (int64_t)sizeof(WORD) / VECTOR_BYTES, parts = (left + 7) / 8;              \
+        switch ((left + parts - 1) / parts) {                                                                          \
+        case 1: SUM(1, __VA_ARGS__) break;                                                                             \
+        case 2: SUM(2, __VA_ARGS__) break;                                                                             \
+        case 3: SUM(3, __VA_ARGS__) break;                                                                             \
+        case 4: SUM(4, __VA_ARGS__) break;                                                                             \
+        case 5: SUM(5, __VA_ARGS__) break;                                                                             \
+        case 6: SUM(6, __VA_ARGS__) break;                                                                             \
+        case 7: SUM(7, __VA_ARGS__) break;                                                                             \
+        default: SUM(8, __VA_ARGS__)                                                                                   \
+        }                                                                                                              \
+    }
+
 /* f32: one term after the other, k ascending. */
 #define ORDERED(COLUMNS, TERM)                                                                                         \
     {                                                                                                                  \
@@ -61,72 +86,75 @@ static inline uint64_t bits_at(const uint8_t *bits, int64_t place, int64_t lengt
         }                                                                                                              \
         for (int c = 0; c < COLUMNS; c++)                                                                              \
             to[c] = sum[c];                                                                                            \
-        column += (COLUMNS) * (VECTOR_BYTES / 4);                                                                                     \
+        column += (COLUMNS) * (VECTOR_BYTES / 4);                                                                      \
     }
 
 static void events_f32(float *sums, const uint8_t *bits, const float *values, const float *right, const struct shape *of,
                      int32_t *found, float *factors)
 {
     const int64_t n = of->columns;
-    for (int64_t row = 0; row < of->stack * of->m; row++) {
-        const float *r = right + row / of->m * of->height * n;
+    EACH_NEAR_ROW(float) {
+        const float *r = right + batch * of->height * n;
         float *out = sums + row * n;
         if (values) {
             FIND_FACTORS
-            for (int64_t column = 0; column < n;)
-                if (column + WIDE * (int64_t)(VECTOR_BYTES / 4) <= n)
-                    ORDERED(WIDE, factors[e] * from[c])
-                else
-                    ORDERED(LANES * 4 / VECTOR_BYTES, factors[e] * from[c])
+            ALL_COLUMNS(float, ORDERED, factors[e] * from[c])
         } else {
             FIND
-            for (int64_t column = 0; column < n;)
-                if (column + WIDE * (int64_t)(VECTOR_BYTES / 4) <= n)
-                    ORDERED(WIDE, from[c])
-                else
-                    ORDERED(LANES * 4 / VECTOR_BYTES, from[c])
+            ALL_COLUMNS(float, ORDERED, from[c])
         }
     }
 }
 
-/* Exact sums of COUNT vectors of columns: `from` to `until` of the terms that were found, then widened. */
-#define EXACT(WORD, VECTOR, COUNT, TERM)                                                                               \
+/* One of the terms that were found. */
+#define ADD_FOUND(COUNT, VECTOR, SUM, NUMBER, TERM)                                                                    \
     {                                                                                                                  \
-        VECTOR sum[COUNT];                                                                                             \
-        memset(sum, 0, sizeof sum);                                                                                    \
-        for (int64_t e = begin; e < until; e++) {                                                                      \
-            const VECTOR *from = (const VECTOR *)(r + found[e] * n + column);                                          \
-            for (int c = 0; c < COUNT; c++)                                                                            \
-                sum[c] += TERM;                                                                                        \
-        }                                                                                                              \
-        enum { COLUMNS = (COUNT) * (int)(VECTOR_BYTES / sizeof(WORD)) };                                                            \
-        WORD part[COLUMNS];                                                                                            \
-        memcpy(part, sum, sizeof sum);                                                                                 \
-        int64_t *to = out + column;                                                                                    \
-        if (begin)                                                                                                     \
-            for (int c = 0; c < COLUMNS; c++)                                                 \
-                to[c] += (int64_t)part[c];                                                                             \
-        else                                                                                                           \
-            for (int c = 0; c < COLUMNS; c++)                                                 \
-                to[c] = (int64_t)part[c];                                                                              \
-        column += COLUMNS;                                                                \
+        const int64_t e = NUMBER;                                                                                      \
+        const VECTOR *from = (const VECTOR *)(r + found[e] * n + column);                                              \
+        for (int c = 0; c < COUNT; c++)                                                                                \
+            SUM[c] += TERM;                                                                                            \
     }
 
-#define EXACT_ROWS(WORD, VECTOR, FOUND, TERM)                                                                           \
+/* Exact sums of COUNT vectors of columns: `begin` to `until` of the terms that were found, then widened.  In any order, so
+   there are several sums of each column where columns are few, which do not wait for each other. */
+#define EXACT(COUNT, WORD, VECTOR, TERM)                                                                               \
     {                                                                                                                  \
-        const int64_t n = of->columns, wide = WIDE * (int64_t)(sizeof(VECTOR) / sizeof(WORD));                            \
-        for (int64_t row = 0; row < of->stack * of->m; row++) {                                                        \
-            const WORD *r = right + row / of->m * of->height * n;                                                           \
+        enum { APART = (COUNT) > 4 ? 1 : (COUNT) > 2 ? 2 : 4 };                                                        \
+        VECTOR sums_of[APART][COUNT], *sum = sums_of[0];                                                               \
+        memset(sums_of, 0, sizeof sums_of);                                                                            \
+        int64_t first = begin;                                                                                         \
+        for (; first + APART <= until; first += APART)                                                                 \
+            for (int apart = 0; apart < APART; apart++)                                                                \
+                ADD_FOUND(COUNT, VECTOR, sums_of[apart], first + apart, TERM)                                          \
+        for (; first < until; first++)                                                                                 \
+            ADD_FOUND(COUNT, VECTOR, sum, first, TERM)                                                                 \
+        for (int apart = 1; apart < APART; apart++)                                                                    \
+            for (int c = 0; c < COUNT; c++)                                                                            \
+                sum[c] += sums_of[apart][c];                                                                           \
+        enum { COLUMNS = (COUNT) * (int)(VECTOR_BYTES / sizeof(WORD)) };                                               \
+        WORD part[COLUMNS];                                                                                            \
+        memcpy(part, sum, sizeof part);                                                                                \
+        int64_t *to = out + column;                                                                                    \
+        if (low + begin)                                                                                               \
+            for (int c = 0; c < COLUMNS; c++)                                                                          \
+                to[c] += (int64_t)part[c];                                                                             \
+        else                                                                                                           \
+            for (int c = 0; c < COLUMNS; c++)                                                                          \
+                to[c] = (int64_t)part[c];                                                                              \
+        column += COLUMNS;                                                                                             \
+    }
+
+#define EXACT_ROWS(WORD, VECTOR, FOUND, TERM)                                                                          \
+    {                                                                                                                  \
+        const int64_t n = of->columns;                                                                                 \
+        EACH_NEAR_ROW(WORD) {                                                                                          \
+            const WORD *r = right + batch * of->height * n;                                                            \
             int64_t *out = sums + row * n;                                                                             \
-            FOUND                                                                                                \
+            FOUND                                                                                                      \
             int64_t begin = 0;                                                                                         \
             do {                                                                                                       \
                 int64_t until = count - begin < chunk ? count : begin + chunk;                                         \
-                for (int64_t column = 0; column < n;)                                                                  \
-                    if (column + wide <= n)                                                                            \
-                        EXACT(WORD, VECTOR, WIDE, TERM)                                                                   \
-                    else                                                                                               \
-                        EXACT(WORD, VECTOR, (int)(LANES * sizeof(WORD) / sizeof(VECTOR)), TERM)                        \
+                ALL_COLUMNS(WORD, EXACT, WORD, VECTOR, TERM)                                                           \
                 begin = until;                                                                                         \
             } while (begin < count);                                                                                   \
         }                                                                                                              \
@@ -149,12 +177,12 @@ EXACT_ROWS(double, doubles, FIND_FACTORS, factors[e] * from[c])
 /* The same, one term of all sums after the other: for a left operand whose rows, *rows_run* at a time, stand side by side. */
 #define TERM(WORD, VECTOR, SUMS, ADD)                                                                                  \
     {                                                                                                                  \
-        const VECTOR *from = (const VECTOR *)(right + (batch * of->height + i) * n);                                        \
+        const VECTOR *from = (const VECTOR *)(right + (batch * of->height + i) * n);                                   \
         const int64_t run = of->rows_run, vectors = n * (int64_t)sizeof(WORD) / (int64_t)sizeof(VECTOR);               \
         for (int64_t first = 0; first < of->m; first += run) {                                                         \
             int64_t start = of->rows[batch * of->m + first] + of->places[i];                                           \
             WORD *out = (SUMS) + first * n;                                                                            \
-            EACH_SET(VECTOR *to = (VECTOR *)(out + j * n); for (int64_t c = 0; c < vectors; c++) to[c] += ADD;)     \
+            EACH_SET(VECTOR *to = (VECTOR *)(out + j * n); for (int64_t c = 0; c < vectors; c++) to[c] += ADD;)        \
         }                                                                                                              \
     }
 

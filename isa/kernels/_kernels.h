@@ -17,10 +17,18 @@ struct shape {
     int64_t run, rows_run;        /* so many elements of a row, of a column, stand side by side in the box */
 };
 
-/* Where results belong: n of each of `count` rows, columns_at[] behind rows_at[row]; no columns_at: side by side. */
+/* A left operand of bits that is a window over pixels of channels; *reach* [pixels][taps], see `_taps.h`. */
+struct taps {
+    int64_t taps, channels, pixels, bytes; /* bytes: of a channel's bits */
+    const int32_t *reach;
+};
+
+/* Where results belong: n of each of `count` rows, columns_at[] behind rows_at[row], *run* of them side by side; no
+   columns_at: all are. */
 struct results {
     int64_t count, n, columns;
     const int64_t *rows_at, *columns_at;
+    int64_t run;
 };
 
 #define INFINITE 0x7c00u /* magnitudes of f16 from here on are not finite */
@@ -31,7 +39,7 @@ void snnc_gather_2(uint16_t *to, const uint16_t *from, const int64_t *rows, int6
 void snnc_gather_4(uint32_t *to, const uint32_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
 uint32_t snnc_most(const uint16_t *halves, int64_t count);
 int snnc_finite(const float *values, int64_t count);
-int64_t snnc_there(uint8_t *there, const void *from, int64_t element, int64_t count, const uint8_t *weights);
+int64_t snnc_there(uint8_t *there, const void *from, int64_t element, int64_t count);
 void snnc_singles(float *to, const void *from, int64_t element, int64_t count);
 void snnc_units_f64(double *to, const void *from, int64_t element, int64_t count);
 void snnc_units_i32(int32_t *to, const uint16_t *halves, int64_t count);
@@ -39,12 +47,16 @@ void snnc_units_i64(int64_t *to, const uint16_t *halves, int64_t count);
 
 #define SPARE 16 /* bytes behind bits that are read, too */
 void snnc_bits(uint8_t *bits, const uint8_t *there, int64_t count);
+void snnc_gather_bits(uint8_t *to, const uint8_t *from, int64_t bit, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns);
+int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, int64_t planes);
 
 /* Kernels for one vector unit.
 
    `_events.h`: sums driven by the *bits* of the box that are set; *values* of the box, none for ones.  *found* and *factors*
    have room for k + 3.  Exact ones are formed in words and widened after *chunk* terms, which the words hold.
-   `_panels.h`: sums driven by all elements, a panel of rows and columns at a time; *fused*: no product is rounded. */
+   `_panels.h`: sums driven by all elements, a panel of rows and columns at a time; *fused*: no product is rounded.
+   `_taps.h`: sums driven by the bits of each channel, for all taps of a window; *turned* has room for *bytes* and SPARE.
+   `_rows.h`: rows of f16, and bits, decoded; there is room for LANES more. */
 struct kernels {
     void (*events_f32)(float *sums, const uint8_t *bits, const float *values, const float *right, const struct shape *of, int32_t *found, float *factors);
     void (*events_f64)(int64_t *sums, const uint8_t *bits, const double *values, const double *right, const struct shape *of, int32_t *found, double *factors, int64_t chunk);
@@ -56,6 +68,11 @@ struct kernels {
     void (*panels_f32)(float *sums, const float *values, const float *right, const struct shape *of, int fused);
     void (*panels_f64)(int64_t *sums, const double *values, const double *right, const struct shape *of, int64_t chunk);
     void (*dots_f64)(int64_t *sums, const uint16_t *left, const uint16_t *right, int64_t k, int64_t columns, int64_t chunk, double *room);
+    void (*taps_f32)(float *sums, const uint8_t *bits, const float *right, const struct taps *of, int64_t n, uint8_t *turned, int32_t *found);
+    void (*taps_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct taps *of, int64_t n, uint8_t *turned, int32_t *found, int64_t chunk);
+    void (*bits_f32)(float *to, const uint8_t *bits, int64_t count);
+    void (*bits_f64)(double *to, const uint8_t *bits, int64_t count);
+    void (*halves_f32)(float *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
 };
 
 extern const struct kernels snnc_kernels_v4, snnc_kernels_v3, snnc_kernels_v0;

@@ -4,7 +4,7 @@
 
 /* Rows of n elements, *columns* apart (none: side by side), one behind the other, each filled up with zeros. */
 #define GATHER(NAME, WORD)                                                                                             \
-    void NAME(WORD *to, const WORD *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns,      \
+    void NAME(WORD *to, const WORD *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns,       \
               int64_t filled)                                                                                          \
     {                                                                                                                  \
         for (int64_t row = 0; row < count; row++, to += filled) {                                                      \
@@ -100,7 +100,7 @@ VERSIONS int snnc_finite(const float *values, int64_t count)
     return most < 0x7f800000u;
 }
 
-#define SOME 4096 /* elements whose weights 32 bits can sum */
+#define SOME 4096 /* elements that are looked at together */
 
 #define THERE(WORD, MASK)                                                                                              \
     {                                                                                                                  \
@@ -109,8 +109,8 @@ VERSIONS int snnc_finite(const float *values, int64_t count)
             out[i] = (element_at[i] & (WORD)(MASK)) != 0;                                                              \
     }
 
-/* Which elements are not zero, as 1 (if anybody wants to know), and how often they are used: *weights* times each, or once. */
-VERSIONS int64_t snnc_there(uint8_t *there, const void *from, int64_t element, int64_t count, const uint8_t *weights)
+/* Which elements are not zero, as 1 (if anybody wants to know); how many. */
+VERSIONS int64_t snnc_there(uint8_t *there, const void *from, int64_t element, int64_t count)
 {
     int64_t all = 0;
     for (int64_t first = 0; first < count; first += SOME) {
@@ -124,12 +124,8 @@ VERSIONS int64_t snnc_there(uint8_t *there, const void *from, int64_t element, i
         default: THERE(uint8_t, 0xff)
         }
         uint32_t some = 0;
-        if (weights)
-            for (int64_t i = 0; i < here; i++)
-                some += out[i] ? weights[first + i] : 0;
-        else
-            for (int64_t i = 0; i < here; i++)
-                some += out[i];
+        for (int64_t i = 0; i < here; i++)
+            some += out[i];
         all += some;
     }
     return all;
@@ -177,6 +173,23 @@ VERSIONS void snnc_units_i64(int64_t *to, const uint16_t *from, int64_t count)
     EACH(uint16_t, (int64_t)(of_half(element_at[i]) * 0x1p24f))
 }
 
+/* How often elements are used whose bits are set: once each, or as *weights* says, as many *planes*, each with as many
+   words as *bits*, of the bits of these numbers. */
+VERSIONS int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, int64_t planes)
+{
+    const int64_t words = (count + 63) / 64;
+    int64_t all = 0;
+    for (int64_t plane = 0; plane < (planes ? planes : 1); plane++)
+        for (int64_t i = 0; i < words; i++) {
+            uint64_t word, counted = ~0ull;
+            memcpy(&word, bits + 8 * i, 8);
+            if (planes)
+                memcpy(&counted, weights + 8 * (plane * words + i), 8);
+            all += (int64_t)__builtin_popcountll(word & counted) << plane;
+        }
+    return all;
+}
+
 /* Eight bytes side by side, each 0 or 1, as eight bits. */
 static inline uint8_t bits_of(const uint8_t *bytes)
 {
@@ -200,4 +213,40 @@ void snnc_bits(uint8_t *bits, const uint8_t *there, int64_t count)
     memcpy(last, there + i, count - i);
     bits[i / 8] = bits_of(last);
     memset(bits + i / 8 + 1, 0, SPARE - 1);
+}
+
+/* At most eight bits from a place on; no byte is read that has none of them. */
+static inline uint32_t few_bits(const uint8_t *from, int64_t place, int64_t n)
+{
+    const int64_t first = place >> 3, last = (place + n - 1) >> 3;
+    const uint32_t both = from[first] | (uint32_t)from[last] << 8 * (last - first);
+    return both >> (place & 7) & ((1u << n) - 1);
+}
+
+/* Rows of n bits, *columns* apart (none: side by side), one behind the other; *rows* are bits from *bit* on.  As behind
+   `snnc_bits`, there are SPARE bytes more, of zeros. */
+void snnc_gather_bits(uint8_t *to, const uint8_t *from, int64_t bit, const int64_t *rows, int64_t count, int64_t n,
+                      const int64_t *columns)
+{
+    const int64_t all = count * n;
+    if (!columns && !(n & 7)) {
+        for (int64_t row = 0; row < count; row++, to += n / 8) {
+            const int64_t place = bit + rows[row];
+            if (place & 7)
+                for (int64_t j = 0; j < n; j += 8)
+                    to[j / 8] = (uint8_t)few_bits(from, place + j, 8);
+            else
+                memcpy(to, from + (place >> 3), n / 8);
+        }
+        memset(to, 0, SPARE);
+        return;
+    }
+    memset(to, 0, all / 8 + SPARE);
+    for (int64_t row = 0, at = 0; row < count; row++) {
+        const int64_t place = bit + rows[row];
+        for (int64_t j = 0, here; j < n; j += here, at += here) {
+            here = columns ? 1 : n - j < 8 - (at & 7) ? n - j : 8 - (at & 7);
+            to[at / 8] |= (uint8_t)(few_bits(from, place + (columns ? columns[j] : j), here) << (at & 7));
+        }
+    }
 }

@@ -2,75 +2,85 @@
 
 #include "_kernels.h"
 
-#define AT(OUT, J) (OUT)[to ? to[J] : (J)]
+#define EACH_COLUMN for (int64_t j = 0; j < of->n; j++)
+
+/* Does something with every run of columns: *run* of them from `first` on, which belong to `place`. */
+#define EACH_COLUMNS(...)                                                                                              \
+    for (int64_t first = 0; first < of->n; first += run) {                                                             \
+        const int64_t place = to ? to[first] : first;                                                                  \
+        __VA_ARGS__                                                                                                    \
+    }
+#define FEW 4 /* columns that are no run */
 
 /* The sums so far; whether one of them is -0, to which even zeros add something. */
-int snnc_begin_f32(const struct results *of, float *sums, const float *before)
+VERSIONS int snnc_begin_f32(const struct results *of, float *sums, const float *before)
 {
-    int minus_zero = 0;
+    uint32_t minus_zero = 0;
     if (!before) {
         memset(sums, 0, of->count * of->columns * sizeof *sums);
         return 0;
     }
-    const int64_t *to = of->columns_at;
+    const int64_t *to = of->columns_at, run = of->run;
     for (int64_t row = 0; row < of->count; row++, sums += of->columns) {
         const float *from = before + of->rows_at[row];
-        for (int64_t j = 0; j < of->n; j++)
-            sums[j] = AT(from, j);
+        if (to && run < FEW)
+            EACH_COLUMN sums[j] = from[to[j]];
+        else
+            EACH_COLUMNS(memcpy(sums + first, from + place, run * sizeof *sums);)
         memset(sums + of->n, 0, (of->columns - of->n) * sizeof *sums);
-        for (int64_t j = 0; j < of->n; j++) {
+        EACH_COLUMN {
             uint32_t bits;
             memcpy(&bits, sums + j, 4);
             minus_zero |= bits == 0x80000000u;
         }
     }
-    return minus_zero;
+    return (int)minus_zero;
 }
 
+INLINE float with_one_nan(float sum) { return sum == sum ? sum : single_of_bits(0x7fc00000u); }
+
 /* Every NaN is the canonical one. */
-void snnc_end_f32(const struct results *of, const float *sums, float *out)
+VERSIONS void snnc_end_f32(const struct results *of, const float *sums, float *out)
 {
-    const float nan = single_of_bits(0x7fc00000u);
-    const int64_t *to = of->columns_at;
+    const int64_t *to = of->columns_at, run = of->run;
     for (int64_t row = 0; row < of->count; row++, sums += of->columns) {
-        float *row_out = out + of->rows_at[row];
-        for (int64_t j = 0; j < of->n; j++)
-            AT(row_out, j) = sums[j] == sums[j] ? sums[j] : nan;
+        float *restrict row_out = out + of->rows_at[row];
+        if (to && run < FEW)
+            EACH_COLUMN row_out[to[j]] = with_one_nan(sums[j]);
+        else
+            EACH_COLUMNS(for (int64_t j = 0; j < run; j++) row_out[place + j] = with_one_nan(sums[first + j]);)
     }
 }
+
+INLINE uint64_t added_x64(uint64_t old, int64_t sum) { return old + (old - 0x7fffffffffffffffull < 3 ? 0 : (uint64_t)sum); }
 
 /* Accumulators with one of the outermost codes, which are flags, stay what they are. */
 VERSIONS void snnc_end_x64(const struct results *of, const int64_t *sums, uint64_t *out, int fresh)
 {
-    const int64_t *to = of->columns_at;
+    const int64_t *to = of->columns_at, run = of->run;
     for (int64_t row = 0; row < of->count; row++, sums += of->columns) {
-        uint64_t *row_out = out + of->rows_at[row];
-        if (fresh)
-            for (int64_t j = 0; j < of->n; j++)
-                AT(row_out, j) = (uint64_t)sums[j];
+        uint64_t *restrict row_out = out + of->rows_at[row];
+        if (to && run < FEW)
+            EACH_COLUMN row_out[to[j]] = added_x64(fresh ? 0 : row_out[to[j]], sums[j]);
+        else if (fresh)
+            EACH_COLUMNS(memcpy(row_out + place, sums + first, run * sizeof *sums);)
         else
-            for (int64_t j = 0; j < of->n; j++) {
-                const uint64_t old = AT(row_out, j);
-                AT(row_out, j) = old + (old - 0x7fffffffffffffffull < 3 ? 0 : (uint64_t)sums[j]);
-            }
+            EACH_COLUMNS(for (int64_t j = 0; j < run; j++) row_out[place + j] = added_x64(row_out[place + j], sums[first + j]);)
     }
 }
 
 /* Pairs [low, high] of units of 2^-48; sums are of 2^-48 << shift. */
-void snnc_end_x128(const struct results *of, const int64_t *sums, uint64_t *out, int shift, int fresh)
+VERSIONS void snnc_end_x128(const struct results *of, const int64_t *sums, uint64_t *out, int shift, int fresh)
 {
     const uint64_t top = 0x7fffffffffffffffull;
     const int64_t *to = of->columns_at;
     for (int64_t row = 0; row < of->count; row++, sums += of->columns)
-        for (int64_t j = 0; j < of->n; j++) {
+        EACH_COLUMN {
             uint64_t *pair = out + 2 * (of->rows_at[row] + (to ? to[j] : j));
             const uint64_t low = (uint64_t)sums[j] << shift, high = (uint64_t)(sums[j] >> (63 - shift) >> 1);
-            if (fresh) {
-                pair[0] = low;
-                pair[1] = high;
-            } else if (!((pair[1] == top && pair[0] == ~0ull) || (pair[1] == top + 1 && pair[0] < 2))) {
-                pair[0] += low;
-                pair[1] += high + (pair[0] < low);
-            }
+            const uint64_t old_low = fresh ? 0 : pair[0], old_high = fresh ? 0 : pair[1];
+            const int flagged = (old_high == top && old_low == ~0ull) || (old_high == top + 1 && old_low < 2);
+            pair[0] = flagged ? old_low : old_low + low;
+            pair[1] = flagged ? old_high : old_high + high + (old_low + low < low);
         }
 }

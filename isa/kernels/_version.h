@@ -1,4 +1,4 @@
-/* The kernels for one vector unit: with VECTOR_BYTES, WIDE (vectors of columns at a time) and KERNELS, their name. */
+/* The kernels for one vector unit: with VECTOR_BYTES and KERNELS, their name. */
 
 #include "_kernels.h"
 
@@ -14,7 +14,9 @@ typedef int32_t ints __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_a
 typedef int64_t longs __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 
 #include "_events.h"
+#include "_rows.h"
 #include "_panels.h"
+#include "_taps.h"
 
 const struct kernels KERNELS = {
     .events_f32 = events_f32,
@@ -27,4 +29,9 @@ const struct kernels KERNELS = {
     .panels_f32 = panels_f32,
     .panels_f64 = panels_f64,
     .dots_f64 = dots_f64,
+    .bits_f32 = bits_f32,
+    .bits_f64 = bits_f64,
+    .halves_f32 = halves_f32,
+    .taps_f32 = taps_f32,
+    .taps_i32 = taps_i32,
 };

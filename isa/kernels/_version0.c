@@ -1,6 +1,5 @@
 /* For every machine. */
 
 #define VECTOR_BYTES 16
-#define WIDE 8
 #define KERNELS snnc_kernels_v0
 #include "_version.h"

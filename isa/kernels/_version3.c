@@ -5,7 +5,6 @@
 #if CHOOSES
 #pragma GCC target("arch=x86-64-v3")
 #define VECTOR_BYTES 32
-#define WIDE 8
 #define KERNELS snnc_kernels_v3
 #include "_version.h"
 #endif

@@ -5,7 +5,6 @@
 #if CHOOSES
 #pragma GCC target("arch=x86-64-v4")
 #define VECTOR_BYTES 64
-#define WIDE 4
 #define KERNELS snnc_kernels_v4
 #include "_version.h"
 #endif

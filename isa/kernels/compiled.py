@@ -29,7 +29,7 @@ VECTORS = {4: "AVX-512", 3: "AVX2", 0: "portable"}
 _POINTER, _BYTES, _SIZE, _FLAG = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int32
 _SIGNATURES = {
     "snnc_contract_room": [_POINTER],
-    "snnc_contract": [_POINTER, _POINTER, _POINTER, _POINTER, _FLAG, _POINTER],
+    "snnc_contract": [_POINTER, _POINTER, _SIZE, _POINTER, _POINTER, _FLAG, _POINTER],
     "snnc_element": [_BYTES, _BYTES, _POINTER, _POINTER],
     "snnc_drain": [_BYTES, _BYTES],
     "snnc_move": [_BYTES, _SIZE, _SIZE],

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS, add_x64, add_x128, raise_flags, x128_from_parts
 from ...numerics.formats import F16, F32, F64, FORMATS, U16, X64, X128, Format, decode, encode
 from .compiled import library
-from .driven import contracted
-from .nest import Operand, Shape, matrix_of, plan_of
+from .driven import contraction
+from .nest import AnyOperand, Shape, matrix_of, plan_of
 
 Array = NDArray[Any]
 Doubles = NDArray[np.float64]
@@ -30,8 +30,8 @@ _UNIT_BITS = {form.code: 0 for form in FORMATS.values() if form.whole and form.b
 def contract(
     sums: Array,
     fresh: bool,
-    left: Operand | None,
-    right: Operand,
+    left: AnyOperand | None,
+    right: AnyOperand,
     extents: Shape,
     kept: tuple[bool, ...],
     acc_format: Format,
@@ -39,23 +39,47 @@ def contract(
     """sums += left * right, or sums = left * right where they are *fresh*; the number of products with a left operand
     other than zero.
 
-    *sums* is storage of *acc_format*, with an axis a loop, of size 1 where it is not *kept*.  Compiled kernels do it
-    where they can; what they have to give, bit for bit, the two forms below say.
+    *sums* is storage of *acc_format*, with an axis a loop, of size 1 where it is not *kept*.
     """
-    done = contracted(sums, fresh, left, right, extents, kept, acc_format) if library() is not None else None
-    if done is not None:
+    return Contraction(sums, left, right, extents, kept, acc_format).add(fresh)
+
+
+class Contraction:
+    """`contract` as often as wanted, each time of what the operands hold then.
+
+    Compiled kernels do it where they can; what they have to give, bit for bit, the two forms below say.
+    """
+
+    __slots__ = ("_compiled", "_nest", "_operands", "_sums")
+
+    def __init__(
+        self,
+        sums: Array,
+        left: AnyOperand | None,
+        right: AnyOperand,
+        extents: Shape,
+        kept: tuple[bool, ...],
+        acc_format: Format,
+    ) -> None:
+        self._sums, self._operands, self._nest = sums, (left, right), (extents, kept, acc_format)
+        self._compiled = contraction(sums, left, right, extents, kept, acc_format) if library() is not None else None
+
+    def add(self, fresh: bool) -> int:
+        """sums += left * right, or sums = left * right; the number of products with a left operand other than zero."""
+        if self._compiled is not None and (done := self._compiled(fresh)) >= 0:
+            return done
+        sums, acc_format = self._sums, self._nest[2]
+        if acc_format in (X64, X128):
+            total, done = contract_exact(*self._operands, *self._nest)
+            total = total if fresh else accumulated(sums, total, acc_format)
+        else:
+            total, done = contract_ordered(None if fresh else sums, *self._operands, *self._nest)
+        sums[...] = total
         return done
-    if acc_format in (X64, X128):
-        total, done = contract_exact(left, right, extents, kept, acc_format)
-        total = total if fresh else accumulated(sums, total, acc_format)
-    else:
-        total, done = contract_ordered(None if fresh else sums, left, right, extents, kept, acc_format)
-    sums[...] = total
-    return done
 
 
 def contract_exact(
-    left: Operand | None, right: Operand, extents: Shape, kept: tuple[bool, ...], acc_format: Format
+    left: AnyOperand | None, right: AnyOperand, extents: Shape, kept: tuple[bool, ...], acc_format: Format
 ) -> tuple[Array, int]:
     """(sum over the loops that are not *kept*, number of products with a left operand other than zero).
 
@@ -110,8 +134,8 @@ def contract_exact(
 
 def contract_ordered(
     acc: Array | None,
-    left: Operand | None,
-    right: Operand,
+    left: AnyOperand | None,
+    right: AnyOperand,
     extents: Shape,
     kept: tuple[bool, ...],
     acc_format: Format,
@@ -160,7 +184,7 @@ def accumulated(acc: NDArray[Any], values: NDArray[Any], fmt: Format) -> NDArray
         return encode(decode(acc, fmt) + decode(values, fmt), fmt)
 
 
-def _numbers(operand: Operand) -> Array:
+def _numbers(operand: AnyOperand) -> Array:
     """The operand's values; unsigned integers stay as they are stored."""
     signed = operand.format.kind in ("float", "sign")
     return decode(operand.storage, operand.format) if signed else operand.storage
@@ -263,7 +287,7 @@ def _special_sums(left: Doubles, right: Doubles) -> Doubles:
     return np.where(undefined, np.nan, np.where(rises, np.inf, np.where(falls, -np.inf, 0.0)))
 
 
-def _singles(operand: Operand) -> NDArray[np.float32]:
+def _singles(operand: AnyOperand) -> NDArray[np.float32]:
     """The operand's values; ValueError where f32 does not hold them."""
     if operand.format.bits > 32 or operand.format.name == "u32":
         raise ValueError(f"engines take no {operand.format.name} operands")

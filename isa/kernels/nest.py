@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...numerics.formats import Format
+from ...numerics.formats import Format, unpack
+from .compiled import at
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
+Lies = tuple[Shape, Shape]
+"""How elements lie: an axis a loop, and the bytes from one to the next; of packed elements, so many of these."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,54 @@ class Operand:
 
     storage: Array
     format: Format
+
+    @property
+    def lies(self) -> Lies:
+        """Its shape and strides."""
+        return self.storage.shape, self.storage.strides
+
+    @cached_property
+    def address(self) -> int:
+        """Where the first element lies."""
+        return at(self.storage)
+
+
+@dataclass(frozen=True)
+class PackedOperand:
+    """An operand of packed elements, all within *bytes*: number *first* is where all loops begin, *steps* are elements.
+
+    Kernels that take bits read them where they lie; `storage` unpacks them, an element a byte.
+    """
+
+    bytes: Array
+    first: int
+    shape: Shape
+    steps: Shape
+    format: Format
+
+    @property
+    def lies(self) -> Lies:
+        """Its shape and steps."""
+        return self.shape, self.steps
+
+    @property
+    def storage(self) -> Array:
+        """What the bytes hold now."""
+        region = np.ascontiguousarray(unpack(self.bytes, self.format, self.bytes.size * 8 // self.format.bits))
+        return np.ndarray(self.shape, np.uint8, region.data, self.first, self.steps)
+
+    @cached_property
+    def address(self) -> int:
+        """The byte that holds the first element."""
+        return at(self.bytes) + (self.bit >> 3)
+
+    @property
+    def bit(self) -> int:
+        """The first bit of the first element."""
+        return self.first * self.format.bits
+
+
+AnyOperand: TypeAlias = Operand | PackedOperand
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from snnc.isa.kernels.bursts import bursts
-from snnc.isa.kernels.contract import Operand, contract_exact, contract_ordered
+from snnc.isa.kernels.contract import contract_exact, contract_ordered
 from snnc.isa.kernels.drain import drain
+from snnc.isa.kernels.nest import Operand
 from snnc.isa.kernels.window import pool_max, pool_sum, taps_within, unpool
 from snnc.numerics.formats import BF16, F16, F32, F64, SPIKE, TERNARY, U4, U16, U32, X64, X128, Format, decode, encode
 

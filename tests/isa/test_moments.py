@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnc.isa.kernels.contract import Operand, contract_exact, contract_ordered
+from snnc.isa.kernels.contract import contract_exact, contract_ordered
 from snnc.isa.kernels.moments import comoment, mean, rounded_comoment
+from snnc.isa.kernels.nest import Operand
 from snnc.numerics.exact import quotient, raise_flags, units_of, x64_from_float, x128_from_float
 from snnc.numerics.formats import F16, F32, F64, X64, X128
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from snnc.isa.array import OUTPUT_STATIONARY, WEIGHT_STATIONARY, Contraction, accesses, layout
 from snnc.isa.array import Operand as Seen
-from snnc.isa.kernels.contract import Operand, accumulated, contract_exact, contract_ordered
+from snnc.isa.kernels.contract import accumulated, contract_exact, contract_ordered
+from snnc.isa.kernels.nest import Operand
 from snnc.isa.skipping import LEFT, RIGHT, Taken, right_gates, taken, taken_of, there
 from snnc.isa.target import load_target
 from snnc.numerics.formats import BF16, F16, F32, F64, SPIKE, TERNARY, U4, U8, X64, X128, Format, encode
