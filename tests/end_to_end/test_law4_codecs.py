@@ -94,6 +94,9 @@ PROFILED = [
     pytest.param(Case("hourglass", "exact7", surrogate="rect(alpha=4)"), marks=pytest.mark.full),
 ]
 
+OTHER_TILES = Case("csnn", "f32x3", surrogate="rect(alpha=4)")
+"""One whose tiles are others for the codecs that its values then have."""
+
 
 def coded_bytes(traffic: dict[str, Any], names: set[str]) -> float:
     return sum(traffic["by_tensor"][name]["dram"]["total"] for name in names)
@@ -139,10 +142,12 @@ def test_codecs_that_densities_choose_move_fewer_bytes(case: Case) -> None:
     assert bench.machine.counters.take().total.dram < plain.machine.counters.take().total.dram
 
 
-@pytest.mark.parametrize("case", [*PROFILED, Case("joined", "exact7", surrogate="rect(alpha=4)")], ids=str)
+@pytest.mark.parametrize("case", [*PROFILED, OTHER_TILES], ids=str)
 def test_codecs_weighed_beside_tiles_move_no_more_than_those_chosen_behind_them(case: Case) -> None:
-    known, _ = profiled(case)
-    found, plain = compiled(known), compiled(case).schedule
+    """Stages in turn: who shares the cores is chosen by cycles, which densities change, too."""
+    in_turn = replace(case, partition="in_turn")
+    known, _ = profiled(in_turn)
+    found, plain = compiled(known), compiled(in_turn).schedule
     training, target, densities = found.training, found.target, found.densities
     behind = replace(plain, codings=choose_codings(training, plain, target, densities, ()))
     assert behind.codings
@@ -150,8 +155,8 @@ def test_codecs_weighed_beside_tiles_move_no_more_than_those_chosen_behind_them(
     assert weighed == pytest.approx(found.program.predicted["train_step"]["dram"]["total"], abs=1)
     least = moved_by(training, behind, target, densities)
     assert weighed <= least
-    if case.network == "joined":
-        assert weighed < 0.99 * least
+    if case == OTHER_TILES:
+        assert weighed < least
 
 
 def test_inputs_are_written_in_blocks_by_the_host() -> None:
