@@ -115,6 +115,13 @@ class Here(Generic[Plan]):
         self._extents, self._views, self._settled = extents, views, self._known[key]
         return self._settled
 
+    def ready(self, extents: Shape, written: Sequence[int]) -> tuple[Plan, bytes] | None:
+        """The plan, and where operands begin now; None where no kernel serves, or where *written* ones lie over
+        others."""
+        settled = self.settled(extents)
+        places = settled and settled.places(written, coinciding=False)
+        return (settled.plan, places) if settled and places else None
+
     def _settle(self, views: list[ViewRegister], extents: Shape) -> Settled[Plan] | None:
         lying = [one for view in views if (one := _lying(view, extents[: view.rank])) is not None]
         spaces = [view.space for view in views if view.space != IDENTITY]

@@ -49,9 +49,8 @@ class VectorStream(Stream):
         def drain_tile() -> None:
             view = port.view()
             extents = view.extents()
-            settled = here.settled(extents)
-            places = settled and settled.places(_SECOND, coinciding=False)
-            if not settled or not places or not settled.plan.done(places):
+            ready = here.ready(extents, _SECOND)
+            if not ready or not ready[0].done(ready[1]):
                 by_copy(view, extents)
             worked(prod(extents))
 
@@ -69,9 +68,8 @@ class VectorStream(Stream):
         def divide() -> None:
             view, terms = port.view(), self._terms(argument, count)
             extents = view.extents()
-            settled = here.settled(extents)
-            places = settled and settled.places(_SECOND, coinciding=False)
-            if not settled or not places or not settled.plan.done(places, terms):
+            ready = here.ready(extents, _SECOND)
+            if not ready or not ready[0].done(ready[1], terms):
                 by_copy(view, extents, terms)
             worked(prod(extents))
 
@@ -99,9 +97,8 @@ class VectorStream(Stream):
         def covary() -> None:
             view, terms = port.view(), self._terms(argument, count)
             extents = view.extents()
-            settled = here.settled(extents)
-            places = settled and settled.places(_FOURTH, coinciding=False)
-            if not settled or not places or not settled.plan.done(places, terms):
+            ready = here.ready(extents, _FOURTH)
+            if not ready or not ready[0].done(ready[1], terms):
                 by_copy(view, extents, terms)
             worked(4 * prod(extents))
 
@@ -166,11 +163,9 @@ class VectorStream(Stream):
         def pool() -> None:
             outer, taps = self._windows(port.view(), source_port.view(), window)
             exists = taps_there(source_port.view(), outer, taps)
-            settled = here.settled(outer + taps)
-            places = settled and settled.places((1, 2), coinciding=False)
-            if places and exists is not None:
-                places += at(exists).to_bytes(8, byteorder)
-            if not settled or not places or not settled.plan.done(places):
+            ready = here.ready(outer + taps, (1, 2))
+            there = b"" if exists is None else at(exists).to_bytes(8, byteorder)
+            if not ready or not ready[0].done(ready[1] + there):
                 by_copy(outer, taps, exists)
             worked(prod(outer + taps))
 
@@ -192,9 +187,8 @@ class VectorStream(Stream):
 
         def pool() -> None:
             outer, taps = self._windows(port.view(), source_port.view(), window)
-            settled = here.settled(outer + taps)
-            places = settled and settled.places(_SECOND, coinciding=False)
-            if not settled or not places or not settled.plan.done(places):
+            ready = here.ready(outer + taps, _SECOND)
+            if not ready or not ready[0].done(ready[1]):
                 by_copy(outer, taps)
             worked(prod(outer + taps))
 
@@ -219,9 +213,8 @@ class VectorStream(Stream):
 
         def spread() -> None:
             outer, taps = self._windows(port.view(), source_port.view(), window)
-            settled = here.settled(outer + taps)
-            places = settled and settled.places(_SECOND, coinciding=False)
-            if not settled or not places or not settled.plan.done(places):
+            ready = here.ready(outer + taps, _SECOND)
+            if not ready or not ready[0].done(ready[1]):
                 by_copy(outer, taps)
             worked(prod(outer + taps))
 

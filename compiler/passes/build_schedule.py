@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from ...isa.target import Target
 from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
 from ..cost.density import Densities
+from ..cost.gating import gated
 from ..cost.room import aliases_of, held
 from ..cost.windows import statements_of, window_rooms
 from ..ir.cycles import together
@@ -62,7 +63,15 @@ def build_schedule(training: Training, options: MappingOptions) -> Schedule:
     def mapped(stored: Mapping[str, Stored]) -> Schedule:
         return _mapped_with(training, options, stored, mapper)
 
-    return weighed(training, options.target, options.densities, options.codecs, mapped)
+    def as_dense() -> Schedule:
+        dense = _mapped_with(training, replace(options, densities=Densities()), {}, mapper)
+        if not options.skipping:
+            return dense
+        known = options.target, options.densities
+        entries = {name: tuple(gated(stage, *known) for stage in stages) for name, stages in dense.entries.items()}
+        return replace(dense, entries=entries)
+
+    return weighed(training, options.target, options.densities, options.codecs, mapped, as_dense)
 
 
 def _mapped_with(training: Training, options: MappingOptions, stored: Mapping[str, Stored], mapper: Mapper) -> Schedule:

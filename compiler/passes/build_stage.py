@@ -112,9 +112,7 @@ def _tree(
     own = len(loops) - sum(name in request.later for name in loops)
     roots = roots_of(request.joined)
     finished = _complete(request, operands, depth_of) if own == len(loops) else {}
-    late: dict[
-        int, list[Step]
-    ] = {}  # what an epilogue alone needs, once a tile is complete: it comes while that is made
+    late: dict[int, list[Step]] = {}  # what epilogues alone need, by sum: it comes while that is completed
     for operand in operands:
         place = depth_of[operand.use]
         steps: list[Step] = []

@@ -5,6 +5,9 @@ on the blocks.  So stages are mapped several times, each time with all values in
 cost the search then knows (`cost.coded`): a tile of blocks that are often empty moves less than a square one.  Codecs
 are then chosen anew for the tiles that came of it.  It begins with each element at its place, and with the blocks that
 would be best if every tile were made of whole ones; it ends where nothing gets better.
+
+Who shares the cores is chosen by cycles, and these by what is left out of work that is sparse; so stages that share
+them as if nothing were sparse are weighed, too: what densities tell never costs bytes.
 """
 
 from __future__ import annotations
@@ -43,16 +46,24 @@ def weighed(
     densities: Densities,
     forced: tuple[Force, ...],
     mapped: Callable[[Mapping[str, Stored]], Schedule],
+    as_dense: Callable[[], Schedule],
 ) -> Schedule:
-    """The schedule of the fewest predicted bytes, with its codecs; *mapped* makes one for values that are so stored."""
+    """The schedule of the fewest predicted bytes, with its codecs.
 
-    def with_codecs(stored: Mapping[str, Stored]) -> tuple[int, Schedule]:
-        schedule = mapped(stored)
+    *mapped* makes one for values that are so stored; *as_dense* one of stages that share the cores as if nothing were
+    sparse.
+    """
+
+    def with_codecs(schedule: Schedule) -> tuple[int, Schedule]:
         codings = choose_codings(training, schedule, target, densities, forced)
         found = replace(schedule, codings=codings)
         return (moved_by(training, found, target, densities) if codings else 0), found
 
-    least, best = with_codecs({})
+    least, best = with_codecs(mapped({}))
+    if best.codings:
+        moved, found = with_codecs(as_dense())
+        if moved < least and found.codings:
+            least, best = moved, found
     tried: list[Mapping[str, Stored]] = [{}]
     begin = promising(training, best, target, densities, forced) if best.codings else {}
     for _ in range(ROUNDS):
@@ -61,7 +72,7 @@ def weighed(
             break
         tried.append(stored)
         try:
-            moved, found = with_codecs(stored)
+            moved, found = with_codecs(mapped(stored))
         except TargetError:
             break
         if moved < least and found.codings:

@@ -142,12 +142,10 @@ def test_codecs_that_densities_choose_move_fewer_bytes(case: Case) -> None:
     assert bench.machine.counters.take().total.dram < plain.machine.counters.take().total.dram
 
 
-@pytest.mark.parametrize("case", [*PROFILED, OTHER_TILES], ids=str)
+@pytest.mark.parametrize("case", [*PROFILED, OTHER_TILES, Case("joined", "exact7", surrogate="rect(alpha=4)")], ids=str)
 def test_codecs_weighed_beside_tiles_move_no_more_than_those_chosen_behind_them(case: Case) -> None:
-    """Stages in turn: who shares the cores is chosen by cycles, which densities change, too."""
-    in_turn = replace(case, partition="in_turn")
-    known, _ = profiled(in_turn)
-    found, plain = compiled(known), compiled(in_turn).schedule
+    known, _ = profiled(case)
+    found, plain = compiled(known), compiled(case).schedule
     training, target, densities = found.training, found.target, found.densities
     behind = replace(plain, codings=choose_codings(training, plain, target, densities, ()))
     assert behind.codings
