@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -38,6 +38,8 @@ from snnc.runtime.recording import Recorder
 from snnc.runtime.replay import replay
 from snnc.runtime.settings import Settings
 from snnc.source import SnncError
+
+from .pages import Row, show
 
 
 @dataclass(frozen=True)
@@ -188,13 +190,23 @@ class Lesson:
         return Found(way, first.dram, predicted, other, cycles, first.gated + first.multiply, first.skipped, coded)
 
 
-def beside(lesson: Lesson) -> Iterator[str]:
-    """What no program differs in: windows that are closed, and zeros that the way back through strides never has."""
-    windows = lesson.densities.windows.values()
-    if windows:
-        closed = sum(1.0 - each.mean for each in windows) / len(windows)
-        words = sum(1.0 - each.word(WORD) for each in windows) / len(windows)
-        yield f"windows   {closed:.1%} of the windows are closed, {words:.2%} of the words of {WORD} of them wholly"
+class Beside(NamedTuple):
+    """What no program differs in: the share of windows that is closed, and of words of them that wholly are; products
+    on the way back through strides, and about how many these were with zeros inserted."""
+
+    windows: float
+    words: float
+    done: int
+    inserted: int
+
+
+def beside(lesson: Lesson) -> Beside:
+    """Of a network at that moment."""
+    windows = list(lesson.densities.windows.values())
+    closed, words = (
+        sum(1.0 - each for each in shares) / max(len(windows), 1)
+        for shares in ([each.mean for each in windows], [each.word(WORD) for each in windows])
+    )
     inserted = done = 0
     stages = {stage.node.partition("#")[0]: 0 for stage in lesson.compilation.schedule.entries[TRAIN]}
     for stage in lesson.compilation.schedule.entries[TRAIN]:
@@ -203,19 +215,28 @@ def beside(lesson: Lesson) -> Iterator[str]:
         stride = prod(cast("tuple[int, ...]", node.settings.get("stride", ())) or (1,))
         if node.op in ("conv1d.d_x", "conv2d.d_x") and stride > 1:
             done, inserted = done + stages[node.results[0]], inserted + stages[node.results[0]] * stride
-    if inserted:
-        yield f"strides   {done:,} products go back through them; about {inserted:,} with zeros inserted"
+    return Beside(closed, words, done, inserted)
+
+
+def means(lesson: Lesson) -> dict[str, float]:
+    """The mean density of each kind of values."""
+    kinds: dict[str, list[float]] = {}
+    for density in lesson.densities.values.values():
+        kinds.setdefault(density.kind, []).append(density.mean)
+    return {kind: sum(found) / len(found) for kind, found in kinds.items()}
 
 
 def table(asked: Asked, lesson: Lesson, rows: Sequence[Found]) -> Iterator[str]:
     """The ways side by side, each beside the dense one."""
-    kinds: dict[str, list[float]] = {}
-    for density in lesson.densities.values.values():
-        kinds.setdefault(density.kind, []).append(density.mean)
-    shown = ", ".join(f"{kind}s {sum(means) / len(means):.1%}" for kind, means in kinds.items())
+    shown = ", ".join(f"{kind}s {mean:.1%}" for kind, mean in means(lesson).items())
     where = f"{asked.target}, T={asked.steps}, batch {asked.batch}, after {asked.after} training steps"
     yield f"{asked.model}: {where}; {shown}"
-    yield from (f"  {line}" for line in beside(lesson))
+    alike = beside(lesson)
+    if lesson.densities.windows:
+        closed = f"{alike.words:.2%} of the words of {WORD} of them wholly"
+        yield f"  windows   {alike.windows:.1%} of the windows are closed, {closed}"
+    if alike.inserted:
+        yield f"  strides   {alike.done:,} products go back through them; about {alike.inserted:,} with zeros inserted"
     heads = f"{'DRAM bytes':>20} {'predicted':>10} {'other batch':>11} {'cycles':>19} {'operations':>13}"
     yield f"  {'':8} {heads}"
     dense = rows[0]
@@ -224,6 +245,27 @@ def table(asked: Asked, lesson: Lesson, rows: Sequence[Found]) -> Iterator[str]:
         errors = f"{row.predicted / row.dram - 1:+10.2%} {row.predicted / row.other - 1:+11.2%}"
         cycles = f"{row.cycles:11,} {row.cycles / dense.cycles - 1:+7.1%}"
         yield f"  {row.way:8} {moved} {errors} {cycles} {row.done:13,.0f}"
+
+
+PAGE = (
+    "network", "spikes / errors", "bytes at density 1", "codecs: bytes", "codecs: cycles", "empty words: cycles",
+    "both: cycles", "words of closed windows", "products through strides", "bytes predicted, another batch",
+)  # fmt: skip
+"""The head of the table in docs/sparsity.md."""
+
+
+def of_page(asked: Asked, lesson: Lesson, rows: Sequence[Found]) -> Row:
+    """The row of a network there."""
+    dense, codecs, skipping, both = ({row.way: row for row in rows}[way] for way in WAYS)
+    kinds, alike = means(lesson), beside(lesson)
+    cycles = (f"{row.cycles / dense.cycles - 1:+.1%}" for row in (codecs, skipping, both))
+    cells = (
+        *(f"`{asked.model}`", f"{kinds.get('spike', 0):.1%} / {kinds.get('error', 0):.1%}", f"{dense.dram:,.0f}"),
+        *(f"{codecs.dram / dense.dram - 1:+.1%}", *cycles, f"{alike.words:.2%}"),
+        f"{alike.done:,} of {alike.inserted:,}" if alike.inserted else "none",
+        f"{codecs.predicted / codecs.other - 1:+.2%}",
+    )
+    return [cell.replace("%", " %") for cell in cells]
 
 
 def main() -> None:
@@ -236,8 +278,10 @@ def main() -> None:
     parser.add_argument("--after", type=int, default=30, metavar="N", help="training steps before what is measured")
     parser.add_argument("--data", metavar="DATA", help="instead of what is drawn (`snnc list data`)")
     parser.add_argument("--json", metavar="FILE", help="write all that was measured")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="the page whose table is written anew")
     given = parser.parse_args()
     found: list[dict[str, Any]] = []
+    shown: list[Row] = []
     try:
         for model in given.models:
             narrow = NETWORKS.get(model, Narrow())
@@ -247,8 +291,11 @@ def main() -> None:
                 rows = [lesson.measured(way) for way in WAYS]
             print("\n".join(table(asked, lesson, rows)), flush=True)
             found.append({**asdict(asked), "ways": [asdict(row) for row in rows]})
+            shown.append(of_page(asked, lesson, rows))
     except SnncError as error:
         sys.exit(str(error))
+    if given.page:
+        show(PAGE, shown, given.page)
     if given.json:
         Path(given.json).write_text(json.dumps(found, indent=2) + "\n")
 
