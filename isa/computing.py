@@ -5,13 +5,17 @@ Each answers with an action.  What stays the same while views and extents do is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 from . import coded, moving
 from .access import from_rows, to_rows
+from .affine import Function
 from .array import tile_of
 from .instruction import Action
 from .kernels.contract import Contraction, accumulated
+from .port import Port
 from .registers import ViewRegister, Window
 from .skipping import taken_of
 from .state import Shape
@@ -71,6 +75,60 @@ class ComputingStream(VectorStream):
     # Computing.
 
     def contract(self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int) -> Action:
+        if skip or self.chip.watched:
+            return self._contract_looking(acc, left, right, fresh, inner, ones, skip)
+        numbers = (acc, right) if ones else (acc, right, left)
+        registers, ports = self.views, [self._port(number) for number in numbers]
+        known: dict[tuple[ViewRegister, ...], Action] = {}
+        views: list[ViewRegister | None] = []
+        action: Action = self._ran_out
+
+        def contracted() -> None:
+            nonlocal views, action
+            now = [registers[number] for number in numbers]
+            if now != views:
+                seen = tuple([port.view() for port in ports])
+                if seen not in known:
+                    known[seen] = self._contracting(ports, seen, fresh)
+                views, action = now, known[seen]
+            action()
+
+        return contracted
+
+    def _contracting(self, ports: Sequence[Port], views: Sequence[ViewRegister], fresh: int) -> Action:
+        """acc += left * right where *views* show them, (acc, right, left) or (acc, right) for ones.
+
+        Of tiles that come back only the addresses are asked.
+        """
+        acc, function = views[0], Function()
+        out, r_port, *l_ports = ports
+        calls: dict[tuple[Any, ...], tuple[Callable[[bool], int], int]] = {}
+
+        def made(key: tuple[Any, ...]) -> tuple[Callable[[bool], int], int]:
+            """What adds the products of other tiles, and how many these are."""
+            extents = acc.extents()
+            left, right = [port.operand(extents) for port in l_ports], r_port.operand(extents)
+            contraction = Contraction(
+                out.sums(extents, False), left[0] if left else None, right, extents, acc.kept, acc.format
+            )
+            if len(calls) >= _MOST:
+                calls.clear()
+            call = calls[key] = contraction.add, prod(extents)
+            return call
+
+        places = [acc.key(function), *(view.address(function) for view in views)]
+        opened = [f"{function.name(loop)}.counter" for k, loop in enumerate(self.loops) if fresh >> k & 1]
+        begins = f"not ({' or '.join(opened)})" if opened else "True"
+        worked = function.name(self._multiplier(views[2].format if l_ports else None))
+        function.add(f"key = {function.tuple_of(places)}")
+        function.add(f"add, dense = {function.name(calls)}.get(key) or {function.name(made)}(key)")
+        function.add(f"{worked}(dense, add({begins}))")
+        return function.made()
+
+    def _contract_looking(
+        self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int
+    ) -> Action:
+        """The same where empty words are looked for, or somebody watches what is touched."""
         out, r_port, l_port = self._port(acc), self._port(right), None if ones else self._port(left)
         anew, engine, views = self.anew(fresh), self.chip.engines[self.unit], self.views
         view: ViewRegister | None = None

@@ -22,6 +22,9 @@ Shape = tuple[int, ...]
 Moved: TypeAlias = "tuple[Way, int, int]"
 """How a box moves, and the bits of DRAM and of the scratchpad where it begins."""
 
+_MOST = 1 << 12
+"""Boxes that leave their bounds which are kept."""
+
 
 class Ends(NamedTuple):
     """What boxes move between: DRAM, the first of *memories*, and scratchpad *space*; *stores* says which way."""
@@ -128,6 +131,7 @@ class Transfer:
         self._zeros = (0,) * view.rank
         self._bounded = tuple((axis, bound) for axis, bound in enumerate(view.bounds) if bound)
         self._ways: dict[tuple[Shape, Shape, Shape], Way] = {}
+        self._rims: dict[tuple[Shape, Shape], Way] = {}
         self.move: Callable[[], Moved] = self._written()
 
     def _written(self) -> Callable[[], Moved]:
@@ -156,7 +160,11 @@ class Transfer:
         """Move a box that leaves its bounds."""
         view, start = self._view, self._pad.start()
         extents, begins = view.extents(), view.begins()
-        way = self._clipped(extents, begins)
+        way = self._rims.get((extents, begins))
+        if way is None:
+            way = self._clipped(extents, begins)
+            if len(self._rims) < _MOST:
+                self._rims[extents, begins] = way
         address = view.start() + way.plan.moved if way.exists else 0
         if way.tail:
             self._check(way)
