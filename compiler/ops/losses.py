@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 from ...catalog import ClassCatalog
-from ..ir.expression import Expression, argument, exp, index, lift, log, read, state, unary, where
+from ..ir.expression import Expression, argument, exp, index, lift, log, read, rebuilt, state, unary, where
 from ..ir.statement import State, Statement
 from ..ir.types import Type
 from .op import Op, ShapeFault
@@ -92,10 +92,12 @@ class Loss(Op):
     def forward(self, at: Site) -> tuple[Statement, ...]:
         """One pass over the steps."""
         (classes,) = at.type(at.operand(0)).factors
-        y, timed = at.value("y", 0), at.type(at.operand(0)).timed
+        y, timed = at.value("y", 0), any(at.type(operand).timed for operand in at.node.operands)
         total = state("total") + y if timed else y
         verdict = self.verdict(at.steps if timed else 1, classes, y, total)
-        carried = (State("total", "f32", 0.0, total), *verdict.carried) if timed else ()
+        carried = (State("total", "f32", 0.0, total), *verdict.carried)
+        if not timed:  # the first step is the last: what is carried is what it begins with
+            verdict, carried = _at_once(verdict), ()
         reads = dict(zip(self.operands, at.node.operands, strict=True))
         if not self.judges:
             return at.elementwise(reads, [(at.result(), verdict.logits, timed)], carried)
@@ -135,6 +137,15 @@ LOSSES: ClassCatalog[Loss] = ClassCatalog(__package__ or "", Loss, "loss")
 
 OF_EACH_STEP = "cross_entropy_mse(lam=0.0)"
 """The cross entropy of each step: the nearest to one that knows its error after the last step only."""
+
+
+def _at_once(verdict: Verdict) -> Verdict:
+    """The verdict on a result that is the same in every step, of which one is all there is to look at."""
+    begun = {each.name: lift(each.initial) for each in verdict.carried}
+    logits, loss = rebuilt(
+        (verdict.logits, verdict.loss), lambda leaf: begun[leaf.name] if leaf.op == "state" else leaf
+    )
+    return verdict._replace(logits=logits, loss=loss, carried=())
 
 
 def _valid() -> Expression:

@@ -78,6 +78,31 @@ def test_nothing_is_dropped_when_inferring() -> None:
     np.testing.assert_allclose(oracle.read("y"), oracle.read("a") @ weight.T + bias, rtol=1e-12)
 
 
+JUDGED = {"cross_entropy": (1.0, 0.0), "cross_entropy_mse(lam=0.25)": (0.75, 0.25), "mse_rate": (0.0, 1.0)}
+"""How much of each loss is the cross entropy of an answer, and how much its mean squared distance from the label."""
+
+
+@pytest.mark.parametrize("loss", JUDGED)
+def test_an_answer_that_dropout_alone_lets_move_is_judged_as_one_when_inferring(loss: str) -> None:
+    network = snn.read(f"""
+    network moved(x: f16[40]) steps 4 {{
+        return linear(dropout(x, p=0.25, mask=step), out=3)
+    }}
+    train {{ batch = 6; loss = {loss} }}""")
+    oracle = Oracle(build_training(network, TrainingOptions.resolve(network)), Numerics("f64"))
+    oracle.run("init", ARGUMENTS)
+    rng = np.random.default_rng(2)
+    oracle.write("x", rng.standard_normal((6, 40)))
+    labels = rng.integers(0, 3, 6)
+    oracle.write("label", labels)
+    oracle.run("infer", ARGUMENTS)
+    answer = oracle.read("x") @ oracle.read("linear.w").T + oracle.read("linear.b")
+    entropy = np.log(np.exp(answer).sum(1)) - answer[np.arange(6), labels]
+    square = ((answer - np.eye(3)[labels]) ** 2).mean(1)
+    np.testing.assert_allclose(oracle.read("logits"), answer, rtol=1e-6)
+    np.testing.assert_allclose(oracle.read("loss"), JUDGED[loss][0] * entropy + JUDGED[loss][1] * square, rtol=1e-5)
+
+
 def test_a_cycle_through_dropout_remembers_plain_spikes_when_inferring() -> None:
     """Not those times 1 / (1 - p): h[t] = 0.5 * v[t-1] + x[t] + 2 * s[t-1], worked out by hand."""
     network = snn.read("""

@@ -7,9 +7,10 @@ graph, and every parameter, master and optimizer state.
 from __future__ import annotations
 
 from itertools import combinations, cycle
+from pathlib import Path
 
 import pytest
-from laws import CORNERS, FLOWS, MACHINES, NETWORKS, Bench, Case, Outcome, cases, compiled, outcome_of
+from laws import CORNERS, FLOWS, MACHINES, NETWORKS, Bench, Case, Exported, Outcome, cases, compiled, outcome_of
 from pairwise import everything, pairwise
 
 from snnc.compiler.ops.op import OPS
@@ -26,6 +27,18 @@ def test_the_program_is_the_oracle_in_corners(name: str, machine: str) -> None:
     assert {run: told for run, told in outcome.differences.items() if told} == {}
     for entry, traffic in outcome.counted.items():
         assert traffic.to_json()["dram"] == outcome.program.predicted[entry]["dram"], entry
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "cross_entropy_mse(lam=0.25)"])
+def test_the_program_is_the_oracle_where_an_answer_moves_in_training_alone(loss: str, tmp_path: Path) -> None:
+    path = tmp_path / "moved.snn"
+    path.write_text(f"""
+        network moved(x: f16[1, 2, 5]) steps 4 {{
+            return linear(flatten(dropout(x, p=0.5, mask=step)), out=10)
+        }}
+        train {{ loss = {loss} }}""")
+    outcome = outcome_of(Exported(str(path), "quad3"))
+    assert {run: told for run, told in outcome.differences.items() if told} == {}
 
 
 def test_training_moves(outcome: Outcome) -> None:
