@@ -203,7 +203,7 @@ class Wait(Instruction, opcode=0x05, mnemonic="wait"):
 class Barrier(Instruction, opcode=0x06, mnemonic="barrier"):
     """Meet the streams of the same unit in cores 0 to *cores* - 1: nobody goes on before all have arrived."""
 
-    cores: int = bits(8, 19)
+    cores: int = bits(8, 20)
 
     def bind(self, stream: Stream) -> Action:
         core, cores, observer = stream.core.number, self.cores, stream.chip.observer

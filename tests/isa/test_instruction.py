@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from snnc.catalog import UnknownName
 from snnc.isa.instruction import OPCODE_BITS, UNITS, WORD_BITS, Bits, Instruction
 from snnc.isa.instructions import engine, move
+from snnc.isa.instructions.control import Barrier, Post
+from snnc.isa.target import TargetError, load_target, with_mesh
 
 KINDS = [kind for _, kind in sorted(Instruction.by_opcode.items())]
 assert engine and move
@@ -132,3 +134,11 @@ def test_bits_are_where_the_declaration_says() -> None:
     assert word == 0x30 | 5 << 8 | 6 << 14 | 7 << 20 | 0x8001 << 26 | 2 << 42 | 1 << 44
     drained = Instruction.parse("drain v1, v2, v3, biased=1, scale=0.25").encode()
     assert drained[4:8] == struct.pack("<f", 0.25)
+
+
+def test_words_reach_every_core_of_the_largest_chip_and_count_them() -> None:
+    cores = with_mesh(load_target("quad"), 64, 64).cores
+    with pytest.raises(TargetError):
+        with_mesh(load_target("quad"), 64, 65)
+    for word in (Post(core=cores - 1, semaphore=0), Barrier(cores=cores)):
+        assert Instruction.decode(word.encode()) == word
