@@ -73,11 +73,13 @@ def may_hold(operands: tuple[Operand, ...], order: tuple[str, ...], tiles: Tiles
     """Whether nothing that fills a buffer anew turns inside a loop whose tiles it holds side by side."""
     legal: Any = np.bool_(True)
     for operand in operands:
-        for name, _ in operand.whole:
+        for name, all_cores in operand.whole:
+            # Inside a loop that is an instruction, a core sees its own part of it, even in the only turn.
+            apart = np.less(tiles[name], all_cores if name in ALWAYS else extents[name])
             for inner in order[order.index(name) + 1 :]:
                 if inner in operand.loops:
                     alone = np.greater_equal(tiles[inner], extents[inner]) & (inner not in ALWAYS)
-                    legal = legal & (np.greater_equal(tiles[name], extents[name]) | alone)
+                    legal = legal & (~apart | alone)
     return legal
 
 

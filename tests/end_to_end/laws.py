@@ -362,6 +362,7 @@ class Exported:
     path: str
     machine: str
     steps: int | None = None
+    batch: int = 3
 
     def __str__(self) -> str:
         return f"{Path(self.path).stem}-{self.machine}"
@@ -369,7 +370,7 @@ class Exported:
     def compilation(self) -> Compilation:
         """Not yet made."""
         target, cores = (MACHINES | OTHER_FORMATS)[self.machine]
-        return Compilation(self.path, Options(target_of(target), cores, 3, self.steps))
+        return Compilation(self.path, Options(target_of(target), cores, self.batch, self.steps))
 
 
 Compiled = Case | Model | Exported

@@ -41,6 +41,26 @@ def test_the_program_is_the_oracle_where_an_answer_moves_in_training_alone(loss:
     assert {run: told for run, told in outcome.differences.items() if told} == {}
 
 
+@pytest.mark.parametrize("machine", ["quad4", "exact7"])
+def test_the_program_is_the_oracle_where_a_core_turns_once_around_what_it_loads_for_all(
+    machine: str, tmp_path: Path
+) -> None:
+    """The spikes of one neuron: those of all samples are less than a granule, and each core has one sample."""
+    path = tmp_path / "lone.snn"
+    path.write_text("""
+        network lone(image: f16[2, 3]) steps 4 {
+            s = lif(linear(flatten(image), out=1), threshold=0.001)
+            return linear(s, out=10, bias=false)
+        }""")
+    case = Exported(str(path), machine, batch=5)
+    outcome = outcome_of(case)
+    assert {run: told for run, told in outcome.differences.items() if told} == {}
+    for entry, traffic in outcome.counted.items():
+        assert traffic.to_json()["dram"] == outcome.program.predicted[entry]["dram"], entry
+    held = [stage.mapping for stage in compiled(case).schedule.entries["infer"] if stage.mapping.whole]
+    assert any(("left", mapping.split) in mapping.whole for mapping in held)
+
+
 def test_training_moves(outcome: Outcome) -> None:
     """Losses may be equal by chance, since rates are few; a sparse surrogate is 0 a little way off the threshold."""
     assert isinstance(outcome.case, Case)
