@@ -163,7 +163,8 @@ def load_target(name_or_path: str | Path) -> Target:
     except UnknownName as error:
         raise TargetError.at(NOWHERE, str(error), hints=["a path that ends in .toml"]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise TargetError.at(Place(str(path)), f"cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise TargetError.at(Place(str(path)), f"cannot be read: {reason}") from None
     return parse(text, str(path))
 
 

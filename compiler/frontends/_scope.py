@@ -113,8 +113,8 @@ class Scope:
             raise Wrong(name.place, f"{name.text} is made twice; the first is in line {first.line}")
 
     def values(self) -> Iterator[str]:
-        """Names of values."""
-        return (name for name, binding in self.names.items() if isinstance(binding, Made))
+        """Names of values, those with which something else is wrong among them."""
+        return (name for name, binding in self.names.items() if isinstance(binding, Made | Lost))
 
     def settings(self, value: syntax.Value) -> Mapping[str, Setting]:
         """The settings that *value* may mention; `Wrong` where it mentions a value as one."""

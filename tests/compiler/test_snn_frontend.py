@@ -218,6 +218,13 @@ def test_a_fault_of_shapes_shows_both_shapes_both_places_and_the_line() -> None:
         ("c = lif(decay=0.5, image)\nreturn c", ["2:20: operands stand before settings"]),
         ("c = lif(imgae)\nd = lif(c)\nreturn d", ["2:9: no value is called 'imgae'; did you mean image?"]),
         (
+            "spikes = lif(image, reset=hart)\nd = lif(spike)\nreturn d",
+            [
+                "2:27: no reset of lif is called 'hart'; did you mean hard?",
+                "3:9: no value is called 'spike'; did you mean spikes?",
+            ],
+        ),
+        (
             "c = linear(image, out=3)\nreturn c",
             [
                 "2:12: linear reads one axis, not f16[n, 1, 8, 8]; flatten() makes it one: "
