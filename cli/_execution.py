@@ -201,7 +201,7 @@ class Execution:
 
         values = interpreter.values(dump.tensor)
         if dump.file is not None:
-            from ..runtime.files import write_whole
+            from ..isa.files import write_whole
 
             content = io.BytesIO()
             np.lib.format.write_array(content, np.ascontiguousarray(values), allow_pickle=False)

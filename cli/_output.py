@@ -62,7 +62,7 @@ def write_text(path: str, text: str) -> None:
     if path == STANDARD_OUTPUT:
         click.echo(text, nl=False)
     else:
-        from ..runtime.files import write_whole
+        from ..isa.files import write_whole
 
         write_whole(Path(path), text.encode())
 

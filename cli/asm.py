@@ -36,7 +36,7 @@ def command(source: str, to: str | None, json_to: str | None) -> None:
 
 def read_text(path: str) -> str:
     """The text in a file; DataError where there is none."""
-    from ..runtime.files import read_whole
+    from ..isa.files import read_whole
     from ..source import DataError, Place
 
     try:

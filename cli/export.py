@@ -38,7 +38,7 @@ def command(
         snnc export net.snn --to nir --weights trained.npz -o net.nir --lossy surrogate,compare
     """
     from ..compiler.exports.export import EXPORTS, Options
-    from ..runtime.files import write_whole
+    from ..isa.files import write_whole
 
     export = EXPORTS[format]
     path = to if to is not None else f"{Path(model).stem}{export.suffix}"

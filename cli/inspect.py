@@ -97,7 +97,7 @@ def _beginning(file: str) -> bytes | None:
     path = Path(file)
     if not path.is_file():
         return None
-    from ..runtime.files import read_whole
+    from ..isa.files import read_whole
 
     return read_whole(path)[:MAGIC_BYTES]
 

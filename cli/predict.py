@@ -70,7 +70,7 @@ def _write_npz(path: str, arrays: dict[str, object]) -> None:
 
     import numpy as np
 
-    from ..runtime.files import write_whole
+    from ..isa.files import write_whole
 
     archived = io.BytesIO()
     with zipfile.ZipFile(archived, "w") as archive:

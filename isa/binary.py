@@ -19,9 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain, groupby
@@ -32,6 +30,7 @@ from ..source import DataError, Place
 from . import instructions
 from .codecs.codec import CODECS
 from .element import ElementProgram
+from .files import read_whole, write_whole
 from .instruction import WORD_BYTES, Instruction
 from .program import FORMAT_VERSION, Argument, Debug, Entry, Program, Stream, Symbol
 
@@ -73,34 +72,14 @@ def fingerprint(program: Program) -> str:
 
 def save(program: Program, path: str | Path) -> None:
     """Write the `.snnb` so that *path* holds either what it held before or all of it; DataError if that fails."""
-    path, data = Path(path), to_bytes(program)
-    unfinished: str | None = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            unfinished = file.name
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(unfinished).chmod(0o666 & ~umask)
-        Path(unfinished).replace(path)
-    except OSError as error:
-        raise DataError.at(Place(str(path)), f"cannot be written: {error.strerror}") from None
-    finally:
-        if unfinished is not None:
-            Path(unfinished).unlink(missing_ok=True)
+    write_whole(Path(path), to_bytes(program))
 
 
 def load(source: str | Path | bytes) -> Program:
     """The program in a `.snnb` file, or in its bytes; DataError tells what is wrong with it before anything runs."""
     if isinstance(source, bytes):
         return from_bytes(source)
-    try:
-        data = Path(source).read_bytes()
-    except OSError as error:
-        raise DataError.at(Place(str(source)), f"cannot be read: {error.strerror}") from None
-    return from_bytes(data, str(source))
+    return from_bytes(read_whole(Path(source)), str(source))
 
 
 def _check(data: bytes, place: Place) -> None:

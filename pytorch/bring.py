@@ -15,7 +15,7 @@ from ..compiler.frontends.onnx import read_graph
 from ..compiler.ir.graph import Network, Setting
 from ..compiler.ir.text import print_network
 from ..compiler.proof import Proof, prove
-from ..runtime.files import write_whole
+from ..isa.files import write_whole
 from ..runtime.weights import archive
 from ..source import DataError, Place, SourceError
 from .arguments import check_module, checked

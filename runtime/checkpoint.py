@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from ..isa.binary import fingerprint
+from ..isa.files import read_whole, write_whole
 from ..isa.program import Program, Symbol
 from ..source import DataError, Place
 from . import tensors
-from .files import read_whole, write_whole
 from .network import Bytes
 
 MAGIC = b"\x89SNNC\r\n\x1a"

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..isa.files import write_whole
 from ..isa.instruction import UNITS
 from ..source import NOWHERE
-from .files import write_whole
 from .recording import Record
 from .replay import Timing
 

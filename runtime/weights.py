@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog import unknown
+from ..isa.files import read_whole, write_whole
 from ..isa.program import Program, Symbol
 from ..source import DataError, Faults, Place
 from . import checkpoint
-from .files import read_whole, write_whole
 from .interpreter import Interpreter
 from .tensors import lead_of
 
