@@ -60,6 +60,9 @@ def largest_share(request: Request, mapping: Decision) -> dict[str, int]:
 
 def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision, whole: Mapping[str, int]) -> Buffer:
     depth = max((place + 1 for place, name in enumerate(loops) if name in operand.loops), default=0)
+    inside = loops[:depth]
+    apart = [name for name, all_cores in operand.whole if name in inside and mapping.tiles[name] < all_cores]
+    assert not apart, f"{operand.use} holds what all cores have of {apart}, and is filled inside of it"
     refilled = any(name in operand.loops and mapping.tiles[name] < whole[name] for name in loops)
     extents = tuple(int(extent) for extent in operand.extents(mapping.tiles)) or (1,)
     return Buffer(
