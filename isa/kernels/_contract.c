@@ -110,8 +110,11 @@ static int64_t find(const struct plan *plan, struct rooms *at, const void *box, 
     return plan->times * snnc_uses(at->bits, in_box, (const uint8_t *)(intptr_t)plan->weights, plan->planes);
 }
 
-/* Whether elements are found quicker along columns of the left matrix than along its rows. */
-static int one_by_one(int64_t run, int64_t rows_run) { return run < 8 && rows_run >= 8; }
+/* Whether panels read bits as they are. */
+static int bits_serve(const struct plan *plan)
+{
+    return plan->left == SPIKES && (plan->run >= 8 || rows_beside(plan->run, plan->rows_run));
+}
 
 /* Whether all elements cost less than those that are not zero, which have to be found: by measurements of both on layers of
    16 to 128 channels.  A bit is found and added at half the cost of a number, and for more where sums do not stay in
@@ -119,47 +122,70 @@ static int one_by_one(int64_t run, int64_t rows_run) { return run < 8 && rows_ru
 static int dense_enough(const struct plan *plan, int64_t done)
 {
     const int64_t vectors = plan->columns * (plan->acc == F32 ? 4 : 8) / 64, all = plan->stack * plan->m * plan->k;
-    const int64_t halves = plan->left != SPIKES ? 2 : one_by_one(plan->run, plan->rows_run) ? 3 : 4;
+    const int64_t halves = plan->left != SPIKES ? 2 : rows_beside(plan->run, plan->rows_run) ? 3 : 4;
     return 2 * done * (3 * vectors + 9) > all * vectors * halves;
+}
+
+/* What is not a bit, as the words that kernels take; bits, too, for those that want words. */
+static const void *words_of_left(const struct plan *plan, const struct rooms *at, const uint8_t *box)
+{
+    const int64_t in_box = plan->box_count * plan->box_length;
+    if (plan->packed)
+        plan->acc == F32 ? snnc_kernels()->bits_f32(at->words, at->bits, in_box) : snnc_kernels()->bits_f64(at->words, at->bits, in_box);
+    else if (plan->acc == F32)
+        snnc_singles(at->words, box, plan->left, in_box);
+    else
+        snnc_units_f64(at->words, box, plan->left, in_box);
+    return at->words;
+}
+
+/* The right operand, all of it. */
+static const float *singles_of_right(const struct plan *plan, struct rooms *at, const void *right)
+{
+    const int64_t rows = plan->stack * plan->k;
+    if (plan->right == HALVES)
+        snnc_kernels()->halves_f32(at->right_words, right, INDICES(right_rows), rows, plan->n, INDICES(right_columns), plan->columns, 0);
+    else
+        snnc_singles(at->right_words, gather_right(plan, at, right), plan->right, rows * plan->columns);
+    return at->right_words;
+}
+
+/* Sums of all elements; whether the right operand is finite, without which what is zero would add something. */
+static int all_f32(const struct plan *plan, const struct shape *of, struct rooms *at, const uint8_t *box, const void *right)
+{
+    const int fused = plan->right == HALVES ? plan->left <= HALVES : plan->right == BFLOATS && plan->left <= SIGNS;
+    const float *values = bits_serve(plan) ? 0 : words_of_left(plan, at, box);
+    const struct halves lying = {right, INDICES(right_rows), INDICES(right_columns), plan->n};
+    if (plan->right == HALVES)
+        return snnc_kernels()->panels_f32(at->sums, values, at->bits, 0, &lying, of, fused);
+    const float *decoded = singles_of_right(plan, at, right);
+    return snnc_finite(decoded, plan->stack * plan->k * plan->columns) &&
+           snnc_kernels()->panels_f32(at->sums, values, at->bits, decoded, 0, of, fused);
 }
 
 /* How many left elements of the matrices were not zero, or -1 where this does not serve: then nothing was written. */
 static int64_t contract_f32(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
                             const uint8_t *box, const void *right, void *out, int fresh, int64_t done)
 {
-    const int64_t factors = plan->stack * plan->k * plan->columns;
-    const int64_t in_box = plan->box_count * plan->box_length;
-    if (plan->right == HALVES)
-        snnc_kernels()->halves_f32(at->right_words, right, INDICES(right_rows), plan->stack * plan->k, plan->n, INDICES(right_columns), plan->columns);
-    else {
-        gather_right(plan, at, right);
-        snnc_singles(at->right_words, at->right, plan->right, factors);
+    const int harmless = !snnc_begin_f32(results, at->sums, fresh ? 0 : out), taps = plan->taps && harmless;
+    if (harmless && !taps && plan->left != ONES && dense_enough(plan, done)) {
+        if (all_f32(plan, of, at, box, right)) {
+            snnc_end_f32(results, at->sums, out);
+            return done;
+        }
+        snnc_begin_f32(results, at->sums, fresh ? 0 : out);
     }
-    const int harmless = !snnc_begin_f32(results, at->sums, fresh ? 0 : out);
-    const float *values = 0;
-    if (plan->taps && harmless) {
-        const struct taps taps = taps_of(plan);
-        memset((float *)at->right_words + factors, 0, plan->columns * 4);
-        snnc_kernels()->taps_f32(at->sums, at->bits, at->right_words, &taps, plan->columns, at->turned, at->found);
-        snnc_end_f32(results, at->sums, out);
-        return done;
-    }
-    const int panels = plan->left != ONES && dense_enough(plan, done) && harmless && snnc_finite(at->right_words, factors);
-    if (panels || plan->left > SPIKES) {
-        if (plan->packed)
-            snnc_kernels()->bits_f32(at->words, at->bits, in_box);
-        else
-            snnc_singles(at->words, box, plan->left, in_box);
-        values = at->words;
-    }
-    if (panels) {
-        const int exact = plan->right == HALVES ? plan->left <= HALVES : plan->right == BFLOATS && plan->left <= SIGNS;
-        snnc_kernels()->panels_f32(at->sums, values, at->right_words, of, exact);
+    const float *decoded = singles_of_right(plan, at, right);
+    if (taps) {
+        const struct taps window = taps_of(plan);
+        memset((float *)at->right_words + plan->stack * plan->k * plan->columns, 0, plan->columns * 4);
+        snnc_kernels()->taps_f32(at->sums, at->bits, decoded, &window, plan->columns, at->turned, at->found);
     } else {
-        if (one_by_one(of->run, of->rows_run))
-            snnc_kernels()->terms_f32(at->sums, at->bits, values, at->right_words, of);
+        const float *values = plan->left > SPIKES ? words_of_left(plan, at, box) : 0;
+        if (rows_beside(of->run, of->rows_run))
+            snnc_kernels()->terms_f32(at->sums, at->bits, values, decoded, of);
         else
-            snnc_kernels()->events_f32(at->sums, at->bits, values, at->right_words, of, at->found, at->factors);
+            snnc_kernels()->events_f32(at->sums, at->bits, values, decoded, of, at->found, at->factors);
     }
     snnc_end_f32(results, at->sums, out);
     return done;
@@ -189,7 +215,7 @@ static int64_t contract_bits(const struct plan *plan, const struct shape *of, co
     if (bits >= INFINITE || most * (double)plan->k >= WIDEST)
         return -1;
     const int64_t chunk = most > 0 ? (int64_t)(0x7fffffff / most) : plan->k;
-    const int terms = one_by_one(of->run, of->rows_run);
+    const int terms = rows_beside(of->run, of->rows_run);
     (void)box;
     if (chunk >= FEWEST) {
         snnc_units_i32(at->right_words, right, factors);
@@ -237,21 +263,18 @@ static int64_t contract_products(const struct plan *plan, const struct shape *of
     const struct cuts cuts = cuts_of(l_most * (of_half((uint16_t)bits) * 0x1p24), plan->k);
     if (!cuts.slab)
         return -1;
-    snnc_units_f64(at->right_words, right, HALVES, factors);
-    if (plan->packed)
-        snnc_kernels()->bits_f64(at->words, at->bits, in_box);
-    else
-        snnc_units_f64(at->words, box, plan->left, in_box);
     if (!dense_enough(plan, done) && of->run >= 8 && cuts.slab == plan->k) {
-        snnc_kernels()->events_f64(at->sums, at->bits, at->words, at->right_words, of, at->found, at->factors, cuts.chunk);
+        snnc_units_f64(at->right_words, right, HALVES, factors);
+        snnc_kernels()->events_f64(at->sums, at->bits, words_of_left(plan, at, box), at->right_words, of, at->found, at->factors, cuts.chunk);
         end_exact(plan, results, at->sums, out, fresh);
         return done;
     }
+    const double *values = bits_serve(plan) && cuts.slab == plan->k ? 0 : words_of_left(plan, at, box);
     for (int64_t begin = 0; begin < plan->k; begin += cuts.slab) {
         struct shape some = *of;
         some.k = plan->k - begin < cuts.slab ? plan->k - begin : cuts.slab;
         some.places += begin;
-        snnc_kernels()->panels_f64(at->sums, at->words, (double *)at->right_words + begin * plan->columns, &some, cuts.chunk);
+        snnc_kernels()->panels_f64(at->sums, values, at->bits, right + begin * plan->columns, &some, cuts.chunk);
         end_exact(plan, results, at->sums, out, fresh && !begin);
     }
     return done;

@@ -23,6 +23,16 @@ struct taps {
     const int32_t *reach;
 };
 
+/* A right operand of halves where it lies: n of each of its rows, *columns* apart (none: side by side). */
+struct halves {
+    const uint16_t *from;
+    const int64_t *rows, *columns;
+    int64_t n;
+};
+
+/* Whether rows of a left operand stand side by side in its box, and terms do not. */
+static inline int rows_beside(int64_t run, int64_t rows_run) { return run < 8 && rows_run >= 8; }
+
 /* Where results belong: n of each of `count` rows, columns_at[] behind rows_at[row], *run* of them side by side; no
    columns_at: all are. */
 struct results {
@@ -54,7 +64,9 @@ int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, in
 
    `_events.h`: sums driven by the *bits* of the box that are set; *values* of the box, none for ones.  *found* and *factors*
    have room for k + 3.  Exact ones are formed in words and widened after *chunk* terms, which the words hold.
-   `_panels.h`: sums driven by all elements, a panel of rows and columns at a time; *fused*: no product is rounded.
+   `_panels.h`: sums driven by all elements, a panel of rows and columns at a time; *fused*: no product is rounded.  No
+   *values*: they are the bits.  The right operand is f16: *lying* somewhere (else *right* is it, decoded), or gathered.
+   `panels_f32` answers whether it is finite; else it has spoiled the sums.
    `_taps.h`: sums driven by the bits of each channel, for all taps of a window; *turned* has room for *bytes* and SPARE.
    `_rows.h`: rows of f16, and bits, decoded; there is room for LANES more. */
 struct kernels {
@@ -65,14 +77,14 @@ struct kernels {
     void (*terms_f32)(float *sums, const uint8_t *bits, const float *values, const float *right, const struct shape *of);
     void (*terms_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct shape *of, int32_t *part, int64_t chunk);
     void (*terms_i64)(int64_t *sums, const uint8_t *bits, const int64_t *right, const struct shape *of);
-    void (*panels_f32)(float *sums, const float *values, const float *right, const struct shape *of, int fused);
-    void (*panels_f64)(int64_t *sums, const double *values, const double *right, const struct shape *of, int64_t chunk);
+    int (*panels_f32)(float *sums, const float *values, const uint8_t *bits, const float *right, const struct halves *lying, const struct shape *of, int fused);
+    void (*panels_f64)(int64_t *sums, const double *values, const uint8_t *bits, const uint16_t *right, const struct shape *of, int64_t chunk);
     void (*dots_f64)(int64_t *sums, const uint16_t *left, const uint16_t *right, int64_t k, int64_t columns, int64_t chunk, double *room);
     void (*taps_f32)(float *sums, const uint8_t *bits, const float *right, const struct taps *of, int64_t n, uint8_t *turned, int32_t *found);
     void (*taps_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct taps *of, int64_t n, uint8_t *turned, int32_t *found, int64_t chunk);
     void (*bits_f32)(float *to, const uint8_t *bits, int64_t count);
     void (*bits_f64)(double *to, const uint8_t *bits, int64_t count);
-    void (*halves_f32)(float *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
+    void (*halves_f32)(float *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled, int64_t behind);
 };
 
 extern const struct kernels snnc_kernels_v4, snnc_kernels_v3, snnc_kernels_v0;

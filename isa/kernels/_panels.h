@@ -1,110 +1,133 @@
-/* Sums that are driven by all elements of the left operand, a panel of rows and columns in registers at a time. */
+/* Sums that are driven by all elements of the left operand: a panel of rows and columns in registers at a time, and a part of
+   the terms (`_parts.h`) that all rows go over while it is near. */
 
-/* ROWS rows from the `first` on; those beyond the last one are it once more, and are not written. */
-#define ROW_PLACES(ROWS, WORD)                                                                                         \
-    const WORD *l[ROWS];                                                                                               \
-    const int64_t here = of->m - first < ROWS ? of->m - first : ROWS;                                                  \
-    for (int at = 0; at < ROWS; at++)                                                                                  \
-        l[at] = values + of->rows[batch * of->m + first + (at < here ? at : here - 1)];
-
-#define TERMS(ROWS, COUNT, VECTOR)                                                                                     \
-    for (int64_t i = begin; i < until; i++) {                                                                          \
-        const VECTOR *from = (const VECTOR *)(r + i * n + column);                                                     \
-        const int64_t place = of->places[i];                                                                           \
-        for (int at = 0; at < ROWS; at++)                                                                              \
+/* ROWS rows from the `first` on, of which there are `here`; others are anything, and are not written. */
+#define TERMS(ROWS, COUNT, VECTOR, AT)                                                                                 \
+    for (int64_t i = 0; i < until - begin; i++) {                                                                      \
+        const VECTOR *from = (const VECTOR *)(r + i * pitch);                                                          \
+        for (int row = 0; row < ROWS; row++)                                                                           \
             for (int c = 0; c < COUNT; c++)                                                                            \
-                sum[at][c] += l[at][place] * from[c];                                                                  \
+                sum[row][c] += near[AT] * from[c];                                                                     \
     }
+#define BY_TERMS row *PART + i
+#define BY_ROWS i *TALL + row
 
-#define PANEL_F32(ROWS, COUNT)                                                                                         \
+#define PANEL_F32(ROWS, COUNT, BRING, AT)                                                                              \
     {                                                                                                                  \
-        ROW_PLACES(ROWS, float)                                                                                        \
+        BRING##_f32(near, values, bits, of, batch * of->m + first, here, begin, until);                                \
         float *out = sums + (batch * of->m + first) * n + column;                                                      \
         floats sum[ROWS][COUNT];                                                                                       \
-        for (int at = 0; at < ROWS; at++)                                                                              \
+        for (int row = 0; row < ROWS; row++)                                                                           \
             for (int c = 0; c < COUNT; c++)                                                                            \
-                sum[at][c] = ((floats *)(out + (at < here ? at : 0) * n))[c];                                          \
-        const int64_t begin = 0, until = of->k;                                                                        \
-        TERMS(ROWS, COUNT, floats)                                                                                     \
-        for (int at = 0; at < ROWS; at++)                                                                              \
-            if (at < here)                                                                                             \
+                sum[row][c] = ((floats *)(out + (row < here ? row : 0) * n))[c];                                       \
+        TERMS(ROWS, COUNT, floats, AT)                                                                                 \
+        for (int row = 0; row < ROWS; row++)                                                                           \
+            if (row < here)                                                                                            \
                 for (int c = 0; c < COUNT; c++)                                                                        \
-                    ((floats *)(out + at * n))[c] = sum[at][c];                                                        \
+                    ((floats *)(out + row * n))[c] = sum[row][c];                                                      \
     }
 
-#define PANEL_F64(ROWS, COUNT)                                                                                         \
+#define PANEL_F64(ROWS, COUNT, BRING, AT)                                                                              \
     {                                                                                                                  \
-        ROW_PLACES(ROWS, double)                                                                                       \
+        BRING##_f64(near, values, bits, of, batch * of->m + first, here, begin, until);                                \
         int64_t *out = sums + (batch * of->m + first) * n + column;                                                    \
-        for (int64_t begin = 0; begin < of->k; begin += chunk) {                                                       \
-            const int64_t until = of->k - begin < chunk ? of->k : begin + chunk;                                       \
-            doubles sum[ROWS][COUNT];                                                                                  \
-            memset(sum, 0, sizeof sum);                                                                                \
-            TERMS(ROWS, COUNT, doubles)                                                                                \
-            for (int at = 0; at < ROWS; at++)                                                                          \
-                if (at < here)                                                                                         \
-                    for (int c = 0; c < COUNT; c++) {                                                                  \
-                        longs *to = (longs *)(out + at * n) + c;                                                       \
-                        if (begin)                                                                                     \
-                            *to += __builtin_convertvector(sum[at][c], longs);                                         \
-                        else                                                                                           \
-                            *to = __builtin_convertvector(sum[at][c], longs);                                          \
-                    }                                                                                                  \
-        }                                                                                                              \
+        doubles sum[ROWS][COUNT];                                                                                      \
+        memset(sum, 0, sizeof sum);                                                                                    \
+        TERMS(ROWS, COUNT, doubles, AT)                                                                                \
+        for (int row = 0; row < ROWS; row++)                                                                           \
+            if (row < here)                                                                                            \
+                for (int c = 0; c < COUNT; c++) {                                                                      \
+                    longs *to = (longs *)(out + row * n) + c;                                                          \
+                    if (begin)                                                                                         \
+                        *to += __builtin_convertvector(sum[row][c], longs);                                            \
+                    else                                                                                               \
+                        *to = __builtin_convertvector(sum[row][c], longs);                                             \
+                }                                                                                                      \
     }
 
-#define ALL_ROWS(ROWS, ...)                                                                                            \
-    for (int64_t first = 0; first < of->m; first += ROWS)                                                              \
-        __VA_ARGS__
+#define EACH_ROW(PANEL, ROWS, COUNT, BRING, AT)                                                                        \
+    for (int64_t first = 0, here; first < of->m; first += here) {                                                      \
+        here = of->m - first < ROWS ? of->m - first : ROWS;                                                            \
+        if (here > 4)                                                                                                  \
+            PANEL(ROWS, COUNT, BRING, AT)                                                                              \
+        else if (here > 2)                                                                                             \
+            PANEL(4, COUNT, BRING, AT)                                                                                 \
+        else                                                                                                           \
+            PANEL(2, COUNT, BRING, AT)                                                                                 \
+    }
 
-/* 32 registers hold 24 sums, 16 hold 12; columns are a multiple of LANES, so of 4 vectors, or of as few as LEAST. */
+/* All rows for one part after the other of COUNT vectors of columns, where READ says where it stands: r, rows *pitch* apart. */
+#define EACH_PART_OF(PANEL, READ, ROWS, COUNT)                                                                         \
+    {                                                                                                                  \
+        const int64_t width = (COUNT) * lanes;                                                                         \
+        for (int64_t begin = 0, until; until = of->k - begin < most ? of->k : begin + most, begin < until; begin = until) { \
+            READ                                                                                                       \
+            if (rows_beside(of->run, of->rows_run))                                                                    \
+                EACH_ROW(PANEL, ((COUNT) > 1 ? (ROWS) : TALL), COUNT, rows_beside, BY_ROWS)                            \
+            else                                                                                                       \
+                EACH_ROW(PANEL, ROWS, COUNT, terms_beside, BY_TERMS)                                                   \
+        }                                                                                                              \
+        column += width;                                                                                               \
+    }
+
+/* 32 registers hold 24 sums, 16 hold 12; columns are a multiple of LANES. */
 #if VECTOR_BYTES == 64
-#define PANELS(PANEL, WORD, LEAST)                                                                                     \
-    EACH_PANEL(WORD, if (column + 4 * lanes <= n) {                                                                    \
-        if (of->m < 6)                                                                                                 \
-            ALL_ROWS(2, PANEL(2, 4))                                                                                   \
-        else                                                                                                           \
-            ALL_ROWS(6, PANEL(6, 4))                                                                                   \
-        column += 4 * lanes;                                                                                           \
-    } else {                                                                                                           \
-        if (of->m < 8)                                                                                                 \
-            ALL_ROWS(2, PANEL(2, LEAST))                                                                               \
-        else                                                                                                           \
-            ALL_ROWS(8, PANEL(8, LEAST))                                                                               \
-        column += LEAST * lanes;                                                                                       \
-    })
+#define EACH_WIDTH_F32(PANEL, READ)                                                                                    \
+    switch ((n - column) / lanes) {                                                                                    \
+    case 1: EACH_PART_OF(PANEL, READ, 8, 1) break;                                                                     \
+    case 2: EACH_PART_OF(PANEL, READ, 8, 2) break;                                                                     \
+    case 3:                                                                                                            \
+    case 5: EACH_PART_OF(PANEL, READ, 8, 3) break;                                                                     \
+    default: EACH_PART_OF(PANEL, READ, 6, 4)                                                                           \
+    }
+#define EACH_WIDTH_F64(PANEL, READ)                                                                                    \
+    if (n - column < 4 * lanes)                                                                                        \
+        EACH_PART_OF(PANEL, READ, 8, 2)                                                                                \
+    else                                                                                                               \
+        EACH_PART_OF(PANEL, READ, 6, 4)
+#define WIDEST (4 * VECTOR_BYTES)
 #else
-#define PANELS(PANEL, WORD, LEAST)                                                                                     \
-    EACH_PANEL(WORD, if (of->m < 6) ALL_ROWS(2, PANEL(2, 2)) else ALL_ROWS(6, PANEL(6, 2)) column += 2 * lanes;)
+#define EACH_WIDTH_F32(PANEL, READ) EACH_PART_OF(PANEL, READ, 6, 2)
+#define EACH_WIDTH_F64(PANEL, READ) EACH_PART_OF(PANEL, READ, 6, 2)
+#define WIDEST (2 * VECTOR_BYTES)
 #endif
-#define EACH_PANEL(WORD, ...)                                                                                          \
-    const int64_t n = of->columns, lanes = VECTOR_BYTES / (int64_t)sizeof(WORD);                                       \
-    for (int64_t batch = 0; batch < of->stack; batch++) {                                                              \
-        const WORD *r = right + batch * of->height * n;                                                                \
+
+#define PANELS(WORD, EACH_WIDTH, PANEL, MOST, READ)                                                                    \
+    const int64_t n = of->columns, lanes = VECTOR_BYTES / (int64_t)sizeof(WORD), most = MOST;                          \
+    WORD near[NEAR_LEFT], part[PART * WIDEST / sizeof(WORD)];                                                          \
+    for (int64_t batch = 0; batch < of->stack; batch++)                                                                \
         for (int64_t column = 0; column < n;) {                                                                        \
-            __VA_ARGS__                                                                                                \
-        }                                                                                                              \
+            EACH_WIDTH(PANEL, READ)                                                                                    \
+        }
+
+/* Halves are decoded part by part; others have been. */
+#define PANELS_F32                                                                                                     \
+    {                                                                                                                  \
+        PANELS(float, EACH_WIDTH_F32, PANEL_F32, PART, const int64_t at_term = batch * of->height + begin;             \
+               const int64_t pitch = lying ? width : n; const float *r = lying ? part : right + at_term * n + column;  \
+               if (lying && !right_f32(part, lying, at_term, until - begin, column, width, of->k - until)) return 0;)                 \
+        return 1;                                                                                                      \
     }
 
-static EXACT_PRODUCTS void fused_f32(float *sums, const float *values, const float *right, const struct shape *of)
+static EXACT_PRODUCTS int fused_f32(float *sums, const float *values, const uint8_t *bits, const float *right,
+                                    const struct halves *lying, const struct shape *of)
+PANELS_F32
+
+static int rounded_f32(float *sums, const float *values, const uint8_t *bits, const float *right, const struct halves *lying,
+                       const struct shape *of)
+PANELS_F32
+
+static int panels_f32(float *sums, const float *values, const uint8_t *bits, const float *right, const struct halves *lying,
+                      const struct shape *of, int fused)
 {
-    PANELS(PANEL_F32, float, 1)
+    return (fused ? fused_f32 : rounded_f32)(sums, values, bits, right, lying, of);
 }
 
-static void rounded_f32(float *sums, const float *values, const float *right, const struct shape *of)
+static EXACT_PRODUCTS void panels_f64(int64_t *sums, const double *values, const uint8_t *bits, const uint16_t *right,
+                                      const struct shape *of, int64_t chunk)
 {
-    PANELS(PANEL_F32, float, 1)
-}
-
-static void panels_f32(float *sums, const float *values, const float *right, const struct shape *of, int fused)
-{
-    (fused ? fused_f32 : rounded_f32)(sums, values, right, of);
-}
-
-static EXACT_PRODUCTS void panels_f64(int64_t *sums, const double *values, const double *right, const struct shape *of,
-                                    int64_t chunk)
-{
-    PANELS(PANEL_F64, double, 2)
+    PANELS(double, EACH_WIDTH_F64, PANEL_F64, chunk < PART ? chunk : PART, const double *r = part; const int64_t pitch = width;
+           right_f64(part, right + (batch * of->height + begin) * n + column, until - begin, n, width);)
 }
 
 #define STEPS 32 /* terms that are decoded together */

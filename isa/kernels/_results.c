@@ -12,6 +12,17 @@
     }
 #define FEW 4 /* columns that are no run */
 
+/* Does something with every LANES of columns of all rows, which lie side by side where they belong, too. */
+typedef uint32_t words __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef float singles __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+#define EACH_LANES(...)                                                                                                \
+    for (int64_t row = 0; row < of->count; row++, sums += of->columns)                                                 \
+        for (int64_t j = 0; j < of->n; j += LANES) {                                                                   \
+            const int64_t place = of->rows_at[row] + j;                                                                \
+            __VA_ARGS__                                                                                                \
+        }
+static inline int in_lanes(const struct results *of) { return !of->columns_at && of->n == of->columns; }
+
 /* The sums so far; whether one of them is -0, to which even zeros add something. */
 VERSIONS int snnc_begin_f32(const struct results *of, float *sums, const float *before)
 {
@@ -19,6 +30,13 @@ VERSIONS int snnc_begin_f32(const struct results *of, float *sums, const float *
     if (!before) {
         memset(sums, 0, of->count * of->columns * sizeof *sums);
         return 0;
+    }
+    if (in_lanes(of)) {
+        words any = {0};
+        EACH_LANES(const words some = *(const words *)(before + place); any |= (words)(some == 0x80000000u); *(words *)(sums + j) = some;)
+        for (int lane = 0; lane < LANES; lane++)
+            minus_zero |= any[lane];
+        return minus_zero != 0;
     }
     const int64_t *to = of->columns_at, run = of->run;
     for (int64_t row = 0; row < of->count; row++, sums += of->columns) {
@@ -42,6 +60,12 @@ INLINE float with_one_nan(float sum) { return sum == sum ? sum : single_of_bits(
 /* Every NaN is the canonical one. */
 VERSIONS void snnc_end_f32(const struct results *of, const float *sums, float *out)
 {
+    if (in_lanes(of)) {
+        const words nan = (words){0} + 0x7fc00000u;
+        EACH_LANES(const singles some = *(const singles *)(sums + j); const words is = (words)(some == some);
+                   *(words *)(out + place) = ((words)some & is) | (nan & ~is);)
+        return;
+    }
     const int64_t *to = of->columns_at, run = of->run;
     for (int64_t row = 0; row < of->count; row++, sums += of->columns) {
         float *restrict row_out = out + of->rows_at[row];

@@ -82,12 +82,15 @@ INLINE int64_t decode_turned(float *to, const uint16_t *from, int64_t n, const i
 
 /* Rows of n halves, *columns* apart (none: side by side), each filled up with zeros. */
 static void halves_f32(float *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns,
-                       int64_t filled)
+                       int64_t filled, int64_t behind)
 {
     for (int64_t row = 0; row < count;) {
         int64_t here = 1, done = 0;
         while (columns && here < TURNED && row + here < count && rows[row + here] == rows[row] + here)
             here++;
+        if (columns && row % 32 == 0 && row < behind)
+            for (int64_t j = 0; j < n; j++)
+                __builtin_prefetch(from + rows[row + count] + columns[j], 0, 2);
         if (columns && here == TURNED)
             done = decode_turned(to, from + rows[row], n, columns, filled);
         for (int64_t end = row + here; row < end; row++, to += filled) {
@@ -102,8 +105,9 @@ static void halves_f32(float *to, const uint16_t *from, const int64_t *rows, int
     }
 }
 
-/* Bits as numbers; LANES and fewer behind them are written, too. */
-#define NUMBERS_OF_BITS(TYPE, VECTOR, WHOLE)                                                                           \
+/* Bits from a place on as numbers; LANES and fewer behind them are written, too. */
+#define NUMBERS_OF_BITS(NAME, TYPE, VECTOR, WHOLE)                                                                     \
+    INLINE void NAME(TYPE *to, const uint8_t *bits, int64_t start, int64_t count)                                      \
     {                                                                                                                  \
         enum { COUNT = VECTOR_BYTES / sizeof(TYPE) };                                                                  \
         WHOLE one_at, ones;                                                                                            \
@@ -112,9 +116,12 @@ static void halves_f32(float *to, const uint16_t *from, const int64_t *rows, int
         const VECTOR one = (VECTOR){0} + 1;                                                                            \
         memcpy(&ones, &one, sizeof ones);                                                                              \
         for (int64_t i = 0; i < count; i += COUNT) {                                                                   \
-            const int32_t some = (bits[i / 8] | bits[i / 8 + 1] << 8) >> i % 8;                                        \
+            const int32_t some = (int32_t)bits_at(bits, start + i, COUNT);                                             \
             *(WHOLE *)(to + i) = ((((WHOLE){0} + some) & one_at) == one_at) & ones;                                    \
         }                                                                                                              \
     }
-static void bits_f32(float *to, const uint8_t *bits, int64_t count) NUMBERS_OF_BITS(float, floats, ints)
-static void bits_f64(double *to, const uint8_t *bits, int64_t count) NUMBERS_OF_BITS(double, doubles, longs)
+NUMBERS_OF_BITS(numbers_f32, float, floats, ints)
+NUMBERS_OF_BITS(numbers_f64, double, doubles, longs)
+
+static void bits_f32(float *to, const uint8_t *bits, int64_t count) { numbers_f32(to, bits, 0, count); }
+static void bits_f64(double *to, const uint8_t *bits, int64_t count) { numbers_f64(to, bits, 0, count); }

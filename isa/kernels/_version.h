@@ -15,6 +15,7 @@ typedef int64_t longs __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_
 
 #include "_events.h"
 #include "_rows.h"
+#include "_parts.h"
 #include "_panels.h"
 #include "_taps.h"
 

@@ -255,6 +255,46 @@ def test_exact_sums_of_any_size_fit_the_words_they_are_formed_in(size: float, le
 
 
 @needs_compiled
+@given(
+    st.integers(0, 9999),
+    st.tuples(st.sampled_from([1, 2, 3, 5, 9, 17, 23, 40]), st.sampled_from([1, 30, 40, 64, 75, 90, 150])),
+    st.sampled_from([7, 128, 129, 300]),
+    st.sampled_from([(F32, F16), (F32, SPIKE), (F32, U8), (X64, SPIKE), (X64, U8), (X128, F16), (X128, U8)]),
+    st.tuples(st.sampled_from(["rows", "runs", "terms"]), st.booleans()),
+    st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_panels_go_over_parts_of_all_terms(
+    seed: int, sides: tuple[int, int], terms: int, form: tuple[Format, Format], beside: tuple[str, bool], infinite: bool
+) -> None:
+    """Rows, or terms, of the left operand stand side by side, in runs of eleven rows or in one; of the right one it is
+    columns or terms; one of its elements may be infinite beside zeros."""
+    random = np.random.default_rng(seed)
+    acc, left = form
+    rows, columns = sides
+    l_values = drawn(random, left, rows * terms, density=0.95, extremes=False).reshape(rows, 1, terms)
+    if beside[0] == "rows":
+        l_values = l_values.transpose(2, 1, 0).copy().transpose(2, 1, 0)
+    elif beside[0] == "runs":
+        padded = np.zeros((-(-rows // 11), terms, 13), l_values.dtype)
+        for row in range(rows):
+            padded[row // 11, :, row % 11] = l_values[row, 0]
+        l_values = padded[:, :, :11].transpose(0, 2, 1)[:, :, None]
+    loops = l_values.shape[:-2]
+    r_values = drawn(random, F16, terms * columns, density=0.9, extremes=False).reshape(terms, columns)
+    if infinite:
+        r_values[terms - 1, columns // 2] = encode(np.array(np.inf), F16)
+    r_values = r_values if beside[1] else r_values.T.copy().T
+    r_storage = r_values.T.reshape(*(1 for _ in loops), columns, terms)
+    extents, kept = (*loops, columns, terms), (*(True for _ in loops), True, False)
+    for fresh in (True, False):
+        sums = laid_sums(random, acc, extents, kept)
+        if acc == F32:
+            sums[...] = random.choice(np.array([1.0, 0.5, 2.0**-140], np.float32), sums.shape)
+        check(sums, fresh, Operand(l_values, left), Operand(r_storage, F16), extents, kept, acc)
+
+
+@needs_compiled
 def test_every_half_is_read_as_it_is() -> None:
     halves = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16).view(np.float16)
     one = Operand(np.ones((1, 1), np.float16), F16)
@@ -268,6 +308,7 @@ def test_every_half_is_read_as_it_is() -> None:
 def test_versions_for_other_machines_give_the_same_bits(other_version: str) -> None:
     assert compiled.vectors() == other_version
     test_sums_are_those_of_numpy()
+    test_panels_go_over_parts_of_all_terms()
 
 
 def test_the_environment_may_ask_for_the_forms_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
