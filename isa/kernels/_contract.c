@@ -16,7 +16,7 @@ struct plan {
     int64_t packed, weights, planes;                               /* its bits; how often each is used, as bits of numbers */
     int64_t rows, places, run, rows_run, times;                    /* its matrix; each element is used `times` as often as it says */
     int64_t out_rows, out_columns, out_run;                        /* of [stack * m], [n]; so many columns side by side */
-    int64_t taps, channels, reach;                                 /* of a window over pixels of channels; no taps: it is none */
+    int64_t taps, channels, lead, shifts, terms;                   /* of a window over pixels of channels; no taps: it is none */
 };
 
 #define INDICES(FIELD) ((const int64_t *)(intptr_t)plan->FIELD)
@@ -42,13 +42,14 @@ struct rooms {
 static struct taps taps_of(const struct plan *plan)
 {
     const int64_t pixels = plan->box_count * plan->box_length / plan->channels;
-    const struct taps taps = {plan->taps, plan->channels, pixels, (pixels + 7) / 8, (const int32_t *)(intptr_t)plan->reach};
+    const struct taps taps = {plan->taps, plan->channels, pixels, (pixels + 7) / 8, plan->lead, INDICES(shifts)};
     return taps;
 }
 
 static struct rooms lay_out(const struct plan *plan, struct room *room)
 {
     const int64_t word = plan->acc == F32 ? 4 : 8, right = plan->stack * plan->k * plan->columns;
+    const int64_t spread = plan->taps ? (plan->lead + taps_of(plan).pixels) * plan->columns * 4 : 0;
     const int64_t box = plan->box_count * plan->box_length, sums = plan->stack * plan->m * plan->columns;
     struct rooms all;
     if (plan->alone) {
@@ -59,7 +60,7 @@ static struct rooms lay_out(const struct plan *plan, struct room *room)
         return all;
     }
     all.right = rooms(room, right * size_of(plan->right));
-    all.right_words = rooms(room, (right + plan->columns) * word);
+    all.right_words = rooms(room, right * word > spread ? right * word : spread);
     all.box = rooms(room, plan->packed ? 0 : box * size_of(plan->left));
     all.there = rooms(room, plan->packed ? 0 : box);
     all.bits = rooms(room, box / 8 + SPARE);
@@ -150,6 +151,35 @@ static const float *singles_of_right(const struct plan *plan, struct rooms *at, 
     return at->right_words;
 }
 
+/* Rows of the right operand from `row` on as words of `_taps.h`; *gathered*: it has been. */
+static void few_words(const struct plan *plan, void *to, const void *right, const void *gathered, int64_t row, int64_t count)
+{
+    const char *from = (const char *)gathered + row * plan->columns * size_of(plan->right);
+    if (!gathered)
+        snnc_kernels()->halves_f32(to, right, INDICES(right_rows) + row, count, plan->n, INDICES(right_columns), plan->columns, 0);
+    else if (plan->acc == F32)
+        snnc_singles(to, from, plan->right, count * plan->columns);
+    else
+        snnc_units_i32(to, (const uint16_t *)from, count * plan->columns);
+}
+
+/* The right operand with a row for each pixel, zeros where no term stands. */
+static const void *spread_right(const struct plan *plan, struct rooms *at, const void *right, const void *gathered)
+{
+    const int64_t *terms = INDICES(terms), bytes = plan->columns * 4;
+    char *to = at->right_words, *const end = to + (plan->lead + taps_of(plan).pixels) * bytes;
+    for (int64_t row = 0, count; row < plan->k; row += count) {
+        char *begin = (char *)at->right_words + (plan->lead + terms[row]) * bytes;
+        for (count = 1; row + count < plan->k && terms[row + count] == terms[row] + count;)
+            count++;
+        memset(to, 0, begin - to);
+        few_words(plan, begin, right, gathered, row, count);
+        to = begin + count * bytes;
+    }
+    memset(to, 0, end - to);
+    return at->right_words;
+}
+
 /* Sums of all elements; whether the right operand is finite, without which what is zero would add something. */
 static int all_f32(const struct plan *plan, const struct shape *of, struct rooms *at, const uint8_t *box, const void *right)
 {
@@ -175,13 +205,12 @@ static int64_t contract_f32(const struct plan *plan, const struct shape *of, con
         }
         snnc_begin_f32(results, at->sums, fresh ? 0 : out);
     }
-    const float *decoded = singles_of_right(plan, at, right);
     if (taps) {
         const struct taps window = taps_of(plan);
-        memset((float *)at->right_words + plan->stack * plan->k * plan->columns, 0, plan->columns * 4);
-        snnc_kernels()->taps_f32(at->sums, at->bits, decoded, &window, plan->columns, at->turned, at->found);
+        const float *spread = spread_right(plan, at, right, plan->right == HALVES ? 0 : gather_right(plan, at, right));
+        snnc_kernels()->taps_f32(at->sums, at->bits, spread, &window, plan->columns, at->turned, at->found);
     } else {
-        const float *values = plan->left > SPIKES ? words_of_left(plan, at, box) : 0;
+        const float *decoded = singles_of_right(plan, at, right), *values = plan->left > SPIKES ? words_of_left(plan, at, box) : 0;
         if (rows_beside(of->run, of->rows_run))
             snnc_kernels()->terms_f32(at->sums, at->bits, values, decoded, of);
         else
@@ -218,12 +247,15 @@ static int64_t contract_bits(const struct plan *plan, const struct shape *of, co
     const int terms = rows_beside(of->run, of->rows_run);
     (void)box;
     if (chunk >= FEWEST) {
-        snnc_units_i32(at->right_words, right, factors);
         if (plan->taps) {
             const struct taps taps = taps_of(plan);
-            memset((int32_t *)at->right_words + factors, 0, plan->columns * 4);
-            snnc_kernels()->taps_i32(at->sums, at->bits, at->right_words, &taps, plan->columns, at->turned, at->found, chunk);
-        } else if (terms)
+            const int32_t *spread = spread_right(plan, at, 0, right);
+            snnc_kernels()->taps_i32(at->sums, at->bits, spread, &taps, plan->columns, at->turned, at->found, chunk);
+            end_exact(plan, results, at->sums, out, fresh);
+            return done;
+        }
+        snnc_units_i32(at->right_words, right, factors);
+        if (terms)
             snnc_kernels()->terms_i32(at->sums, at->bits, at->right_words, of, at->part, chunk);
         else
             snnc_kernels()->events_i32(at->sums, at->bits, at->right_words, of, at->found, chunk);

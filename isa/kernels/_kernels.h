@@ -17,10 +17,11 @@ struct shape {
     int64_t run, rows_run;        /* so many elements of a row, of a column, stand side by side in the box */
 };
 
-/* A left operand of bits that is a window over pixels of channels; *reach* [pixels][taps], see `_taps.h`. */
+/* A left operand of bits that is a window over pixels of channels: see `_taps.h`. */
 struct taps {
     int64_t taps, channels, pixels, bytes; /* bytes: of a channel's bits */
-    const int32_t *reach;
+    int64_t lead;                          /* the largest of the shifts */
+    const int64_t *shifts;                 /* [taps], in pixels */
 };
 
 /* A right operand of halves where it lies: n of each of its rows, *columns* apart (none: side by side). */
@@ -67,7 +68,8 @@ int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, in
    `_panels.h`: sums driven by all elements, a panel of rows and columns at a time; *fused*: no product is rounded.  No
    *values*: they are the bits.  The right operand is f16: *lying* somewhere (else *right* is it, decoded), or gathered.
    `panels_f32` answers whether it is finite; else it has spoiled the sums.
-   `_taps.h`: sums driven by the bits of each channel, for all taps of a window; *turned* has room for *bytes* and SPARE.
+   `_taps.h`: sums driven by the bits of each channel, for all taps of a window, where a row of right stands at each pixel;
+   *turned* has room for *bytes* of all channels and SPARE.
    `_rows.h`: rows of f16, and bits, decoded; there is room for LANES more. */
 struct kernels {
     void (*events_f32)(float *sums, const uint8_t *bits, const float *values, const float *right, const struct shape *of, int32_t *found, float *factors);

@@ -1,9 +1,9 @@
 /* Sums of a window's taps, as gradients of weights have them: what a channel of the left operand fired is found once, and
    added to the sums of all taps, which stay in registers.
 
-   A left operand of bits is a box [pixel][channel]; its rows are taps of channels.  *reach* [pixel][tap] tells where the
-   row of right begins that meets the pixel there; where none does, it is a row of zeros.  So terms are added in the order of
-   pixels, and zeros, which change no sum but -0. */
+   A left operand of bits is a box [pixel][channel]; its rows are taps of channels.  Of right there is a row for each pixel
+   where a term stands, and *lead* ones before the first: the others are zeros.  So a tap adds what stands its shift before
+   the pixel.  Terms are added in the order of pixels, and zeros, which change no sum but -0. */
 
 /* Eight rows of eight bits, turned: bits are swapped that are 7, 14 and 28 places away. */
 INLINE uint64_t turned_bits(uint64_t x)
@@ -39,15 +39,14 @@ static void turn_bits(uint8_t *to, const uint8_t *bits, const struct taps *of)
     }
 }
 
-/* So many pixels that what is added, and *reach*, stay near. */
-INLINE int64_t near_pixels(const struct taps *of, int64_t n)
+/* So many pixels that what is added stays near. */
+INLINE int64_t near_pixels(int64_t n)
 {
-    const int64_t pixels = NEAR / (4 * (n + of->taps)) / WORD_BITS * WORD_BITS;
+    const int64_t pixels = NEAR / (4 * n) / WORD_BITS * WORD_BITS;
     return pixels ? pixels : WORD_BITS;
 }
 
-/* Where *reach* tells of the pixels from `pixel` to `end` that are set: `count` of them, found[]; there is room for three
-   more. */
+/* Where the rows of the pixels from `pixel` to `end` begin that are set: `count` of them, found[]; there is room for three more. */
 #define FIND_PIXELS                                                                                                    \
     int64_t count = 0;                                                                                                 \
     for (int64_t at = pixel; at < end; at += WORD_BITS) {                                                              \
@@ -56,7 +55,7 @@ INLINE int64_t near_pixels(const struct taps *of, int64_t n)
         const int64_t until = count + __builtin_popcountll(word);                                                      \
         for (; count < until; count += 4)                                                                              \
             for (int c = 0; c < 4; c++, word &= word - 1)                                                              \
-                found[count + c] = ((int32_t)at + __builtin_ctzll(word | 1ull << 63)) * (int32_t)of->taps;             \
+                found[count + c] = ((int32_t)at + __builtin_ctzll(word | 1ull << 63)) * (int32_t)n;             \
         count = until;                                                                                                 \
     }
 
@@ -64,14 +63,17 @@ INLINE int64_t near_pixels(const struct taps *of, int64_t n)
 #define EACH_TAP(VECTOR, TAPS, COUNT, BEGIN, END)                                                                      \
     {                                                                                                                  \
         VECTOR sum[TAPS][COUNT];                                                                                       \
+        const VECTOR *from[TAPS];                                                                                      \
+        for (int t = 0; t < TAPS; t++)                                                                                 \
+            from[t] = (const VECTOR *)(right + (of->lead - of->shifts[tap + t]) * n + column);                         \
         for (int t = 0; t < TAPS; t++)                                                                                 \
             for (int c = 0; c < COUNT; c++)                                                                            \
                 BEGIN                                                                                                  \
         for (int64_t e = begin; e < until; e++) {                                                                      \
-            const int32_t *rows = of->reach + found[e] + tap;                                                          \
+            const int64_t row = (int64_t)found[e] * 4;                                                                 \
             for (int t = 0; t < TAPS; t++)                                                                             \
                 for (int c = 0; c < COUNT; c++)                                                                        \
-                    sum[t][c] += ((const VECTOR *)(right + rows[t] + column))[c];                                      \
+                    sum[t][c] += ((const VECTOR *)((const char *)from[t] + row))[c];                                   \
         }                                                                                                              \
         for (int t = 0; t < TAPS; t++)                                                                                 \
             for (int c = 0; c < COUNT; c++)                                                                            \
@@ -119,7 +121,7 @@ INLINE int64_t near_pixels(const struct taps *of, int64_t n)
 static void taps_f32(float *sums, const uint8_t *bits, const float *right, const struct taps *of, int64_t n, uint8_t *turned,
                      int32_t *found)
 {
-    const int64_t near = near_pixels(of, n);
+    const int64_t near = near_pixels(n);
     turn_bits(turned, bits, of);
     EACH_PART {
         FIND_PIXELS
@@ -134,7 +136,7 @@ typedef int64_t widened __attribute__((vector_size(2 * VECTOR_BYTES), aligned(8)
 static void taps_i32(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct taps *of, int64_t n, uint8_t *turned,
                      int32_t *found, int64_t chunk)
 {
-    const int64_t near = near_pixels(of, n);
+    const int64_t near = near_pixels(n);
     turn_bits(turned, bits, of);
     EACH_PART {
         FIND_PIXELS

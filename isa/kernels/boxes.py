@@ -91,15 +91,15 @@ def planes_of(numbers: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class Taps(NamedTuple):
-    """A left operand that is a window over pixels of channels: *reach* [pixels, taps] tells where the row of the right
-    operand begins that meets a pixel there; where none does, it is the one behind all rows."""
+    """A left operand that is a window over pixels of channels: a term of the right operand stands at a pixel, *terms*
+    [term], and a tap meets the pixel so many behind it, *shifts* [tap].  None is negative, and terms ascend."""
 
-    taps: int
     channels: int
-    reach: NDArray[np.int32]
+    shifts: Numbers
+    terms: Numbers
 
 
-_MOST_TAPS, _MOST_REACH = 49, 1 << 18
+_MOST_TAPS = 49
 _MET = 0.2  # of the pixels that a tap may walk over; a window of stride 2 meets a quarter of them
 
 
@@ -120,13 +120,10 @@ def window_of(
         return None
     if (firsts % channels).any() or (places % channels).any() or (np.diff(places) <= 0).any():
         return None
-    pixels, count = size // channels, places.size
-    if count < pixels * _MET or pixels * taps > _MOST_REACH or (count + 1) * columns >= 1 << 31:
+    pixels, shifts, stands = size // channels, firsts // channels, places // channels
+    if stands.size < pixels * _MET or (pixels + int(shifts.max())) * columns >= 1 << 31:
         return None
-    reach = np.full((pixels, taps), count, np.int64)
-    met = (places[:, None] + firsts) // channels
-    reach[met, np.arange(taps)] = np.arange(count)[:, None]
-    return Taps(taps, channels, (reach * columns).astype(np.int32))
+    return Taps(channels, shifts, stands)
 
 
 def columns_of(places: Numbers) -> Numbers | None:

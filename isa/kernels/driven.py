@@ -143,7 +143,8 @@ def _layout(
         *(plan.batch, plan.m, plan.k, plan.n, filled, acc, *elements, alone, lies[0], lies[1]),
         *(lies[2], box.rows.size, box.length, lies[3], packed, lies[4], 0 if planes is None else len(planes)),
         *(lies[5], lies[6], *runs, times, lies[7], lies[8], s_run),
-        *((0, 0, 0) if window is None else (window.taps, window.channels, at(window.reach))),
+        *((0,) * 3 if window is None else (window.shifts.size, window.channels, int(window.shifts.max()))),
+        *((0, 0) if window is None else (at(window.shifts), at(window.terms))),
     ]
     table = np.array(fields, np.int64)
     loaded = library()
