@@ -76,7 +76,9 @@ VERSIONS void snnc_end_f32(const struct results *of, const float *sums, float *o
     }
 }
 
-INLINE uint64_t added_x64(uint64_t old, int64_t sum) { return old + (old - 0x7fffffffffffffffull < 3 ? 0 : (uint64_t)sum); }
+#define TOP 0x7fffffffffffffffull
+
+INLINE uint64_t added_x64(uint64_t old, int64_t sum) { return old + (old - TOP < 3 ? 0 : (uint64_t)sum); }
 
 /* Accumulators with one of the outermost codes, which are flags, stay what they are. */
 VERSIONS void snnc_end_x64(const struct results *of, const int64_t *sums, uint64_t *out, int fresh)
@@ -93,18 +95,61 @@ VERSIONS void snnc_end_x64(const struct results *of, const int64_t *sums, uint64
     }
 }
 
-/* Pairs [low, high] of units of 2^-48; sums are of 2^-48 << shift. */
+/* Pairs [low, high] of units of 2^-48; a sum is of 2^-48 << shift. */
+INLINE void add_pair(uint64_t *pair, int64_t sum, int shift, int fresh)
+{
+    const uint64_t low = (uint64_t)sum << shift, high = (uint64_t)(sum >> (63 - shift) >> 1);
+    const uint64_t old_low = fresh ? 0 : pair[0], old_high = fresh ? 0 : pair[1];
+    const int flagged = (old_high == TOP && old_low == ~0ull) || (old_high == TOP + 1 && old_low < 2);
+    pair[0] = flagged ? old_low : old_low + low;
+    pair[1] = flagged ? old_high : old_high + high + (old_low + low < low);
+}
+
+#define FOUR 4 /* pairs in a vector */
+typedef uint64_t pairs __attribute__((vector_size(16 * FOUR), aligned(8), may_alias));
+typedef int64_t longs __attribute__((vector_size(16 * FOUR), aligned(8), may_alias));
+
+/* Low words where high ones were, and the other way round. */
+#if defined(__clang__)
+#define SWAPPED(PAIRS) __builtin_shufflevector(PAIRS, PAIRS, 1, 0, 3, 2, 5, 4, 7, 6)
+#else
+#define SWAPPED(PAIRS) __builtin_shuffle(PAIRS, (pairs){1, 0, 3, 2, 5, 4, 7, 6})
+#endif
+
+/* n pairs side by side; FOUR at a time where none of them can be flagged. */
+INLINE void add_pairs(uint64_t *pair, const int64_t *sums, int64_t n, int shift, int fresh)
+{
+    const pairs is_low = {~0ull, 0, ~0ull, 0, ~0ull, 0, ~0ull, 0};
+    const int64_t whole = n / FOUR * FOUR;
+    pairs any = {0};
+    for (int64_t j = 0; j < whole && !fresh; j += FOUR)
+        any |= (pairs)(*(const pairs *)(pair + 2 * j) - TOP < 2) & ~is_low;
+    int64_t j = any[1] | any[3] | any[5] | any[7] ? n : 0;
+    for (int64_t at = 0; at < j; at++)
+        add_pair(pair + 2 * at, sums[at], shift, fresh);
+    for (; j < whole; j += FOUR) {
+        const longs some = {sums[j], sums[j], sums[j + 1], sums[j + 1], sums[j + 2], sums[j + 2], sums[j + 3], sums[j + 3]};
+        const pairs added = ((pairs)some << shift & is_low) | ((pairs)(some >> (63 - shift) >> 1) & ~is_low);
+        pairs *to = (pairs *)(pair + 2 * j);
+        if (fresh)
+            *to = added;
+        else {
+            const pairs sum = *to + added, carried = (pairs)(sum < added) & is_low;
+            *to = sum - SWAPPED(carried);
+        }
+    }
+    for (; j < n; j++)
+        add_pair(pair + 2 * j, sums[j], shift, fresh);
+}
+
 VERSIONS void snnc_end_x128(const struct results *of, const int64_t *sums, uint64_t *out, int shift, int fresh)
 {
-    const uint64_t top = 0x7fffffffffffffffull;
-    const int64_t *to = of->columns_at;
-    for (int64_t row = 0; row < of->count; row++, sums += of->columns)
-        EACH_COLUMN {
-            uint64_t *pair = out + 2 * (of->rows_at[row] + (to ? to[j] : j));
-            const uint64_t low = (uint64_t)sums[j] << shift, high = (uint64_t)(sums[j] >> (63 - shift) >> 1);
-            const uint64_t old_low = fresh ? 0 : pair[0], old_high = fresh ? 0 : pair[1];
-            const int flagged = (old_high == top && old_low == ~0ull) || (old_high == top + 1 && old_low < 2);
-            pair[0] = flagged ? old_low : old_low + low;
-            pair[1] = flagged ? old_high : old_high + high + (old_low + low < low);
-        }
+    const int64_t *to = of->columns_at, run = of->run;
+    for (int64_t row = 0; row < of->count; row++, sums += of->columns) {
+        uint64_t *row_out = out + 2 * of->rows_at[row];
+        if (to && run < FEW)
+            EACH_COLUMN add_pair(row_out + 2 * to[j], sums[j], shift, fresh);
+        else
+            EACH_COLUMNS(add_pairs(row_out + 2 * place, sums + first, run, shift, fresh);)
+    }
 }
