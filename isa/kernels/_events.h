@@ -34,20 +34,44 @@ static inline uint64_t bits_at(const uint8_t *bits, int64_t place, int64_t lengt
         for (int64_t low = 0, high; high = of->k - low < some ? of->k : low + some, low < high; low = high)            \
             for (int64_t row = batch * of->m; row < (batch + 1) * of->m; row++)
 
-/* The elements of a row that are not zero: `count` of them, found[] of the terms.  Four are written at a time, so that few branches
-   depend on them: there is room for three more. */
+#if VECTOR_BYTES == 64
+#include <immintrin.h>
+#define FOUND_TOGETHER 16
+
+/* The bits of a word that are set, in units of *step* from the `first` on; behind them is written, too. */
+INLINE void put_found(int32_t *found, uint64_t word, int32_t first, int32_t step)
+{
+    const __m512i ascending = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i numbers = _mm512_mullo_epi32(_mm512_add_epi32(ascending, _mm512_set1_epi32(first)), _mm512_set1_epi32(step));
+    _mm512_storeu_si512(found, _mm512_maskz_compress_epi32((__mmask16)word, numbers));
+}
+#else
+#define FOUND_TOGETHER WORD_BITS
+
+/* Four at a time, so that few branches depend on them. */
+INLINE void put_found(int32_t *found, uint64_t word, int32_t first, int32_t step)
+{
+    for (int count = __builtin_popcountll(word); count > 0; count -= 4)
+        for (int c = 0; c < 4; c++, word &= word - 1)
+            *found++ = (first + __builtin_ctzll(word | 1ull << 63)) * step;
+}
+#endif
+
+/* Those of *run* bits from `start` on that are set, in units of STEP from FIRST on: found[] from `count` on. */
+#define FIND_SET(BITS, START, RUN, FIRST, STEP)                                                                        \
+    for (int64_t at = 0; at < (RUN); at += FOUND_TOGETHER) {                                                           \
+        const int64_t left = (RUN) - at;                                                                               \
+        const uint64_t word = bits_at(BITS, (START) + at, left < FOUND_TOGETHER ? left : FOUND_TOGETHER);              \
+        put_found(found + count, word, (int32_t)((FIRST) + at), (int32_t)(STEP));                                      \
+        count += __builtin_popcountll(word);                                                                           \
+    }
+
+/* The elements of a row that are not zero: `count` of them, found[] of the terms. */
 #define FIND                                                                                                           \
     int64_t count = 0;                                                                                                 \
     for (int64_t first = low, run = of->run; first < high; first += run) {                                             \
         const int64_t start = of->rows[row] + of->places[first];                                                       \
-        for (int64_t at = 0; at < run; at += WORD_BITS) {                                                              \
-            uint64_t word = bits_at(bits, start + at, run - at < WORD_BITS ? run - at : WORD_BITS);                    \
-            const int64_t until = count + __builtin_popcountll(word);                                                  \
-            for (; count < until; count += 4)                                                                          \
-                for (int c = 0; c < 4; c++, word &= word - 1)                                                          \
-                    found[count + c] = (int32_t)(first + at) + __builtin_ctzll(word | 1ull << 63);                     \
-            count = until;                                                                                             \
-        }                                                                                                              \
+        FIND_SET(bits, start, run, first, 1)                                                                           \
     }
 
 /* The same, and what they are. */

@@ -56,7 +56,8 @@ void snnc_units_f64(double *to, const void *from, int64_t element, int64_t count
 void snnc_units_i32(int32_t *to, const uint16_t *halves, int64_t count);
 void snnc_units_i64(int64_t *to, const uint16_t *halves, int64_t count);
 
-#define SPARE 16 /* bytes behind bits that are read, too */
+#define SPARE 16      /* bytes behind bits that are read, too */
+#define FOUND_MORE 16 /* of what was found, so many behind it are written, too */
 void snnc_bits(uint8_t *bits, const uint8_t *there, int64_t count);
 void snnc_gather_bits(uint8_t *to, const uint8_t *from, int64_t bit, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns);
 int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, int64_t planes);
@@ -64,7 +65,7 @@ int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, in
 /* Kernels for one vector unit.
 
    `_events.h`: sums driven by the *bits* of the box that are set; *values* of the box, none for ones.  *found* and *factors*
-   have room for k + 3.  Exact ones are formed in words and widened after *chunk* terms, which the words hold.
+   have room for k and FOUND_MORE.  Exact ones are formed in words and widened after *chunk* terms, which the words hold.
    `_panels.h`: sums driven by all elements, a panel of rows and columns at a time; *fused*: no product is rounded.  No
    *values*: they are the bits.  The right operand is f16: *lying* somewhere (else *right* is it, decoded), or gathered.
    `panels_f32` answers whether it is finite; else it has spoiled the sums.

@@ -45,9 +45,10 @@
                 }                                                                                                      \
     }
 
-#define EACH_ROW(PANEL, ROWS, COUNT, BRING, AT)                                                                        \
-    for (int64_t first = 0, here; first < of->m; first += here) {                                                      \
-        here = of->m - first < ROWS ? of->m - first : ROWS;                                                            \
+/* Of RUN rows together, ROWS or what is left of them at a time. */
+#define EACH_ROW(PANEL, ROWS, COUNT, BRING, AT, RUN)                                                                   \
+    for (int64_t first = 0, here, left = RUN; first < of->m; first += here, left = left > here ? left - here : RUN) {  \
+        here = left < ROWS ? left : ROWS;                                                                              \
         if (here > 4)                                                                                                  \
             PANEL(ROWS, COUNT, BRING, AT)                                                                              \
         else if (here > 2)                                                                                             \
@@ -63,9 +64,9 @@
         for (int64_t begin = 0, until; until = of->k - begin < most ? of->k : begin + most, begin < until; begin = until) { \
             READ                                                                                                       \
             if (rows_beside(of->run, of->rows_run))                                                                    \
-                EACH_ROW(PANEL, ((COUNT) > 1 ? (ROWS) : TALL), COUNT, rows_beside, BY_ROWS)                            \
+                EACH_ROW(PANEL, ((COUNT) > 1 ? (ROWS) : TALL), COUNT, rows_beside, BY_ROWS, of->rows_run)                          \
             else                                                                                                       \
-                EACH_ROW(PANEL, ROWS, COUNT, terms_beside, BY_TERMS)                                                   \
+                EACH_ROW(PANEL, ROWS, COUNT, terms_beside, BY_TERMS, of->m)                                            \
         }                                                                                                              \
         column += width;                                                                                               \
     }

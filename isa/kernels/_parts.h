@@ -24,25 +24,17 @@
             }                                                                                                          \
     }
 
-/* The same, near[term][row], TALL rows from term to term. */
+/* The same of rows that stand side by side, near[term][row], TALL of them from term to term; what is behind them is anything. */
 #define ROWS_BESIDE(NAME, WORD, NUMBERS)                                                                               \
     static void NAME(WORD *near, const WORD *values, const uint8_t *bits, const struct shape *of, int64_t first,       \
                      int64_t here, int64_t begin, int64_t until)                                                       \
     {                                                                                                                  \
-        const int64_t *rows = of->rows + first, *places = of->places;                                                  \
-        int64_t runs = 1;                                                                                              \
-        while (runs < here && rows[runs] == rows[0] + runs)                                                            \
-            runs++;                                                                                                    \
+        const int64_t row = of->rows[first], *places = of->places;                                                     \
         for (int64_t i = begin; i < until; i++, near += TALL)                                                          \
-            if (runs < here)                                                                                           \
-                for (int64_t row = 0; row < here; row++) {                                                             \
-                    const int64_t place = rows[row] + places[i];                                                       \
-                    near[row] = values ? values[place] : (WORD)bits_at(bits, place, 1);                                \
-                }                                                                                                      \
-            else if (!values)                                                                                          \
-                NUMBERS(near, bits, rows[0] + places[i], here);                                                        \
+            if (values)                                                                                                \
+                memcpy(near, values + row + places[i], TALL * sizeof *near);                                           \
             else                                                                                                       \
-                memcpy(near, values + rows[0] + places[i], here * sizeof *near);                                       \
+                NUMBERS(near, bits, row + places[i], here);                                                            \
     }
 
 TERMS_BESIDE(terms_beside_f32, float, numbers_f32)

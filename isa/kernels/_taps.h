@@ -46,18 +46,10 @@ INLINE int64_t near_pixels(int64_t n)
     return pixels ? pixels : WORD_BITS;
 }
 
-/* Where the rows of the pixels from `pixel` to `end` begin that are set: `count` of them, found[]; there is room for three more. */
+/* Where the rows of the pixels from `pixel` to `end` begin that are set: `count` of them, found[]. */
 #define FIND_PIXELS                                                                                                    \
     int64_t count = 0;                                                                                                 \
-    for (int64_t at = pixel; at < end; at += WORD_BITS) {                                                              \
-        const int64_t left = end - at;                                                                                 \
-        uint64_t word = bits_at(turned + channel * of->bytes, at, left < WORD_BITS ? left : WORD_BITS);                \
-        const int64_t until = count + __builtin_popcountll(word);                                                      \
-        for (; count < until; count += 4)                                                                              \
-            for (int c = 0; c < 4; c++, word &= word - 1)                                                              \
-                found[count + c] = ((int32_t)at + __builtin_ctzll(word | 1ull << 63)) * (int32_t)n;             \
-        count = until;                                                                                                 \
-    }
+    FIND_SET(turned + channel * of->bytes, pixel, end - pixel, pixel, n)
 
 /* COUNT vectors of columns of TAPS taps: those found from `begin` to `until`. */
 #define EACH_TAP(VECTOR, TAPS, COUNT, BEGIN, END)                                                                      \
