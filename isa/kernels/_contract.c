@@ -15,7 +15,7 @@ struct plan {
     int64_t box_rows, box_count, box_length, box_columns; /* as much of the left operand as is used */
     int64_t packed, weights, planes;                               /* its bits; how often each is used, as bits of numbers */
     int64_t rows, places, run, rows_run, times;                    /* its matrix; each element is used `times` as often as it says */
-    int64_t out_rows, out_columns, out_run;                        /* of [stack * m], [n]; so many columns side by side */
+    int64_t out_rows, out_columns, out_run, whole;                 /* of [stack * m], [n]; so many columns side by side, or all of all */
     int64_t taps, channels, lead, shifts, terms;                   /* of a window over pixels of channels; no taps: it is none */
 };
 
@@ -194,30 +194,35 @@ static int all_f32(const struct plan *plan, const struct shape *of, struct rooms
            snnc_kernels()->panels_f32(at->sums, values, at->bits, decoded, 0, of, fused);
 }
 
-/* How many left elements of the matrices were not zero, or -1 where this does not serve: then nothing was written. */
+/* How many left elements of the matrices were not zero.  Sums are formed where they belong, where they can: all operands have
+   been read before. */
 static int64_t contract_f32(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
                             const uint8_t *box, const void *right, void *out, int fresh, int64_t done)
 {
-    const int harmless = !snnc_begin_f32(results, at->sums, fresh ? 0 : out), taps = plan->taps && harmless;
-    if (harmless && !taps && plan->left != ONES && dense_enough(plan, done)) {
+    const int all = plan->left != ONES && !plan->taps && dense_enough(plan, done), here = plan->whole && !all;
+    float *const sums = here ? out : at->sums;
+    const int harmless = (here && fresh) || !snnc_begin_f32(results, sums, fresh ? 0 : out);
+    if (harmless && all) {
         if (all_f32(plan, of, at, box, right)) {
-            snnc_end_f32(results, at->sums, out);
+            snnc_end_f32(results, sums, out);
             return done;
         }
-        snnc_begin_f32(results, at->sums, fresh ? 0 : out);
+        snnc_begin_f32(results, sums, fresh ? 0 : out);
     }
+    const int taps = plan->taps && harmless;
+    const float *words = taps ? spread_right(plan, at, right, plan->right == HALVES ? 0 : gather_right(plan, at, right))
+                              : singles_of_right(plan, at, right);
+    const float *values = plan->left > SPIKES ? words_of_left(plan, at, box) : 0;
+    if (here && fresh)
+        memset(sums, 0, results->count * results->columns * sizeof *sums);
     if (taps) {
         const struct taps window = taps_of(plan);
-        const float *spread = spread_right(plan, at, right, plan->right == HALVES ? 0 : gather_right(plan, at, right));
-        snnc_kernels()->taps_f32(at->sums, at->bits, spread, &window, plan->columns, at->turned, at->found);
-    } else {
-        const float *decoded = singles_of_right(plan, at, right), *values = plan->left > SPIKES ? words_of_left(plan, at, box) : 0;
-        if (rows_beside(of->run, of->rows_run))
-            snnc_kernels()->terms_f32(at->sums, at->bits, values, decoded, of);
-        else
-            snnc_kernels()->events_f32(at->sums, at->bits, values, decoded, of, at->found, at->factors);
-    }
-    snnc_end_f32(results, at->sums, out);
+        snnc_kernels()->taps_f32(sums, at->bits, words, &window, plan->columns, at->turned, at->found);
+    } else if (rows_beside(of->run, of->rows_run))
+        snnc_kernels()->terms_f32(sums, at->bits, values, words, of);
+    else
+        snnc_kernels()->events_f32(sums, at->bits, values, words, of, at->found, at->factors);
+    snnc_end_f32(results, sums, out);
     return done;
 }
 

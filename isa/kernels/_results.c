@@ -23,7 +23,7 @@ typedef float singles __attribute__((vector_size(4 * LANES), aligned(4), may_ali
         }
 static inline int in_lanes(const struct results *of) { return !of->columns_at && of->n == of->columns; }
 
-/* The sums so far; whether one of them is -0, to which even zeros add something. */
+/* The sums so far, which may be *before* itself; whether one of them is -0, to which even zeros add something. */
 VERSIONS int snnc_begin_f32(const struct results *of, float *sums, const float *before)
 {
     uint32_t minus_zero = 0;
@@ -33,7 +33,10 @@ VERSIONS int snnc_begin_f32(const struct results *of, float *sums, const float *
     }
     if (in_lanes(of)) {
         words any = {0};
-        EACH_LANES(const words some = *(const words *)(before + place); any |= (words)(some == 0x80000000u); *(words *)(sums + j) = some;)
+        if (sums == before)
+            EACH_LANES(any |= (words)(*(const words *)(before + place) == 0x80000000u);)
+        else
+            EACH_LANES(const words some = *(const words *)(before + place); any |= (words)(some == 0x80000000u); *(words *)(sums + j) = some;)
         for (int lane = 0; lane < LANES; lane++)
             minus_zero |= any[lane];
         return minus_zero != 0;
@@ -57,7 +60,7 @@ VERSIONS int snnc_begin_f32(const struct results *of, float *sums, const float *
 
 INLINE float with_one_nan(float sum) { return sum == sum ? sum : single_of_bits(0x7fc00000u); }
 
-/* Every NaN is the canonical one. */
+/* Every NaN is the canonical one; *out* may be the sums themselves. */
 VERSIONS void snnc_end_f32(const struct results *of, const float *sums, float *out)
 {
     if (in_lanes(of)) {

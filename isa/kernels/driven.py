@@ -139,10 +139,11 @@ def _layout(
         ways = tuple(tuple((extents[axis], box.steps[axis]) for axis in axes) for axes in (down, k))
         window = window_of(ways[0], ways[1], box.start, size, filled)
     times = prod(extents[axis] for axis in batch + m + k if l_shape[axis] == 1)
+    whole = plan.n == filled and columns_of(along(s_steps, down + across)) is None
     fields = [
         *(plan.batch, plan.m, plan.k, plan.n, filled, acc, *elements, alone, lies[0], lies[1]),
         *(lies[2], box.rows.size, box.length, lies[3], packed, lies[4], 0 if planes is None else len(planes)),
-        *(lies[5], lies[6], *runs, times, lies[7], lies[8], s_run),
+        *(lies[5], lies[6], *runs, times, lies[7], lies[8], s_run, whole),
         *((0,) * 3 if window is None else (window.shifts.size, window.channels, int(window.shifts.max()))),
         *((0, 0) if window is None else (at(window.shifts), at(window.terms))),
     ]
