@@ -146,7 +146,7 @@ static const float *singles_of_right(const struct plan *plan, struct rooms *at, 
 {
     const int64_t rows = plan->stack * plan->k;
     if (plan->right == HALVES)
-        snnc_kernels()->halves_f32(at->right_words, right, INDICES(right_rows), rows, plan->n, INDICES(right_columns), plan->columns, 0);
+        snnc_kernels()->halves_f32(at->right_words, right, INDICES(right_rows), rows, plan->n, INDICES(right_columns), plan->columns);
     else
         snnc_singles(at->right_words, gather_right(plan, at, right), plan->right, rows * plan->columns);
     return at->right_words;
@@ -157,7 +157,7 @@ static void few_words(const struct plan *plan, void *to, const void *right, cons
 {
     const char *from = (const char *)gathered + row * plan->columns * size_of(plan->right);
     if (!gathered)
-        snnc_kernels()->halves_f32(to, right, INDICES(right_rows) + row, count, plan->n, INDICES(right_columns), plan->columns, 0);
+        snnc_kernels()->halves_f32(to, right, INDICES(right_rows) + row, count, plan->n, INDICES(right_columns), plan->columns);
     else if (plan->acc == F32)
         snnc_singles(to, from, plan->right, count * plan->columns);
     else

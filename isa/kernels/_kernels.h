@@ -87,7 +87,7 @@ struct kernels {
     void (*taps_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct taps *of, int64_t n, uint8_t *turned, int32_t *found, int64_t chunk);
     void (*bits_f32)(float *to, const uint8_t *bits, int64_t count);
     void (*bits_f64)(double *to, const uint8_t *bits, int64_t count);
-    void (*halves_f32)(float *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled, int64_t behind);
+    void (*halves_f32)(float *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
 };
 
 extern const struct kernels snnc_kernels_v4, snnc_kernels_v3, snnc_kernels_v0;

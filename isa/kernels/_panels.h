@@ -106,7 +106,7 @@
     {                                                                                                                  \
         PANELS(float, EACH_WIDTH_F32, PANEL_F32, PART, const int64_t at_term = batch * of->height + begin;             \
                const int64_t pitch = lying ? width : n; const float *r = lying ? part : right + at_term * n + column;  \
-               if (lying && !right_f32(part, lying, at_term, until - begin, column, width, of->k - until)) return 0;)                 \
+               if (lying && !right_f32(part, lying, at_term, until - begin, column, width)) return 0;)                 \
         return 1;                                                                                                      \
     }
 

@@ -82,15 +82,12 @@ INLINE int64_t decode_turned(float *to, const uint16_t *from, int64_t n, const i
 
 /* Rows of n halves, *columns* apart (none: side by side), each filled up with zeros. */
 static void halves_f32(float *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns,
-                       int64_t filled, int64_t behind)
+                       int64_t filled)
 {
     for (int64_t row = 0; row < count;) {
         int64_t here = 1, done = 0;
         while (columns && here < TURNED && row + here < count && rows[row + here] == rows[row] + here)
             here++;
-        if (columns && row % 32 == 0 && row < behind)
-            for (int64_t j = 0; j < n; j++)
-                __builtin_prefetch(from + rows[row + count] + columns[j], 0, 2);
         if (columns && here == TURNED)
             done = decode_turned(to, from + rows[row], n, columns, filled);
         for (int64_t end = row + here; row < end; row++, to += filled) {
