@@ -19,6 +19,9 @@ from .network import Barriers, Bytes, Queues
 POISON = 0xA5
 """What fills scratchpads before an entry of a watched chip, so that nothing survives from one entry to the next."""
 
+_LINE = 64
+"""Bytes of a line of the host's cache: a row of a tile that begins at a multiple of it touches no line in vain."""
+
 
 class Chip:
     """`isa.chip.Chip` as *target* describes it, with what *program* puts into DRAM."""
@@ -44,8 +47,10 @@ class Chip:
         self.barriers = Barriers()
 
     def memory(self, size: int) -> Bytes:
-        """A memory of so many bytes, all zero."""
-        return np.zeros(size, np.uint8)
+        """A memory of so many bytes, all zero, which begins where a line of the host's cache does."""
+        room = np.zeros(size + _LINE, np.uint8)
+        first = -room.ctypes.data % _LINE
+        return room[first : first + size]
 
     def stream(self, code: StreamCode, index: int) -> RunningStream:
         """Stream number *index* of an entry on its core."""
