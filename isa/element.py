@@ -240,11 +240,11 @@ class ElementProgram:
 
         return read(text)
 
-    def in_place(self, lying: Sequence[Lying], extents: tuple[int, ...]) -> InPlace | None:
+    def in_place(self, lying: Sequence[Lying], extents: tuple[int, ...], reduced: int = 1) -> InPlace | None:
         """How a kernel runs it on operands where they lie: (later on, in the first turn); None where none does."""
         operands = [one if k in self.reads or k in self.writes else None for k, one in enumerate(lying)]
         into = {number: number for number in self.writes}
-        later, first = (self._blocks.plan(operands, into, fresh, extents) for fresh in (False, True))
+        later, first = (self._blocks.plan(operands, into, fresh, extents, reduced) for fresh in (False, True))
         if later is None or first is None or not (later.sure or set(self.reads).isdisjoint(self.writes)):
             return None
         return later, first
@@ -266,7 +266,7 @@ class ElementProgram:
         from its first element.  *scalars* is the argument file.  Reductions run over the last *reduced* axes.
         ValueError for a value that an unsigned format cannot hold.
         """
-        made = self._blocks.evaluate(operands, formats, scalars, fresh, extents, shapes)
+        made = self._blocks.evaluate(operands, formats, scalars, fresh, extents, shapes, reduced)
         return self._evaluate(operands, formats, scalars, fresh, extents, shapes, reduced) if made is None else made
 
     def _evaluate(

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ..numerics.formats import F64, U8, X64, X128, encode
 from .access import operand_shape
-from .element import InPlace
 from .here import Here
 from .instruction import Action
 from .kernels import drained, momented, pooled
@@ -109,7 +108,7 @@ class VectorStream(Stream):
         program, anew, views, chip = self.chip.elements[number], self.anew(fresh), self.views, self.chip
         places_of_operands = range(first, first + len(program.operands))
         ports = [self._port(place) for place in places_of_operands]
-        here: Here[InPlace] = Here(self, places_of_operands, program.in_place)
+        here = Here(self, places_of_operands, lambda lying, shape: program.in_place(lying, shape, reduced))
         extents: Shape = ()
         arguments, address, work = chip.arguments, at(chip.arguments), 0
 

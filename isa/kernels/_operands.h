@@ -14,6 +14,7 @@
 struct walk {
     int64_t at; /* the first element of a row */
     int64_t place, places[AXES];
+    int64_t stays; /* whether element programs leave its elements where they lie */
 };
 
 INLINE void next_row(struct walk *walk, const int64_t *extents, const int64_t *steps, int64_t rank)

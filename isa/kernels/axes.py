@@ -52,6 +52,10 @@ class Lying(NamedTuple):
         sizes = zip(self.shape, extents, strict=False)
         return len(self.shape) == len(extents) and all(size in (1, extent) for size, extent in sizes)
 
+    def without(self, axis: int) -> Lying:
+        """The same without the axes from *axis* on, as its first elements along them lie."""
+        return Lying(self.kind, self.shape[:axis], self.strides[:axis])
+
 
 def lying_of(array: NDArray[Any], fmt: Format | None) -> Lying | None:
     """How storage lies, an element a byte at least; None for a type that is not the format's."""
@@ -64,14 +68,18 @@ def lying_of(array: NDArray[Any], fmt: Format | None) -> Lying | None:
     return Lying(fmt.code, array.shape, array.strides)
 
 
-def order_of(operands: Sequence[Lying | None], extents: Shape) -> Shape:
-    """All axes in an order in which one goes over the operands soon: long runs, side by side where they can be."""
+def order_of(operands: Sequence[Lying | None], extents: Shape, last: int = 0) -> Shape:
+    """All axes in an order in which one goes over the operands soon: long runs, side by side where they can be.
+
+    So many of them stay *last*, as they are.
+    """
     there = [one for one in operands if one is not None]
     steps = [one.steps for one in there]
     apart = [[abs(step) / one.unit for step in of] for one, of in zip(there, steps, strict=True)]
     widest = [max((of[axis] for of in apart), default=0.0) for axis in range(len(extents))]
-    axes = range(len(extents))
-    orders = {tuple(sorted(axes, key=lambda axis: -(of[axis] or widest[axis]))) for of in [widest, *apart]}
+    axes = range(len(extents) - last)
+    behind = range(len(axes), len(extents))
+    orders = {(*sorted(axes, key=lambda axis: -(of[axis] or widest[axis])), *behind) for of in [widest, *apart]}
 
     def cost(order: Shape) -> int:
         total = 0

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...numerics.formats import TERNARY, U2, U4, U8, U16, U32, X64, X128, Format
-from ..lanes import OPERATIONS
+from ...numerics.formats import BY_CODE, TERNARY, U2, U4, U8, U16, U32, X64, X128, Format
+from ..lanes import OPERATIONS, TESTS
 from .axes import INDEX, MOST_AXES, SHARED, WALKED, Axes, Lying, axes_of, lying_of, order_of, table
 from .compiled import at, library, room
 from .slots import Coded, as_call, coded, in_slots
@@ -29,8 +29,9 @@ BLOCK = 512
 """Lanes of a block; `_operands.h` has it, too."""
 
 _MOST = 255  # operands, and ways over them
-_WALK = 8 * (MOST_AXES + 2)  # bytes of `struct walk`
+_WALK = 8 * (MOST_AXES + 3)  # bytes of `struct walk`
 _CARRY, _CONST = OPERATIONS["carry"].code, OPERATIONS["const"].code
+_TRUTHS = {OPERATIONS[name].code for name in (*TESTS, "and", "or", "not")}
 _UNREAD = {X64.code, X128.code}
 _UNWRITTEN = {U32.code, WALKED, INDEX, *_UNREAD}
 _PICKY = {fmt.code for fmt in (U2, U4, U8, U16, TERNARY)}
@@ -80,61 +81,76 @@ class Blocks:
         fresh: bool,
         extents: Shape,
         shapes: Sequence[Shape] | None,
+        reduced: int = 1,
     ) -> dict[int, Array] | None:
         """What `ElementProgram.evaluate` answers, or None."""
         if library() is None or len(scalars) < self.arguments:
             return None
         written = [(number, formats[number]) for number in self._writes]
-        if any(fmt is None or (shapes and shapes[number] != extents) for number, fmt in written):
+        if any(fmt is None for _, fmt in written):
             return None
-        made = {number: np.empty(extents, fmt.dtype) for number, fmt in written if fmt is not None}
+        made = {k: np.empty(shapes[k] if shapes else extents, fmt.dtype) for k, fmt in written if fmt is not None}
         pairs = [*zip(operands, formats, strict=True), *((made[number], fmt) for number, fmt in written)]
         lying = tuple([None if one is None else lying_of(one, fmt) for one, fmt in pairs])
-        key = fresh, extents, lying
+        key = fresh, extents, lying, reduced
         if key not in self._plans:
             into = {number: len(operands) + k for k, (number, _) in enumerate(written)}
-            self._plans[key] = self.plan(lying, into, fresh, extents)
+            self._plans[key] = self.plan(lying, into, fresh, extents, reduced)
         plan = self._plans[key]
         places = struct.pack(f"{len(pairs)}q", *[0 if one is None else at(one) for one, _ in pairs])
         if plan is None or not plan.done(places, at(np.ascontiguousarray(scalars, np.uint32))):
             return None
         return made
 
-    def plan(self, lying: Sequence[Lying | None], into: Mapping[int, int], fresh: bool, extents: Shape) -> Plan | None:
+    def plan(
+        self, lying: Sequence[Lying | None], into: Mapping[int, int], fresh: bool, extents: Shape, reduced: int = 1
+    ) -> Plan | None:
         """How the kernel does it; None where it cannot.  What is stored to operand k goes to the one of *into*.
 
         What is written may lie just where an operand lies that is read: all lanes of a block are read before any is
-        written.
+        written.  The last *reduced* axes are rows to what reduces; a block has whole ones.
         """
         operations = self._operations
         if fresh:  # then what is carried over is a constant, with its value in the same field
             operations = [one._replace(code=_CONST) if one.code == _CARRY else one for one in operations]
-        if prod(extents) == 0 or any(one.form == "reduce" for one in operations):
+        along = len(extents) - (reduced if any(one.form == "reduce" for one in operations) else 0)
+        row = prod(extents[along:])
+        if prod(extents) == 0 or along < 0 or row > BLOCK:
             return None
         operations = [one._replace(b=into[one.b]) if one.form == "store" else one for one in operations]
-        if not all(_serves(one, lying, extents) for one in operations):
+        if not all(_serves(one, lying, extents, along) for one in operations):
             return None
         used = {operand for one in operations if (operand := _operand(one)) is not None}
         seen = [one if number in used else None for number, one in enumerate(lying)]
-        order = order_of(seen, extents)
+        order = order_of(seen, extents, len(extents) - along)
         axes = [axes_of(one, extents, order) for one in seen]
+        block, same = _blocks(axes, row)
+        kinds, numbers = [0 if one is None else one.kind for one in seen], [*range(len(seen))]
+        for place, one in enumerate(operations):
+            operand = lying[one.b] if one.form == "store" else None
+            if operand is not None and operand.shape != extents:  # one element for each row
+                operations[place] = one._replace(b=len(axes), value=row)
+                axes.append(axes_of(operand.without(along), extents[:along], order[:along]))
+                kinds.append(operand.kind)
+                numbers.append(one.b)
+            elif one.form == "reduce":
+                operations[place] = one._replace(value=row)
         whole = table(axes)
-        block, same = _blocks(axes)
-        slots = in_slots(operations, same)
-        walked = [operand for one in slots.operations if (operand := _operand(one)) is not None]
+        slots = in_slots(operations, same, {number for number in same if _period(axes[number]) == 1})
+        walked = [numbers[operand] for one in slots.operations if (operand := _operand(one)) is not None]
         if whole is None or max(len(whole), len(walked)) > _MOST:
             return None
-        kinds = [0 if one is None else one.kind for one in seen]
         arrays = as_call(slots.operations, kinds), whole, np.array(walked, np.int64)
-        numbers = slots.once, len(slots.operations), len(walked), whole.shape[2], prod(extents), block
-        call = struct.pack("3P6q", *map(at, arrays), *numbers)
-        sure = not any(one.code == OPERATIONS["cos"].code or _picky(one, kinds) for one in operations)
+        counts = slots.once, slots.single, len(slots.operations), len(walked), whole.shape[2], prod(extents), block
+        call = struct.pack("3P7q", *map(at, arrays), *counts)
+        sure = not any(one.code == OPERATIONS["cos"].code for one in operations) and _holds(operations, kinds)
         return Plan(call, arrays, len(walked) * _WALK + 64 + slots.slots * BLOCK * 4, sure)
 
 
-def _blocks(operands: Sequence[Axes]) -> tuple[int, set[int]]:
-    """(lanes of a block, the operands of which all blocks read the same): those that come again after so many lanes."""
-    block, same = 1, set[int]()
+def _blocks(operands: Sequence[Axes], row: int) -> tuple[int, set[int]]:
+    """(lanes of a block, which are whole rows; the operands of which all blocks read the same): those that come again
+    after so many lanes."""
+    block, same = row, set[int]()
     for number, axes in sorted(enumerate(operands), key=lambda one: _period(one[1])):
         together = lcm(block, _period(axes))
         if together <= BLOCK:
@@ -154,13 +170,28 @@ def _operand(operation: Coded) -> int | None:
     return operation.b if operation.form == "store" else operation.operand
 
 
-def _picky(operation: Coded, kinds: Sequence[int]) -> bool:
-    """Whether it stores what not every value can be."""
-    return operation.form == "store" and kinds[operation.b] % SHARED in _PICKY
+def _holds(operations: Sequence[Coded], kinds: Sequence[int]) -> bool:
+    """Whether what is stored is surely held where not every value can be: it is chosen among constants and truths."""
+    known: dict[int, set[float]] = {}
+    for one in operations:
+        if one.code in _TRUTHS:
+            known[one.dst] = {0.0, 1.0}
+        elif one.form == "const":
+            known[one.dst] = {float(np.uint32(one.value).view(np.float32))}
+        elif one.form == "select" and one.a in known and one.b in known:
+            known[one.dst] = known[one.a] | known[one.b]
+        elif one.form == "store" and kinds[one.b] % SHARED in _PICKY:
+            fmt = BY_CODE[kinds[one.b] % SHARED]
+            if one.a not in known or not all(fmt.minimum <= x <= fmt.maximum and x == x // 1 for x in known[one.a]):
+                return False
+    return True
 
 
-def _serves(operation: Coded, lying: Sequence[Lying | None], extents: Shape) -> bool:
-    """Whether the kernel can read, or write, the operand of the operation, if it has one."""
+def _serves(operation: Coded, lying: Sequence[Lying | None], extents: Shape, along: int) -> bool:
+    """Whether the kernel can read, or write, the operand of the operation, if it has one.
+
+    What is written has all elements, or one for each row, the axes from *along* on.
+    """
     number = _operand(operation)
     if number is None:
         return True
@@ -169,7 +200,8 @@ def _serves(operation: Coded, lying: Sequence[Lying | None], extents: Shape) -> 
         return False
     match operation.form:
         case "store":
-            return operand.shape == extents and operand.kind not in _UNWRITTEN
+            rows = (*extents[:along], *(1 for _ in extents[along:]))
+            return operand.shape in (extents, rows) and operand.kind not in _UNWRITTEN
         case "random":
             return operand.kind in (WALKED, INDEX)
         case _:

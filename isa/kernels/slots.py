@@ -14,7 +14,7 @@ from ..lanes import OPERATIONS, Form
 _LANE = np.dtype("u1, u1, u1, u1, u1, V3, <u4, V4")
 _CALL = np.dtype("u1, u1, u1, u1, u1, u1, u1, u1, =u4, =u4")
 _FORM: dict[int, Form] = {operation.code: operation.form for operation in OPERATIONS.values()}
-_REGISTERS = {"unary": 1, "binary": 2, "select": 3, "store": 1}
+_REGISTERS = {"unary": 1, "reduce": 1, "binary": 2, "select": 3, "store": 1}
 
 
 class Coded(NamedTuple):
@@ -50,10 +50,14 @@ class Coded(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """Operations whose registers are *slots* of a block each; the first *once* of them are the same for all blocks."""
+    """Operations whose registers are *slots*; the first *once* of them are the same for all blocks.
+
+    In the first *single* slots all lanes are one; each of the others has a block of lanes.
+    """
 
     operations: list[Coded]
     once: int
+    single: int
     slots: int
 
 
@@ -76,14 +80,16 @@ def as_call(operations: Sequence[Coded], kinds: Sequence[int]) -> NDArray[Any]:
     return np.array(rows, _CALL)
 
 
-def in_slots(operations: Sequence[Coded], same: Collection[int]) -> Slots:
-    """The operations in such an order and with such slots; of the operands *same*, all blocks read the same.
+def in_slots(operations: Sequence[Coded], same: Collection[int], single: Collection[int]) -> Slots:
+    """The operations in such an order and with such slots; of the operands *same*, all blocks read the same, and of the
+    *single* ones among them just one element.
 
     What is stored is stored last, so that nobody reads it again.
     """
     first, rest = _split(operations, same)
     rest.sort(key=lambda one: one.form == "store")
-    slots = {one.dst: slot for slot, one in enumerate(first)}
+    alone = {one.dst for one in _split(first, single)[0]}
+    slots = {one.dst: slot for slot, one in enumerate(sorted(first, key=lambda one: one.dst not in alone))}
     result = [one.renamed(slots, slots[one.dst]) for one in first]
     last = {register: number for number, one in enumerate(rest) for register in (one.dst, *one.registers)}
     count, free = len(slots), list[int]()
@@ -97,7 +103,7 @@ def in_slots(operations: Sequence[Coded], same: Collection[int]) -> Slots:
         result.append(one.renamed(slots, *map(slots.__getitem__, made)))
         over = {register for register in (*made, *one.registers) if last[register] == number}
         free += [slots[register] for register in sorted(over) if slots[register] >= len(first)]
-    return Slots(result, len(first), count)
+    return Slots(result, len(first), len(alone), count)
 
 
 def _split(operations: Sequence[Coded], same: Collection[int]) -> tuple[list[Coded], list[Coded]]:

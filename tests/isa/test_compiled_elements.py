@@ -26,7 +26,7 @@ HALVES = [65504.0, 65519.99, 65520.0, -65536.0, 2.0**-14, 2.0**-24, 2.0**-25, -(
 EXTREMES = np.array([*SINGLES, *HALVES, 1e-45, -1e-40, 2.0**-126, -np.inf, np.nan], np.float32)
 BY_FORM = {
     form: [name for name, operation in OPERATIONS.items() if operation.form == form]
-    for form in ("unary", "binary", "select", "argument")
+    for form in ("unary", "binary", "select", "argument", "reduce")
 }
 ARGUMENTS = np.array([0, 7, 0x3FC00000, 0x7FC00001, 0xFFFFFFFF, 3], np.uint32)
 OPERANDS = 5
@@ -71,6 +71,19 @@ def program(random: np.random.Generator, length: int) -> ElementProgram:
     return ElementProgram("drawn", tuple("abcde"), (*lanes, *stores))
 
 
+def reducing(random: np.random.Generator, code: ElementProgram, rows: bool) -> ElementProgram:
+    """The same with some operations that reduce; what is stored last is reduced, where *rows* have one value each."""
+    lanes = list(code.lanes[:-3])
+    registers = list(range(len(lanes)))
+    for _ in range(int(random.integers(1, 4))):
+        source = registers[-int(random.integers(1, 8))]
+        lanes.append(Lane(str(random.choice(BY_FORM["reduce"])), len(lanes), source))
+        lanes.append(Lane(str(random.choice(["add", "sub", "max", "ge"])), len(lanes), source, len(lanes) - 1))
+        registers += [len(lanes) - 2, len(lanes) - 1]
+    last = len(lanes) - (2 if rows and random.random() < 0.7 else 1)
+    return ElementProgram("drawn", code.operands, (*lanes, Lane("store", a=last - 1, b=3), Lane("store", a=last, b=4)))
+
+
 def both(code: ElementProgram, *arguments: Any) -> tuple[dict[int, Array], dict[int, Array]]:
     """What the kernel and what NumPy make of it."""
     found = code.evaluate(*arguments)
@@ -112,6 +125,35 @@ def test_programs_are_those_of_numpy(
     operands += [laid(random, values(random, fmt, room), extents) for fmt in (read[0], read[1], carried)]
     code = program(random, length)
     assert_same(*both(code, [*operands, None], formats, ARGUMENTS, fresh, extents))
+
+
+@needs_compiled
+@given(
+    st.integers(0, 1 << 20),
+    st.lists(st.sampled_from([1, 2, 3, 5, 10, 17, 40]), max_size=4),
+    st.integers(0, 4),
+    st.booleans(),
+    st.sampled_from([F16, F32, U8, SPIKE]),
+    st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_programs_that_reduce_are_those_of_numpy(
+    seed: int, sizes: list[int], reduced: int, rows: bool, read: Format, fresh: bool
+) -> None:
+    """Along so many of the last axes; what is written has all elements, or one for each row."""
+    random = np.random.default_rng(seed)
+    extents = tuple(sizes)
+    while np.prod(extents) > 3000:
+        extents = tuple(max(extent // 2, 1) for extent in extents)
+    along = len(extents) - min(reduced, len(extents))
+    shape = extents[:along] + tuple(1 for _ in extents[along:]) if rows else extents
+    room = 4 * int(np.prod([extent + 1 for extent in extents]))
+    operands = [laid(random, random.integers(0, 1 << 40, room), extents)]
+    operands += [laid(random, values(random, fmt, room), extents) for fmt in (read, F32, F16)]
+    code = reducing(random, program(random, 4), rows)
+    shapes = [*(operand.shape for operand in operands[:3]), extents, shape]
+    given_ = [*operands, None], [None, read, F32, F16, F32], ARGUMENTS, fresh, extents, shapes, len(extents) - along
+    assert_same(*both(code, *given_))
 
 
 @needs_compiled
@@ -163,12 +205,13 @@ def test_a_value_that_a_format_does_not_hold_is_refused(out: Format, value: floa
 def test_the_version_for_every_machine_gives_the_same_bits(portable: None) -> None:
     assert compiled.vectors() == "portable"
     test_programs_are_those_of_numpy()
+    test_programs_that_reduce_are_those_of_numpy()
     for op in (*BY_FORM["unary"], *BY_FORM["binary"], *BY_FORM["select"]):
         test_operations_have_their_bits_at_all_extremes_and_at_any_float(op)
 
 
 @needs_compiled
-def test_the_kernel_serves_unless_a_program_reduces() -> None:
+def test_the_kernel_serves_unless_long_rows_are_reduced() -> None:
     """So the tests above have compared two forms."""
     code = program(np.random.default_rng(0), 20)
     blocks = element.Blocks(b"".join(lane.encode() for lane in code.lanes))
@@ -177,4 +220,9 @@ def test_the_kernel_serves_unless_a_program_reduces() -> None:
     assert blocks.evaluate(*given_) is not None
     reduce = (Lane("load", 0, 0), Lane("rsum", 1, 0), Lane("store", a=1, b=1))
     blocks = element.Blocks(b"".join(lane.encode() for lane in reduce))
-    assert blocks.evaluate([storage, None], [F16, F16], ARGUMENTS, False, (3, 4), None) is None
+    for columns, serves in ((4, True), (element.BLOCK, True), (element.BLOCK + 1, False)):
+        ones, extents = np.ones((3, columns), np.float16), (3, columns)
+        for shape in (extents, (3, 1)):
+            made = blocks.evaluate([ones, None], [F16, F32], ARGUMENTS, False, extents, [extents, shape])
+            assert (made is not None) == serves
+            assert made is None or (made[1] == columns).all()

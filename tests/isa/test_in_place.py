@@ -21,6 +21,7 @@ from snnc.isa.instructions.control import Halt
 from snnc.isa.instructions.describe import Axis, View
 from snnc.isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
 from snnc.isa.kernels import compiled, drained, element, momented, pooled
+from snnc.isa.kernels.axes import Lying
 from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, U4, U8, U16, U32, X64, X128, Format
 
 needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
@@ -310,6 +311,16 @@ def test_kernels_serve(served: list[bool]) -> None:
     back = [*code(halves), *taps.code(1, (3, 16, 2)), *errors.code(2, (3, 16, 2))]
     left(memory, [*back, Unpool(0, 1, 2, 1, 0, 1, 0)])
     assert served == [True] * 8
+
+
+@needs_compiled
+@pytest.mark.parametrize(("op", "sure"), [("ge", True), ("add", False)])
+def test_a_state_is_carried_in_place_where_all_that_is_stored_is_surely_held(op: str, sure: bool) -> None:
+    """Else the kernel might have to leave the rest to NumPy, which would find the state of the next turn."""
+    lanes = Lane("carry", 0, 0), Lane(op, 1, 0, 0), Lane("store", a=1, b=0), Lane("store", a=1, b=1)
+    code = ElementProgram("state", ("a", "b"), lanes)
+    lying = Lying(F16.code, (50,), (2,)), Lying(U8.code, (50,), (1,))
+    assert (code.in_place(lying, (50,)) is not None) == sure
 
 
 @needs_compiled
