@@ -34,37 +34,75 @@ INLINE double joined(double high, double low, double bias)
     return odd_of(high, rest) + 0.0;
 }
 
-/* The next block of exact accumulators; answers whether some are flagged, or too large, or the bias is not finite. */
-INLINE int64_t drain_exact(const struct drain *p, struct walk *walks, const float *bias, float *values, int64_t block)
+/* The halves of exact accumulators, where they lie: *high* ones of 64 bits are their sign. */
+INLINE void halves_of(int64_t *low, int64_t *high, int64_t at, int64_t step, int64_t n, int wide)
 {
-    const int64_t n = block, rank = p->rank, wide = p->format == X128;
-    int64_t low[BLOCK], high[BLOCK], beyond = 0, long_ones = 0;
-    double made[BLOCK];
-    EACH_RUN(walks[0], p->axes, block, for (int64_t i = 0; i < n; i++) {
-        low[done + i] = *(const index_at *)(at + i * step);
-        high[done + i] = wide ? *(const index_at *)(at + i * step + 8) : low[done + i] >> 63;
-    })
+    const index_at *pairs = (const index_at *)at;
+    if (wide && step == 16)
+        EACH low[i] = pairs[2 * i], high[i] = pairs[2 * i + 1];
+    else if (wide)
+        for (int64_t i = 0; i < n; i++) {
+            low[i] = *(const index_at *)(at + i * step);
+            high[i] = *(const index_at *)(at + i * step + 8);
+        }
+    else if (step == 8)
+        EACH low[i] = pairs[i], high[i] = pairs[i] >> 63;
+    else
+        for (int64_t i = 0; i < n; i++) {
+            low[i] = *(const index_at *)(at + i * step);
+            high[i] = low[i] >> 63;
+        }
+}
+
+/* Accumulators of any length times the scale and plus the bias, rounded to odd; answers whether some are flagged, or too
+   large, or the bias is not finite. */
+INLINE int64_t drain_long(const struct drain *p, const int64_t *low, const int64_t *high, const float *bias, double *made,
+                          int64_t n, int biased)
+{
+    int64_t beyond = 0;
+    const int wide = p->format == X128;
     EACH {
         beyond |= ((uint64_t)low[i] - INT64_MAX <= 2) & !wide;
         beyond |= (high[i] >= 1 << 18) | (high[i] < -(1 << 18));
         beyond |= !(bias[i] - bias[i] == 0);
-        long_ones |= (low[i] >= p->limit) | (low[i] <= -p->limit) | (high[i] != low[i] >> 63);
     }
     if (beyond)
         return 1;
-    if (!long_ones)
-        EACH made[i] = joined((double)low[i] * p->factor, 0.0, bias[i]);
+    EACH {
+        const int64_t piece = (1 << 29) - 1;
+        int64_t top = (low[i] >> 58 & 63) | (int64_t)((uint64_t)high[i] << 6);
+        double error, below;
+        double product = sum_of((double)(int32_t)top * (p->factor * 0x1p58),
+                                (double)(int32_t)(low[i] >> 29 & piece) * (p->factor * 0x1p29), &error);
+        product = sum_of(product, (double)(int32_t)(low[i] & piece) * p->factor, &below);
+        product = sum_of(product, error + below, &below);
+        made[i] = biased ? joined(product, below, bias[i]) : odd_of(product, below) + 0.0;
+    }
+    return 0;
+}
+
+/* The next block of exact accumulators; answers what `drain_long` does.  Where each product is exact, one sum is left, or
+   none without a bias; a flag is no short accumulator. */
+INLINE int64_t drain_exact(const struct drain *p, struct walk *walks, const float *bias, float *values, int64_t block)
+{
+    const int64_t n = block, rank = p->rank, limit = p->limit;
+    const double factor = p->factor;
+    int64_t low[BLOCK], high[BLOCK], long_ones = 0;
+    double made[BLOCK];
+    EACH_RUN(walks[0], p->axes, block, halves_of(low + done, high + done, at, step, n, p->format == X128);)
+    if (p->bias < 0)
+        EACH {
+            long_ones |= (low[i] >= limit) | (low[i] <= -limit) | (high[i] != low[i] >> 63);
+            made[i] = (double)low[i] * factor + 0.0;
+        }
     else
         EACH {
-            const int64_t piece = (1 << 29) - 1;
-            int64_t top = (low[i] >> 58 & 63) | (int64_t)((uint64_t)high[i] << 6);
-            double error, below;
-            double product = sum_of((double)(int32_t)top * (p->factor * 0x1p58),
-                                    (double)(int32_t)(low[i] >> 29 & piece) * (p->factor * 0x1p29), &error);
-            product = sum_of(product, (double)(int32_t)(low[i] & piece) * p->factor, &below);
-            product = sum_of(product, error + below, &below);
-            made[i] = joined(product, below, bias[i]);
+            double rest, total = sum_of((double)low[i] * factor, bias[i], &rest);
+            long_ones |= (low[i] >= limit) | (low[i] <= -limit) | (high[i] != low[i] >> 63) | !(bias[i] - bias[i] == 0);
+            made[i] = odd_of(total, rest) + 0.0;
         }
+    if (long_ones && (p->bias < 0 ? drain_long(p, low, high, bias, made, n, 0) : drain_long(p, low, high, bias, made, n, 1)))
+        return 1;
     singles_of_doubles(values, made, n, (int)p->out);
     return 0;
 }
