@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,20 @@ def library() -> ctypes.CDLL | None:
             function.argtypes, function.restype = arguments, _SIZE
     except (OSError, AttributeError):  # of another machine, or of another version of snnc
         return None
+    for name, function in _of_python(found[0]).items():
+        setattr(loaded, name, function)
     return loaded
+
+
+def _of_python(path: Path) -> dict[str, Any]:
+    """Kernels as functions of Python's own, by name, which are called sooner; none where its headers were not there."""
+    spec = spec_from_file_location(f"{__package__}._compiled", path)
+    assert spec is not None
+    try:
+        module = module_from_spec(spec)
+    except ImportError:
+        return {}
+    return {name: getattr(module, name) for name in _SIGNATURES if hasattr(module, name)}
 
 
 def why_none() -> str:

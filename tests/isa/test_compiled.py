@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
+from sysconfig import get_path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -309,6 +310,17 @@ def test_versions_for_other_machines_give_the_same_bits(other_version: str) -> N
     assert compiled.vectors() == other_version
     test_sums_are_those_of_numpy()
     test_panels_go_over_parts_of_all_terms()
+
+
+@needs_compiled
+@pytest.mark.skipif(not Path(get_path("include"), "Python.h").exists(), reason="needs the headers of Python")
+def test_kernels_are_functions_of_python_where_its_headers_were_there() -> None:
+    library = compiled.library()
+    assert library is not None
+    with pytest.raises(TypeError, match=r"^1 arguments, but 3 are taken$"):
+        library.snnc_move(b"")
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        library.snnc_drain(b"", "")
 
 
 def test_the_environment_may_ask_for_the_forms_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
