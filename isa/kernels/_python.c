@@ -8,8 +8,10 @@
 
 #include "_vector.h"
 
+struct plan;
 struct box;
 
+int64_t snnc_contract(const struct plan *plan, const void *left, int64_t bit, const void *right, void *out, int32_t fresh, void *space);
 int64_t snnc_element(const struct element *plan, const int64_t *at, const uint32_t *arguments, char *room);
 int64_t snnc_drain(const struct drain *plan, const int64_t *at);
 int64_t snnc_pool_sum(const struct window *plan, const int64_t *at);
@@ -19,7 +21,7 @@ int64_t snnc_mean(const struct moments *plan, const int64_t *at, int64_t count);
 int64_t snnc_comoment(const struct moments *plan, const int64_t *at, int64_t count);
 int64_t snnc_move(const struct box *box, int64_t address, int64_t start);
 
-#define MOST 4
+#define MOST 7
 
 /* Bytes as where they lie, integers as they are; 0 where there are others, or not *count* of them. */
 static int taken(int64_t *words, PyObject *const *given, Py_ssize_t found, Py_ssize_t count)
@@ -47,6 +49,7 @@ static int taken(int64_t *words, PyObject *const *given, Py_ssize_t found, Py_ss
         Py_END_ALLOW_THREADS return PyLong_FromLongLong(answer);                                                       \
     }
 
+CALLED(snnc_contract, 7, AT(0), AT(1), words[2], AT(3), AT(4), (int32_t)words[5], AT(6))
 CALLED(snnc_element, 4, AT(0), AT(1), AT(2), AT(3))
 CALLED(snnc_drain, 2, AT(0), AT(1))
 CALLED(snnc_pool_sum, 2, AT(0), AT(1))
@@ -59,8 +62,8 @@ CALLED(snnc_move, 3, AT(0), words[1], words[2])
 #define METHOD(NAME) {#NAME, (PyCFunction)(void (*)(void))NAME##_called, METH_FASTCALL, NULL}
 
 static PyMethodDef methods[] = {
-    METHOD(snnc_element), METHOD(snnc_drain), METHOD(snnc_pool_sum), METHOD(snnc_pool_max), METHOD(snnc_unpool),
-    METHOD(snnc_mean), METHOD(snnc_comoment), METHOD(snnc_move), {NULL, NULL, 0, NULL},
+    METHOD(snnc_contract), METHOD(snnc_element),  METHOD(snnc_drain), METHOD(snnc_pool_sum), METHOD(snnc_pool_max),
+    METHOD(snnc_unpool),   METHOD(snnc_mean),     METHOD(snnc_comoment), METHOD(snnc_move), {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_compiled", NULL, -1, methods, NULL, NULL, NULL, NULL};
