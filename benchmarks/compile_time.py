@@ -25,6 +25,7 @@ from snnc.compiler.pipeline import Compilation, Options
 
 from .growth import Asked, Grown, draw, growing, grown
 from .machine import machine, words
+from .peak import peak_bytes
 from .workers import environment, python_of
 
 STAGES = ("imported", "training", "schedule", "program")
@@ -48,13 +49,6 @@ def one(asked: Asked) -> Told:
     operators = sum(len(stage.nodes) for stage in compilation.schedule.entries["train_step"])
     made = {"instructions": compilation.program.instruction_count, "operators": operators}
     return {"stages": stages, "wall": wall, "processor": processor, "peak_bytes": peak_bytes(), **made}
-
-
-def peak_bytes() -> int:
-    """The most memory that this process ever had."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def measured(asked: Asked) -> Told:

@@ -23,7 +23,7 @@ from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.settings import Settings
 from snnc.source import SnncError
 
-from .full_size import peak_bytes
+from .peak import peak_bytes
 
 HERE = Path(__file__).parent
 MIB = 1 << 20

@@ -15,7 +15,7 @@ from typing import Any
 from snnc.isa.binary import from_bytes, to_bytes
 from snnc.isa.target import parse
 
-from .full_size import peak_bytes
+from .peak import peak_bytes
 from .step import TrainingStep, program_of
 from .tables import table
 from .workers import told

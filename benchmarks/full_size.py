@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from snnc.runtime.settings import Settings
 from snnc.source import SnncError
 
 from .machine import machine
+from .peak import peak_bytes
 from .problem import settings_of
 
 HERE = Path(__file__).parent
@@ -186,12 +186,6 @@ def made_samples(program: Program, port: Symbol, seed: int) -> Split:
         images = (images > 0.75).astype(np.float32)
     classes = program.symbol("logits").shape[-1]
     return Split(images, random.integers(0, classes, program.batch).astype(np.uint16))
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak << 10
 
 
 def show(found: dict[str, Any]) -> None:
