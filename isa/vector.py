@@ -19,7 +19,7 @@ from .here import Here
 from .instruction import Action
 from .kernels import drained, momented, pooled
 from .kernels.axes import Lying, lying_of
-from .kernels.compiled import at
+from .kernels.compiled import Call, at
 from .kernels.drain import drain
 from .kernels.moments import comoment, mean, rounded_comoment
 from .kernels.window import pool_max, pool_sum, taps_within, unpool
@@ -29,6 +29,11 @@ from .state import Shape, Stream
 
 _SECOND, _FOURTH = (1,), (3,)
 """The operand that is written."""
+
+
+def _with(places: bytes, exists: NDArray[np.bool_]) -> Call:
+    """Where operands begin, and behind them which taps there are."""
+    return Call.of(places + at(exists).to_bytes(8, byteorder), exists)
 
 
 class VectorStream(Stream):
@@ -163,8 +168,7 @@ class VectorStream(Stream):
             outer, taps = self._windows(port.view(), source_port.view(), window)
             exists = taps_there(source_port.view(), outer, taps)
             ready = here.ready(outer + taps, (1, 2))
-            there = b"" if exists is None else at(exists).to_bytes(8, byteorder)
-            if not ready or not ready[0].done(ready[1] + there):
+            if not ready or not ready[0].done(ready[1] if exists is None else _with(ready[1], exists)):
                 by_copy(outer, taps, exists)
             worked(prod(outer + taps))
 

@@ -27,6 +27,20 @@ LANES = 16
 
 VECTORS = {4: "AVX-512", 3: "AVX2", 0: "portable"}
 
+
+class Call(bytes):
+    """What a kernel reads of how operands lie; the arrays that it points to stay as long as it does."""
+
+    kept: tuple[Array, ...]
+
+    @classmethod
+    def of(cls, content: bytes, *kept: Array) -> Call:
+        """*content*, which points to the arrays *kept*."""
+        made = cls(content)
+        made.kept = kept
+        return made
+
+
 _POINTER, _BYTES, _SIZE, _FLAG = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int32
 _SIGNATURES = {
     "snnc_contract_room": [_POINTER],
@@ -45,33 +59,44 @@ _SIGNATURES = {
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
     """The compiled kernels; None where there are none, or the environment says so."""
-    if os.environ.get(CHOICE) == "numpy":
-        return None
-    here = Path(__file__).parent
-    found = [path for suffix in EXTENSION_SUFFIXES if (path := here / f"_compiled{suffix}").exists()]
-    if not found:
+    path = _built()
+    if os.environ.get(CHOICE) == "numpy" or path is None:
         return None
     try:
-        loaded = ctypes.CDLL(str(found[0]))
+        loaded = ctypes.CDLL(str(path))
         for name, arguments in _SIGNATURES.items():
             function = getattr(loaded, name)
             function.argtypes, function.restype = arguments, _SIZE
     except (OSError, AttributeError):  # of another machine, or of another version of snnc
         return None
-    for name, function in _of_python(found[0]).items():
-        setattr(loaded, name, function)
+    module = _module(path)
+    for name in _SIGNATURES:
+        if hasattr(module, name):
+            setattr(loaded, name, getattr(module, name))
     return loaded
 
 
-def _of_python(path: Path) -> dict[str, Any]:
-    """Kernels as functions of Python's own, by name, which are called sooner; none where its headers were not there."""
+def of_python() -> Any:
+    """The kernels as a module of Python's own, whose functions are called sooner, and with what notes their calls
+    (`calls`); None where Python's headers were not there, or nothing is compiled."""
+    path = _built()
+    return None if library() is None or path is None else _module(path)
+
+
+def _built() -> Path | None:
+    """The file of the compiled kernels."""
+    here = Path(__file__).parent
+    return next((path for suffix in EXTENSION_SUFFIXES if (path := here / f"_compiled{suffix}").exists()), None)
+
+
+@lru_cache(maxsize=1)
+def _module(path: Path) -> Any:
     spec = spec_from_file_location(f"{__package__}._compiled", path)
     assert spec is not None
     try:
-        module = module_from_spec(spec)
+        return module_from_spec(spec)
     except ImportError:
-        return {}
-    return {name: getattr(module, name) for name in _SIGNATURES if hasattr(module, name)}
+        return None
 
 
 def why_none() -> str:
@@ -121,6 +146,12 @@ def room(size: int) -> int:
         held = _rooms.held = np.empty(size, np.uint8)
         _rooms.address = at(held)
     return _rooms.address
+
+
+def room_size() -> int:
+    """Bytes in which the thread works now."""
+    held = getattr(_rooms, "held", None)
+    return 0 if held is None else held.size
 
 
 def at(array: Array) -> int:

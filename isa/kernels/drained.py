@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS
 from ...numerics.formats import BF16, F16, F32, X64, X128, Format
 from .axes import Lying, axes_of, lying_of, order_of, table, usual
-from .compiled import at, library
+from .compiled import Call, at, library
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -28,10 +28,9 @@ _DOUBLE_BITS = 53
 
 
 class Plan(NamedTuple):
-    """A drain of operands that lie in one way: what the kernel reads of it, and the axes that this points to."""
+    """A drain of operands that lie in one way: what the kernel reads of it."""
 
-    call: bytes
-    axes: Array
+    call: Call
 
     def done(self, places: bytes) -> bool:
         """Whether the kernel did it; accumulators, results and the bias, if there is one, begin at *places*."""
@@ -66,7 +65,8 @@ def plan_of(operands: tuple[Lying | None, ...], scale: float, shape: Shape) -> P
     if axes is None:
         return None
     numbers = axes.shape[2], prod(shape), acc, out, bias, _limit(scale)
-    return Plan(struct.pack("P6q2d", at(axes), *numbers, scale, scale * 2.0 ** -_UNITS.get(acc, 0)), axes)
+    call = struct.pack("P6q2d", at(axes), *numbers, scale, scale * 2.0 ** -_UNITS.get(acc, 0))
+    return Plan(Call.of(call, axes))
 
 
 def _limit(scale: float) -> int:

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from ...numerics.formats import F32, SPIKE, U8, X64, X128, Format
 from .boxes import Box, Numbers, box_of, columns_of, offsets, planes_of, run_of, window_of
-from .compiled import LANES, at, library, room
+from .compiled import LANES, Call, at, library, room
 from .nest import AnyOperand, Array, Lies, Operand, PackedOperand, Shape, plan_of
 
 _ACCUMULATORS = {F32.code: 0, X64.code: 1, X128.code: 2}
@@ -31,23 +31,29 @@ _ONE = Operand(np.ones((), np.uint8), U8)  # read by nobody
 
 @dataclass(frozen=True)
 class Layout:
-    """What `snnc_contract` has to know of operands before it sees them: *table* is the address of its ``struct plan``,
-    which *kept* keeps; *room* bytes are to work in, and *columns* products belong to an element of the left matrix."""
+    """What `snnc_contract` has to know of operands before it sees them: *table* is its ``struct plan``, *room* bytes it
+    works in, and *columns* products belong to an element of the left matrix."""
 
-    table: int
-    kept: tuple[Any, ...]
+    table: Call
     room: int
     columns: int
 
 
+class Compiled(NamedTuple):
+    """A kernel for a contraction: sums = (nothing where they are fresh, of which it is told) + left * right.
+
+    *add* answers how many products had a left element other than zero, or a negative number: then it does not serve for
+    what the operands hold, and has done nothing.  *in_place* says that operands are read where they lie.
+    """
+
+    add: Callable[[bool], int]
+    in_place: bool
+
+
 def contraction(
     sums: Array, left: AnyOperand | None, right: AnyOperand, extents: Shape, kept: tuple[bool, ...], acc_format: Format
-) -> Callable[[bool], int] | None:
-    """sums = (nothing where they are fresh, of which it is told) + left * right, by a kernel; None where there is none.
-
-    It answers how many products had a left element other than zero, or a negative number: then it does not serve for
-    what the operands hold, and has done nothing.
-    """
+) -> Compiled | None:
+    """The kernel for these operands; None where there is none."""
     loaded = library()
     elements = _elements(left, right, acc_format)
     if loaded is None or elements is None or 0 in extents or isinstance(right, PackedOperand):
@@ -72,7 +78,8 @@ def contraction(
         storage = left.storage
         return snnc_contract(table, at(storage), 0, right_at, sums_at, fresh, room(size)) * columns
 
-    return contract_unpacked if isinstance(left, PackedOperand) and not bits else contract
+    in_place = bits or not isinstance(left, PackedOperand)
+    return Compiled(contract if in_place else contract_unpacked, in_place)
 
 
 def _elements(left: AnyOperand | None, right: AnyOperand, acc: Format) -> tuple[int, int] | None:
@@ -147,10 +154,11 @@ def _layout(
         *((0,) * 3 if window is None else (window.shifts.size, window.channels, int(window.shifts.max()))),
         *((0, 0) if window is None else (at(window.shifts), at(window.terms))),
     ]
-    table = np.array(fields, np.int64)
+    arrays = *pointed, *(() if window is None else (window.shifts, window.terms))
+    table = Call.of(np.array(fields, np.int64).tobytes(), *(array for array in arrays if array is not None))
     loaded = library()
     assert loaded is not None
-    return Layout(at(table), (table, pointed, window), loaded.snnc_contract_room(at(table)), plan.n)
+    return Layout(table, loaded.snnc_contract_room(table), plan.n)
 
 
 def _steps(shape: Shape, strides: Shape, size: int) -> Shape | None:

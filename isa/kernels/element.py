@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...numerics.formats import BY_CODE, TERNARY, U2, U4, U8, U16, U32, X64, X128, Format
 from ..lanes import OPERATIONS, TESTS
 from .axes import INDEX, MOST_AXES, SHARED, WALKED, Axes, Lying, axes_of, lying_of, order_of, table
-from .compiled import at, library, room
+from .compiled import Call, at, library, room
 from .slots import Coded, as_call, coded, in_slots
 
 Array = NDArray[Any]
@@ -38,10 +38,9 @@ _PICKY = {fmt.code for fmt in (U2, U4, U8, U16, TERNARY)}
 
 
 class Plan(NamedTuple):
-    """A program for operands that lie in one way: what the kernel reads of it, and the arrays that this points to."""
+    """A program for operands that lie in one way: what the kernel reads of it, and how much room it takes."""
 
-    call: bytes
-    arrays: tuple[Array, ...]
+    call: Call
     room: int
     sure: bool
     """Whether it goes through, whatever the values."""
@@ -144,7 +143,7 @@ class Blocks:
         counts = slots.once, slots.single, len(slots.operations), len(walked), whole.shape[2], prod(extents), block
         call = struct.pack("3P7q", *map(at, arrays), *counts)
         sure = not any(one.code == OPERATIONS["cos"].code for one in operations) and _holds(operations, kinds)
-        return Plan(call, arrays, len(walked) * _WALK + 64 + slots.slots * BLOCK * 4, sure)
+        return Plan(Call.of(call, *arrays), len(walked) * _WALK + 64 + slots.slots * BLOCK * 4, sure)
 
 
 def _blocks(operands: Sequence[Axes], row: int) -> tuple[int, set[int]]:

@@ -11,13 +11,10 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...numerics.exact import X64_UNIT_BITS, X128_UNIT_BITS
 from ...numerics.formats import BF16, F16, F32, X64, X128
 from .axes import Lying, axes_of, order_of, table, usual
-from .compiled import at, library
+from .compiled import Call, at, library
 
 Shape = tuple[int, ...]
 
@@ -26,11 +23,10 @@ _OUT = {F16.code, BF16.code, F32.code}
 
 
 class Plan(NamedTuple):
-    """A mean of sums, or a covariance of three kinds of them, that lie in one way; the axes that the call points to."""
+    """A mean of sums, or a covariance of three kinds of them, that lie in one way."""
 
     kernel: str
-    call: bytes
-    axes: NDArray[np.int64]
+    call: Call
 
     def done(self, places: bytes, count: int) -> bool:
         """Whether the kernel did it, of *count* terms; sums, and then results, begin at *places*."""
@@ -58,4 +54,4 @@ def plan_of(operands: tuple[Lying, ...], scale: float, shape: Shape) -> Plan | N
         return None
     formats = [*kinds, out.kind, *[0] * 4][:4]
     call = struct.pack("P8q", at(axes), axes.shape[2], prod(shape), *formats, factor, exponent)
-    return Plan("snnc_mean" if len(sums) == 1 else "snnc_comoment", call, axes)
+    return Plan("snnc_mean" if len(sums) == 1 else "snnc_comoment", Call.of(call, axes))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...numerics.formats import BF16, BY_CODE, F16, F32, SPIKE, U2, U4, U8, U16, Format
 from .axes import SHARED, Lying, axes_of, lying_of, order_of, table, usual
-from .compiled import at, library
+from .compiled import Call, at, library
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -30,16 +30,17 @@ _OPERANDS = 4
 
 
 class Plan(NamedTuple):
-    """Windows of operands that lie in one way: the kernel, what it reads of them, the arrays that this points to."""
+    """Windows of operands that lie in one way: the kernel, and what it reads of them."""
 
     kernel: str
-    call: bytes
-    arrays: tuple[Array, ...]
+    call: Call
 
     def done(self, places: bytes) -> bool:
         """Whether the kernel did it; operands begin at *places*."""
         loaded = library()
-        return loaded is not None and not getattr(loaded, self.kernel)(self.call, places.ljust(8 * _OPERANDS, b"\0"))
+        if len(places) < 8 * _OPERANDS:  # else they are handed on as they are, with what they may keep
+            places = places.ljust(8 * _OPERANDS, b"\0")
+        return loaded is not None and not getattr(loaded, self.kernel)(self.call, places)
 
 
 def pooled(source: Array, fmt: Format, outer: Shape, window: Shape, scale: float, out: Format) -> Array | None:
@@ -128,4 +129,4 @@ def _plan(
     arrays = axes, np.concatenate([moved.reshape(-1), np.array(sought, np.int64)])
     kinds = [one.kind for one in operands] + [-1] * (_OPERANDS - len(operands))
     call = struct.pack("2P7qd", *map(at, arrays), axes.shape[2], len(taps), prod(outer), *kinds, scale)
-    return Plan(kernel, call, arrays)
+    return Plan(kernel, Call.of(call, *arrays))
