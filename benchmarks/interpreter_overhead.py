@@ -5,7 +5,8 @@
 A kernel is what touches data: a contraction, a lane program, a copy between memories, unpacked elements.  All else is
 bookkeeping: decoding, loops, semaphores, addresses, counters.  A step without data has no kernels.  One training step
 warms up, one is timed as a whole, one instruction by instruction: what clocks of kernels take is measured, too, and
-taken away, what the one of the instruction takes (0.1 us) is not.
+taken away, what the one of the instruction takes (0.1 us) is not.  All that is with control; what a step takes that is
+unrolled (see `runtime.unrolling`), as those of a training are from the third on, is told beside it.
 """
 
 from __future__ import annotations
@@ -151,6 +152,7 @@ def timing(clock: Clock, streams: Sequence[RunningStream]) -> Generator[None]:
 def measure(program: Program, count_only: bool, seed: int = 0) -> dict[str, Any]:
     """A training step that warms up, one that is timed as a whole, and one that is timed by instruction."""
     machine = Interpreter(program, contents=full if count_only else None)
+    unrolls, machine.unrolls = machine.unrolls, False
     settings = Settings.of(program.settings, seed=seed)
     facts = facts_of(settings, 0, 0, 1, settings.scale, program.steps) | {"valid": program.batch}
     if not count_only:
@@ -159,13 +161,13 @@ def measure(program: Program, count_only: bool, seed: int = 0) -> dict[str, Any]
         Call(machine, TRAIN, samples := made_samples(program, port, seed))(samples, np.arange(program.batch), facts)
     given = {name: facts[name] for name in program.entry(TRAIN).arguments}
     machine.run(TRAIN, given)
-    began = process_time()
-    machine.run(TRAIN, given)
-    whole = process_time() - began
+    whole = _seconds(machine, given)
     clock = Clock()
     with timing(clock, machine.streams(TRAIN)):
         machine.run(TRAIN, given)
     executed = machine.executed(TRAIN)
+    machine.unrolls = unrolls
+    unrolled = [_seconds(machine, given) for _ in range(3)][-1] if unrolls else None
     kernels = sum(kernel for spent in clock.spent.values() for _, kernel in spent)
     everything = [own for spent in clock.spent.values() for own, _ in spent]
     share = kernels / (kernels + sum(everything))
@@ -173,6 +175,7 @@ def measure(program: Program, count_only: bool, seed: int = 0) -> dict[str, Any]
         "count_only": count_only,
         "instructions": executed,
         "seconds": whole,
+        "unrolled_seconds": unrolled,
         "kernel_share": share,
         "bookkeeping_us": whole * (1.0 - share) / executed * 1e6,
         "median_us": median(everything) / 1e3,
@@ -189,6 +192,13 @@ def measure(program: Program, count_only: bool, seed: int = 0) -> dict[str, Any]
     }
 
 
+def _seconds(machine: Interpreter, given: Mapping[str, float | int]) -> float:
+    """Of processor time, for a training step."""
+    began = process_time()
+    machine.run(TRAIN, given)
+    return process_time() - began
+
+
 def show(found: dict[str, Any]) -> None:
     """One mode as text."""
     print(
@@ -196,6 +206,8 @@ def show(found: dict[str, Any]) -> None:
         f"{found['seconds']:.3f} s, {found['kernel_share']:.0%} of them in kernels; bookkeeping "
         f"{found['bookkeeping_us']:.2f} us an instruction, median {found['median_us']:.2f} us"
     )
+    if found["unrolled_seconds"] is not None:
+        print(f"  unrolled: {found['unrolled_seconds']:.3f} s")
     print(f"  {'class':<12} {'tried':>9} {'median us':>10} {'mean us':>9} {'kernel us':>10}")
     for name, each in found["classes"].items():
         numbers = f"{each['median_us']:>10.2f} {each['mean_us']:>9.2f} {each['kernel_us']:>10.2f}"

@@ -96,18 +96,20 @@ def roof(model: str, name: str) -> dict[str, Any]:
 def show(found: Sequence[dict[str, Any]]) -> str:
     """Shares of a step, and of the peak: all products of dense operands, and those that were really added."""
     head = (
-        "network", "", "instructions", "ms", "in kernels", "us beside, median", "mean",
+        "network", "", "instructions", "ms", "unrolled ms", "in kernels", "us beside, median", "mean",
         "GMAC, dense", "added", "GMAC/s, dense", "of sgemm", "of dgemm", "added, of sgemm",
     )  # fmt: skip
     rows: list[tuple[str, ...]] = []
     for each in found:
-        dense, added, seconds = each["dense_macs"], each["added_macs"], each["seconds"]
+        dense, added = each["dense_macs"], each["added_macs"]
+        seconds = each["unrolled_seconds"] or each["seconds"]
         peak = each["peaks"]
         rows.append(
             (
                 each["model"],
                 each["peer"],
                 str(each["instructions"]),
+                f"{1e3 * each['seconds']:.0f}",
                 f"{1e3 * seconds:.0f}",
                 f"{each['kernel_share']:.0%}",
                 f"{each['median_us']:.2f}",

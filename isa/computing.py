@@ -100,7 +100,7 @@ class ComputingStream(VectorStream):
 
         Of tiles that come back only the addresses are asked.
         """
-        acc, function = views[0], Function()
+        acc, function, pc = views[0], Function(), self.current
         out, r_port, *l_ports = ports
         calls: dict[tuple[Any, ...], tuple[Callable[[bool], int], int]] = {}
 
@@ -111,6 +111,8 @@ class ComputingStream(VectorStream):
             contraction = Contraction(
                 out.sums(extents, False), left[0] if left else None, right, extents, acc.kept, acc.format
             )
+            if not contraction.in_place:
+                self.copied.add(pc)
             if len(calls) >= _MOST:
                 calls.clear()
             call = calls[key] = contraction.add, prod(extents)
@@ -129,6 +131,7 @@ class ComputingStream(VectorStream):
         self, acc: int, left: int, right: int, fresh: int, inner: int, ones: bool, skip: int
     ) -> Action:
         """The same where empty words are looked for, or somebody watches what is touched."""
+        self.copied.add(self.current)
         out, r_port, l_port = self._port(acc), self._port(right), None if ones else self._port(left)
         anew, engine, views = self.anew(fresh), self.chip.engines[self.unit], self.views
         view: ViewRegister | None = None

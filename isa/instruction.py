@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WORD_BITS = 128
 WORD_BYTES = WORD_BITS // 8
 OPCODE_BITS = 8
+FIRST_TOUCHING = 0x20
+"""Opcodes below it steer: they are of instructions that touch neither memories nor the network."""
 
 Action: TypeAlias = Callable[[], None]
 
@@ -146,6 +148,11 @@ class Instruction:
         An action changes the core as the hardware would, and tells the chip's observer what moved and what was
         computed.  The stream's program counter has already been advanced; control instructions may set it.
         """
+
+    @property
+    def steers(self) -> bool:
+        """Whether it only leads its stream on, or defines a register, and touches neither memories nor the network."""
+        return self.opcode < FIRST_TOUCHING
 
     @property
     def goes_on(self) -> bool:

@@ -50,6 +50,7 @@ class Port:
 
     def read(self, extents: Shape) -> Array:
         """Storage elements, or addresses of the identity."""
+        self._stream.copied.add(self._stream.current)
         return self._at(extents, "reads").read()
 
     def operand(self, extents: Shape) -> AnyOperand:
@@ -58,6 +59,7 @@ class Port:
 
     def write(self, extents: Shape, values: Array) -> None:
         """Replace the storage elements; *values* may have size 1 where they are all the same."""
+        self._stream.copied.add(self._stream.current)
         self._at(extents, "writes").write(values)
 
     def sums(self, extents: Shape, fresh: bool) -> Array:

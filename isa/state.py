@@ -37,6 +37,8 @@ class Stream(ABC):
 
     *pc* is the next instruction, *current* the one that runs.  A stream that must wait says for what in *blocked*
     and tries the same instruction again at its next `step`; *stopped* tells that it must wait or has halted.
+    *consulted* are the entry arguments on which its way has depended so far, *copied* the instructions that have done
+    more than to call a kernel on operands where they lie.
     """
 
     def __init__(self, core: Core, unit: str, chip: Chip, instructions: Sequence[Instruction]) -> None:
@@ -54,6 +56,8 @@ class Stream(ABC):
         self._behind = self._ends()
         self.actions: list[Action | None] = [None] * len(self.instructions) + [self._ran_out]
         self.tally = Tally(len(self.instructions))
+        self.consulted: set[int] = set()
+        self.copied: set[int] = set()
         self.definitions = definitions_of(self.instructions)
 
     def step(self) -> None:
@@ -111,9 +115,14 @@ class Stream(ABC):
         self.blocked, self.stopped = Blocked(kind, core, number), True
         self.pc = self.current
 
+    def argument(self, number: int) -> int:
+        """Entry argument *number* as the whole number that it is, on which the way of the stream depends."""
+        self.consulted.add(number)
+        return int(self.chip.arguments[number])
+
     def whole_argument(self, number: int, bound: int) -> int:
         """Entry argument *number* as a whole number of at most *bound*."""
-        value = int(self.chip.arguments[number])
+        value = self.argument(number)
         if value > bound:
             raise self.fault(f"argument {number} is {value}, above its bound {bound}")
         return value
@@ -233,7 +242,7 @@ class Stream(ABC):
 
     def _terms(self, argument: int, count: int) -> int:
         """How many terms a sum has: *count*, times an entry argument where *argument* is its number plus 1."""
-        terms = count * int(self.chip.arguments[argument - 1]) if argument else count
+        terms = count * self.argument(argument - 1) if argument else count
         if terms < 1:
             raise self.fault("a mean of no terms")
         return terms
@@ -257,6 +266,8 @@ class Stream(ABC):
     def _multiplier(self, left: Format | None) -> Callable[[int, int], None]:
         """The same for products with a left operand of that format (None means ones): *done* ones of *dense*."""
         kind, pc, observer = self._kind(left), self.current, self.chip.observer
+        if self.tally.products.setdefault(pc, kind) != kind:
+            self.copied.add(pc)
         counts, skipped = self.tally.work[kind], self.tally.work["skipped"]
 
         def worked(dense: int, done: int) -> None:

@@ -8,7 +8,7 @@ fetched once each time that the ``loop`` is reached, and every other instruction
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -50,6 +50,32 @@ class _Meter:
         self.cells = {}
         self.sent = [0] * count
         self.stream.tally.clear()
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What instructions of a stream have done: amounts by instruction for each list of its tally, and by tensor."""
+
+    tally: tuple[dict[int, int], ...]
+    cells: dict[tuple[int, str], tuple[int, ...]]
+
+    def since(self, before: Counted, but: Container[int]) -> Counted:
+        """The same less what was done *before*, and less what the instructions *but* did."""
+        pairs = [
+            {pc: amount - was.get(pc, 0) for pc, amount in now.items() if pc not in but and amount != was.get(pc, 0)}
+            for now, was in zip(self.tally, before.tally, strict=True)
+        ]
+        nothing = (0,) * 4
+        cells = {
+            key: tuple(now - was for now, was in zip(cell, before.cells.get(key, nothing), strict=True))
+            for key, cell in self.cells.items()
+            if key[0] not in but
+        }
+        return Counted(tuple(pairs), cells)
+
+    def without_work(self, pc: int) -> int:
+        """Forget the work of instruction *pc*; how much it was."""
+        return sum(amounts.pop(pc, 0) for amounts in self.tally[: len(WORK)])
 
 
 class Counters(Listener):
@@ -104,6 +130,25 @@ class Counters(Listener):
 
     def host(self, write: bool, name: str, useful: int) -> None:
         self._host[write, name] = self._host.get((write, name), 0) + useful
+
+    # What is done again counts again.
+
+    def counted(self, stream: RunningStream) -> Counted:
+        """What instructions of a stream have done since the last `take`, but for what they have sent."""
+        lists = stream.tally.lists()
+        cells = {key: tuple(cell) for key, cell in self._meters[stream].cells.items()}
+        return Counted(tuple({pc: amount for pc, amount in enumerate(row) if amount} for row in lists), cells)
+
+    def again(self, stream: RunningStream, counted: Counted) -> None:
+        """Instructions of a stream have done this once more."""
+        for row, amounts in zip(stream.tally.lists(), counted.tally, strict=True):
+            for pc, amount in amounts.items():
+                row[pc] += amount
+        known = self._meters[stream].cells
+        for key, amounts in counted.cells.items():
+            cell = known.setdefault(key, [0, 0, 0, 0])
+            for place, amount in enumerate(amounts):
+                cell[place] += amount
 
     # Answers.
 

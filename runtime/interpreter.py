@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..isa import instructions as instructions  # registers them all
+from ..isa.kernels.calls import Calls
 from ..isa.program import Entry, Program
-from ..isa.state import ProgramFault
+from ..isa.state import ProgramFault, Stream
 from ..isa.target import Target, parse
 from ..source import NOWHERE, DataError, Fault
 from . import tensors
@@ -25,6 +26,7 @@ from .memory import keep_freed
 from .network import Bytes
 from .orders import Order, RoundRobin
 from .races import Races
+from .unrolling import Ways
 
 
 class Interpreter:
@@ -33,6 +35,8 @@ class Interpreter:
     *order* steps the streams; *watched* fills scratchpads with garbage before each entry and checks for races;
     *target* must be the machine that the program was compiled for, and is read from the program where it is not given.
     With *contents* it has no data: control, moves and counters of a program whose tensors are as full as these say.
+    Where it *unrolls*, entries that are called again and again run without their control (see `unrolling`): that is
+    sooner, and changes nothing else.  It is not done where somebody listens, or chose an order.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Interpreter:
         watched: bool = False,
         target: Target | None = None,
         contents: Contents | None = None,
+        unrolls: bool = True,
     ) -> None:
         if watched and contents is not None:
             raise ValueError("races are checked with data, not where instructions are only counted")
@@ -61,7 +66,8 @@ class Interpreter:
         self._symbols = program.by_name
         self._kinds = {argument.name: (k, argument.kind) for k, argument in enumerate(program.arguments)}
         self._streams: dict[str, list[RunningStream]] = {}
-        self._now = 0
+        self.unrolls = unrolls and order is None and not watched and contents is None and Calls.possible()
+        self._ways = Ways(self.counters)
         self.listen(self.counters)
         if self.races is not None:
             self.listen(self.races)
@@ -88,9 +94,14 @@ class Interpreter:
         self.chip.start()
         self.chip.observer.begin(entry, streams)
         try:
-            self._run(streams)
+            audience = self.chip.observer
+            if self.unrolls and audience.is_only(self.counters):
+                self._ways.run(entry_name, streams, self.chip.arguments, lambda told: self._run(streams, told))
+            else:
+                self._run(streams, audience.retired if audience.hears_retired else None)
         except ProgramFault as fault:
-            stream = streams[self._now]
+            stream = fault.stream
+            assert isinstance(stream, RunningStream)
             place = where(stream.core.number, stream.unit, fault.pc, stream.debug(fault.pc))
             raise ExecutionError(Fault(NOWHERE, f"{place}: {fault.text}")) from fault
         self._check_nothing_left(entry)
@@ -156,9 +167,10 @@ class Interpreter:
                 ) from fault
         return self._streams[entry.name]
 
-    def _run(self, streams: Sequence[RunningStream]) -> None:
-        """Step streams until all have halted; Deadlock where none of them can go on."""
-        chip, order, audience = self.chip, self.order, self.chip.observer
+    def _run(self, streams: Sequence[RunningStream], told: Callable[[Stream], None] | None) -> None:
+        """Step streams until all have halted, and have each instruction *told* that has run; Deadlock where none of
+        them can go on."""
+        chip, order = self.chip, self.order
         ready = chip.ready = [stream.index for stream in streams]
         while True:
             if not ready:
@@ -166,9 +178,8 @@ class Interpreter:
                     return
                 raise deadlock(streams, self.chip.barriers)
             index, quantum = order.pick(ready)
-            self._now = index
             stream = streams[index]
-            stream.advance(quantum, audience.retired if audience.hears_retired else None)
+            stream.advance(quantum, told)
             if stream.blocked is not None:
                 chip.sleep(stream)
             elif stream.halted:

@@ -55,6 +55,11 @@ class RunningStream(Stream):
         self._counts = [0] * len(self._counts)
         self._passed = dict.fromkeys(self._lines, 0)
 
+    def has_run(self, counts: Sequence[int]) -> None:
+        """It is over, and each instruction has run so many times since `reset`."""
+        self.halted = self.stopped = True
+        self._counts = list(counts)
+
     def advance(self, most: int, retired: Callable[[Stream], None] | None) -> None:
         """Run *most* instructions, or until the stream waits or halts; *retired* hears of each that has run.
 
@@ -203,6 +208,10 @@ class Audience(Listener):
         """Tell *listener* nothing more."""
         self._listeners.remove(listener)
         self._listen()
+
+    def is_only(self, listener: Listener) -> bool:
+        """Whether nobody but *listener* listens."""
+        return self._listeners == [listener]
 
     def begin(self, entry: Entry, streams: Sequence[RunningStream]) -> None:
         for listener in self._listeners:

@@ -80,7 +80,7 @@ class Choose(Instruction, opcode=0x07, mnemonic="choose"):
 
         def choose() -> None:
             turn = of.counter
-            words = [int(stream.chip.arguments[first + place]) for place in range(turn // 32 + 1)]
+            words = [stream.argument(first + place) for place in range(turn // 32 + 1)]
             chosen = sum(word << 32 * place for place, word in enumerate(words))
             if chosen >> turn & 1:
                 loop.open_last((chosen & (1 << turn) - 1).bit_count(), body)

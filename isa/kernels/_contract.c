@@ -73,6 +73,9 @@ static struct rooms lay_out(const struct plan *plan, struct room *room)
     return all;
 }
 
+/* Products that belong to an element of the left matrix. */
+int64_t snnc_contract_columns(const struct plan *plan) { return plan->n; }
+
 /* Bytes that `snnc_contract` wants to work in, 64 of them to begin at a multiple of 64. */
 int64_t snnc_contract_room(const struct plan *plan)
 {

@@ -5,6 +5,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <string.h>
 
 #include "_vector.h"
 
@@ -12,6 +13,7 @@ struct plan;
 struct box;
 
 int64_t snnc_contract(const struct plan *plan, const void *left, int64_t bit, const void *right, void *out, int32_t fresh, void *space);
+int64_t snnc_contract_columns(const struct plan *plan);
 int64_t snnc_element(const struct element *plan, const int64_t *at, const uint32_t *arguments, char *room);
 int64_t snnc_drain(const struct drain *plan, const int64_t *at);
 int64_t snnc_pool_sum(const struct window *plan, const int64_t *at);
@@ -22,6 +24,31 @@ int64_t snnc_comoment(const struct moments *plan, const int64_t *at, int64_t cou
 int64_t snnc_move(const struct box *box, int64_t address, int64_t start);
 
 #define MOST 7
+
+/* Kernels: how many arguments they take, which of these is the room to work in (-1: none), and what they are called with. */
+#define KERNELS(EACH)                                                                                                  \
+    EACH(snnc_contract, 7, 6, AT(0), AT(1), words[2], AT(3), AT(4), (int32_t)words[5], room)                            \
+    EACH(snnc_element, 4, 3, AT(0), AT(1), AT(2), room)                                                                \
+    EACH(snnc_drain, 2, -1, AT(0), AT(1))                                                                              \
+    EACH(snnc_pool_sum, 2, -1, AT(0), AT(1))                                                                           \
+    EACH(snnc_pool_max, 2, -1, AT(0), AT(1))                                                                           \
+    EACH(snnc_unpool, 2, -1, AT(0), AT(1))                                                                             \
+    EACH(snnc_mean, 3, -1, AT(0), AT(1), words[2])                                                                     \
+    EACH(snnc_comoment, 3, -1, AT(0), AT(1), words[2])                                                                 \
+    EACH(snnc_move, 3, -1, AT(0), words[1], words[2])
+
+#define AT(NUMBER) ((void *)(uintptr_t)words[NUMBER])
+
+#define NUMBER(NAME, ...) NAME##_number,
+enum { KERNELS(NUMBER) };
+
+/* A call of a kernel, to be made again; a contraction adds its products to one of some sums. */
+struct call {
+    int64_t kernel, words[MOST], sum;
+};
+
+/* Where the thread notes its calls, as `struct call`, and a list of what they point to; NULL: nowhere. */
+static _Thread_local PyObject *noted, *kept;
 
 /* Bytes as where they lie, integers as they are; 0 where there are others, or not *count* of them. */
 static int taken(int64_t *words, PyObject *const *given, Py_ssize_t found, Py_ssize_t count)
@@ -35,35 +62,97 @@ static int taken(int64_t *words, PyObject *const *given, Py_ssize_t found, Py_ss
     return !PyErr_Occurred();
 }
 
-#define AT(NUMBER) ((void *)(uintptr_t)words[NUMBER])
+/* Whether a kernel that answered this served. */
+static int served(int64_t kernel, int64_t answer) { return kernel == snnc_contract_number ? answer >= 0 : !answer; }
+
+/* Notes a call; 0 where there is no room for that. */
+static int note(int64_t kernel, const int64_t *words, PyObject *const *given, Py_ssize_t count)
+{
+    struct call call = {.kernel = kernel};
+    const Py_ssize_t size = PyByteArray_GET_SIZE(noted);
+    memcpy(call.words, words, (size_t)count * sizeof *words);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (PyBytes_Check(given[i]) && PyList_Append(kept, given[i]) < 0)
+            return 0;
+    if (PyByteArray_Resize(noted, size + (Py_ssize_t)sizeof call) < 0)
+        return 0;
+    memcpy(PyByteArray_AS_STRING(noted) + size, &call, sizeof call);
+    return 1;
+}
 
 /* Calls a kernel with so many arguments, and without the lock of the interpreter. */
-#define CALLED(NAME, COUNT, ...)                                                                                       \
+#define CALLED(NAME, COUNT, ROOM, ...)                                                                                 \
     static PyObject *NAME##_called(PyObject *self, PyObject *const *given, Py_ssize_t found)                           \
     {                                                                                                                  \
         int64_t words[MOST], answer;                                                                                   \
         (void)self;                                                                                                    \
         if (!taken(words, given, found, COUNT))                                                                        \
             return NULL;                                                                                               \
+        void *const room = ROOM < 0 ? NULL : AT(ROOM < 0 ? 0 : ROOM);                                                  \
+        (void)room;                                                                                                    \
         Py_BEGIN_ALLOW_THREADS answer = NAME(__VA_ARGS__);                                                             \
-        Py_END_ALLOW_THREADS return PyLong_FromLongLong(answer);                                                       \
+        Py_END_ALLOW_THREADS if (noted && served(NAME##_number, answer) && !note(NAME##_number, words, given, COUNT))  \
+            return NULL;                                                                                               \
+        return PyLong_FromLongLong(answer);                                                                            \
     }
 
-CALLED(snnc_contract, 7, AT(0), AT(1), words[2], AT(3), AT(4), (int32_t)words[5], AT(6))
-CALLED(snnc_element, 4, AT(0), AT(1), AT(2), AT(3))
-CALLED(snnc_drain, 2, AT(0), AT(1))
-CALLED(snnc_pool_sum, 2, AT(0), AT(1))
-CALLED(snnc_pool_max, 2, AT(0), AT(1))
-CALLED(snnc_unpool, 2, AT(0), AT(1))
-CALLED(snnc_mean, 3, AT(0), AT(1), words[2])
-CALLED(snnc_comoment, 3, AT(0), AT(1), words[2])
-CALLED(snnc_move, 3, AT(0), words[1], words[2])
+KERNELS(CALLED)
 
-#define METHOD(NAME) {#NAME, (PyCFunction)(void (*)(void))NAME##_called, METH_FASTCALL, NULL}
+/* Calls from first to before last again; the first that was not served, or last. */
+static int64_t run(const struct call *calls, int64_t first, int64_t last, int64_t *sums, void *room)
+{
+    for (int64_t i = first; i < last; i++) {
+        const int64_t *words = calls[i].words, kernel = calls[i].kernel;
+        int64_t answer = -1;
+        switch (kernel) {
+#define AGAIN(NAME, COUNT, ROOM, ...)                                                                                  \
+    case NAME##_number:                                                                                                \
+        answer = NAME(__VA_ARGS__);                                                                                    \
+        break;
+            KERNELS(AGAIN)
+        }
+        if (!served(kernel, answer))
+            return i;
+        if (kernel == snnc_contract_number)
+            sums[calls[i].sum] += answer * snnc_contract_columns(AT(0));
+    }
+    return last;
+}
+
+static PyObject *run_called(PyObject *self, PyObject *const *given, Py_ssize_t found)
+{
+    int64_t words[MOST], answer;
+    (void)self;
+    if (!taken(words, given, found, 5))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS answer = run(AT(0), words[1], words[2], AT(3), AT(4));
+    Py_END_ALLOW_THREADS return PyLong_FromLongLong(answer);
+}
+
+/* Notes what the thread calls from now on in a bytearray and a list; two None: nowhere. */
+static PyObject *note_called(PyObject *self, PyObject *const *given, Py_ssize_t found)
+{
+    (void)self;
+    const int none = found == 2 && given[0] == Py_None && given[1] == Py_None;
+    if (!none && !(found == 2 && PyByteArray_Check(given[0]) && PyList_Check(given[1]))) {
+        PyErr_SetString(PyExc_TypeError, "calls are noted in a bytearray and a list");
+        return NULL;
+    }
+    Py_CLEAR(noted);
+    Py_CLEAR(kept);
+    if (!none) {
+        noted = Py_NewRef(given[0]);
+        kept = Py_NewRef(given[1]);
+    }
+    Py_RETURN_NONE;
+}
+
+#define METHOD(NAME, ...) {#NAME, (PyCFunction)(void (*)(void))NAME##_called, METH_FASTCALL, NULL},
 
 static PyMethodDef methods[] = {
-    METHOD(snnc_contract), METHOD(snnc_element),  METHOD(snnc_drain), METHOD(snnc_pool_sum), METHOD(snnc_pool_max),
-    METHOD(snnc_unpool),   METHOD(snnc_mean),     METHOD(snnc_comoment), METHOD(snnc_move), {NULL, NULL, 0, NULL},
+    KERNELS(METHOD) {"snnc_note", (PyCFunction)(void (*)(void))note_called, METH_FASTCALL, NULL},
+    {"snnc_run", (PyCFunction)(void (*)(void))run_called, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_compiled", NULL, -1, methods, NULL, NULL, NULL, NULL};

@@ -38,7 +38,7 @@ class Attentive(Listener):
 
 def counts_of(program: Program, order: Order | None = None, alone: bool = False, times: int = 3) -> list[list[int]]:
     """How often each instruction of each stream has run in the last of some calls."""
-    interpreter = Interpreter(program, order=order)
+    interpreter = Interpreter(program, order=order, unrolls=False)
     if alone:
         interpreter.listen(Attentive())
     for _ in range(times):
@@ -53,7 +53,7 @@ def lines_of(interpreter: Interpreter) -> int:
 
 @pytest.mark.parametrize("order", [RoundRobin, Reverse, lambda: Shuffled(1), lambda: Shuffled(2, most=40)])
 def test_bits_and_counts_are_those_of_one_by_one(small: Small, order: Any) -> None:
-    machines = [Interpreter(small.linear(), order=order()), Interpreter(small.linear())]
+    machines = [Interpreter(small.linear(), order=order(), unrolls=False), Interpreter(small.linear(), unrolls=False)]
     machines[1].listen(Attentive())
     random = np.random.default_rng(7)
     spikes, weights = random.random((4, 24)) < 0.4, random.integers(-64, 64, (40, 24)) / 16
@@ -105,7 +105,7 @@ def test_a_wait_inside_is_told_where_it_stands(small: Small) -> None:
     other = [Loop(0, 1, 5), Wait(1), End(0), Loop(0, 1, 5), Wait(2), End(0)]
     posts = [Loop(0, 1, 4), Post(0, 0), End(0)]
     streams = [small.stream(0, unit, words) for unit, words in (("load", code), ("store", other), ("vector", posts))]
-    machine = Interpreter(small.program([Entry("infer", tuple(streams), (), (), ())], []))
+    machine = Interpreter(small.program([Entry("infer", tuple(streams), (), (), ())], []), unrolls=False)
     with pytest.raises(Deadlock) as told:
         machine.run("infer")
     assert "core 0, load stream, instruction 2 (fc, small.snn:3): waits for semaphore 0" in str(told.value)
@@ -130,7 +130,7 @@ def test_a_fault_inside_names_its_instruction_and_counts_those_before(small: Sma
     )
     faulty = replace(program, entries=(replace(entry, streams=streams),), dram_bytes=4096 + 4 * 80)
     for alone in (False, True):
-        machine = Interpreter(faulty)
+        machine = Interpreter(faulty, unrolls=False)
         if alone:
             machine.listen(Attentive())
         with pytest.raises(ExecutionError) as told:
@@ -142,7 +142,7 @@ def test_a_fault_inside_names_its_instruction_and_counts_those_before(small: Sma
 
 
 def test_streams_that_are_to_be_seen_run_singly(small: Small) -> None:
-    machine = Interpreter(small.linear())
+    machine = Interpreter(small.linear(), unrolls=False)
     machine.run("infer")
     assert lines_of(machine) > 0
     seen: list[int] = []
