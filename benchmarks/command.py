@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         "--peers", nargs="+", choices=CONTESTANTS, metavar="PEER", help="default: all that are installed"
     )
     found.add_argument("--repeat", type=int, help="timed steps; default: 5")
-    found.add_argument("--warm-up", type=int, default=2, help="steps before those; default: 2")
+    found.add_argument("--warm-up", type=int, default=3, help="steps before those; default: 3")
     found.add_argument("--train-first", type=int, metavar="N", help="batches parameters have seen; default: 5 to 30")
     found.add_argument("--steps", type=int, help="time steps; default: those of the benchmark, else the model's")
     found.add_argument("--batch", type=int, help="samples; default: as for --steps")

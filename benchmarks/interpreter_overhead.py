@@ -6,7 +6,7 @@ A kernel is what touches data: a contraction, a lane program, a copy between mem
 bookkeeping: decoding, loops, semaphores, addresses, counters.  A step without data has no kernels.  One training step
 warms up, one is timed as a whole, one instruction by instruction: what clocks of kernels take is measured, too, and
 taken away, what the one of the instruction takes (0.1 us) is not.  All that is with control; what a step takes that is
-unrolled (see `runtime.unrolling`), as those of a training are from the third on, is told beside it.
+unrolled (see `runtime.unrolling`), as those of a training are from the fourth on, is told beside it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from snnc.runtime.host import TRAIN, initialise
 from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.listening import RunningStream
 from snnc.runtime.settings import Settings
+from snnc.runtime.unrolling import OFTEN
 
 from .full_size import made_samples
 
@@ -167,7 +168,7 @@ def measure(program: Program, count_only: bool, seed: int = 0) -> dict[str, Any]
         machine.run(TRAIN, given)
     executed = machine.executed(TRAIN)
     machine.unrolls = unrolls
-    unrolled = [_seconds(machine, given) for _ in range(3)][-1] if unrolls else None
+    unrolled = [_seconds(machine, given) for _ in range(OFTEN + 2)][-1] if unrolls else None
     kernels = sum(kernel for spent in clock.spent.values() for _, kernel in spent)
     everything = [own for spent in clock.spent.values() for own, _ in spent]
     share = kernels / (kernels + sum(everything))

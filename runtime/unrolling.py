@@ -1,7 +1,7 @@
 """Entries that are called again and again run without their control.
 
 The way of all streams through an entry is the same at each call, but for what depends on entry arguments that are whole
-numbers: which tile comes when, where it lies, what it counts.  So while an entry takes a way for the second time,
+numbers: which tile comes when, where it lies, what it counts.  So while an entry takes a way for the third time,
 instructions that call a kernel and do nothing else are noted; from then on the kernels are called from a list, in the
 same order.  Others (codecs, the network, engines that look for zeros, what no kernel serves for) run as they always do,
 the registers of their stream set to what they were.  No bit and no count differs.
@@ -9,6 +9,7 @@ the registers of their stream set to what they were.  No bit and no count differ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeAlias, TypeVar, cast
 
@@ -24,6 +25,9 @@ from .unrolled import Contracted, Moment, Other, Unrolled
 
 MOST = 1 << 20
 """Instructions that are noted: a longer entry is not unrolled."""
+
+OFTEN = 2
+"""A way that has been taken so many times is noted at the next one, which takes about three times as long."""
 
 KEPT = 2
 """Ways of an entry that stay unrolled: of whole batches, and of the one at the end that is none."""
@@ -65,11 +69,13 @@ class Unrolling:
     def unrolled(self) -> Unrolled | None:
         """What they have done; None where that is too much, or little of it was noted."""
         streams, others, noted = self._streams, list[Other](), list[Moment]()
-        apart = {(stream.index, pc) for stream in streams for pc in stream.copied}
-        apart |= {one.place for one, number in zip(self._moments, self._numbers, strict=True) if number is None}
+        apart = [set(stream.copied) for stream in streams]
+        for moment, number in zip(self._moments, self._numbers, strict=True):
+            if number is None:
+                apart[moment.place[0]].add(moment.place[1])
         numbers: list[int] = []
         for moment, number in zip(self._moments, self._numbers, strict=True):
-            if number is None or moment.place in apart:
+            if number is None or moment.place[1] in apart[moment.place[0]]:
                 others.append(Other(len(noted), moment))
             else:
                 noted.append(moment)
@@ -77,8 +83,8 @@ class Unrolling:
         if len(self._moments) > MOST or len(others) > len(noted):
             return None
         counted = [
-            self._counters.counted(stream).since(before, {pc for index, pc in apart if index == stream.index})
-            for stream, before in zip(streams, self._before, strict=True)
+            self._counters.counted(stream).since(before, but)
+            for stream, before, but in zip(streams, self._before, apart, strict=True)
         ]
         products = sorted({one.place for one in noted if one.place[1] in streams[one.place[0]].tally.products})
         sums = {place: number for number, place in enumerate(products)}
@@ -104,7 +110,7 @@ class Ways:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._taken: set[_Way] = set()
+        self._taken: Counter[_Way] = Counter()
         self._hopeless: set[_Way] = set()
         self._unrolled: dict[_Way, Unrolled] = {}
 
@@ -117,14 +123,14 @@ class Ways:
         if unrolled is not None:
             if not unrolled.run():
                 del self._unrolled[way]
-        elif way in self._taken and way not in self._hopeless:
+        elif self._taken[way] >= OFTEN and way not in self._hopeless:
             unrolling = Unrolling(streams, self._counters)
             with unrolling.calls.noted():
                 run(unrolling.told)
             self._keep(way, unrolling.unrolled())
         else:
             run(None)
-            self._taken.add(_way(name, streams, arguments))
+            self._taken[_way(name, streams, arguments)] += 1
 
     def _keep(self, way: _Way, unrolled: Unrolled | None) -> None:
         """Keep it, and of the same entry only those that were unrolled last."""
