@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..isa.kernels.calls import Again
 from ..isa.registers import LoopRegister, ViewRegister
 from ..isa.tally import WORK
@@ -64,14 +61,14 @@ class Unrolled:
 
         Whether kernels served for all calls: those of which one did not are `Stream.copied` from now on.
         """
-        done = np.zeros(len(self.contracted), np.int64)
+        self.calls.sums[:] = 0
         first, served = 0, True
         for last, moment in (*self.others, (len(self.calls), None)):
-            served &= self._call(first, last, done)
+            served &= self._call(first, last)
             if moment is not None:
                 self._do(moment)
             first = last
-        for (place, dense), products in zip(self.contracted, done.tolist(), strict=True):
+        for (place, dense), products in zip(self.contracted, self.calls.sums.tolist(), strict=False):
             self._stream(place).tally.multiplied(place[1], dense, products)
         for stream, counted, runs in zip(self.streams, self.counted, self.runs, strict=True):
             self.counters.again(stream, counted)
@@ -81,17 +78,17 @@ class Unrolled:
     def _stream(self, place: Place) -> RunningStream:
         return self.streams[place[0]]
 
-    def _call(self, first: int, last: int, done: NDArray[np.int64]) -> bool:
-        """Make calls.  What a kernel does not serve for runs as it always does; it has been counted but for *done*."""
+    def _call(self, first: int, last: int) -> bool:
+        """Make calls; what a kernel does not serve for runs as it always does."""
         served = True
-        while (first := self.calls.run(first, last, done)) < last:
+        while (first := self.calls.run(first, last)) < last:
             served = False
-            self._do_counted(self.noted[first], done)
+            self._do_counted(self.noted[first])
             first += 1
         return served
 
-    def _do_counted(self, moment: Moment, done: NDArray[np.int64]) -> None:
-        """Run an instruction that is among those `counted`."""
+    def _do_counted(self, moment: Moment) -> None:
+        """Run an instruction that is among those `counted`: only its products are to be added."""
         stream, pc = self._stream(moment.place), moment.place[1]
         stream.copied.add(pc)
         rows = stream.tally.lists()
@@ -100,7 +97,7 @@ class Unrolled:
         for number, contracted in enumerate(self.contracted):
             if contracted.place == moment.place:
                 kind = WORK.index(stream.tally.products[pc])
-                done[number] += rows[kind][pc] - before[kind]
+                self.calls.sums[number] += rows[kind][pc] - before[kind]
         for row, amount in zip(rows, before, strict=True):
             row[pc] = amount
 

@@ -50,25 +50,27 @@ class Calls:
             self._room = max(self._room, room_size())
 
     def chosen(self, numbers: Sequence[int], sums: Sequence[int]) -> Again:
-        """The calls *numbers*; a contraction adds its products to the one of some *sums*."""
+        """The calls *numbers*; a contraction adds its products to the one of `Again.sums` that *sums* says."""
         words = np.frombuffer(self._noted, np.int64).reshape(-1, _WORDS)[np.array(numbers, np.int64)]
         words[:, -1] = sums
-        return Again(words, tuple(self._kept), self._room)
+        return Again(words, max(sums, default=0) + 1, self._kept, self._room)
 
 
 class Again:
-    """Calls to be made again, from the first to the last of *words*."""
+    """Calls to be made again, from the first to the last of *words*, with *room* bytes to work in.
 
-    def __init__(self, words: Numbers, kept: tuple[bytes, ...], room: int) -> None:
-        self._words, self._kept, self._room = words, kept, room
+    A contraction adds to its one of *sums*, so many there are, how many products had a left operand other than zero.
+    """
+
+    def __init__(self, words: Numbers, sums: int, kept: Sequence[bytes], room: int) -> None:
+        self.sums = np.zeros(sums, np.int64)
+        self._words, self._kept, self._room = words, tuple(kept), room
+        self._words_at, self._sums_at = at(words), at(self.sums)
         self._run: Any = of_python().snnc_run
 
     def __len__(self) -> int:
         return len(self._words)
 
-    def run(self, first: int, last: int, sums: Numbers) -> int:
-        """Make the calls from *first* to before *last*; the one that was not served, and has done nothing, or *last*.
-
-        A contraction adds to its one of *sums* how many products had a left operand other than zero.
-        """
-        return self._run(at(self._words), first, last, at(sums), room(self._room))
+    def run(self, first: int, last: int) -> int:
+        """Make calls from *first* to before *last*; the one that was not served, and has done nothing, or *last*."""
+        return self._run(self._words_at, first, last, self._sums_at, room(self._room))
