@@ -12,6 +12,9 @@ from ..isa.tally import WORK
 from .counters import Counted, Counters
 from .listening import RunningStream
 
+AT_ONCE = 1 << 12
+"""Calls behind which Python looks whether somebody wants to end it."""
+
 Place: TypeAlias = tuple[int, int]
 """A stream, by its index in the entry, and one of its instructions."""
 
@@ -81,10 +84,13 @@ class Unrolled:
     def _call(self, first: int, last: int) -> bool:
         """Make calls; what a kernel does not serve for runs as it always does."""
         served = True
-        while (first := self.calls.run(first, last)) < last:
-            served = False
-            self._do_counted(self.noted[first])
-            first += 1
+        while first < last:
+            upto = min(first + AT_ONCE, last)
+            first = self.calls.run(first, upto)
+            if first < upto:
+                served = False
+                self._do_counted(self.noted[first])
+                first += 1
         return served
 
     def _do_counted(self, moment: Moment) -> None:

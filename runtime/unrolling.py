@@ -29,6 +29,9 @@ MOST = 1 << 20
 OFTEN = 2
 """A way that has been taken so many times is noted at the next one, which takes about three times as long."""
 
+SEEN = 1 << 10
+"""Ways of which it is known how often they were taken: where chance chooses them, none comes again."""
+
 KEPT = 2
 """Ways of an entry that stay unrolled: of whole batches, and of the one at the end that is none."""
 
@@ -130,6 +133,8 @@ class Ways:
             self._keep(way, unrolling.unrolled())
         else:
             run(None)
+            if len(self._taken) >= SEEN:
+                self._taken.clear()
             self._taken[_way(name, streams, arguments)] += 1
 
     def _keep(self, way: _Way, unrolled: Unrolled | None) -> None:

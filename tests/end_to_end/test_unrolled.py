@@ -14,6 +14,8 @@ from laws import Bench, Case, cases, profiled
 
 from snnc.isa.kernels import drained, driven, momented, pooled
 from snnc.isa.kernels.calls import Calls
+from snnc.runtime import unrolled as unrolled_module
+from snnc.runtime import unrolling
 from snnc.runtime.recording import Recorder
 from snnc.runtime.unrolled import Unrolled
 
@@ -142,6 +144,23 @@ def test_what_no_kernel_serves_for_runs_as_it_does_with_control() -> None:
         stepped(both, step)
     (after,) = unrolled(both[0])
     assert len(after.others) > len(before.others)
+
+
+def test_calls_are_made_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unrolled_module, "AT_ONCE", 7)
+    both = benches(Case("digits", "exact7"))
+    for step in range(STEPS):
+        stepped(both, step)
+
+
+def test_ways_that_never_come_again_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unrolling, "SEEN", 2)
+    both = benches(Case("normed", "quad3"))
+    for step, valid in enumerate([1, 2, 3, None, None, None, None]):
+        stepped(both, step, valid)
+    ways = both[0].machine._ways  # pyright: ignore[reportPrivateUsage]
+    assert len(ways._taken) <= 2  # pyright: ignore[reportPrivateUsage]
+    assert unrolled(both[0])
 
 
 def test_who_listens_hears_of_all() -> None:
