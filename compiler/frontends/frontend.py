@@ -171,13 +171,7 @@ FRONTENDS: Catalog[Frontend] = Catalog(__package__ or "", "frontend")
 def read_model(path: Path, options: Options | None = None) -> Imported:
     """What the file *path* holds, by the frontend that knows its suffix."""
     options = options or Options()
-    by_suffix = {suffix: frontend for _, frontend in FRONTENDS.items() for suffix in frontend.suffixes}
-    if path.suffix.lower() not in by_suffix:
-        known = ", ".join(sorted(by_suffix))
-        raise SourceError.at(
-            Place(str(path)), f"no frontend reads files that end in {path.suffix!r}; there are: {known}"
-        )
-    frontend = by_suffix[path.suffix.lower()]
+    frontend = _frontend_of(path)
     if frontend.complete and options.unsaid.said:
         told = f"{path.suffix} files say themselves what {', '.join(options.unsaid.said)} would say"
         raise SourceError.at(Place(str(path)), told)
@@ -185,6 +179,23 @@ def read_model(path: Path, options: Options | None = None) -> Imported:
         for told in unusable(options.unsaid):
             faults.add(NOWHERE, told)
     return trained_as(frontend.read(path, options), options)
+
+
+def _frontend_of(path: Path) -> Frontend:
+    """The frontend that reads files which end as *path* does.
+
+    Most are called as their files end, and then no other has to be imported.
+    """
+    suffix = path.suffix.lower()
+    if suffix[1:] in FRONTENDS and suffix in FRONTENDS[suffix[1:]].suffixes:
+        return FRONTENDS[suffix[1:]]
+    by_suffix = {suffix: frontend for _, frontend in FRONTENDS.items() for suffix in frontend.suffixes}
+    if suffix not in by_suffix:
+        known = ", ".join(sorted(by_suffix))
+        raise SourceError.at(
+            Place(str(path)), f"no frontend reads files that end in {path.suffix!r}; there are: {known}"
+        )
+    return by_suffix[suffix]
 
 
 def read_before(imported: Imported, options: Options) -> Imported:

@@ -125,6 +125,17 @@ print("imported:", sorted(({{"lark", "h5py", "onnx", "rich", "networkx", "matplo
     assert done.stdout.rstrip().endswith("imported: []")
 
 
+def test_compiling_a_network_imports_nothing_that_reads_other_files(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from snnc.cli import main
+main(["compile", "digits", "-o", {str(tmp_path / "digits.snnb")!r}], standalone_mode=False)
+print("imported:", sorted({{"h5py", "nir", "onnx", "matplotlib"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("imported: []")
+
+
 def test_the_page_of_commands_is_up_to_date() -> None:
     assert PAGE.read_text("utf-8") == page(), "python -m snnc.cli._manual writes docs/commands.md anew"
 
