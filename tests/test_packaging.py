@@ -142,8 +142,14 @@ def test_a_wheel_holds_every_module_and_every_data_file(installed: Path) -> None
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_a_wheel_that_a_compiler_made_has_kernels(installed: Path, tmp_path: Path) -> None:
-    code = "from snnc.isa.kernels.compiled import library, why_none; print(library() is not None, why_none())"
+def test_a_wheel_that_a_compiler_made_has_kernels_that_know_their_sources(installed: Path, tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from snnc.isa.kernels import compiled, sources
+library = compiled.library()
+of_tree = sources.digest(Path({str(ROOT / "isa" / "kernels")!r}))
+print(compiled.why_none() if library is None else library.snnc_sources() == of_tree)
+"""
     environment = {name: value for name, value in os.environ.items() if name != "SNNC_KERNELS"}
     environment["PYTHONPATH"] = str(installed)
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)

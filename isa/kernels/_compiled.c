@@ -1,6 +1,12 @@
-/* The vector unit of this machine, and the kernels for it. */
+/* What this was compiled from, the vector unit of this machine, and the kernels for it. */
 
 #include "_kernels.h"
+
+/* The digest of the sources (`sources.py`), which whoever compiles them may give; `compiled.py` asks for it. */
+#ifndef SNNC_SOURCES
+#define SNNC_SOURCES 0
+#endif
+uint64_t snnc_sources(void) { return SNNC_SOURCES; }
 
 /* Which version of a function the C library chooses here, too: 4 for AVX-512, 3 for AVX2, 0 for what every machine has. */
 int snnc_vectors(void)

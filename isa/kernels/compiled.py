@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .sources import digest
+
 Array = NDArray[Any]
 
 CHOICE = "SNNC_KERNELS"
@@ -64,6 +66,8 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         loaded = ctypes.CDLL(str(path))
+        if not _of_sources(loaded, path.parent):
+            return None
         for name, arguments in _SIGNATURES.items():
             function = getattr(loaded, name)
             function.argtypes, function.restype = arguments, _SIZE
@@ -84,9 +88,15 @@ def of_python() -> Any:
 
 
 def _built() -> Path | None:
-    """The file of the compiled kernels."""
+    """Where the compiled kernels lie; None where there are none."""
     here = Path(__file__).parent
     return next((path for suffix in EXTENSION_SUFFIXES if (path := here / f"_compiled{suffix}").exists()), None)
+
+
+def _of_sources(loaded: ctypes.CDLL, folder: Path) -> bool:
+    """Whether it was compiled from the C files of *folder*, where there are any; AttributeError: it does not know."""
+    loaded.snnc_sources.restype = ctypes.c_uint64
+    return digest(folder) in (None, loaded.snnc_sources())
 
 
 @lru_cache(maxsize=1)
@@ -105,6 +115,9 @@ def why_none() -> str:
         return ""
     if os.environ.get(CHOICE) == "numpy":
         return f"{CHOICE}=numpy says so"
+    if _built() is not None and digest(Path(__file__).parent) is not None:
+        made_of = "other C files or for another machine"
+        return f"those here were compiled from {made_of}; `pip install -e .` compiles them anew"
     return "none were compiled when snnc was installed, which takes a C compiler"
 
 

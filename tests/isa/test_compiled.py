@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 from pathlib import Path
 from sysconfig import get_path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from snnc.isa.kernels import compiled
 from snnc.isa.kernels.contract import accumulated, contract, contract_exact, contract_ordered
 from snnc.isa.kernels.driven import contraction
 from snnc.isa.kernels.nest import Operand
+from snnc.isa.kernels.sources import digest
 from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, U4, U8, X64, X128, Format, encode
 
 Array = NDArray[Any]
@@ -346,3 +348,38 @@ def test_without_a_compiled_file_numpy_serves(monkeypatch: pytest.MonkeyPatch, t
     compiled.library.cache_clear()
     assert compiled.library() is None
     compiled.library.cache_clear()
+
+
+@needs_compiled
+@pytest.mark.skipif(
+    digest(Path(compiled.__file__).parent) is None, reason="there are no C files beside what is installed"
+)
+def test_kernels_of_other_sources_are_not_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What a pull leaves of an editable install: C files that are new, and what was compiled from those before."""
+    here = Path(compiled.__file__).parent
+    for path in [*here.glob("_*.[ch]"), *here.glob("_compiled*.so")]:
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+    compiled.library.cache_clear()
+    assert compiled.library() is not None
+    with (tmp_path / "_taps.h").open("a") as header:
+        header.write("/* another */\n")
+    compiled.library.cache_clear()
+    assert compiled.library() is None
+    anew = "those here were compiled from other C files or for another machine; `pip install -e .` compiles them anew"
+    assert compiled.why_none() == anew
+    assert {by for _, by in compiled.listed()} == {f"NumPy: {anew}"}
+    monkeypatch.setattr(ctypes, "CDLL", type("Before", (), {"__init__": lambda self, path: None}))  # pyright: ignore
+    compiled.library.cache_clear()
+    assert compiled.library() is None  # made before it could tell its sources
+    compiled.library.cache_clear()
+
+
+def test_a_digest_of_sources_is_of_names_and_bytes(tmp_path: Path) -> None:
+    assert digest(tmp_path) is None
+    found: set[int | None] = set()
+    for name, text in [("_a.c", "x"), ("_a.c", "y"), ("_b.h", "x"), ("_b.h", ""), ("_c.h", "")]:
+        (tmp_path / name).write_text(text)
+        found.add(digest(tmp_path))
+    (tmp_path / "other.py").write_text("x")
+    assert len(found) == 5 and digest(tmp_path) in found
