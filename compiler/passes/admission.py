@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from ...numerics.exact import X64_TERMS, X128_TERMS
 from ...numerics.formats import FORMATS
 from ...source import TargetError
-from ..ir.statement import Contraction, Moments
+from ..ir.statement import TIME, Contraction, Moments
+from .pins import Pin
 from .request import Request
 from .space import TIME_PARALLEL, cuttable, takes_steps
 from .split import named, splittable, summable
 
 
-def pin_problem(request: Request) -> str | None:
-    """What a pin asks of this very stage that it cannot do; a pattern only speaks to those that can."""
-    pin, statement = request.pin, request.statement
-    if not pin.exact:
-        return None
-    where = f"--pin {pin.text}: {request.layer}.{request.phase.lower()}"
+class Unmet(NamedTuple):
+    """A *choice* of a pin, as it is written, that a stage cannot follow, and *why*.
+
+    What could stand there: other *loops*, or of this loop a tile of *most* at most.
+    """
+
+    choice: str
+    why: str
+    loops: frozenset[str] = frozenset()
+    most: int = 0
+
+
+def unmet(request: Request, pin: Pin) -> Iterator[Unmet]:
+    """What *pin* asks of this very stage that it cannot do."""
+    statement = request.statement
     free = cuttable(request)
-    for name in pin.tiles:
-        if name not in statement.extents:
-            return f"{where} has no loop {name!r}; its loops are {_told(statement.extents)}"
-        if name not in free:
-            return f"{where} cannot cut loop {name!r}; it can cut {_told(sorted(free))}"
+    for name, size in pin.tiles.items():
+        choice, extent = f"tile.{name}={size}", statement.extents.get(name)
+        if extent is None:
+            if pin.exact or size > 1:
+                yield Unmet(choice, f"has no loop {name!r}; its loops are {_told(statement.extents)}", free)
+        elif name not in free:
+            if size != (1 if name in TIME else max(extent, 1)):
+                yield Unmet(choice, f"cannot cut loop {name!r}; it can cut {_told(sorted(free))}", free)
+        elif size > extent:
+            why = f"has {extent} of loop {name!r}, fewer than {size}; tile.{name}={extent} takes all of them"
+            yield Unmet(choice, why, most=extent)
     if pin.dataflow is not None and not isinstance(statement, Contraction):
-        return f"{where} sums no products, so it has no dataflow"
-    if pin.dataflow == TIME_PARALLEL and not takes_steps(request):
-        return f"{where} cannot take several steps of time in a tile"
+        yield Unmet(pin.dataflow, "sums no products, so it has no dataflow")
+    elif pin.dataflow == TIME_PARALLEL and not takes_steps(request):
+        yield Unmet(pin.dataflow, "cannot take several steps of time in a tile")
     shared = splittable(statement, not request.rounds) | summable(statement, not request.rounds)
     if pin.split is not None and named(statement, pin.split) not in shared:
-        return f"{where} cannot be split by {pin.split!r}; its loops that can are {_told(shared)}"
-    return None
+        why = f"cannot be split by {pin.split!r}; its loops that can are {_told(shared)}"
+        yield Unmet(f"split={pin.split}", why, frozenset(shared))
 
 
 def _told(names: Iterable[str]) -> str:

@@ -7,25 +7,25 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...isa.target import Target
-from ...source import NOWHERE, Fault, Faults, SourceError, TargetError
+from ...source import Faults, TargetError
 from ..cost.density import Densities
 from ..cost.gating import gated
 from ..cost.room import aliases_of, held
 from ..cost.windows import statements_of, window_rooms
 from ..ir.cycles import together
-from ..ir.graph import Node, Procedure, Training
+from ..ir.graph import Node, Training
 from ..ir.overlap import Overlap
 from ..ir.schedule import Schedule, Stage
 from ..ir.statement import Elementwise
 from ..ir.stored import Stored
 from ..ir.types import Type
 from ..ops.op import alias_of
-from .admission import pin_problem
 from .arrange import PARTITIONS, Room
 from .build_stage import build_stage
 from .coding import Force
 from .drawn import Taken, drawn_in, operands_of
 from .fusion import fused
+from .heard import Heard
 from .mapping import Mapped, Mapper
 from .objectives import OBJECTIVES
 from .pins import Pin, combined
@@ -80,8 +80,7 @@ def _mapped_with(training: Training, options: MappingOptions, stored: Mapping[st
     entries: dict[str, tuple[Stage, ...]] = {}
     overlaps: dict[str, tuple[Overlap, ...]] = {}
     touched: dict[str, Type] = {}
-    pinned: set[str] = set()
-    refusals: dict[str, Fault | None] = {}
+    heard = Heard(options.pins)
     with Faults(TargetError) as faults:
         for procedure in training.procedures:
             types = training.values(procedure)
@@ -102,11 +101,9 @@ def _mapped_with(training: Training, options: MappingOptions, stored: Mapping[st
             for each in taken:
                 if each.node.results[0] in drawn:
                     continue
-                layer, phase = each.node.layer, each.node.phase
-                pinned.update(pin.text for pin in options.pins if pin.matches(layer, phase))
-                pin = combined(options.pins, layer, phase)
+                pin = combined(options.pins, each.node.layer, each.node.phase)
                 try:
-                    mapped += [*_mapped(training, each, types, options, stored, pin, refusals, rooms, drawn, mapper)]
+                    mapped += [*_mapped(training, each, types, options, stored, pin, heard, rooms, drawn, mapper)]
                 except TargetError as error:
                     faults.extend(error.faults)
             if options.fusion:
@@ -120,7 +117,7 @@ def _mapped_with(training: Training, options: MappingOptions, stored: Mapping[st
             touched |= {
                 name: type for name, type in types.items() if name in used
             }  # in an order that no mapping changes
-    _check_pins(options.pins, pinned, training, [fault for fault in refusals.values() if fault is not None])
+    heard.check(training)
     handed = {name for found in overlaps.values() for overlap in found for name in overlap.handed}
     entries = {name: tuple(with_rooms(stage, handed, aliases) for stage in own) for name, own in entries.items()}
     rooms = dict.fromkeys(momentary, 1) | dict.fromkeys(handed, ROOMS) | rooms
@@ -161,7 +158,7 @@ def _mapped(
     options: MappingOptions,
     stored: Mapping[str, Stored],
     pin: Pin,
-    refusals: dict[str, Fault | None],
+    heard: Heard,
     rooms: Mapping[str, int],
     drawn: Mapping[str, tuple[Node, Elementwise]],
     mapper: Mapper,
@@ -193,25 +190,5 @@ def _mapped(
             densities=options.densities if options.skipping else Densities(),
             stored=stored,
         )
-        problem = pin_problem(request)
-        if problem is None:
-            refusals[f"{request.layer}.{request.phase}"] = None
-        else:
-            refusals.setdefault(f"{request.layer}.{request.phase}", Fault(node.place, problem))
+        heard.tell(node, request)
         yield mapper.choose(request)
-
-
-def _check_pins(pins: tuple[Pin, ...], used: set[str], training: Training, refused: list[Fault]) -> None:
-    """SourceError for pins that speak of no stage, and for those that no stage of their layer and phase can follow."""
-    stages = [node for procedure in training.procedures for node in nodes_of(procedure) if node.layer]
-    layers = sorted({f"{node.layer}.{node.phase.lower()}" for node in stages})
-    with Faults(SourceError) as faults:
-        faults.extend(refused)
-        for pin in pins:
-            if pin.text not in used:
-                faults.add(NOWHERE, f"--pin {pin.text}: no stage matches; there are {', '.join(layers)}")
-
-
-def nodes_of(procedure: Procedure) -> list[Node]:
-    """Nodes of a procedure that become stages."""
-    return [node for node in procedure.nodes if alias_of(node) is None]

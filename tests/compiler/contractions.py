@@ -74,7 +74,9 @@ class Case:
         target = load_target(self.target)
         if self.cores > target.cores:
             target = with_cores(target, self.cores)
-        pins = [f"c.*=tile.{loop}={self.tile}" for loop in ("n", "p", "o", "c") if self.tile]
+        sizes = {"n": self.batch, "p": self.out, "o": self.outputs // self.groups}
+        sizes |= {"c": self.inputs} if self.groups == 1 else {}  # a channel of a group is not cut
+        pins = [f"c.*=tile.{loop}={min(self.tile, size)}" for loop, size in sizes.items() if self.tile]
         known = parse_pins([*pins, *self.pins])
         options = MappingOptions(target, self.cores, self.dataflow, known)
         return assemble(self.training(), options)

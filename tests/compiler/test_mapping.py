@@ -128,6 +128,16 @@ def test_a_dram_that_is_too_small_is_told(model: str, tmp_path: Path) -> None:
         ("c1.fp=buffers=triple", "'buffers=triple' is not a dataflow"),
         ("c1.fp=time_parallel", "--pin c1.fp=time_parallel: c1.fp cannot take several steps of time in a tile"),
         ("c1.fp=tile.o=0", "'tile.o=0' is not a dataflow"),
+        (
+            "c?.fp=tile.z=4,split=batch",
+            "--pin c?.fp=tile.z=4,split=batch: no stage that matches can follow tile.z=4; loops that can are c, n, o",
+        ),
+        ("*.*=tile.zz=3", "--pin *.*=tile.zz=3: no stage that matches can follow tile.zz=3; loops that can are "),
+        ("*.*=tile.n=300", "no stage that matches can follow tile.n=300; the most that one of them has there is 6"),
+        ("c1.fp=tile.n=7", "c1.fp has 6 of loop 'n', fewer than 7; tile.n=6 takes all of them"),
+        ("c1.fp=tile.r=2", "c1.fp cannot cut loop 'r'; it can cut n, o, p, q"),
+        ("*.up=split=batch", "no stage that matches can follow split=batch; loops that can are "),
+        ("loss.*=output_stationary", "no stage that matches can follow output_stationary"),
         ("c1=tile.o=4", "--pin c1=tile.o=4: expected NAME.PHASE=CHOICE with a phase of fp, bp, wg, up or *"),
         ("c1.xx=tile.o=4", "expected NAME.PHASE=CHOICE"),
     ],
@@ -136,6 +146,18 @@ def test_a_pin_that_means_nothing_is_told(model: str, pin: str, message: str) ->
     with pytest.raises(SourceError) as caught:
         stages(model, pin)
     assert message in str(caught.value)
+
+
+def test_a_pattern_speaks_to_those_that_can(model: str) -> None:
+    """Some have so many samples or channels; nobody has a loop zz, so 1 of it is what all have."""
+    assert stages(model, "c?.*=tile.o=40", "*.*=tile.zz=1,tile.r=3")["c2.fp"].mapping.tiles["o"] == 40
+    assert stages(model, "*.*=output_stationary", "s1.fp=tile.n=2")["s1.fp"].mapping.tiles["n"] == 2
+
+
+def test_everything_that_a_pin_cannot_have_is_told(model: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        stages(model, "c1.fp=tile.z=4,tile.n=7,time_parallel", "c9.fp=tile.o=4", "c?.fp=split=z")
+    assert len(caught.value.faults) == 5
 
 
 def test_all_wrong_pins_are_told_together() -> None:
@@ -240,7 +262,7 @@ def test_channels_are_split_in_sixteens(model: str) -> None:
 @pytest.mark.parametrize("target", ["tiny", "quad", "li2024_exact"])
 def test_no_pin_moves_fewer_bytes_than_the_search(model: str, target: str) -> None:
     best = stages(model, target=target)
-    pins = [f"*.*=tile.{loop}={size}" for loop in "no" for size in (1, 16)]
+    pins = [f"*.*=tile.{loop}={size}" for loop, size in [("n", 1), ("n", 6), ("o", 1), ("o", 16)]]
     pins += [f"*.*={dataflow}" for dataflow in DATAFLOWS]
     granule = 32
     for pin in pins:

@@ -52,13 +52,13 @@ class Mapped:
 
 
 @st.composite
-def networks(draw: st.DrawFn) -> tuple[str, tuple[str, ...]]:
-    """The text of a network of one or two hidden layers, and the layers that sum products."""
+def networks(draw: st.DrawFn) -> tuple[str, dict[str, dict[str, int]]]:
+    """The text of a network of one or two hidden layers, and the loops of the layers that sum products."""
     size = side = draw(st.integers(3, 6))
-    steps = draw(st.integers(1, 3))
+    steps, batch, channels = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 3))
     lines: list[str] = []
-    layers: list[str] = []
-    last = "image"
+    layers: dict[str, dict[str, int]] = {}
+    last, inputs = "image", channels
     for number in range(draw(st.integers(1, 2))):
         name, out = f"c{number}", draw(st.sampled_from([3, 8, 16, 20]))
         kernel, stride, pad = draw(st.sampled_from([1, 3])), draw(st.integers(1, 2)), draw(st.integers(0, 1))
@@ -70,25 +70,27 @@ def networks(draw: st.DrawFn) -> tuple[str, tuple[str, ...]]:
         reset = draw(st.sampled_from(["hard", "soft"]))
         lines.append(f"s{number} = lif({normed}, threshold=0.25, reset={reset})")
         last = f"s{number}"
-        layers.append(name)
+        layers[name] = {"n": batch, "o": out, "c": inputs, "p": size, "q": size}
+        inputs = out
         if size >= 2 and draw(st.booleans()):
             pool = draw(st.sampled_from(["avg_pool2d", "max_pool2d"]))
             lines.append(f"p{number} = {pool}({last}, kernel=2)")
             last, size = f"p{number}", size // 2
     lines.append(f"y = linear(flatten({last}), out=10)")
     body = "\n    ".join([*lines, "return y"])
-    head = f"network random(image: f16[{draw(st.integers(1, 3))}, {side}, {side}]) steps {steps}"
-    train = TRAINING.format(batch=draw(st.integers(1, 5)))
-    return f"{head} {{\n    {body}\n}}\ntrain {{ {train} }}\n", (*layers, "y")
+    layers["y"] = {"n": batch, "o": 10, "c": inputs * size * size}
+    head = f"network random(image: f16[{channels}, {side}, {side}]) steps {steps}"
+    train = TRAINING.format(batch=batch)
+    return f"{head} {{\n    {body}\n}}\ntrain {{ {train} }}\n", layers
 
 
 @st.composite
-def pins(draw: st.DrawFn, layers: tuple[str, ...]) -> str:
+def pins(draw: st.DrawFn, layers: dict[str, dict[str, int]]) -> str:
     """A pin of a layer in one phase."""
-    where = f"{draw(st.sampled_from(layers))}.{draw(st.sampled_from(['fp', 'bp', 'wg']))}"
-    loops = ("n", "o", "c", "p", "q", "k0")
-    tiles = draw(st.dictionaries(st.sampled_from(loops), st.integers(1, 20), max_size=2))
-    choices = [f"tile.{loop}={size}" for loop, size in tiles.items()]
+    layer = draw(st.sampled_from(sorted(layers)))
+    where = f"{layer}.{draw(st.sampled_from(['fp', 'bp', 'wg']))}"
+    loops = draw(st.lists(st.sampled_from(sorted(layers[layer])), max_size=2, unique=True))
+    choices = [f"tile.{loop}={draw(st.integers(1, min(layers[layer][loop], 20)))}" for loop in loops]
     if draw(st.booleans()):
         choices.append(draw(st.sampled_from(sorted(DATAFLOWS))))
     if draw(st.booleans()):
