@@ -31,7 +31,7 @@ def unknown(kind: str, name: str, known: Iterable[str], beside: Iterable[str] = 
     meant and is not listed.
     """
     known = sorted(known)
-    near = _nearest(name, sorted({*known, *beside}))
+    near = _nearest(str(name), sorted({*known, *beside}))  # from Python, anything may be given
     if near is not None:
         hint = f"did you mean {near}?"
     elif known:

@@ -478,7 +478,7 @@ def compiled(model: str, chosen: dict[str, Any]) -> Compilation:
         from ..runtime.weights import load
 
         arrays = load(weights)
-    options = Options(train=overrides, weights=arrays, settings=settings, **chosen)
+    options = Options(train=overrides, weights=arrays, weights_file=weights or "", settings=settings, **chosen)
     compilation = Compilation(model, options)
     if rate is None:
         return compilation

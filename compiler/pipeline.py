@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..catalog import FileCatalog, UnknownName, unknown
 from ..isa.array import STATIONARY
 from ..isa.program import Argument, Entry, Program, Symbol
 from ..isa.target import Target, canonical, load_target, with_mesh
-from ..source import NOWHERE, Fault, Faults, Place, SourceError, TargetError, line_of
+from ..source import NOWHERE, DataError, Fault, Faults, Place, SourceError, TargetError, line_of
 from .cost.bound import bounds
 from .cost.density import Densities, densities_of
 from .cost.predict import predict
@@ -56,7 +56,8 @@ class Options:
     *mesh* (columns, rows) has a core on every place, and stands in for the target's.
     *settings* are those of the network, by name; *section* are settings of a ``train`` section in a file of its own,
     written at *places* there; *unsaid* is what files of other tools do not say; *train* overrides single settings of
-    the ``train`` section; *weights* are initial parameters by symbol name in their logical (framework's) shapes.
+    the ``train`` section; *weights* are initial parameters by symbol name in their logical (framework's) shapes,
+    *weights_file* the file that they were read from.
     """
 
     target: str = "quad"
@@ -77,6 +78,7 @@ class Options:
     settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     train: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     weights: Mapping[str, Any] | None = None
+    weights_file: str = ""
     section: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     unsaid: Unsaid = field(default_factory=Unsaid)
     places: Mapping[str, Place] = field(default_factory=dict[str, Place])
@@ -275,15 +277,19 @@ class Compilation:
     @cached_property
     def program(self) -> Program:
         """The program."""
-        check_weights(self.training, self.weights)
+        check_weights(self.training, self.weights, self.options.weights_file)
         schedule = self.schedule
         with _keeping():
             return assemble(self.training, self.mapping_options, schedule, self.weights)
 
     @property
     def weights(self) -> Mapping[str, Any]:
-        """First values of parameters, where somebody gave them."""
-        return self.options.weights or self.imported.parameters
+        """First values of parameters, where somebody gave them; DataError where these are not arrays by name."""
+        given: Any = self.options.weights
+        if given is None or isinstance(given, Mapping):
+            return cast("Mapping[str, Any] | None", given) or self.imported.parameters
+        told = f"weights: {given!r} is not a mapping from names of parameters to arrays"
+        raise DataError.at(NOWHERE, told, hints=("snnc.runtime.weights.load(FILE), which reads a file into one",))
 
     @cached_property
     def interface(self) -> Program:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..catalog import unknown
 from ..numerics.formats import FORMATS, Format, row_bytes
 from ..source import NOWHERE, Place
 from .codecs.codec import named
@@ -174,8 +175,11 @@ class Program:
     version: str = ""
 
     def symbol(self, name: str) -> Symbol:
-        """The symbol called *name*; KeyError when there is none."""
-        return self.by_name[name]
+        """The symbol called *name*; UnknownName when there is none."""
+        known = self.by_name
+        if name not in known:
+            raise unknown("tensor", name, known)
+        return known[name]
 
     @property
     def by_name(self) -> dict[str, Symbol]:
@@ -183,8 +187,11 @@ class Program:
         return {symbol.name: symbol for symbol in self.symbols}
 
     def entry(self, name: str) -> Entry:
-        """The entry called *name*; KeyError when there is none."""
-        return {entry.name: entry for entry in self.entries}[name]
+        """The entry called *name*; UnknownName when there is none."""
+        known = {entry.name: entry for entry in self.entries}
+        if name not in known:
+            raise unknown("entry", name, known)
+        return known[name]
 
     @property
     def instruction_count(self) -> int:

@@ -41,12 +41,15 @@ def _whole(meaning: str, minimum: int = 1, maximum: float = float("inf")) -> Fig
     return Figure("whole number", meaning, minimum, maximum)
 
 
+MOST_CORES = 4096
+
+
 @dataclass(frozen=True)
 class Mesh:
     """The grid that the cores stand on, row by row; routes go along the row first."""
 
-    columns: Annotated[int, _whole("Columns of the mesh.", 1, 4096)]
-    rows: Annotated[int, _whole("Rows of the mesh.", 1, 4096)]
+    columns: Annotated[int, _whole("Columns of the mesh.", 1, MOST_CORES)]
+    rows: Annotated[int, _whole("Rows of the mesh.", 1, MOST_CORES)]
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Target:
 
     name: Annotated[str, Figure("text", "What the machine is called.", evidence=False)]
     description: Annotated[str, Figure("text", "What it is, in a sentence.", evidence=False)]
-    cores: Annotated[int, _whole("Cores of the chip.", 1, 4096)]
+    cores: Annotated[int, _whole("Cores of the chip.", 1, MOST_CORES)]
     clock_hz: Annotated[int, _whole("Cycles in a second.")]
     vector_lanes: Annotated[int, _whole("Elements that the vector unit takes in a cycle.")]
     accumulators: Annotated[str, Figure("choice", "Arithmetic of its accumulators.", choices=ACCUMULATORS)]
@@ -326,7 +329,11 @@ def with_cores(target: Target, cores: int) -> Target:
 
 
 def with_mesh(target: Target, columns: int, rows: int) -> Target:
-    """*target* with a core on every place of another mesh; TargetError outside of 1..4096 cores."""
+    """*target* with a core on every place of another mesh; TargetError outside of 1..4096 columns, rows and cores."""
+    for what, count in (("columns", columns), ("rows", rows), ("cores", columns * rows)):
+        if not 1 <= count <= MOST_CORES:
+            message = f"--mesh {columns}x{rows} has {count} {what}; a chip has 1 to {MOST_CORES}"
+            raise TargetError.at(NOWHERE, message)
     return _on(target, columns * rows, Mesh(columns, rows))
 
 

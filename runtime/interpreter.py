@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..catalog import unknown
 from ..isa import instructions as instructions  # registers them all
 from ..isa.kernels.calls import Calls
-from ..isa.program import Entry, Program
+from ..isa.program import Entry, Program, Symbol
 from ..isa.state import ProgramFault, Stream
 from ..isa.target import Target, parse
 from ..source import NOWHERE, DataError, Fault
@@ -81,7 +82,7 @@ class Interpreter:
         self.chip.observer.remove(listener)
 
     def run(self, entry_name: str, arguments: Mapping[str, float | int] | None = None) -> None:
-        """Run an entry to its end; *arguments* are all of its scalars by name.
+        """Run an entry to its end; *arguments* are all of its scalars by name.  UnknownName where it has no such entry.
 
         Raises ExecutionError: an illegal access, a deadlock, a race (where watched), or something that the entry left
         behind: a semaphore that is not zero, a tile that nobody took.
@@ -108,12 +109,15 @@ class Interpreter:
         self.chip.observer.end()
 
     def write(self, name: str, values: ArrayLike) -> None:
-        """The host writes *name*: numbers of shape ``[time][sample]`` + logical shape, counted as host bytes."""
-        self.wrote(name, tensors.write(self._symbols[name], self._data, values))
+        """The host writes *name*: numbers of shape ``[time][sample]`` + logical shape, counted as host bytes.
+
+        UnknownName where the program has no such tensor; so do those below.
+        """
+        self.wrote(name, tensors.write(self._symbol(name), self._data, values))
 
     def read(self, name: str) -> NDArray[Any]:
         """The host reads the stored numbers of symbol *name*, in its logical shape.  Counted as host bytes."""
-        stored = tensors.read(self._symbols[name], self._data)
+        stored = tensors.read(self._symbol(name), self._data)
         self.was_read(name)
         return stored
 
@@ -123,11 +127,17 @@ class Interpreter:
 
     def was_read(self, name: str) -> None:
         """Count the bytes of symbol *name* as read by the host."""
-        self.chip.observer.host(False, name, self._symbols[name].bytes)
+        self.chip.observer.host(False, name, self._symbol(name).bytes)
 
     def values(self, name: str) -> NDArray[Any]:
         """What the elements of symbol *name* mean (stored numbers times scale).  A look, not counted as a transfer."""
-        return tensors.values(self._symbols[name], self._data)
+        return tensors.values(self._symbol(name), self._data)
+
+    def _symbol(self, name: str) -> Symbol:
+        """The symbol called *name*."""
+        if name not in self._symbols:
+            raise unknown("tensor", name, self._symbols)
+        return self._symbols[name]
 
     @property
     def _data(self) -> Bytes:

@@ -22,7 +22,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...source import DataError, Place
+from ...source import NOWHERE, DataError, Place
 from ..ir.graph import Node, Training
 from ..ir.types import Type
 from .room import aliases_of
@@ -249,8 +249,14 @@ def _kind(node: Node, place: int, type: Type) -> str:
 
 
 def densities_of(given: float | str) -> Densities:
-    """Densities of everything that can be sparse, or those in a file; ValueError for a number that is none."""
-    return read_densities(given) if isinstance(given, str) else Densities(everywhere=_fraction(given))
+    """Densities of everything that can be sparse, or those in a file; DataError for what is neither."""
+    if isinstance(given, str):
+        return read_densities(given)
+    try:
+        return Densities(everywhere=_fraction(given))
+    except (TypeError, ValueError):
+        told = f"density: {given!r} is no density; it is a number from 0 to 1, or the file of a profile"
+        raise DataError.at(NOWHERE, told, hints=[HINT]) from None
 
 
 def read_densities(path: str) -> Densities:

@@ -10,29 +10,33 @@ import numpy as np
 from ...catalog import unknown
 from ...isa.program import Symbol, to_memory
 from ...numerics.formats import encode, pack
-from ...source import NOWHERE, DataError, Faults
+from ...source import NOWHERE, DataError, Faults, Place
 from ..ir.graph import Training, Variable
 
 
-def check_weights(training: Training, weights: Mapping[str, Any]) -> None:
-    """DataError where *weights*, if there are any, are not those of the network; statistics may be left out."""
+def check_weights(training: Training, weights: Mapping[str, Any], file: str = "") -> None:
+    """DataError where *weights*, if there are any, are not those of the network; statistics may be left out.
+
+    *file* is where they were read, if anywhere.
+    """
     if not weights:
         return
+    place = Place(file) if file else NOWHERE
     known = _lasting(training)
     with Faults(DataError) as faults:
         for name, variable in known.items():
             if name not in weights and variable.role == "parameter":
-                faults.add(NOWHERE, f"the weights have no {name}")
+                faults.add(place, f"the weights have no {name}")
         for name, array in weights.items():
             if name not in known:
-                faults.add(NOWHERE, str(unknown("parameter", name, known)))
+                faults.add(place, str(unknown("parameter", name, known)))
                 continue
             type = known[name].type
             shape = ((training.steps,) if type.timed else ()) + type.shape
-            if tuple(array.shape) != shape:
-                faults.add(NOWHERE, f"{name}: the network has {shape}, the file {tuple(array.shape)}")
+            if np.shape(array) != shape:
+                faults.add(place, f"{name}: the network has {shape}, the weights {np.shape(array)}")
             elif not np.isfinite(array).all():
-                faults.add(NOWHERE, f"{name} has elements that are not finite")
+                faults.add(place, f"{name} has elements that are not finite")
 
 
 def laid_out(training: Training, weights: Mapping[str, Any], symbols: Mapping[str, Symbol]) -> dict[str, bytes]:
@@ -43,7 +47,7 @@ def laid_out(training: Training, weights: Mapping[str, Any], symbols: Mapping[st
     for name, array in weights.items():
         copies = [name] if known[name].role == "statistic" else [f"{name}.master", name]
         for symbol in (symbols[copy] for copy in copies):
-            stored = encode(to_memory(symbol, array.astype("float32")), symbol.kind)
+            stored = encode(to_memory(symbol, np.asarray(array, np.float32)), symbol.kind)
             data[symbol.name] = pack(stored, symbol.kind).tobytes()
     return data
 

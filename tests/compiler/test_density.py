@@ -242,7 +242,7 @@ def test_a_number_that_is_no_density_is_wrong_usage(small: str, number: str) -> 
     assert told.exit_code == 2
     wanted = f"{number} is no density; it is a number from 0 to 1, or a file"
     assert f"Invalid value for '--density': {wanted}\n" in told.stderr
-    with pytest.raises(ValueError, match="is no density"):
+    with pytest.raises(DataError, match="is no density; it is a number from 0 to 1, or the file of a profile"):
         densities_of(float(number))
 
 

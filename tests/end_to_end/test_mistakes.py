@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from snnc.catalog import UnknownName
 from snnc.cli import main
 from snnc.compiler.pipeline import Compilation
+from snnc.compiler.pipeline import compile as snnc_compile
+from snnc.source import DataError
 
 NETWORK = """
 network small(image: f16[1, 4, 4]) steps 2 {
@@ -70,8 +74,9 @@ def test_more_cores_than_the_machine_has_are_refused(folder: Path) -> None:
 def test_a_mesh_is_columns_and_rows(folder: Path) -> None:
     result = snnc("compile", "small.snn", "--mesh", "3")
     assert result.exit_code == 2 and "3 is no mesh; it is COLUMNSxROWS, such as 10x10" in result.output
-    result = snnc("compile", "small.snn", "--mesh", "100x100")
-    assert result.exit_code == 1 and "quad: cores: 10000 is not a whole number of 1 to 4096" in result.output
+    for mesh, has in (("100x100", "10000 cores"), ("0x2", "0 columns"), ("2x0", "0 rows"), ("1x5000", "5000 rows")):
+        result = snnc("compile", "small.snn", "--mesh", mesh)
+        assert result.exit_code == 1 and result.stderr == f"--mesh {mesh} has {has}; a chip has 1 to 4096\n"
     result = snnc("compile", "small.snn", "--mesh", "3x2", "--cores", "7")
     assert result.exit_code == 1 and "--cores 7: `quad` has 6" in result.output
     assert not (folder / "small.snnb").exists()
@@ -106,7 +111,31 @@ def test_weights_with_gaps_or_nan_are_refused_before_compiling(folder: Path) -> 
     np.savez(folder / "bad.npz", **{"y.w": np.full((3, 16), np.nan), "y.b": np.zeros(3)})  # type: ignore[arg-type]
     result = snnc("compile", "small.snn", "--weights", "bad.npz", "-o", "bad.snnb")
     assert result.exit_code == 1
-    assert "y.w has elements that are not finite" in result.output and "the weights have no z.w" in result.output
+    assert "bad.npz: y.w has elements that are not finite\n" in result.stderr
+    assert "bad.npz: the weights have no z.w\n" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"weights": "x.npz"},
+            "weights: 'x.npz' is not a mapping from names of parameters to arrays\n  try: snnc.runtime",
+        ),
+        ({"weights": {"y.w": [[1.0]]}}, "y.w: the network has (3, 16), the weights (1, 1)"),
+        ({"density": 3}, "density: 3 is no density; it is a number from 0 to 1, or the file of a profile\n  try: "),
+        (
+            {"density": None},
+            "density: None is no density; it is a number from 0 to 1, or the file of a profile\n  try: ",
+        ),
+        ({"dataflow": "foo"}, "no dataflow is called 'foo'; there are: auto, membrane_stationary, output_stationary, "),
+        ({"fusion": False}, "no fusion is called False; there are: auto, off"),
+    ],
+)
+def test_what_python_hands_in_is_told_by_its_name(folder: Path, given: dict[str, Any], message: str) -> None:
+    with pytest.raises((DataError, UnknownName)) as caught:
+        snnc_compile("small.snn", **given)
+    assert message in str(caught.value)
 
 
 def test_a_step_that_the_run_does_not_have_is_told_before_it_begins(folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from snnc.catalog import UnknownName
 from snnc.isa.instructions.control import Barrier, Post, Wait
 from snnc.isa.instructions.engine import Gate
 from snnc.isa.instructions.move import Load
@@ -47,6 +48,20 @@ def test_tiles_through_double_buffers_give_the_product(small: Small) -> None:
     y = run_linear(small).read("y")
     assert y.dtype == np.float32
     np.testing.assert_array_equal(y, spikes @ weights.T * 0.5)
+
+
+def test_a_name_that_the_program_does_not_have_is_told(small: Small) -> None:
+    interpreter = Interpreter(small.linear())
+    with pytest.raises(UnknownName, match=r"^no entry is called 'train_step'; there are: infer$"):
+        interpreter.run("train_step")
+    meant = r"^no tensor is called 'fc\.v'; did you mean fc\.w\?$"
+    for ask in (interpreter.read, interpreter.values, interpreter.was_read):
+        with pytest.raises(UnknownName, match=meant):
+            ask("fc.v")
+    with pytest.raises(UnknownName, match=meant):
+        interpreter.write("fc.v", 0.0)
+    with pytest.raises(UnknownName, match=r"^no tensor is called 'membrane'; there are: fc\.w, x, y$"):
+        interpreter.read("membrane")
 
 
 def test_hand_overs_between_cores_bring_the_tile_back(small: Small) -> None:
