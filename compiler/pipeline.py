@@ -41,7 +41,7 @@ from .passes.interface import interface
 from .passes.layout import DramValue, place_symbols, roles, seen_as
 from .passes.objectives import OBJECTIVES
 from .passes.pins import parse_pins
-from .passes.representable import check_representable, saturating, steps_in_vain
+from .passes.representable import check_representable, saturating, steps_in_vain, vanishing
 from .passes.signs import TERNARY, with_signs
 from .passes.training_options import TrainingOptions, show_call
 from .passes.working_format import in_working_format
@@ -138,8 +138,9 @@ class Compilation:
     @property
     def doubts(self) -> tuple[Note, ...]:
         """What will most likely not go as the user wants, beside the notes of the file."""
-        vain = steps_in_vain(self.network, self.training_options, self.target.working_format)
-        found = [vain, saturating(self.network, self.training_options), *untaught(self.network, self.training)]
+        chosen, working = self.training_options, self.target.working_format
+        scale = [tell(self.network, chosen, working) for tell in (steps_in_vain, vanishing)]
+        found = [*scale, saturating(self.network, chosen), *untaught(self.network, self.training)]
         return tuple(Note("warning", fault.place, fault.message) for fault in found if fault is not None)
 
     @cached_property

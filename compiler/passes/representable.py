@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from math import ceil, log
 from typing import cast
 
+from ...numerics.formats import FORMATS, round_to
 from ...source import NOWHERE, Fault, Faults, Place
 from ..ir.graph import Network
 from ..ops.op import LARGEST_NUMBER, OPS, called
@@ -53,6 +54,20 @@ def steps_in_vain(network: Network, options: TrainingOptions, working: str) -> F
     place, before = _loss_scale(network, options)
     many = "the first step is" if steps == 1 else f"the first {steps} steps are"
     return Fault(place, f"{before}{many} skipped, since errors of a scale of {given['initial']:g} overflow {working}")
+
+
+def vanishing(network: Network, options: TrainingOptions, working: str) -> Fault | None:
+    """What to tell of a loss scale, or one to begin with, that makes the largest error of a step 0 in *working*."""
+    scale = options.loss_scale
+    dynamic = not isinstance(scale, float)
+    number = cast(Mapping[str, float], called(scale)[1])["initial"] if dynamic else scale
+    largest = _largest_error(network, options)
+    if largest == 0 or round_to(number * largest, FORMATS[working]) != 0:
+        return None
+    place, before = _loss_scale(network, options)
+    told = f"a loss scale of {number:g} makes errors of at most {number * largest:.3g} (a batch of {options.batch}, "
+    told += f"{options.steps} steps), which are all 0 in {working}: nothing is learned"
+    return Fault(place, f"{before}{told}{' until it has grown' if dynamic else '; dynamic finds one that fits'}")
 
 
 def saturating(network: Network, options: TrainingOptions) -> Fault | None:

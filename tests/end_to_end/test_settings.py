@@ -149,6 +149,21 @@ def test_a_loss_scale_under_which_no_step_could_go_on_is_refused(folder: Path) -
     )
 
 
+def test_a_loss_scale_under_which_all_errors_are_zero_is_told(folder: Path) -> None:
+    """The largest error is 1/T over the batch of 8, times the scale; half of the least f16, 2**-24, rounds to 0."""
+    just = 2.0**-25 * 8 * 2
+    told = snnc("check", "small.snn", "--loss-scale", str(just))
+    assert told.exit_code == 3
+    assert (
+        "warnings:\n  --loss-scale: a loss scale of 4.76837e-07 makes errors of at most 2.98e-08 "
+        "(a batch of 8, 2 steps), which are all 0 in f16: nothing is learned; dynamic finds one that fits\n"
+    ) in told.stdout
+    for scale, target, doubts in ((just * 1.01, "quad", 0), (just, "quad_bf16", 0), (1e-45, "quad_bf16", 1)):
+        assert len(Compilation("small.snn", Options(train={"loss_scale": scale}, target=target)).doubts) == doubts
+    begins = Options(train={"loss_scale": ("dynamic", ("initial", 1e-30))})
+    assert "nothing is learned until it has grown" in Compilation("small.snn", begins).doubts[0].message
+
+
 def test_errors_of_all_steps_together_fit_less_of_a_loss_scale(folder: Path) -> None:
     """Trained on rates, the two steps of the network have one error."""
     (folder / "rates.snn").write_text(NETWORK.replace("initial=initial", "reset=soft").replace("TRAIN", "rule = dsr"))
