@@ -77,11 +77,18 @@ class _Names(ABC, Generic[Part]):
     def __contains__(self, name: object) -> bool:
         return name in set(self._names())
 
+    @cached_property
+    def _found(self) -> dict[str, Part]:
+        """Parts that were asked for before: the folder is not listed again for them."""
+        return {}
+
     def __getitem__(self, name: str) -> Part:
         """The part of that name; raises `UnknownName`."""
-        if name not in self:
-            raise unknown(self.kind, name, self)
-        return self._part(name)
+        if name not in self._found:
+            if name not in self:
+                raise unknown(self.kind, name, self)
+            self._found[name] = self._part(name)
+        return self._found[name]
 
     def items(self) -> Iterator[tuple[str, Part]]:
         """Every name with its part, which is loaded on the way."""

@@ -68,6 +68,18 @@ def test_every_file_is_a_part_but_the_one_that_says_what_a_part_is(package: str)
     assert dict(catalog.items()) == {"bptt": "through time", "sltt": "through space"}
 
 
+def test_a_folder_is_listed_once_for_a_part_that_is_asked_for_often(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for catalog, name in ((Catalog[str](package, "rule"), "bptt"), (FileCatalog(package, ".toml", "target"), "tiny")):
+        first = catalog[name]
+        with monkeypatch.context() as patched:
+            patched.setattr(type(catalog), "_names", lambda self: pytest.fail("listed again"))  # pyright: ignore
+            assert catalog[name] is first
+        with pytest.raises(UnknownName):
+            _ = catalog["another"]
+
+
 def test_only_the_part_that_is_asked_for_is_imported(package: str) -> None:
     catalog: Catalog[str] = Catalog(package, "rule")
     assert catalog["bptt"] == "through time"
