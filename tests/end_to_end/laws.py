@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pairwise import everything, pairwise
+from pairwise import covering, everything, pairs
 
 from snnc.compiler.cost.density import profile_of
 from snnc.compiler.cost.room import aliases_of
@@ -398,10 +398,27 @@ def compiled(case: Compiled) -> Compilation:
 FLOWS = ("auto", "weight_stationary", "output_stationary")
 
 
+SHARE = {"quad1": "one", "exact1": "one", "tiny": "one", "quad4": "all", "exact20": "all"}
+"""How many of its cores a machine uses; of all others some."""
+
+
+def looked_at(row: tuple[Any, ...]) -> set[Hashable]:
+    """What a network on a machine under a dataflow and a reset shows, two things at a time: the machine stands for its
+    target and for how many of the cores are used."""
+    network, machine, *settings = row
+    shown = pairs((network, MACHINES[machine][0], SHARE.get(machine, "some"), *settings))
+    return shown | {(machine, setting) for setting in settings}
+
+
 def cases(whole: bool) -> list[Case]:
-    """Networks on machines under dataflows and resets; losses, optimizers and surrogates are spread over them."""
+    """Networks on machines under dataflows and resets; losses, optimizers and surrogates are spread over them.
+
+    Those that are not the whole show all that it shows, two things at a time.
+    """
     axes = {"network": NETWORKS, "machine": MACHINES, "dataflow": FLOWS, "reset": ("hard", "soft")}
-    rows = (everything if whole else pairwise)({name: tuple(values) for name, values in axes.items()})
+    rows = everything({name: tuple(values) for name, values in axes.items()})
+    if not whole:
+        rows = covering(rows, looked_at)
     found: list[Case] = []
     for k, row in enumerate(rows):
         turn = sum(case.network == row[0] for case in found)

@@ -1,14 +1,12 @@
-"""A covering selection: few cases in which every pair of values of two axes occurs."""
+"""A covering selection: few cases in which all occurs that is wanted, such as every pair of values of two axes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any, TypeAlias
 
 Values: TypeAlias = tuple[Any, ...]
-Pair: TypeAlias = tuple[int, int, int, int]
-"""Two axes, and the place of a value on each."""
 
 
 def everything(axes: Mapping[str, Sequence[Any]]) -> list[Values]:
@@ -16,42 +14,24 @@ def everything(axes: Mapping[str, Sequence[Any]]) -> list[Values]:
     return list(product(*axes.values()))
 
 
-def pairwise(axes: Mapping[str, Sequence[Any]]) -> list[Values]:
-    """Cases, one value an axis each, in which every pair of values occurs; the same ones in every run.
+def pairs(values: Values) -> set[Hashable]:
+    """Every two of *values*, with their places."""
+    return set(combinations(enumerate(values), 2))
 
-    Greedy: a case begins with the first pair that no case has; every other axis takes the value that adds most pairs,
-    and among equals the one that was taken least.
+
+def covering(cases: Sequence[Values], wanted: Callable[[Values], set[Hashable]] = pairs) -> list[Values]:
+    """Few of *cases*, in which all occurs that is *wanted* of any; the same ones in every run.
+
+    Greedy: the next one adds most, and among equals has the values that were taken least; of these it is the first.
     """
-    sizes = [len(values) for values in axes.values()]
-    lists = [list(values) for values in axes.values()]
-    if len(sizes) < 2:
-        return everything(axes)
-    missing = dict.fromkeys(
-        (a, b, i, j)
-        for a, b in combinations(sorted(range(len(sizes)), key=lambda axis: -sizes[axis]), 2)
-        for i in range(sizes[a])
-        for j in range(sizes[b])
-    )
-    taken = [[0] * size for size in sizes]
-    cases: list[Values] = []
+    of = {case: wanted(case) for case in cases}
+    missing = set[Hashable]().union(*of.values())
+    taken: dict[Hashable, int] = {}
+    chosen: list[Values] = []
     while missing:
-        a, b, i, j = next(iter(missing))
-        case = {a: i, b: j}
-        for axis in range(len(sizes)):
-            if axis not in case:
-                gains = [sum(pair in missing for pair in _pairs(case, axis, value)) for value in range(sizes[axis])]
-                case[axis] = min(range(sizes[axis]), key=lambda value: (-gains[value], taken[axis][value], value))
-        for axis, value in case.items():
-            taken[axis][value] += 1
-            for pair in _pairs({k: v for k, v in case.items() if k != axis}, axis, value):
-                missing.pop(pair, None)
-        cases.append(tuple(lists[axis][case[axis]] for axis in range(len(sizes))))
-    return cases
-
-
-def _pairs(case: Mapping[int, int], axis: int, value: int) -> list[Pair]:
-    """The pairs, in both orders, that *axis* = *value* makes with the axes of *case*."""
-    found: list[Pair] = []
-    for other, chosen in case.items():
-        found += [(axis, other, value, chosen), (other, axis, chosen, value)]
-    return found
+        best = min(of, key=lambda case: (-len(of[case] & missing), sum(taken.get(each, 0) for each in enumerate(case))))
+        missing -= of.pop(best)
+        for each in enumerate(best):
+            taken[each] = taken.get(each, 0) + 1
+        chosen.append(best)
+    return chosen
