@@ -76,19 +76,21 @@ def test_the_cases_cover_every_network_and_machine() -> None:
 
 @pytest.mark.parametrize("machine", OTHER_FORMATS)
 def test_tiles_and_cores_change_no_bit_of_rounded_moments(machine: str) -> None:
-    """Samples one by one and rows in pieces, in every phase: sums are cut where their order allows it."""
+    """Samples one by one and rows in pieces, in every phase: sums are cut where their order allows it, also those of a
+    batch that is not full."""
     pins = ("*.*=tile.n=1,tile.p=3",)
     cut, whole = (Case("normed", machine, pins=given, fusion="off") for given in (pins, ()))
     stages = [s for s in compiled(cut).schedule.entries["train_step"] if isinstance(s.statement, Moments)]
     assert any((s.mapping.tiles.get("n"), s.mapping.tiles.get("p")) == (1, 3) for s in stages)
-    found = [{run: told for run, told in outcome_of(case).differences.items() if told} for case in (cut, whole)]
-    assert found == [{}, {}]
-    benches = [Bench(case, oracle=False) for case in (cut, whole)]
+    benches = [Bench(cut), Bench(whole, oracle=False)]  # where bits are equal, one of them has to be the oracle's
     for bench in benches:
         bench.run("init")
-        bench.feed()
-        bench.run("train_step")
-    assert benches[0].bits() == benches[1].bits()
+    for step, valid in enumerate((whole.batch, whole.batch - 2)):
+        for bench in benches:
+            bench.feed()
+            bench.run("train_step", step, valid)
+        assert benches[0].difference() == ""
+        assert benches[0].bits() == benches[1].bits()
 
 
 def test_a_rounded_sum_of_moments_is_not_cut_out_of_order() -> None:
