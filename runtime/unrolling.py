@@ -56,13 +56,18 @@ class Unrolling:
         self._moments: list[Moment] = []
         self._numbers: list[int | None] = []
         self._seen = 0
+        self._long = False
 
     def told(self, stream: Stream) -> None:
         """Instruction ``stream.current`` has run."""
         assert isinstance(stream, RunningStream)
         index, pc = stream.index, stream.current
-        if self._steers[index][pc] or len(self._moments) > MOST:
+        if self._steers[index][pc] or self._long:
             return
+        if len(self._moments) == MOST:
+            self._long = True
+            self._moments.clear()
+            return self.calls.forget()
         loops = tuple([(loop.counter, loop.start, loop.extent) for loop in self._loops[index]])
         views, count = tuple(stream.views), len(self.calls)
         self._moments.append(Moment((index, pc), self._once(loops), self._once(views)))
@@ -71,6 +76,8 @@ class Unrolling:
 
     def unrolled(self) -> Unrolled | None:
         """What they have done; None where that is too much, or little of it was noted."""
+        if self._long:
+            return None
         streams, others, noted = self._streams, list[Other](), list[Moment]()
         apart = [set(stream.copied) for stream in streams]
         for moment, number in zip(self._moments, self._numbers, strict=True):
@@ -83,7 +90,7 @@ class Unrolling:
             else:
                 noted.append(moment)
                 numbers.append(number)
-        if len(self._moments) > MOST or len(others) > len(noted):
+        if len(others) > len(noted):
             return None
         counted = [
             self._counters.counted(stream).since(before, but)

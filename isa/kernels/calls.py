@@ -49,6 +49,11 @@ class Calls:
             note(None, None)
             self._room = max(self._room, room_size())
 
+    def forget(self) -> None:
+        """Note nothing more, and keep nothing of what was noted."""
+        of_python().snnc_note(None, None)
+        self._noted, self._kept = bytearray(), []
+
     def chosen(self, numbers: Sequence[int], sums: Sequence[int]) -> Again:
         """The calls *numbers*; a contraction adds its products to the one of `Again.sums` that *sums* says."""
         words = np.frombuffer(self._noted, np.int64).reshape(-1, _WORDS)[np.array(numbers, np.int64)]

@@ -153,6 +153,14 @@ def test_calls_are_made_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         stepped(both, step)
 
 
+def test_a_long_entry_keeps_its_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unrolling, "MOST", 50)
+    both = benches(Case("digits", "exact7"))
+    for step in range(STEPS):
+        stepped(both, step)
+    assert not unrolled(both[0])
+
+
 def test_ways_that_never_come_again_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unrolling, "SEEN", 2)
     both = benches(Case("normed", "quad3"))
