@@ -60,16 +60,17 @@ static struct rooms lay_out(const struct plan *plan, struct room *room)
         return all;
     }
     all.right = rooms(room, right * size_of(plan->right));
-    all.right_words = rooms(room, right * word > spread ? right * word : spread);
+    all.right_words = rooms(room, (right + plan->columns) * word > spread ? (right + plan->columns) * word : spread);
     all.box = rooms(room, plan->packed ? 0 : box * size_of(plan->left));
     all.there = rooms(room, plan->packed ? 0 : box);
     all.bits = rooms(room, box / 8 + SPARE);
     all.words = rooms(room, plan->left != ONES ? (box + LANES) * word : 0);
     all.sums = rooms(room, sums * word);
     all.part = rooms(room, plan->left <= SPIKES && plan->acc != F32 ? plan->m * plan->columns * 4 : 0);
-    all.found = rooms(room, ((plan->taps ? box / plan->channels : plan->k) + FOUND_MORE) * 4);
+    const int64_t lists = plan->acc == F32 ? LISTS * LIST : 0, terms = (plan->taps ? box / plan->channels : plan->k) + FOUND_MORE;
+    all.found = rooms(room, (lists > terms ? lists : terms) * 4);
     all.turned = rooms(room, plan->taps ? taps_of(plan).bytes * plan->channels + SPARE : 0);
-    all.factors = rooms(room, (plan->k + FOUND_MORE) * word);
+    all.factors = rooms(room, (lists > plan->k + FOUND_MORE ? lists : plan->k + FOUND_MORE) * word);
     return all;
 }
 
@@ -107,6 +108,8 @@ static int64_t find(const struct plan *plan, struct rooms *at, const void *box, 
     const int64_t in_box = plan->box_count * plan->box_length;
     if (plan->packed)
         snnc_gather_bits(at->bits, left, bit, INDICES(box_rows), plan->box_count, plan->box_length, INDICES(box_columns));
+    else if (plan->left == HALVES)
+        snnc_kernels()->there_f16(at->bits, box, in_box);
     else {
         snnc_there(at->there, box, plan->left, in_box);
         snnc_bits(at->bits, at->there, in_box);
@@ -134,8 +137,10 @@ static int dense_enough(const struct plan *plan, int64_t done)
 /* What is not a bit, as the words that kernels take; bits, too, for those that want words. */
 static const void *words_of_left(const struct plan *plan, const struct rooms *at, const uint8_t *box)
 {
-    const int64_t in_box = plan->box_count * plan->box_length;
-    if (plan->packed)
+    const int64_t in_box = plan->box_count * plan->box_length, first = 0;
+    if (plan->acc == F32 && plan->left == HALVES)
+        snnc_kernels()->halves_f32(at->words, (const uint16_t *)box, &first, 1, in_box, 0, in_box);
+    else if (plan->packed)
         plan->acc == F32 ? snnc_kernels()->bits_f32(at->words, at->bits, in_box) : snnc_kernels()->bits_f64(at->words, at->bits, in_box);
     else if (plan->acc == F32)
         snnc_singles(at->words, box, plan->left, in_box);
@@ -184,48 +189,91 @@ static const void *spread_right(const struct plan *plan, struct rooms *at, const
     return at->right_words;
 }
 
-/* Sums of all elements; whether the right operand is finite, without which what is zero would add something. */
-static int all_f32(const struct plan *plan, const struct shape *of, struct rooms *at, const uint8_t *box, const void *right)
+/* The sums so far, of f32: where they belong, if they are *here*; whether one of them is -0.  All operands have been read. */
+static float *begin_f32(const struct results *results, struct rooms *at, void *out, int fresh, int here,
+                        int *minus_zero)
 {
-    const int fused = plan->right == HALVES ? plan->left <= HALVES : plan->right == BFLOATS && plan->left <= SIGNS;
-    const float *values = bits_serve(plan) ? 0 : words_of_left(plan, at, box);
-    const struct halves lying = {right, INDICES(right_rows), INDICES(right_columns), plan->n};
-    if (plan->right == HALVES)
-        return snnc_kernels()->panels_f32(at->sums, values, at->bits, 0, &lying, of, fused);
-    const float *decoded = singles_of_right(plan, at, right);
-    return snnc_finite(decoded, plan->stack * plan->k * plan->columns) &&
-           snnc_kernels()->panels_f32(at->sums, values, at->bits, decoded, 0, of, fused);
+    float *sums = here ? out : at->sums;
+    *minus_zero = 0;
+    if (here && fresh)
+        memset(sums, 0, results->count * results->columns * sizeof *sums);
+    else
+        *minus_zero = snnc_begin_f32(results, sums, fresh ? 0 : out);
+    return sums;
 }
 
-/* How many left elements of the matrices were not zero.  Sums are formed where they belong, where they can: all operands have
-   been read before. */
+/* Sums of all elements; whether they serve: zeros among them add something to -0, and to what is not finite.  Where the right
+   operand is small, it is known before to be finite. */
+static int all_f32(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
+                   const uint8_t *box, const void *right, void *out, int fresh)
+{
+    const int fused = plan->right == HALVES ? plan->left <= HALVES : plan->right == BFLOATS && plan->left <= SIGNS;
+    const int64_t factors = plan->stack * plan->k * plan->columns;
+    const int small = plan->whole && factors * 4 <= NEAR, lies = plan->right == HALVES && !small;
+    const float *values = bits_serve(plan) ? 0 : words_of_left(plan, at, box);
+    const float *decoded = lies ? 0 : singles_of_right(plan, at, right);
+    const struct halves lying = {right, INDICES(right_rows), INDICES(right_columns), plan->n};
+    int minus_zero;
+    if (small && !snnc_finite(decoded, factors))
+        return 0;
+    float *sums = begin_f32(results, at, out, fresh, small, &minus_zero);
+    if (minus_zero)
+        return 0;
+    if (!snnc_kernels()->panels_f32(sums, values, at->bits, decoded, lies ? &lying : 0, of, fused) && !small)
+        return 0;
+    if (!small)
+        snnc_end_f32(results, sums, out);
+    return 1;
+}
+
+/* Sums of a window's taps; whether they serve, as above. */
+static int window_f32(const struct plan *plan, const struct results *results, struct rooms *at, const void *right, void *out,
+                      int fresh)
+{
+    const float *words = spread_right(plan, at, right, plan->right == HALVES ? 0 : gather_right(plan, at, right));
+    const struct taps window = taps_of(plan);
+    int minus_zero;
+    float *sums = begin_f32(results, at, out, fresh, (int)plan->whole, &minus_zero);
+    if (minus_zero)
+        return 0;
+    snnc_kernels()->taps_f32(sums, at->bits, words, &window, plan->columns, at->turned, at->found);
+    snnc_end_f32(results, sums, out);
+    return 1;
+}
+
+/* Sums of what is not zero. */
+static void few_f32(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
+                    const uint8_t *box, const void *right, void *out, int fresh)
+{
+    const int fused = plan->right == HALVES && plan->left <= HALVES, terms = rows_beside(of->run, of->rows_run);
+    const int here = terms ? (int)plan->whole : !results->columns_at, lies = plan->right == HALVES && !terms;
+    const float *values = plan->left > SPIKES ? words_of_left(plan, at, box) : 0;
+    const struct halves lying = {right, INDICES(right_rows), INDICES(right_columns), plan->n};
+    int minus_zero;
+    if (!lies)
+        singles_of_right(plan, at, right);
+    if (terms) {
+        float *sums = begin_f32(results, at, out, fresh, here, &minus_zero);
+        snnc_kernels()->terms_f32(sums, at->bits, values, at->right_words, of);
+        snnc_end_f32(results, sums, out);
+        return;
+    }
+    const struct lines among = {at->sums, 0, plan->columns, 0}, lines = {out, results->rows_at, plan->n, fresh};
+    if (!here)
+        snnc_begin_f32(results, at->sums, fresh ? 0 : out);
+    snnc_kernels()->events_f32(here ? &lines : &among, at->bits, values, at->right_words, lies ? &lying : 0, of, at->found, at->factors, fused);
+    if (!here)
+        snnc_end_f32(results, at->sums, out);
+}
+
+/* How many left elements of the matrices were not zero. */
 static int64_t contract_f32(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
                             const uint8_t *box, const void *right, void *out, int fresh, int64_t done)
 {
-    const int all = plan->left != ONES && !plan->taps && dense_enough(plan, done), here = plan->whole && !all;
-    float *const sums = here ? out : at->sums;
-    const int harmless = (here && fresh) || !snnc_begin_f32(results, sums, fresh ? 0 : out);
-    if (harmless && all) {
-        if (all_f32(plan, of, at, box, right)) {
-            snnc_end_f32(results, sums, out);
-            return done;
-        }
-        snnc_begin_f32(results, sums, fresh ? 0 : out);
-    }
-    const int taps = plan->taps && harmless;
-    const float *words = taps ? spread_right(plan, at, right, plan->right == HALVES ? 0 : gather_right(plan, at, right))
-                              : singles_of_right(plan, at, right);
-    const float *values = plan->left > SPIKES ? words_of_left(plan, at, box) : 0;
-    if (here && fresh)
-        memset(sums, 0, results->count * results->columns * sizeof *sums);
-    if (taps) {
-        const struct taps window = taps_of(plan);
-        snnc_kernels()->taps_f32(sums, at->bits, words, &window, plan->columns, at->turned, at->found);
-    } else if (rows_beside(of->run, of->rows_run))
-        snnc_kernels()->terms_f32(sums, at->bits, values, words, of);
-    else
-        snnc_kernels()->events_f32(sums, at->bits, values, words, of, at->found, at->factors);
-    snnc_end_f32(results, sums, out);
+    const int all = plan->left != ONES && !plan->taps && dense_enough(plan, done);
+    if (!(plan->taps && window_f32(plan, results, at, right, out, fresh)) &&
+        !(all && all_f32(plan, of, results, at, box, right, out, fresh)))
+        few_f32(plan, of, results, at, box, right, out, fresh);
     return done;
 }
 

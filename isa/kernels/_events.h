@@ -1,4 +1,4 @@
-/* Sums that are driven by the elements of the left operand that are not zero. */
+/* Sums that are driven by the elements of the left operand that are not zero: exact ones, and what finds elements for others. */
 
 #define WORD_BITS 56 /* so many can be had at any place by one read */
 
@@ -25,8 +25,6 @@ static inline uint64_t bits_at(const uint8_t *bits, int64_t place, int64_t lengt
         }                                                                                                              \
     }
 
-#define NEAR 32768 /* bytes that stay near while all rows go over them */
-
 /* All rows of one of the stack for some of the terms, `low` to `high`, of which the right operand stays near. */
 #define EACH_NEAR_ROW(WORD)                                                                                            \
     const int64_t near = NEAR / (n * (int64_t)sizeof(WORD) * of->run), some = (near ? near : 1) * of->run;             \
@@ -42,8 +40,15 @@ static inline uint64_t bits_at(const uint8_t *bits, int64_t place, int64_t lengt
 INLINE void put_found(int32_t *found, uint64_t word, int32_t first, int32_t step)
 {
     const __m512i ascending = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i numbers = _mm512_mullo_epi32(_mm512_add_epi32(ascending, _mm512_set1_epi32(first)), _mm512_set1_epi32(step));
+    const __m512i apart = _mm512_mullo_epi32(ascending, _mm512_set1_epi32(step)); /* the same for all words */
+    const __m512i numbers = _mm512_add_epi32(apart, _mm512_set1_epi32(first * step));
     _mm512_storeu_si512(found, _mm512_maskz_compress_epi32((__mmask16)word, numbers));
+}
+
+/* The numbers whose bits are set. */
+INLINE void put_numbers(float *found, uint64_t word, const float *from)
+{
+    _mm512_storeu_ps(found, _mm512_maskz_compress_ps((__mmask16)word, _mm512_loadu_ps(from)));
 }
 #else
 #define FOUND_TOGETHER WORD_BITS
@@ -55,14 +60,22 @@ INLINE void put_found(int32_t *found, uint64_t word, int32_t first, int32_t step
         for (int c = 0; c < 4; c++, word &= word - 1)
             *found++ = (first + __builtin_ctzll(word | 1ull << 63)) * step;
 }
+
+INLINE void put_numbers(float *found, uint64_t word, const float *from)
+{
+    for (; word; word &= word - 1)
+        *found++ = from[__builtin_ctzll(word)];
+}
 #endif
 
-/* Those of *run* bits from `start` on that are set, in units of STEP from FIRST on: found[] from `count` on. */
-#define FIND_SET(BITS, START, RUN, FIRST, STEP)                                                                        \
+/* Those of *run* bits from `start` on that are set, in units of STEP from FIRST on: found[] from `count` on.  What else is
+   wanted of each word may stand behind. */
+#define FIND_SET(BITS, START, RUN, FIRST, STEP, ...)                                                                   \
     for (int64_t at = 0; at < (RUN); at += FOUND_TOGETHER) {                                                           \
         const int64_t left = (RUN) - at;                                                                               \
         const uint64_t word = bits_at(BITS, (START) + at, left < FOUND_TOGETHER ? left : FOUND_TOGETHER);              \
         put_found(found + count, word, (int32_t)((FIRST) + at), (int32_t)(STEP));                                      \
+        __VA_ARGS__                                                                                                    \
         count += __builtin_popcountll(word);                                                                           \
     }
 
@@ -95,40 +108,6 @@ INLINE void put_found(int32_t *found, uint64_t word, int32_t first, int32_t step
         default: SUM(8, __VA_ARGS__)                                                                                   \
         }                                                                                                              \
     }
-
-/* f32: one term after the other, k ascending. */
-#define ORDERED(COLUMNS, TERM)                                                                                         \
-    {                                                                                                                  \
-        floats *to = (floats *)(out + column);                                                                         \
-        floats sum[COLUMNS];                                                                                           \
-        for (int c = 0; c < COLUMNS; c++)                                                                              \
-            sum[c] = to[c];                                                                                            \
-        for (int64_t e = 0; e < count; e++) {                                                                          \
-            const floats *from = (const floats *)(r + found[e] * n + column);                                          \
-            for (int c = 0; c < COLUMNS; c++)                                                                          \
-                sum[c] += TERM;                                                                                        \
-        }                                                                                                              \
-        for (int c = 0; c < COLUMNS; c++)                                                                              \
-            to[c] = sum[c];                                                                                            \
-        column += (COLUMNS) * (VECTOR_BYTES / 4);                                                                      \
-    }
-
-static void events_f32(float *sums, const uint8_t *bits, const float *values, const float *right, const struct shape *of,
-                     int32_t *found, float *factors)
-{
-    const int64_t n = of->columns;
-    EACH_NEAR_ROW(float) {
-        const float *r = right + batch * of->height * n;
-        float *out = sums + row * n;
-        if (values) {
-            FIND_FACTORS
-            ALL_COLUMNS(float, ORDERED, factors[e] * from[c])
-        } else {
-            FIND
-            ALL_COLUMNS(float, ORDERED, from[c])
-        }
-    }
-}
 
 /* One of the terms that were found. */
 #define ADD_FOUND(COUNT, VECTOR, SUM, NUMBER, TERM)                                                                    \

@@ -42,6 +42,14 @@ struct results {
     int64_t run;
 };
 
+/* Sums of f32 where they belong: n side by side from rows[] of *at* on, none before where they are *fresh*. */
+struct lines {
+    float *at;
+    const int64_t *rows;
+    int64_t n;
+    int fresh;
+};
+
 #define INFINITE 0x7c00u /* magnitudes of f16 from here on are not finite */
 
 /* _operands.c */
@@ -62,18 +70,25 @@ void snnc_bits(uint8_t *bits, const uint8_t *there, int64_t count);
 void snnc_gather_bits(uint8_t *to, const uint8_t *from, int64_t bit, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns);
 int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, int64_t planes);
 
+#define NEAR 32768       /* bytes that stay near while all rows go over them */
+#define LISTS 256        /* rows that `_ordered.h` lists together, */
+#define LISTED_TERMS 128 /* and terms, */
+#define LIST (LISTED_TERMS + FOUND_MORE)
+
 /* Kernels for one vector unit.
 
-   `_events.h`: sums driven by the *bits* of the box that are set; *values* of the box, none for ones.  *found* and *factors*
-   have room for k and FOUND_MORE.  Exact ones are formed in words and widened after *chunk* terms, which the words hold.
+   `_events.h`: exact sums driven by the *bits* of the box that are set; *values* of the box, none for ones.  *found* and
+   *factors* have room for k and FOUND_MORE.  They are formed in words and widened after *chunk* terms, which the words hold.
+   `_ordered.h`: the same of f32, in the order of terms, where they belong.  The right operand is f16, *lying* somewhere, which
+   is decoded into *words*, or these are it; there is room for a row more.  *found* and *factors* have room for LISTS lists.
    `_panels.h`: sums driven by all elements, a panel of rows and columns at a time; *fused*: no product is rounded.  No
    *values*: they are the bits.  The right operand is f16: *lying* somewhere (else *right* is it, decoded), or gathered.
-   `panels_f32` answers whether it is finite; else it has spoiled the sums.
+   `panels_f32` answers whether no sum is NaN; else zeros may have met what is not finite, and the sums are spoiled.
    `_taps.h`: sums driven by the bits of each channel, for all taps of a window, where a row of right stands at each pixel;
    *turned* has room for *bytes* of all channels and SPARE.
-   `_rows.h`: rows of f16, and bits, decoded; there is room for LANES more. */
+   `_rows.h`: rows of f16, and bits, decoded, where there is room for LANES more; which of f16 are not zero, as bits. */
 struct kernels {
-    void (*events_f32)(float *sums, const uint8_t *bits, const float *values, const float *right, const struct shape *of, int32_t *found, float *factors);
+    void (*events_f32)(const struct lines *out, const uint8_t *bits, const float *values, float *words, const struct halves *lying, const struct shape *of, int32_t *found, float *factors, int fused);
     void (*events_f64)(int64_t *sums, const uint8_t *bits, const double *values, const double *right, const struct shape *of, int32_t *found, double *factors, int64_t chunk);
     void (*events_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct shape *of, int32_t *found, int64_t chunk);
     void (*events_i64)(int64_t *sums, const uint8_t *bits, const int64_t *right, const struct shape *of, int32_t *found);
@@ -88,6 +103,7 @@ struct kernels {
     void (*bits_f32)(float *to, const uint8_t *bits, int64_t count);
     void (*bits_f64)(double *to, const uint8_t *bits, int64_t count);
     void (*halves_f32)(float *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
+    void (*there_f16)(uint8_t *bits, const uint16_t *from, int64_t count);
 };
 
 extern const struct kernels snnc_kernels_v4, snnc_kernels_v3, snnc_kernels_v0;

@@ -23,8 +23,11 @@
         TERMS(ROWS, COUNT, floats, AT)                                                                                 \
         for (int row = 0; row < ROWS; row++)                                                                           \
             if (row < here)                                                                                            \
-                for (int c = 0; c < COUNT; c++)                                                                        \
-                    ((floats *)(out + row * n))[c] = sum[row][c];                                                      \
+                for (int c = 0; c < COUNT; c++) {                                                                      \
+                    const ints number = (ints)(sum[row][c] == sum[row][c]);                                            \
+                    numbers &= number;                                                                                 \
+                    ((ints *)(out + row * n))[c] = ((ints)sum[row][c] & number) | (nan & ~number);                     \
+                }                                                                                                      \
     }
 
 #define PANEL_F64(ROWS, COUNT, BRING, AT)                                                                              \
@@ -104,9 +107,14 @@
 /* Halves are decoded part by part; others have been. */
 #define PANELS_F32                                                                                                     \
     {                                                                                                                  \
+        const ints nan = (ints){0} + 0x7fc00000;                                                                       \
+        ints numbers = (ints){0} - 1;                                                                                  \
         PANELS(float, EACH_WIDTH_F32, PANEL_F32, PART, const int64_t at_term = batch * of->height + begin;             \
                const int64_t pitch = lying ? width : n; const float *r = lying ? part : right + at_term * n + column;  \
-               if (lying && !right_f32(part, lying, at_term, until - begin, column, width)) return 0;)                 \
+               if (lying) right_f32(part, lying, at_term, until - begin, column, width);)                              \
+        for (int64_t lane = 0; lane < lanes; lane++)                                                                   \
+            if (!numbers[lane])                                                                                        \
+                return 0;                                                                                              \
         return 1;                                                                                                      \
     }
 

@@ -42,13 +42,12 @@ TERMS_BESIDE(terms_beside_f64, double, numbers_f64)
 ROWS_BESIDE(rows_beside_f32, float, numbers_f32)
 ROWS_BESIDE(rows_beside_f64, double, numbers_f64)
 
-/* Terms of `width` columns from `column` on as they lie, decoded; whether all are finite. */
-static int right_f32(float *part, const struct halves *of, int64_t first, int64_t terms, int64_t column, int64_t width)
+/* Terms of `width` columns from `column` on as they lie, decoded. */
+static void right_f32(float *part, const struct halves *of, int64_t first, int64_t terms, int64_t column, int64_t width)
 {
     const int64_t left = of->n - column;
     const uint16_t *from = of->columns ? of->from : of->from + column;
     halves_f32(part, from, of->rows + first, terms, left < width ? left : width, of->columns ? of->columns + column : 0, width);
-    return snnc_finite(part, terms * width);
 }
 
 #define TWO (VECTOR_BYTES > 32 ? 8 : VECTOR_BYTES / 4) /* doubles that are decoded together: there are two vectors at least */

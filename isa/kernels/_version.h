@@ -17,6 +17,7 @@ typedef int64_t longs __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_
 #include "_rows.h"
 #include "_parts.h"
 #include "_panels.h"
+#include "_ordered.h"
 #include "_taps.h"
 
 const struct kernels KERNELS = {
@@ -33,6 +34,7 @@ const struct kernels KERNELS = {
     .bits_f32 = bits_f32,
     .bits_f64 = bits_f64,
     .halves_f32 = halves_f32,
+    .there_f16 = there_f16,
     .taps_f32 = taps_f32,
     .taps_i32 = taps_i32,
 };
