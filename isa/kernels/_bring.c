@@ -1,0 +1,92 @@
+/* Operands of contractions as kernels take them: the words of the left one's box, and the matrix that the right one is. */
+
+#include "_plan.h"
+
+void snnc_gather(void *to, const void *from, int64_t element, const int64_t *rows, int64_t count, int64_t n,
+                   const int64_t *columns, int64_t filled)
+{
+    switch (size_of(element)) {
+    case 1: snnc_gather_1(to, from, rows, count, n, columns, filled); break;
+    case 2: snnc_gather_2(to, from, rows, count, n, columns, filled); break;
+    default: snnc_gather_4(to, from, rows, count, n, columns, filled);
+    }
+}
+
+/* The right operand as it is stored, a matrix. */
+const void *snnc_gather_right(const struct plan *plan, struct rooms *at, const void *right)
+{
+    snnc_gather(at->right, right, plan->right, INDICES(right_rows), plan->stack * plan->k, plan->n, INDICES(right_columns), plan->columns);
+    return at->right;
+}
+
+/* Whether panels read bits as they are. */
+int snnc_bits_serve(const struct plan *plan)
+{
+    return plan->left == SPIKES && (plan->run >= 8 || rows_beside(plan->run, plan->rows_run));
+}
+
+/* Whether all elements cost less than those that are not zero, which have to be found: by measurements of both, 2 to 75 % of
+   them, on layers of 10 to 208 columns.  A bit costs less than a number.  Integers that bits gate have half the width of the
+   products that all elements take, and less where sums do not stay in registers. */
+int snnc_dense_enough(const struct plan *plan, int64_t done)
+{
+    const int64_t vectors = plan->columns * (plan->acc == F32 ? 4 : 8) / 64, all = plan->stack * plan->m * plan->k;
+    if (plan->acc == X64 && plan->left == SPIKES)
+        return 10 * done > all * (rows_beside(plan->run, plan->rows_run) ? 3 : 7);
+    return 2 * done * (3 * vectors + 9) > all * vectors * (plan->acc != F32 ? 2 : plan->left != SPIKES ? 3 : 4);
+}
+
+/* What is not a bit, as the words that kernels take; bits, too, for those that want words. */
+const void *snnc_words_of_left(const struct plan *plan, const struct rooms *at, const uint8_t *box)
+{
+    const int64_t in_box = plan->box_count * plan->box_length, first = 0;
+    if (plan->acc == F32 && plan->left == HALVES)
+        snnc_kernels()->halves_f32(at->words, (const uint16_t *)box, &first, 1, in_box, 0, in_box);
+    else if (plan->packed)
+        plan->acc == F32 ? snnc_kernels()->bits_f32(at->words, at->bits, in_box) : snnc_kernels()->bits_f64(at->words, at->bits, in_box);
+    else if (plan->acc == F32)
+        snnc_singles(at->words, box, plan->left, in_box);
+    else
+        snnc_units_f64(at->words, box, plan->left, in_box);
+    return at->words;
+}
+
+/* The right operand, all of it. */
+const float *snnc_singles_of_right(const struct plan *plan, struct rooms *at, const void *right)
+{
+    const int64_t rows = plan->stack * plan->k;
+    if (plan->right == HALVES)
+        snnc_kernels()->halves_f32(at->right_words, right, INDICES(right_rows), rows, plan->n, INDICES(right_columns), plan->columns);
+    else
+        snnc_singles(at->right_words, snnc_gather_right(plan, at, right), plan->right, rows * plan->columns);
+    return at->right_words;
+}
+
+/* Rows of the right operand from `row` on as words of `_taps.h`; *gathered*: it has been. */
+static void few_words(const struct plan *plan, void *to, const void *right, const void *gathered, int64_t row, int64_t count)
+{
+    const char *from = (const char *)gathered + row * plan->columns * size_of(plan->right);
+    if (!gathered)
+        snnc_kernels()->halves_f32(to, right, INDICES(right_rows) + row, count, plan->n, INDICES(right_columns), plan->columns);
+    else if (plan->acc == F32)
+        snnc_singles(to, from, plan->right, count * plan->columns);
+    else
+        snnc_units_i32(to, (const uint16_t *)from, count * plan->columns);
+}
+
+/* The right operand with a row for each pixel, zeros where no term stands. */
+const void *snnc_spread_right(const struct plan *plan, struct rooms *at, const void *right, const void *gathered)
+{
+    const int64_t *terms = INDICES(terms), bytes = plan->columns * 4;
+    char *to = at->right_words, *const end = to + (plan->lead + taps_of(plan).pixels) * bytes;
+    for (int64_t row = 0, count; row < plan->k; row += count) {
+        char *begin = (char *)at->right_words + (plan->lead + terms[row]) * bytes;
+        for (count = 1; row + count < plan->k && terms[row + count] == terms[row] + count;)
+            count++;
+        memset(to, 0, begin - to);
+        few_words(plan, begin, right, gathered, row, count);
+        to = begin + count * bytes;
+    }
+    memset(to, 0, end - to);
+    return at->right_words;
+}

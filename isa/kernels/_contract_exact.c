@@ -1,0 +1,118 @@
+/* Contractions with exact sums: what they are formed in depends on how large they may be. */
+
+#include "_plan.h"
+
+#define HELD 0x1p53   /* integers that float64 holds */
+#define WIDEST 0x1p62 /* sums that 64 bits hold */
+#define FEWEST 4      /* terms in 32 bits that are worth widening */
+
+/* Exact sums that have been formed go to where they belong; terms of spikes and integers are of units of 2^-24. */
+static void end_exact(const struct plan *plan, const struct results *results, const int64_t *sums, void *out, int fresh)
+{
+    if (plan->acc == X64)
+        snnc_end_x64(results, sums, out, fresh);
+    else
+        snnc_end_x128(results, sums, out, plan->left == HALVES ? 0 : 24, fresh);
+}
+
+/* Bits gate integers: 32 bits hold so many of them that they are worth widening afterwards, or 64 bits hold all. */
+int64_t snnc_contract_bits(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
+                             const uint8_t *box, const void *lying, void *out, int fresh, int64_t done)
+{
+    const int64_t factors = plan->stack * plan->k * plan->columns;
+    const uint16_t *right = snnc_gather_right(plan, at, lying);
+    const uint32_t bits = snnc_most(right, factors);
+    const double most = of_half((uint16_t)bits) * 0x1p24;
+    if (bits >= INFINITE || most * (double)plan->k >= WIDEST)
+        return -1;
+    const int64_t chunk = most > 0 ? (int64_t)(0x7fffffff / most) : plan->k;
+    const int terms = rows_beside(of->run, of->rows_run);
+    (void)box;
+    if (chunk >= FEWEST) {
+        if (plan->taps) {
+            const struct taps taps = taps_of(plan);
+            const int32_t *spread = snnc_spread_right(plan, at, 0, right);
+            snnc_kernels()->taps_i32(at->sums, at->bits, spread, &taps, plan->columns, at->turned, at->found, chunk);
+            end_exact(plan, results, at->sums, out, fresh);
+            return done;
+        }
+        snnc_units_i32(at->right_words, right, factors);
+        if (terms)
+            snnc_kernels()->terms_i32(at->sums, at->bits, at->right_words, of, at->part, chunk);
+        else
+            snnc_kernels()->events_i32(at->sums, at->bits, at->right_words, of, at->found, chunk);
+    } else {
+        snnc_units_i64(at->right_words, right, factors);
+        if (terms)
+            snnc_kernels()->terms_i64(at->sums, at->bits, at->right_words, of);
+        else
+            snnc_kernels()->events_i64(at->sums, at->bits, at->right_words, of, at->found);
+    }
+    end_exact(plan, results, at->sums, out, fresh);
+    return done;
+}
+
+/* How sums of k products, none of them larger than *product*, are formed: so many at a time in float64, so many in 64 bits. */
+struct cuts {
+    int64_t chunk, slab; /* no slab: not even one product fits */
+};
+
+static struct cuts cuts_of(double product, int64_t k)
+{
+    const double chunk = product > 0 ? HELD / product : (double)k, slab = product > 0 ? WIDEST / product : (double)k;
+    struct cuts cuts = {chunk < 1 ? 1 : chunk < (double)k ? (int64_t)chunk : k, slab < (double)k ? (int64_t)slab : k};
+    return cuts;
+}
+
+/* Products, in float64, which holds one of two f16 whatever they are. */
+int64_t snnc_contract_products(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
+                                 const uint8_t *box, const void *lying, void *out, int fresh, int64_t done)
+{
+    const int64_t factors = plan->stack * plan->k * plan->columns, in_box = plan->box_count * plan->box_length;
+    const uint16_t *right = snnc_gather_right(plan, at, lying);
+    const uint32_t bits = snnc_most(right, factors), l_bits = plan->left == HALVES ? snnc_most((const uint16_t *)box, in_box) : 0;
+    if (bits >= INFINITE || l_bits >= INFINITE)
+        return -1;
+    const double l_most = plan->left == HALVES ? of_half((uint16_t)l_bits) * 0x1p24 : plan->left == COUNTS ? 255 : 1;
+    const struct cuts cuts = cuts_of(l_most * (of_half((uint16_t)bits) * 0x1p24), plan->k);
+    if (!cuts.slab)
+        return -1;
+    if (!snnc_dense_enough(plan, done) && of->run >= 8 && cuts.slab == plan->k) {
+        snnc_units_f64(at->right_words, right, HALVES, factors);
+        snnc_kernels()->events_f64(at->sums, at->bits, snnc_words_of_left(plan, at, box), at->right_words, of, at->found, at->factors, cuts.chunk);
+        end_exact(plan, results, at->sums, out, fresh);
+        return done;
+    }
+    const double *values = snnc_bits_serve(plan) && cuts.slab == plan->k ? 0 : snnc_words_of_left(plan, at, box);
+    for (int64_t begin = 0; begin < plan->k; begin += cuts.slab) {
+        struct shape some = *of;
+        some.k = plan->k - begin < cuts.slab ? plan->k - begin : cuts.slab;
+        some.places += begin;
+        snnc_kernels()->panels_f64(at->sums, values, at->bits, right + begin * plan->columns, &some, cuts.chunk);
+        end_exact(plan, results, at->sums, out, fresh && !begin);
+    }
+    return done;
+}
+
+/* Products of elements at the same place of the stack, which is what a row is elsewhere. */
+int64_t snnc_contract_alone(const struct plan *plan, struct rooms *at, const uint16_t *left, const uint16_t *right, void *out,
+                              int fresh)
+{
+    const int64_t columns = plan->columns, all = plan->k * columns;
+    snnc_gather(at->right, right, HALVES, INDICES(right_rows), plan->k, plan->stack, INDICES(right_columns), columns);
+    snnc_gather(at->box, left, HALVES, INDICES(box_rows), plan->k, plan->stack, INDICES(box_columns), columns);
+    const uint32_t l_bits = snnc_most(at->box, all), r_bits = snnc_most(at->right, all);
+    if (l_bits >= INFINITE || r_bits >= INFINITE)
+        return -1;
+    const struct cuts cuts = cuts_of((of_half((uint16_t)l_bits) * 0x1p24) * (of_half((uint16_t)r_bits) * 0x1p24), plan->k);
+    if (!cuts.slab)
+        return -1;
+    const int64_t row = 0;
+    const struct results results = {1, plan->stack, columns, &row, INDICES(out_rows), 1};
+    for (int64_t begin = 0; begin < plan->k; begin += cuts.slab) {
+        const int64_t here = plan->k - begin < cuts.slab ? plan->k - begin : cuts.slab, first = begin * columns;
+        snnc_kernels()->dots_f64(at->sums, (uint16_t *)at->box + first, (uint16_t *)at->right + first, here, columns, cuts.chunk, at->words);
+        snnc_end_x128(&results, at->sums, out, 0, fresh && !begin);
+    }
+    return snnc_there(0, at->box, HALVES, all);
+}
