@@ -146,8 +146,8 @@ INLINE void list_rows(int32_t *found, float *factors, int32_t *counts, const uin
                         switch (width * 4 / VECTOR_BYTES) {                                                            \
                         case 1: LISTED(8, 1, TERM) break;                                                              \
                         case 2: LISTED(4, 2, TERM) break;                                                              \
-                        case 3: LISTED(2, 3, TERM) break;                                                              \
-                        case 4: LISTED(2, 4, TERM) break;                                                              \
+                        case 3: LISTED(1, 3, TERM) break;                                                              \
+                        case 4: LISTED(1, 4, TERM) break;                                                              \
                         case 5: LISTED(1, 5, TERM) break;                                                              \
                         case 6: LISTED(1, 6, TERM) break;                                                              \
                         case 7: LISTED(1, 7, TERM) break;                                                              \
