@@ -109,6 +109,25 @@ def test_zeros_let_nothing_through_where_nearly_all_elements_are_summed(
 
 
 @needs_compiled
+@pytest.mark.parametrize("columns", [16, 48])
+@pytest.mark.parametrize("fmt", [F16, F32], ids=str)
+def test_a_sum_that_is_no_number_is_the_one_that_stands_for_all(columns: int, fmt: Format) -> None:
+    """Whatever sign and payload the processor gives it, or it had before."""
+    random = np.random.default_rng(3)
+    rows, terms = 40, 24
+    left, right = (random.standard_normal(shape) + 3.0 for shape in ((rows, 1, terms), (1, columns, terms)))
+    left[::5, 0, 3], left[::5, 0, 9] = np.inf, -np.inf
+    sums = np.full((rows, columns, 1), 0.5, np.float32)
+    sums.view(np.uint32)[1::5] = 0xFFC01234
+    nest = (rows, columns, terms), (True, True, False), F32
+    operands = Operand(encode(left, fmt), fmt), Operand(encode(right, fmt), fmt)
+    expected, counted = contract_ordered(sums, *operands, *nest)
+    assert contract(sums, False, *operands, *nest) == counted
+    assert sums.tobytes() == expected.tobytes()
+    assert set(sums.view(np.uint32)[np.isnan(sums)].tolist()) == {0x7FC00000}
+
+
+@needs_compiled
 @pytest.mark.parametrize("columns", [16, 48, 128])
 @pytest.mark.parametrize("density", [0.05, 1.0])
 def test_sums_may_lie_where_an_operand_lies(columns: int, density: float) -> None:
