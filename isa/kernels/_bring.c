@@ -12,11 +12,46 @@ void snnc_gather(void *to, const void *from, int64_t element, const int64_t *row
     }
 }
 
+/* Where a form of the right operand belongs, beside what is kept of it or in a *room*; whether it is there already. */
+static void *form_of(struct rooms *at, int form, int64_t bytes, void *room, int *there)
+{
+    *there = 0;
+    void *made = at->kept ? snnc_made(at->kept, form, bytes, there) : 0;
+    return made ? made : room;
+}
+
 /* The right operand as it is stored, a matrix. */
 const void *snnc_gather_right(const struct plan *plan, struct rooms *at, const void *right)
 {
-    snnc_gather(at->right, right, plan->right, INDICES(right_rows), plan->stack * plan->k, plan->n, INDICES(right_columns), plan->columns);
-    return at->right;
+    const int64_t rows = plan->stack * plan->k;
+    int there;
+    void *to = form_of(at, GATHERED, rows * plan->columns * size_of(plan->right), at->right, &there);
+    if (!there)
+        snnc_gather(to, right, plan->right, INDICES(right_rows), rows, plan->n, INDICES(right_columns), plan->columns);
+    return to;
+}
+
+/* The same of f16 as units of 2^-24, in words of the *form*. */
+const void *snnc_units_of_right(const struct plan *plan, struct rooms *at, const uint16_t *right, int form)
+{
+    const int64_t all = plan->stack * plan->k * plan->columns;
+    int there;
+    void *to = form_of(at, form, all * (form == UNITS_I32 ? 4 : 8), at->right_words, &there);
+    if (there)
+        return to;
+    if (form == UNITS_I32)
+        snnc_units_i32(to, right, all);
+    else if (form == UNITS_I64)
+        snnc_units_i64(to, right, all);
+    else
+        snnc_units_f64(to, right, HALVES, all);
+    return to;
+}
+
+/* Where kernels decode it block by block of columns, with a row more; whether they have. */
+float *snnc_blocks_of_right(const struct plan *plan, struct rooms *at, int *there)
+{
+    return form_of(at, IN_BLOCKS, (plan->stack * plan->k + 1) * plan->columns * 4, at->right_words, there);
 }
 
 /* Whether panels read bits as they are. */
@@ -55,11 +90,15 @@ const void *snnc_words_of_left(const struct plan *plan, const struct rooms *at, 
 const float *snnc_singles_of_right(const struct plan *plan, struct rooms *at, const void *right)
 {
     const int64_t rows = plan->stack * plan->k;
+    int there;
+    float *to = form_of(at, SINGLES_OF, (rows + 1) * plan->columns * 4, at->right_words, &there);
+    if (there)
+        return to;
     if (plan->right == HALVES)
-        snnc_kernels()->halves_f32(at->right_words, right, INDICES(right_rows), rows, plan->n, INDICES(right_columns), plan->columns);
+        snnc_kernels()->halves_f32(to, right, INDICES(right_rows), rows, plan->n, INDICES(right_columns), plan->columns);
     else
-        snnc_singles(at->right_words, snnc_gather_right(plan, at, right), plan->right, rows * plan->columns);
-    return at->right_words;
+        snnc_singles(to, snnc_gather_right(plan, at, right), plan->right, rows * plan->columns);
+    return to;
 }
 
 /* Rows of the right operand from `row` on as words of `_taps.h`; *gathered*: it has been. */
@@ -77,16 +116,19 @@ static void few_words(const struct plan *plan, void *to, const void *right, cons
 /* The right operand with a row for each pixel, zeros where no term stands. */
 const void *snnc_spread_right(const struct plan *plan, struct rooms *at, const void *right, const void *gathered)
 {
-    const int64_t *terms = INDICES(terms), bytes = plan->columns * 4;
-    char *to = at->right_words, *const end = to + (plan->lead + taps_of(plan).pixels) * bytes;
-    for (int64_t row = 0, count; row < plan->k; row += count) {
-        char *begin = (char *)at->right_words + (plan->lead + terms[row]) * bytes;
+    const int64_t *terms = INDICES(terms), bytes = plan->columns * 4, all = (plan->lead + taps_of(plan).pixels) * bytes;
+    int there;
+    char *const words = form_of(at, SPREAD, all, at->right_words, &there), *const end = words + all;
+    char *to = words;
+    for (int64_t row = 0, count; row < plan->k && !there; row += count) {
+        char *begin = words + (plan->lead + terms[row]) * bytes;
         for (count = 1; row + count < plan->k && terms[row + count] == terms[row] + count;)
             count++;
         memset(to, 0, begin - to);
         few_words(plan, begin, right, gathered, row, count);
         to = begin + count * bytes;
     }
-    memset(to, 0, end - to);
-    return at->right_words;
+    if (!there)
+        memset(to, 0, end - to);
+    return words;
 }

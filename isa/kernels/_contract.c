@@ -23,7 +23,7 @@ static struct rooms lay_out(const struct plan *plan, struct room *room)
     const int64_t word = plan->acc == F32 ? 4 : 8, right = plan->stack * plan->k * plan->columns;
     const int64_t spread = plan->taps ? (plan->lead + taps_of(plan).pixels) * plan->columns * 4 : 0;
     const int64_t box = plan->box_count * plan->box_length, sums = plan->stack * plan->m * plan->columns;
-    struct rooms all;
+    struct rooms all = {0};
     if (plan->alone) {
         all.right = rooms(room, plan->k * plan->columns * 2);
         all.box = rooms(room, plan->k * plan->columns * 2);
@@ -94,6 +94,7 @@ int64_t snnc_contract(const struct plan *plan, const void *left, int64_t bit, co
     } else
         box = (const char *)left + INDICES(box_rows)[0] * size_of(plan->left);
     const int64_t done = find(plan, &at, box, left, bit);
+    at.kept = snnc_keep(plan, right);
     const int bits = plan->left == ONES || (plan->left == SPIKES && (plan->taps || !snnc_dense_enough(plan, done)));
     return (plan->acc == F32 ? snnc_contract_f32 : bits ? snnc_contract_bits : snnc_contract_products)(
         plan, &of, &results, &at, box, right, out, fresh, done);

@@ -36,17 +36,17 @@ int64_t snnc_contract_bits(const struct plan *plan, const struct shape *of, cons
             end_exact(plan, results, at->sums, out, fresh);
             return done;
         }
-        snnc_units_i32(at->right_words, right, factors);
+        const int32_t *units = snnc_units_of_right(plan, at, right, UNITS_I32);
         if (terms)
-            snnc_kernels()->terms_i32(at->sums, at->bits, at->right_words, of, at->part, chunk);
+            snnc_kernels()->terms_i32(at->sums, at->bits, units, of, at->part, chunk);
         else
-            snnc_kernels()->events_i32(at->sums, at->bits, at->right_words, of, at->found, chunk);
+            snnc_kernels()->events_i32(at->sums, at->bits, units, of, at->found, chunk);
     } else {
-        snnc_units_i64(at->right_words, right, factors);
+        const int64_t *units = snnc_units_of_right(plan, at, right, UNITS_I64);
         if (terms)
-            snnc_kernels()->terms_i64(at->sums, at->bits, at->right_words, of);
+            snnc_kernels()->terms_i64(at->sums, at->bits, units, of);
         else
-            snnc_kernels()->events_i64(at->sums, at->bits, at->right_words, of, at->found);
+            snnc_kernels()->events_i64(at->sums, at->bits, units, of, at->found);
     }
     end_exact(plan, results, at->sums, out, fresh);
     return done;
@@ -78,8 +78,8 @@ int64_t snnc_contract_products(const struct plan *plan, const struct shape *of, 
     if (!cuts.slab)
         return -1;
     if (!snnc_dense_enough(plan, done) && of->run >= 8 && cuts.slab == plan->k) {
-        snnc_units_f64(at->right_words, right, HALVES, factors);
-        snnc_kernels()->events_f64(at->sums, at->bits, snnc_words_of_left(plan, at, box), at->right_words, of, at->found, at->factors, cuts.chunk);
+        const double *units = snnc_units_of_right(plan, at, right, UNITS_F64);
+        snnc_kernels()->events_f64(at->sums, at->bits, snnc_words_of_left(plan, at, box), units, of, at->found, at->factors, cuts.chunk);
         end_exact(plan, results, at->sums, out, fresh);
         return done;
     }

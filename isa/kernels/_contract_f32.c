@@ -22,10 +22,10 @@ static int all_f32(const struct plan *plan, const struct shape *of, const struct
 {
     const int fused = plan->right == HALVES ? plan->left <= HALVES : plan->right == BFLOATS && plan->left <= SIGNS;
     const int64_t factors = plan->stack * plan->k * plan->columns;
-    const int small = plan->whole && factors * 4 <= NEAR, lies = plan->right == HALVES && !small;
+    const int small = plan->whole && factors * 4 <= NEAR, lies = plan->right == HALVES && !small && !at->kept;
     const float *values = snnc_bits_serve(plan) ? 0 : snnc_words_of_left(plan, at, box);
     const float *decoded = lies ? 0 : snnc_singles_of_right(plan, at, right);
-    const struct halves lying = {right, INDICES(right_rows), INDICES(right_columns), plan->n};
+    const struct halves lying = {right, INDICES(right_rows), INDICES(right_columns), plan->n, 0};
     int minus_zero;
     if (small && !snnc_finite(decoded, factors))
         return 0;
@@ -61,20 +61,19 @@ static void few_f32(const struct plan *plan, const struct shape *of, const struc
     const int fused = plan->right == HALVES && plan->left <= HALVES, terms = rows_beside(of->run, of->rows_run);
     const int here = terms ? (int)plan->whole : !results->columns_at, lies = plan->right == HALVES && !terms;
     const float *values = plan->left > SPIKES ? snnc_words_of_left(plan, at, box) : 0;
-    const struct halves lying = {right, INDICES(right_rows), INDICES(right_columns), plan->n};
-    int minus_zero;
-    if (!lies)
-        snnc_singles_of_right(plan, at, right);
+    int minus_zero, there = 0;
+    float *words = lies ? snnc_blocks_of_right(plan, at, &there) : (float *)snnc_singles_of_right(plan, at, right);
+    const struct halves lying = {right, INDICES(right_rows), INDICES(right_columns), plan->n, there};
     if (terms) {
         float *sums = begin_f32(results, at, out, fresh, here, &minus_zero);
-        snnc_kernels()->terms_f32(sums, at->bits, values, at->right_words, of);
+        snnc_kernels()->terms_f32(sums, at->bits, values, words, of);
         snnc_end_f32(results, sums, out);
         return;
     }
     const struct lines among = {at->sums, 0, plan->columns, 0}, lines = {out, results->rows_at, plan->n, fresh};
     if (!here)
         snnc_begin_f32(results, at->sums, fresh ? 0 : out);
-    snnc_kernels()->events_f32(here ? &lines : &among, at->bits, values, at->right_words, lies ? &lying : 0, of, at->found, at->factors, fused);
+    snnc_kernels()->events_f32(here ? &lines : &among, at->bits, values, words, lies ? &lying : 0, of, at->found, at->factors, fused);
     if (!here)
         snnc_end_f32(results, at->sums, out);
 }

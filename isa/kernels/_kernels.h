@@ -24,11 +24,13 @@ struct taps {
     const int64_t *shifts;                 /* [taps], in pixels */
 };
 
-/* A right operand of halves where it lies: n of each of its rows, *columns* apart (none: side by side). */
+/* A right operand of halves where it lies: n of each of its rows, *columns* apart (none: side by side).  *decoded*: what a
+   kernel makes of it is there already. */
 struct halves {
     const uint16_t *from;
     const int64_t *rows, *columns;
     int64_t n;
+    int decoded;
 };
 
 /* Whether rows of a left operand stand side by side in its box, and terms do not. */
@@ -71,8 +73,8 @@ void snnc_gather_bits(uint8_t *to, const uint8_t *from, int64_t bit, const int64
 int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, int64_t planes);
 
 #define NEAR 32768       /* bytes that stay near while all rows go over them */
-#define LISTS 256        /* rows that `_ordered.h` lists together, */
-#define LISTED_TERMS 128 /* and terms, */
+#define LISTS 128        /* rows that `_ordered.h` lists together, */
+#define LISTED_TERMS 256 /* and terms, */
 #define LIST (LISTED_TERMS + FOUND_MORE)
 
 /* Kernels for one vector unit.

@@ -129,7 +129,7 @@ INLINE void list_rows(int32_t *found, float *factors, int32_t *counts, const uin
         for (int64_t column = 0, width; column < n; column += width) {                                                 \
             width = columns_beside(n - column);                                                                        \
             TERMS_OF(column, width)                                                                                    \
-            if (lying)                                                                                                 \
+            if (lying && !lying->decoded)                                                                              \
                 right_f32(terms, lying, 0, all, column, width);                                                        \
             for (int64_t j = 0; j < width; j++)                                                                        \
                 terms[all * pitch + j] = -0.0f;                                                                        \

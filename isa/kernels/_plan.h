@@ -17,11 +17,15 @@ struct plan {
     int64_t rows, places, run, rows_run, times;                    /* its matrix; each element is used `times` as often as it says */
     int64_t out_rows, out_columns, out_run, whole;                 /* of [stack * m], [n]; so many columns side by side, or all of all */
     int64_t taps, channels, lead, shifts, terms;                   /* of a window over pixels of channels; no taps: it is none */
+    int64_t serial, spans, span_count, span_length;                /* no other plan's; where the right operand lies, in bytes */
 };
 
 #define INDICES(FIELD) ((const int64_t *)(intptr_t)plan->FIELD)
 
+struct kept;
+
 struct rooms {
+    struct kept *kept; /* of the right operand, if anything is */
     void *right, *right_words, *box, *there, *bits, *words, *sums, *part, *found, *factors, *turned;
 };
 
@@ -33,11 +37,20 @@ static inline struct taps taps_of(const struct plan *plan)
     return taps;
 }
 
+/* What is made of a right operand: the matrix as it is stored, as words, the same in blocks of columns, a row for each pixel. */
+enum { GATHERED, SINGLES_OF, UNITS_F64, UNITS_I32, UNITS_I64, IN_BLOCKS, SPREAD, FORMS };
+
+/* _kept.c */
+struct kept *snnc_keep(const struct plan *plan, const void *right);
+void *snnc_made(struct kept *kept, int form, int64_t bytes, int *is);
+
 /* _bring.c: operands as kernels take them. */
 void snnc_gather(void *to, const void *from, int64_t element, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
 const void *snnc_gather_right(const struct plan *plan, struct rooms *at, const void *right);
 const void *snnc_words_of_left(const struct plan *plan, const struct rooms *at, const uint8_t *box);
 const float *snnc_singles_of_right(const struct plan *plan, struct rooms *at, const void *right);
+const void *snnc_units_of_right(const struct plan *plan, struct rooms *at, const uint16_t *right, int form);
+float *snnc_blocks_of_right(const struct plan *plan, struct rooms *at, int *there);
 const void *snnc_spread_right(const struct plan *plan, struct rooms *at, const void *right, const void *gathered);
 int snnc_bits_serve(const struct plan *plan);
 int snnc_dense_enough(const struct plan *plan, int64_t done);

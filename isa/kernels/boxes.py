@@ -126,6 +126,30 @@ def window_of(
     return Taps(channels, shifts, stands)
 
 
+class Spans(NamedTuple):
+    """Where an operand lies: *length* bytes from each of *starts* on, which count from its first element."""
+
+    starts: Numbers
+    length: int
+
+
+_SHORTEST = 32
+
+
+def spans_of(shape: Shape, steps: Shape, size: int) -> Spans | None:
+    """Where elements of *size* bytes lie; None where they are scattered."""
+    length, start, outer = 1, 0, list[tuple[int, int]]()
+    for step, extent in sorted((abs(step), extent) for step, extent in zip(steps, shape, strict=True) if step):
+        if step <= length and not outer:
+            length += (extent - 1) * step
+        else:
+            outer.append((extent, step * size))
+    start = sum(min(step, 0) * (extent - 1) for step, extent in zip(steps, shape, strict=True))
+    if length * size < _SHORTEST:
+        return None
+    return Spans(offsets(tuple(reversed(outer))) + start * size, length * size)
+
+
 def columns_of(places: Numbers) -> Numbers | None:
     """None where elements stand side by side."""
     return None if np.array_equal(places, np.arange(places.size)) else places

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from ...numerics.formats import F32, SPIKE, U8, X64, X128, Format
-from .boxes import Box, Numbers, box_of, columns_of, offsets, planes_of, run_of, window_of
+from .boxes import Box, Numbers, box_of, columns_of, offsets, planes_of, run_of, spans_of, window_of
 from .compiled import LANES, Call, at, library, room
 from .nest import AnyOperand, Array, Lies, Operand, PackedOperand, Shape, plan_of
 
@@ -26,6 +27,7 @@ _ONES, _SPIKES, _COUNTS, _SIGNS, _HALVES, _BFLOATS, _SINGLES = range(7)
 _FLOATS = {"f16": _HALVES, "bf16": _BFLOATS, "f32": _SINGLES}
 _SIZES = (1, 1, 1, 1, 2, 2, 4)
 _SUM_SIZES = (4, 8, 16)
+_serials = count(1)
 _ONE = Operand(np.ones((), np.uint8), U8)  # read by nobody
 
 
@@ -145,6 +147,7 @@ def _layout(
         size = box.rows.size * box.length
         ways = tuple(tuple((extents[axis], box.steps[axis]) for axis in axes) for axes in (down, k))
         window = window_of(ways[0], ways[1], box.start, size, filled)
+    spans = None if alone else spans_of(r_shape, r_steps, _SIZES[elements[1]])
     times = prod(extents[axis] for axis in batch + m + k if l_shape[axis] == 1)
     whole = plan.n == filled and columns_of(along(s_steps, down + across)) is None
     fields = [
@@ -153,8 +156,10 @@ def _layout(
         *(lies[5], lies[6], *runs, times, lies[7], lies[8], s_run, whole),
         *((0,) * 3 if window is None else (window.shifts.size, window.channels, int(window.shifts.max()))),
         *((0, 0) if window is None else (at(window.shifts), at(window.terms))),
+        next(_serials),
+        *((0, 0, 0) if spans is None else (at(spans.starts), spans.starts.size, spans.length)),
     ]
-    arrays = *pointed, *(() if window is None else (window.shifts, window.terms))
+    arrays = *pointed, *(() if window is None else (window.shifts, window.terms)), *(() if spans is None else spans[:1])
     table = Call.of(np.array(fields, np.int64).tobytes(), *(array for array in arrays if array is not None))
     loaded = library()
     assert loaded is not None
