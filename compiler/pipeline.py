@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any, cast
 
@@ -82,6 +83,30 @@ class Options:
     section: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     unsaid: Unsaid = field(default_factory=Unsaid)
     places: Mapping[str, Place] = field(default_factory=dict[str, Place])
+
+    def __post_init__(self) -> None:
+        """One pin or codec may come without a tuple; TargetError: numbers of cores that are none."""
+        for name in ("pins", "codecs"):
+            given: object = getattr(self, name)
+            if isinstance(given, str):
+                object.__setattr__(self, name, (given,))
+        with Faults(TargetError) as faults:
+            if self.cores is not None and not _is_whole(self.cores):
+                faults.add(NOWHERE, f"cores is a whole number, not {self.cores!r}")
+            mesh: object = self.mesh
+            if mesh is not None and not _is_pair(mesh):
+                faults.add(NOWHERE, f"mesh is two whole numbers, (columns, rows), not {mesh!r}")
+
+
+def _is_pair(mesh: object) -> bool:
+    """Whether it is two whole numbers."""
+    numbers = list(cast("list[object]", mesh)) if isinstance(mesh, tuple | list) else []
+    return len(numbers) == 2 and all(map(_is_whole, numbers))
+
+
+def _is_whole(number: object) -> bool:
+    """Whether it is a whole number, and no bool."""
+    return not isinstance(number, bool) and isinstance(number, Integral)
 
 
 FUSION = ("auto", "off")

@@ -14,7 +14,8 @@ from snnc.catalog import UnknownName
 from snnc.cli import main
 from snnc.compiler.pipeline import Compilation
 from snnc.compiler.pipeline import compile as snnc_compile
-from snnc.source import DataError
+from snnc.isa.binary import to_bytes
+from snnc.source import DataError, TargetError
 
 NETWORK = """
 network small(image: f16[1, 4, 4]) steps 2 {
@@ -130,12 +131,22 @@ def test_weights_with_gaps_or_nan_are_refused_before_compiling(folder: Path) -> 
         ),
         ({"dataflow": "foo"}, "no dataflow is called 'foo'; there are: auto, membrane_stationary, output_stationary, "),
         ({"fusion": False}, "no fusion is called False; there are: auto, off"),
+        (
+            {"cores": "4", "mesh": "2x2"},
+            "cores is a whole number, not '4'\nmesh is two whole numbers, (columns, rows), not '2x2'",
+        ),
+        ({"mesh": (True, 2)}, "mesh is two whole numbers, (columns, rows), not (True, 2)"),
     ],
 )
 def test_what_python_hands_in_is_told_by_its_name(folder: Path, given: dict[str, Any], message: str) -> None:
-    with pytest.raises((DataError, UnknownName)) as caught:
+    with pytest.raises((DataError, TargetError, UnknownName)) as caught:
         snnc_compile("small.snn", **given)
     assert message in str(caught.value)
+
+
+def test_one_pin_from_python_is_a_pin_and_no_row_of_letters(folder: Path) -> None:
+    one, several = (snnc_compile("small.snn", pins=pins) for pins in ("*.fp=tile.n=1", ("*.fp=tile.n=1",)))
+    assert to_bytes(one) == to_bytes(several) != to_bytes(snnc_compile("small.snn"))
 
 
 def test_a_step_that_the_run_does_not_have_is_told_before_it_begins(folder: Path) -> None:
