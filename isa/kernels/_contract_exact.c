@@ -4,6 +4,7 @@
 
 #define HELD 0x1p53   /* integers that float64 holds */
 #define WIDEST 0x1p62 /* sums that 64 bits hold */
+#define LEAST_ROWS 8 /* of which sums are formed together */
 #define FEWEST 4      /* terms in 32 bits that are worth widening */
 
 /* Exact sums that have been formed go to where they belong; terms of spikes and integers are of units of 2^-24. */
@@ -12,13 +13,23 @@ static void end_exact(const struct plan *plan, const struct results *results, co
     if (plan->acc == X64)
         snnc_end_x64(results, sums, out, fresh);
     else
-        snnc_end_x128(results, sums, out, plan->left == HALVES ? 0 : 24, fresh);
+        snnc_kernels()->end_x128(results, sums, out, plan->left == HALVES ? 0 : 24, fresh);
+}
+
+/* Left elements that are all zero add nothing, whatever they meet. */
+static int64_t nothing(const struct plan *plan, const struct results *results, struct rooms *at, void *out, int fresh)
+{
+    if (fresh)
+        end_exact(plan, results, memset(at->sums, 0, results->count * results->columns * sizeof(int64_t)), out, 1);
+    return 0;
 }
 
 /* Bits gate integers: 32 bits hold so many of them that they are worth widening afterwards, or 64 bits hold all. */
 int64_t snnc_contract_bits(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
                              const uint8_t *box, const void *lying, void *out, int fresh, int64_t done)
 {
+    if (!done)
+        return nothing(plan, results, at, out, fresh);
     const int64_t factors = plan->stack * plan->k * plan->columns;
     const uint16_t *right = snnc_gather_right(plan, at, lying);
     const uint32_t bits = snnc_most(right, factors);
@@ -64,10 +75,40 @@ static struct cuts cuts_of(double product, int64_t k)
     return cuts;
 }
 
+/* How many rows from the `first` of one of the stack on have sums that stay near; where rows of the left operand are read side
+   by side, all of them do stand so, or all are of as many runs. */
+static int64_t near_rows(const struct shape *of, int64_t first)
+{
+    const int64_t most = NEAR / (8 * of->columns) < LEAST_ROWS ? LEAST_ROWS : NEAR / (8 * of->columns);
+    const int64_t all = !rows_beside(of->run, of->rows_run) ? of->m : of->rows_run;
+    if (all <= most / 2)
+        return most / all * all < of->m - first ? most / all * all : of->m - first;
+    const int64_t parts = (all + most - 1) / most, rows = ((all + parts - 1) / parts + 7) / 8 * 8, left = all - first % all;
+    return rows < left ? rows : left;
+}
+
+/* Does something with so many rows at a time: *some* of the shape, whose sums belong *there*. */
+#define EACH_NEAR_ROWS(...)                                                                                            \
+    for (int64_t batch = 0; batch < of->stack; batch++)                                                                \
+        for (int64_t first = 0, here; first < of->m; first += here) {                                                  \
+            here = near_rows(of, first);                                                                               \
+            const int64_t row = batch * of->m + first;                                                                 \
+            struct shape some = *of;                                                                                   \
+            struct results there = *results;                                                                           \
+            some.stack = 1;                                                                                            \
+            some.m = there.count = here;                                                                               \
+            some.rows += row;                                                                                          \
+            some.rows_run = here < of->rows_run ? here : of->rows_run;                                                 \
+            there.rows_at += row;                                                                                      \
+            __VA_ARGS__                                                                                                \
+        }
+
 /* Products, in float64, which holds one of two f16 whatever they are. */
 int64_t snnc_contract_products(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
                                  const uint8_t *box, const void *lying, void *out, int fresh, int64_t done)
 {
+    if (!done)
+        return nothing(plan, results, at, out, fresh);
     const int64_t factors = plan->stack * plan->k * plan->columns, in_box = plan->box_count * plan->box_length;
     const uint16_t *right = snnc_gather_right(plan, at, lying);
     const uint32_t bits = snnc_most(right, factors), l_bits = plan->left == HALVES ? snnc_most((const uint16_t *)box, in_box) : 0;
@@ -77,20 +118,19 @@ int64_t snnc_contract_products(const struct plan *plan, const struct shape *of, 
     const struct cuts cuts = cuts_of(l_most * (of_half((uint16_t)bits) * 0x1p24), plan->k);
     if (!cuts.slab)
         return -1;
-    if (!snnc_dense_enough(plan, done) && of->run >= 8 && cuts.slab == plan->k) {
-        const double *units = snnc_units_of_right(plan, at, right, UNITS_F64);
-        snnc_kernels()->events_f64(at->sums, at->bits, snnc_words_of_left(plan, at, box), units, of, at->found, at->factors, cuts.chunk);
-        end_exact(plan, results, at->sums, out, fresh);
-        return done;
-    }
-    const double *values = snnc_bits_serve(plan) && cuts.slab == plan->k ? 0 : snnc_words_of_left(plan, at, box);
-    for (int64_t begin = 0; begin < plan->k; begin += cuts.slab) {
-        struct shape some = *of;
-        some.k = plan->k - begin < cuts.slab ? plan->k - begin : cuts.slab;
-        some.places += begin;
-        snnc_kernels()->panels_f64(at->sums, values, at->bits, right + begin * plan->columns, &some, cuts.chunk);
-        end_exact(plan, results, at->sums, out, fresh && !begin);
-    }
+    const int few = !snnc_dense_enough(plan, done) && of->run >= 8 && cuts.slab == plan->k;
+    const double *values = !few && snnc_bits_serve(plan) && cuts.slab == plan->k ? 0 : snnc_words_of_left(plan, at, box);
+    const double *units = few ? snnc_units_of_right(plan, at, right, UNITS_F64) : 0;
+    EACH_NEAR_ROWS(const int64_t above = batch * plan->k * plan->columns;
+        if (few) {
+            snnc_kernels()->events_f64(at->sums, at->bits, values, units + above, &some, at->found, at->factors, cuts.chunk);
+            end_exact(plan, &there, at->sums, out, fresh);
+        } else
+            for (int64_t begin = 0; begin < plan->k; begin += cuts.slab, some.places += cuts.slab) {
+                some.k = plan->k - begin < cuts.slab ? plan->k - begin : cuts.slab;
+                snnc_kernels()->panels_f64(at->sums, values, at->bits, right + above + begin * plan->columns, &some, cuts.chunk);
+                end_exact(plan, &there, at->sums, out, fresh && !begin);
+            })
     return done;
 }
 
@@ -112,7 +152,7 @@ int64_t snnc_contract_alone(const struct plan *plan, struct rooms *at, const uin
     for (int64_t begin = 0; begin < plan->k; begin += cuts.slab) {
         const int64_t here = plan->k - begin < cuts.slab ? plan->k - begin : cuts.slab, first = begin * columns;
         snnc_kernels()->dots_f64(at->sums, (uint16_t *)at->box + first, (uint16_t *)at->right + first, here, columns, cuts.chunk, at->words);
-        snnc_end_x128(&results, at->sums, out, 0, fresh && !begin);
+        snnc_kernels()->end_x128(&results, at->sums, out, 0, fresh && !begin);
     }
     return snnc_there(0, at->box, HALVES, all);
 }

@@ -88,6 +88,7 @@ int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, in
    `panels_f32` answers whether no sum is NaN; else zeros may have met what is not finite, and the sums are spoiled.
    `_taps.h`: sums driven by the bits of each channel, for all taps of a window, where a row of right stands at each pixel;
    *turned* has room for *bytes* of all channels and SPARE.
+   `_ends.h`: exact sums where they belong, or added to what is there.
    `_rows.h`: rows of f16, and bits, decoded, where there is room for LANES more; which of f16 are not zero, as bits. */
 struct kernels {
     void (*events_f32)(const struct lines *out, const uint8_t *bits, const float *values, float *words, const struct halves *lying, const struct shape *of, int32_t *found, float *factors, int fused);
@@ -102,6 +103,7 @@ struct kernels {
     void (*dots_f64)(int64_t *sums, const uint16_t *left, const uint16_t *right, int64_t k, int64_t columns, int64_t chunk, double *room);
     void (*taps_f32)(float *sums, const uint8_t *bits, const float *right, const struct taps *of, int64_t n, uint8_t *turned, int32_t *found);
     void (*taps_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct taps *of, int64_t n, uint8_t *turned, int32_t *found, int64_t chunk);
+    void (*end_x128)(const struct results *of, const int64_t *sums, uint64_t *out, int shift, int fresh);
     void (*bits_f32)(float *to, const uint8_t *bits, int64_t count);
     void (*bits_f64)(double *to, const uint8_t *bits, int64_t count);
     void (*halves_f32)(float *to, const uint16_t *from, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);
@@ -115,7 +117,6 @@ const struct kernels *snnc_kernels(void); /* those of this machine's vector unit
 int snnc_begin_f32(const struct results *of, float *sums, const float *before);
 void snnc_end_f32(const struct results *of, const float *sums, float *out);
 void snnc_end_x64(const struct results *of, const int64_t *sums, uint64_t *out, int fresh);
-void snnc_end_x128(const struct results *of, const int64_t *sums, uint64_t *out, int shift, int fresh);
 
 /* Elements of operands, as `driven.py` numbers them. */
 enum { ONES, SPIKES, COUNTS, SIGNS, HALVES, BFLOATS, SINGLES };

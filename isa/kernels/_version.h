@@ -19,6 +19,7 @@ typedef int64_t longs __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_
 #include "_panels.h"
 #include "_ordered.h"
 #include "_taps.h"
+#include "_ends.h"
 
 const struct kernels KERNELS = {
     .events_f32 = events_f32,
@@ -37,4 +38,5 @@ const struct kernels KERNELS = {
     .there_f16 = there_f16,
     .taps_f32 = taps_f32,
     .taps_i32 = taps_i32,
+    .end_x128 = end_x128,
 };

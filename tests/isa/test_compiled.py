@@ -100,6 +100,7 @@ def laid_sums(random: np.random.Generator, fmt: Format, extents: tuple[int, ...]
     else:
         top, ones = 1 << 63, (1 << 64) - 1
         pairs = [(0, 0), (ones, 0), (ones, ones), (5, 1 << 30), (ones, top - 1), (0, top), (1, top)]
+        pairs += [(ones - 1, top - 1 - (1 << 52)), (3, top + (1 << 52)), (ones, 1 << 62)]  # far, but no flags
         sums[...] = np.array(pairs, np.uint64)[random.integers(0, len(pairs), shape)]
     return sums
 
@@ -221,6 +222,23 @@ def test_finite_operands_of_usual_size_are_served(form: tuple[Format, Format | N
     sums = laid_sums(random, acc, extents, kept)
     call = contraction(sums, l_operand, r_operand, extents, kept, acc)
     assert call is not None and call.add(True) >= 0
+
+
+@needs_compiled
+@pytest.mark.parametrize("form", [form for form in FORMS if form[0] != F32 and form[1]], ids=lambda form: str(form[1]))
+@pytest.mark.parametrize("fresh", [True, False])
+def test_zeros_add_nothing_to_exact_sums_whatever_they_meet(form: tuple[Format, Format, Format], fresh: bool) -> None:
+    """And kernels serve for that: errors of whole tiles are zero where the windows of neurons are closed."""
+    acc, left, right = form
+    random = np.random.default_rng(6)
+    l_operand = Operand(drawn(random, left, 60, density=0.0).reshape(6, 1, 10), left)
+    r_operand = Operand(drawn(random, right, 170, density=0.9, special=True).reshape(1, 17, 10), right)
+    extents, kept = (6, 17, 10), (True, True, False)
+    sums = laid_sums(random, acc, extents, kept)
+    expected = np.zeros_like(sums) if fresh else sums.copy()
+    call = contraction(sums, l_operand, r_operand, extents, kept, acc)
+    assert call is not None and call.add(fresh) == 0
+    assert np.array_equal(sums, expected)
 
 
 @needs_compiled
