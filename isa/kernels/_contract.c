@@ -39,6 +39,8 @@ static struct rooms lay_out(const struct plan *plan, struct room *room)
     all.words = rooms(room, plan->left != ONES ? (box + LANES) * word : 0);
     all.sums = rooms(room, sums * word);
     all.part = rooms(room, plan->left <= SPIKES && plan->acc != F32 ? plan->m * plan->columns * 4 : 0);
+    all.set = rooms(room, plan->acc != F32 ? (box + FOUND_MORE) * 4 : 0);
+    all.before = rooms(room, plan->acc != F32 ? (box / 64 + 1) * 4 : 0);
     const int64_t lists = plan->acc == F32 ? LISTS * LIST : 0, terms = (plan->taps ? box / plan->channels : plan->k) + FOUND_MORE;
     all.found = rooms(room, (lists > terms ? lists : terms) * 4);
     all.turned = rooms(room, plan->taps ? taps_of(plan).bytes * plan->channels + SPARE : 0);

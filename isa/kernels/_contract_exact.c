@@ -39,8 +39,12 @@ int64_t snnc_contract_bits(const struct plan *plan, const struct shape *of, cons
     const int64_t chunk = most > 0 ? (int64_t)(0x7fffffff / most) : plan->k;
     const int terms = rows_beside(of->run, of->rows_run);
     (void)box;
+    const struct set_bits set = {at->bits, at->set, at->before};
+    const int taps_serve = plan->taps && chunk >= FEWEST;
+    if (!taps_serve && !terms)
+        snnc_kernels()->list_set(&set, plan->box_count * plan->box_length);
     if (chunk >= FEWEST) {
-        if (plan->taps) {
+        if (taps_serve) {
             const struct taps taps = taps_of(plan);
             const int32_t *spread = snnc_spread_right(plan, at, 0, right);
             snnc_kernels()->taps_i32(at->sums, at->bits, spread, &taps, plan->columns, at->turned, at->found, chunk);
@@ -51,13 +55,13 @@ int64_t snnc_contract_bits(const struct plan *plan, const struct shape *of, cons
         if (terms)
             snnc_kernels()->terms_i32(at->sums, at->bits, units, of, at->part, chunk);
         else
-            snnc_kernels()->events_i32(at->sums, at->bits, units, of, at->found, chunk);
+            snnc_kernels()->events_i32(at->sums, &set, units, of, at->found, chunk);
     } else {
         const int64_t *units = snnc_units_of_right(plan, at, right, UNITS_I64);
         if (terms)
             snnc_kernels()->terms_i64(at->sums, at->bits, units, of);
         else
-            snnc_kernels()->events_i64(at->sums, at->bits, units, of, at->found);
+            snnc_kernels()->events_i64(at->sums, &set, units, of, at->found);
     }
     end_exact(plan, results, at->sums, out, fresh);
     return done;
@@ -121,9 +125,12 @@ int64_t snnc_contract_products(const struct plan *plan, const struct shape *of, 
     const int few = !snnc_dense_enough(plan, done) && of->run >= 8 && cuts.slab == plan->k;
     const double *values = !few && snnc_bits_serve(plan) && cuts.slab == plan->k ? 0 : snnc_words_of_left(plan, at, box);
     const double *units = few ? snnc_units_of_right(plan, at, right, UNITS_F64) : 0;
+    const struct set_bits set = {at->bits, at->set, at->before};
+    if (few)
+        snnc_kernels()->list_set(&set, in_box);
     EACH_NEAR_ROWS(const int64_t above = batch * plan->k * plan->columns;
         if (few) {
-            snnc_kernels()->events_f64(at->sums, at->bits, values, units + above, &some, at->found, at->factors, cuts.chunk);
+            snnc_kernels()->events_f64(at->sums, &set, values, units + above, &some, at->found, at->factors, cuts.chunk);
             end_exact(plan, &there, at->sums, out, fresh);
         } else
             for (int64_t begin = 0; begin < plan->k; begin += cuts.slab, some.places += cuts.slab) {

@@ -25,9 +25,13 @@ static inline uint64_t bits_at(const uint8_t *bits, int64_t place, int64_t lengt
         }                                                                                                              \
     }
 
+#define LEAST_TERMS 192 /* that a row goes over together: to begin and to end costs as much as some of them */
+
 /* All rows of one of the stack for some of the terms, `low` to `high`, of which the right operand stays near. */
 #define EACH_NEAR_ROW(WORD)                                                                                            \
-    const int64_t near = NEAR / (n * (int64_t)sizeof(WORD) * of->run), some = (near ? near : 1) * of->run;             \
+    const int64_t fit = NEAR / (n * (int64_t)sizeof(WORD)), least = fit < LEAST_TERMS ? LEAST_TERMS : fit;             \
+    const int64_t parts = (of->run + least - 1) / least;                                                               \
+    const int64_t some = parts > 1 ? (of->run + parts - 1) / parts : fit / of->run > 1 ? fit / of->run * of->run : of->run; \
     for (int64_t batch = 0; batch < of->stack; batch++)                                                                \
         for (int64_t low = 0, high; high = of->k - low < some ? of->k : low + some, low < high; low = high)            \
             for (int64_t row = batch * of->m; row < (batch + 1) * of->m; row++)
@@ -35,6 +39,7 @@ static inline uint64_t bits_at(const uint8_t *bits, int64_t place, int64_t lengt
 #if VECTOR_BYTES == 64
 #include <immintrin.h>
 #define FOUND_TOGETHER 16
+#define LISTED_BITS 16
 
 /* The bits of a word that are set, in units of *step* from the `first` on; behind them is written, too. */
 INLINE void put_found(int32_t *found, uint64_t word, int32_t first, int32_t step)
@@ -52,6 +57,7 @@ INLINE void put_numbers(float *found, uint64_t word, const float *from)
 }
 #else
 #define FOUND_TOGETHER WORD_BITS
+#define LISTED_BITS 32
 
 /* Four at a time, so that few branches depend on them. */
 INLINE void put_found(int32_t *found, uint64_t word, int32_t first, int32_t step)
@@ -79,19 +85,60 @@ INLINE void put_numbers(float *found, uint64_t word, const float *from)
         count += __builtin_popcountll(word);                                                                           \
     }
 
-/* The elements of a row that are not zero: `count` of them, found[] of the terms. */
-#define FIND                                                                                                           \
-    int64_t count = 0;                                                                                                 \
-    for (int64_t first = low, run = of->run; first < high; first += run) {                                             \
-        const int64_t start = of->rows[row] + of->places[first];                                                       \
-        FIND_SET(bits, start, run, first, 1)                                                                           \
+/* Lists the bits of a box that are set: of windows that overlap, each is found once.  Where the parts of 64 bits go is known
+   at once, so that none waits for the one before. */
+static void list_set(const struct set_bits *of, int64_t length)
+{
+    int64_t count = 0;
+    for (int64_t at = 0; at <= length; at += 64) {
+        const int64_t left = length - at, low = left < 32 ? left : 32, high = left < 64 ? left - low : 32;
+        const uint64_t word = bits_at(of->bits, at, low) | bits_at(of->bits, at + 32, high) << 32;
+        of->before[at / 64] = (int32_t)count;
+        for (int part = 0; part < 64; part += LISTED_BITS) {
+            const int64_t before = __builtin_popcountll(word & ((1ull << part) - 1));
+            put_found(of->places + count + before, word >> part & ((1ull << LISTED_BITS) - 1), (int32_t)at + part, 1);
+        }
+        count += __builtin_popcountll(word);
     }
+}
+
+/* How many bits are set before a place. */
+INLINE int64_t set_before(const struct set_bits *of, int64_t place)
+{
+    const int64_t word = place / 64, low = place % 64 / 32 * 32;
+    uint64_t some = bits_at(of->bits, 64 * word + low, place % 32);
+    if (low)
+        some |= bits_at(of->bits, 64 * word, 32) << 32;
+    return of->before[word] + __builtin_popcountll(some);
+}
+
+/* The elements of a row that are not zero: `count` of them, list[], which are terms when *moved* is added.  Those of one run
+   are listed already, others are brought together.  What else is wanted of `some` of them from the `first` of all on may stand
+   behind. */
+#define FIND_LISTED(...)                                                                                               \
+    const int32_t *list = found;                                                                                       \
+    int64_t count = 0, moved = 0;                                                                                      \
+    for (int64_t i = low, here, in_run = of->run - low % of->run; i < high; i += here, in_run = of->run) {             \
+        here = in_run < high - i ? in_run : high - i;                                                                  \
+        const int64_t start = of->rows[row] + of->places[i];                                                           \
+        const int64_t first = set_before(set, start), some = set_before(set, start + here) - first;                    \
+        if (here == high - low) {                                                                                      \
+            list = set->places + first;                                                                                \
+            moved = i - start;                                                                                         \
+        } else {                                                                                                       \
+            const ints step = (ints){0} + (int32_t)(i - start);                                                        \
+            for (int64_t e = 0; e < some; e += VECTOR_BYTES / 4)                                                       \
+                *(ints *)(found + count + e) = *(const ints *)(set->places + first + e) + step;                        \
+        }                                                                                                              \
+        __VA_ARGS__                                                                                                    \
+        count += some;                                                                                                 \
+    }
+
+#define FIND FIND_LISTED()
 
 /* The same, and what they are. */
 #define FIND_FACTORS                                                                                                   \
-    FIND                                                                                                               \
-    for (int64_t e = 0; e < count; e++)                                                                                \
-        factors[e] = values[of->rows[row] + of->places[found[e]]];
+    FIND_LISTED(for (int64_t e = 0; e < some; e++) factors[count + e] = values[set->places[first + e]];)
 
 /* So many vectors of columns at a time that all are about as many: sums wait for each other where they are few. */
 #define ALL_COLUMNS(WORD, SUM, ...)                                                                                    \
@@ -113,7 +160,7 @@ INLINE void put_numbers(float *found, uint64_t word, const float *from)
 #define ADD_FOUND(COUNT, VECTOR, SUM, NUMBER, TERM)                                                                    \
     {                                                                                                                  \
         const int64_t e = NUMBER;                                                                                      \
-        const VECTOR *from = (const VECTOR *)(r + found[e] * n + column);                                              \
+        const VECTOR *from = (const VECTOR *)(r + list[e] * n + column);                                               \
         for (int c = 0; c < COUNT; c++)                                                                                \
             SUM[c] += TERM;                                                                                            \
     }
@@ -151,9 +198,9 @@ INLINE void put_numbers(float *found, uint64_t word, const float *from)
     {                                                                                                                  \
         const int64_t n = of->columns;                                                                                 \
         EACH_NEAR_ROW(WORD) {                                                                                          \
-            const WORD *r = right + batch * of->height * n;                                                            \
             int64_t *out = sums + row * n;                                                                             \
             FOUND                                                                                                      \
+            const WORD *r = right + (batch * of->height + moved) * n;                                                  \
             int64_t begin = 0;                                                                                         \
             do {                                                                                                       \
                 int64_t until = count - begin < chunk ? count : begin + chunk;                                         \
@@ -163,17 +210,17 @@ INLINE void put_numbers(float *found, uint64_t word, const float *from)
         }                                                                                                              \
     }
 
-static void events_i32(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct shape *of, int32_t *found,
+static void events_i32(int64_t *sums, const struct set_bits *set, const int32_t *right, const struct shape *of, int32_t *found,
                      int64_t chunk)
 EXACT_ROWS(int32_t, ints, FIND, from[c])
 
-static void events_i64(int64_t *sums, const uint8_t *bits, const int64_t *right, const struct shape *of, int32_t *found)
+static void events_i64(int64_t *sums, const struct set_bits *set, const int64_t *right, const struct shape *of, int32_t *found)
 {
     const int64_t chunk = of->k;
     EXACT_ROWS(int64_t, longs, FIND, from[c])
 }
 
-static EXACT_PRODUCTS void events_f64(int64_t *sums, const uint8_t *bits, const double *values, const double *right,
+static EXACT_PRODUCTS void events_f64(int64_t *sums, const struct set_bits *set, const double *values, const double *right,
                                     const struct shape *of, int32_t *found, double *factors, int64_t chunk)
 EXACT_ROWS(double, doubles, FIND_FACTORS, factors[e] * from[c])
 

@@ -33,6 +33,12 @@ struct halves {
     int decoded;
 };
 
+/* Which bits of a box are set: their *places*, ascending, and how many of them stand before each 64 bits. */
+struct set_bits {
+    const uint8_t *bits;
+    int32_t *places, *before;
+};
+
 /* Whether rows of a left operand stand side by side in its box, and terms do not. */
 static inline int rows_beside(int64_t run, int64_t rows_run) { return run < 8 && rows_run >= 8; }
 
@@ -79,8 +85,9 @@ int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, in
 
 /* Kernels for one vector unit.
 
-   `_events.h`: exact sums driven by the *bits* of the box that are set; *values* of the box, none for ones.  *found* and
-   *factors* have room for k and FOUND_MORE.  They are formed in words and widened after *chunk* terms, which the words hold.
+   `_events.h`: exact sums driven by the bits of the box that are *set*, which have been listed; *values* of the box, none for
+   ones.  *found* and *factors* have room for k and FOUND_MORE.  They are formed in words and widened after *chunk* terms, which
+   the words hold.
    `_ordered.h`: the same of f32, in the order of terms, where they belong.  The right operand is f16, *lying* somewhere, which
    is decoded into *words*, or these are it; there is room for a row more.  *found* and *factors* have room for LISTS lists.
    `_panels.h`: sums driven by all elements, a panel of rows and columns at a time; *fused*: no product is rounded.  No
@@ -92,9 +99,10 @@ int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, in
    `_rows.h`: rows of f16, and bits, decoded, where there is room for LANES more; which of f16 are not zero, as bits. */
 struct kernels {
     void (*events_f32)(const struct lines *out, const uint8_t *bits, const float *values, float *words, const struct halves *lying, const struct shape *of, int32_t *found, float *factors, int fused);
-    void (*events_f64)(int64_t *sums, const uint8_t *bits, const double *values, const double *right, const struct shape *of, int32_t *found, double *factors, int64_t chunk);
-    void (*events_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct shape *of, int32_t *found, int64_t chunk);
-    void (*events_i64)(int64_t *sums, const uint8_t *bits, const int64_t *right, const struct shape *of, int32_t *found);
+    void (*list_set)(const struct set_bits *of, int64_t length);
+    void (*events_f64)(int64_t *sums, const struct set_bits *set, const double *values, const double *right, const struct shape *of, int32_t *found, double *factors, int64_t chunk);
+    void (*events_i32)(int64_t *sums, const struct set_bits *set, const int32_t *right, const struct shape *of, int32_t *found, int64_t chunk);
+    void (*events_i64)(int64_t *sums, const struct set_bits *set, const int64_t *right, const struct shape *of, int32_t *found);
     void (*terms_f32)(float *sums, const uint8_t *bits, const float *values, const float *right, const struct shape *of);
     void (*terms_i32)(int64_t *sums, const uint8_t *bits, const int32_t *right, const struct shape *of, int32_t *part, int64_t chunk);
     void (*terms_i64)(int64_t *sums, const uint8_t *bits, const int64_t *right, const struct shape *of);

@@ -35,7 +35,9 @@
         BRING##_f64(near, values, bits, of, batch * of->m + first, here, begin, until);                                \
         int64_t *out = sums + (batch * of->m + first) * n + column;                                                    \
         doubles sum[ROWS][COUNT];                                                                                      \
-        memset(sum, 0, sizeof sum);                                                                                    \
+        for (int row = 0; row < ROWS; row++)                                                                           \
+            for (int c = 0; c < COUNT; c++)                                                                            \
+                sum[row][c] = (doubles){0};                                                                            \
         TERMS(ROWS, COUNT, doubles, AT)                                                                                \
         for (int row = 0; row < ROWS; row++)                                                                           \
             if (row < here)                                                                                            \

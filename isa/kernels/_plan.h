@@ -26,7 +26,7 @@ struct kept;
 
 struct rooms {
     struct kept *kept; /* of the right operand, if anything is */
-    void *right, *right_words, *box, *there, *bits, *words, *sums, *part, *found, *factors, *turned;
+    void *right, *right_words, *box, *there, *bits, *words, *sums, *part, *set, *before, *found, *factors, *turned;
 };
 
 /* The window that the left operand is. */

@@ -24,6 +24,7 @@ typedef int64_t longs __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_
 const struct kernels KERNELS = {
     .events_f32 = events_f32,
     .events_f64 = events_f64,
+    .list_set = list_set,
     .events_i32 = events_i32,
     .events_i64 = events_i64,
     .terms_f32 = terms_f32,
