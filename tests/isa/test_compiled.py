@@ -331,6 +331,8 @@ def test_versions_for_other_machines_give_the_same_bits(other_version: str) -> N
     assert compiled.vectors() == other_version
     test_sums_are_those_of_numpy()
     test_panels_go_over_parts_of_all_terms()
+    for acc in (X64, X128):
+        test_windows_of_layers_are_those_of_numpy("runs", acc, 0.1)
 
 
 @needs_compiled
