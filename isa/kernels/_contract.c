@@ -75,7 +75,7 @@ static int64_t find(const struct plan *plan, struct rooms *at, const void *box, 
 }
 
 /* out += left * right, or out = left * right where it is *fresh*.  How many left elements of the matrices were not zero,
-   or -1 where the NumPy form has to serve: then nothing was written.  Packed, *left* begins at one of the bits of a byte. */
+   or -1 where the NumPy form has to serve: then nothing was written.  Packed, *left* begins at *bit* of a byte. */
 int64_t snnc_contract(const struct plan *plan, const void *left, int64_t bit, const void *right, void *out, int32_t fresh, void *space)
 {
     struct room room = {(char *)(((intptr_t)space + 63) / 64 * 64), 0};
@@ -88,7 +88,10 @@ int64_t snnc_contract(const struct plan *plan, const void *left, int64_t bit, co
     const void *box = left;
     if (plan->packed)
         box = 0;
-    else if (plan->left == ONES)
+    else if (plan->codes) {
+        snnc_gather_codes(at.box, left, bit, INDICES(box_rows), plan->box_count, plan->box_length, INDICES(box_columns), plan->codes);
+        box = at.box;
+    } else if (plan->left == ONES)
         box = memset(at.box, 1, plan->box_count * plan->box_length);
     else if (plan->box_count > 1 || plan->box_columns) {
         snnc_gather(at.box, left, plan->left, INDICES(box_rows), plan->box_count, plan->box_length, INDICES(box_columns), plan->box_length);
@@ -96,7 +99,7 @@ int64_t snnc_contract(const struct plan *plan, const void *left, int64_t bit, co
     } else
         box = (const char *)left + INDICES(box_rows)[0] * size_of(plan->left);
     const int64_t done = find(plan, &at, box, left, bit);
-    at.kept = snnc_keep(plan, right);
+    at.kept = done ? snnc_keep(plan, right) : 0;
     const int bits = plan->left == ONES || (plan->left == SPIKES && (plan->taps || !snnc_dense_enough(plan, done)));
     return (plan->acc == F32 ? snnc_contract_f32 : bits ? snnc_contract_bits : snnc_contract_products)(
         plan, &of, &results, &at, box, right, out, fresh, done);

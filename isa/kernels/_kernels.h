@@ -76,6 +76,7 @@ void snnc_units_i64(int64_t *to, const uint16_t *halves, int64_t count);
 #define FOUND_MORE 16 /* of what was found, so many behind it are written, too */
 void snnc_bits(uint8_t *bits, const uint8_t *there, int64_t count);
 void snnc_gather_bits(uint8_t *to, const uint8_t *from, int64_t bit, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns);
+void snnc_gather_codes(uint8_t *to, const uint8_t *from, int64_t bit, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t width);
 int64_t snnc_uses(const uint8_t *bits, int64_t count, const uint8_t *weights, int64_t planes);
 
 #define NEAR 32768       /* bytes that stay near while all rows go over them */

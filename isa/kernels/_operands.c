@@ -250,3 +250,56 @@ void snnc_gather_bits(uint8_t *to, const uint8_t *from, int64_t bit, const int64
         }
     }
 }
+
+/* Eight codes of two or four bits, as eight bytes. */
+static inline uint64_t spread_codes(uint64_t codes, int64_t width)
+{
+    if (width == 2) {
+        codes = (codes | codes << 24) & 0x000000ff000000ffull;
+        codes = (codes | codes << 12) & 0x000f000f000f000full;
+        return (codes | codes << 6) & 0x0303030303030303ull;
+    }
+    codes = (codes | codes << 16) & 0x0000ffff0000ffffull;
+    codes = (codes | codes << 8) & 0x00ff00ff00ff00ffull;
+    return (codes | codes << 4) & 0x0f0f0f0f0f0f0f0full;
+}
+
+/* n codes side by side from a bit on, a byte each; no byte is read that has none of them. */
+static inline void unpack_codes(uint8_t *to, const uint8_t *from, int64_t place, int64_t n, int64_t width)
+{
+    const int64_t shift = place & 7;
+    int64_t j = 0;
+    for (const uint8_t *at = from + (place >> 3); j + 8 <= n; j += 8, at += width) {
+        uint64_t codes = 0, bytes;
+        for (int64_t b = 0; b < width; b++)
+            codes |= (uint64_t)at[b] << 8 * b;
+        if (shift)
+            codes |= (uint64_t)at[width] << 8 * width;
+        bytes = spread_codes(codes >> shift & ((1ull << 8 * width) - 1), width);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        memcpy(to + j, &bytes, 8);
+#else
+        for (int b = 0; b < 8; b++)
+            to[j + b] = (uint8_t)(bytes >> 8 * b);
+#endif
+    }
+    for (; j < n; j++)
+        to[j] = (uint8_t)few_bits(from, place + j * width, width);
+}
+
+/* Rows of n codes of *width* bits each, two or four, as bytes: *columns* apart (none: side by side), one behind the other;
+   *rows* and *columns* are codes, from *bit* on. */
+void snnc_gather_codes(uint8_t *to, const uint8_t *from, int64_t bit, const int64_t *rows, int64_t count, int64_t n,
+                       const int64_t *columns, int64_t width)
+{
+    for (int64_t row = 0; row < count; row++, to += n) {
+        const int64_t place = bit + rows[row] * width;
+        if (columns)
+            for (int64_t j = 0; j < n; j++)
+                to[j] = (uint8_t)few_bits(from, place + columns[j] * width, width);
+        else if (width == 2)
+            unpack_codes(to, from, place, n, 2);
+        else
+            unpack_codes(to, from, place, n, 4);
+    }
+}

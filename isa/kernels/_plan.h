@@ -13,7 +13,7 @@ struct plan {
     int64_t acc, left, right, alone;                               /* alone: m = n = 1, the stack side by side */
     int64_t right_rows, right_columns;                             /* of [stack * k], [n]; alone: of [k], [stack] */
     int64_t box_rows, box_count, box_length, box_columns; /* as much of the left operand as is used */
-    int64_t packed, weights, planes;                               /* its bits; how often each is used, as bits of numbers */
+    int64_t packed, codes, weights, planes; /* it is bits, or codes of so many; how often each is used, as bits of numbers */
     int64_t rows, places, run, rows_run, times;                    /* its matrix; each element is used `times` as often as it says */
     int64_t out_rows, out_columns, out_run, whole;                 /* of [stack * m], [n]; so many columns side by side, or all of all */
     int64_t taps, channels, lead, shifts, terms;                   /* of a window over pixels of channels; no taps: it is none */

@@ -67,11 +67,11 @@ class Contraction:
     @property
     def in_place(self) -> bool:
         """Whether it is one call of a kernel that reads operands where they lie, as long as that serves."""
-        return self._compiled is not None and self._compiled.in_place
+        return self._compiled is not None
 
     def add(self, fresh: bool) -> int:
         """sums += left * right, or sums = left * right; the number of products with a left operand other than zero."""
-        if self._compiled is not None and (done := self._compiled.add(fresh)) >= 0:
+        if self._compiled is not None and (done := self._compiled(fresh)) >= 0:
             return done
         sums, acc_format = self._sums, self._nest[2]
         if acc_format in (X64, X128):

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
@@ -41,21 +40,14 @@ class Layout:
     columns: int
 
 
-class Compiled(NamedTuple):
-    """A kernel for a contraction: sums = (nothing where they are fresh, of which it is told) + left * right.
-
-    *add* answers how many products had a left element other than zero, or a negative number: then it does not serve for
-    what the operands hold, and has done nothing.  *in_place* says that operands are read where they lie.
-    """
-
-    add: Callable[[bool], int]
-    in_place: bool
-
-
 def contraction(
     sums: Array, left: AnyOperand | None, right: AnyOperand, extents: Shape, kept: tuple[bool, ...], acc_format: Format
-) -> Compiled | None:
-    """The kernel for these operands; None where there is none."""
+) -> Callable[[bool], int] | None:
+    """The kernel for these operands: sums = (nothing where they are fresh, of which it is told) + left * right.
+
+    It answers how many products had a left element other than zero, or a negative number: then it does not serve for
+    what the operands hold, and has done nothing.  None where there is none.
+    """
     loaded = library()
     elements = _elements(left, right, acc_format)
     if loaded is None or elements is None or 0 in extents or isinstance(right, PackedOperand):
@@ -64,24 +56,18 @@ def contraction(
     if not all(array.flags.aligned for array in (sums, *arrays)):
         return None
     l_lies, r_lies = _ONE.lies if left is None else left.lies, right.lies
-    bits = isinstance(left, PackedOperand) and left.format == SPIKE
-    layout = _layout(extents, kept, elements, bits, l_lies, r_lies, sums.strides, _ACCUMULATORS[acc_format.code])
+    shared = left.format.bits if isinstance(left, PackedOperand) else 0
+    layout = _layout(extents, kept, elements, shared, l_lies, r_lies, sums.strides, _ACCUMULATORS[acc_format.code])
     if layout is None:
         return None
     table, size, columns, snnc_contract = layout.table, layout.room, layout.columns, loaded.snnc_contract
     left_at, right_at, sums_at = _ONE.address if left is None else left.address, right.address, at(sums)
-    bit = left.bit & 7 if isinstance(left, PackedOperand) and bits else 0
+    bit = left.bit & 7 if isinstance(left, PackedOperand) else 0
 
     def contract(fresh: bool) -> int:
         return snnc_contract(table, left_at, bit, right_at, sums_at, fresh, room(size)) * columns
 
-    def contract_unpacked(fresh: bool) -> int:
-        assert left is not None
-        storage = left.storage
-        return snnc_contract(table, at(storage), 0, right_at, sums_at, fresh, room(size)) * columns
-
-    in_place = bits or not isinstance(left, PackedOperand)
-    return Compiled(contract if in_place else contract_unpacked, in_place)
+    return contract
 
 
 def _elements(left: AnyOperand | None, right: AnyOperand, acc: Format) -> tuple[int, int] | None:
@@ -104,10 +90,10 @@ def _elements(left: AnyOperand | None, right: AnyOperand, acc: Format) -> tuple[
 
 @lru_cache(maxsize=2048)
 def _layout(
-    extents: Shape, kept: tuple[bool, ...], elements: tuple[int, int], packed: bool, left: Lies, right: Lies,
+    extents: Shape, kept: tuple[bool, ...], elements: tuple[int, int], shared: int, left: Lies, right: Lies,
     sums: Shape, acc: int,
 ) -> Layout | None:  # fmt: skip
-    """None where elements do not stand on a grid of their own."""
+    """None where elements do not stand on a grid of their own; left ones that share bytes have *shared* bits each."""
     rank = len(extents)
     ones = (1,) * rank
     l_shape, l_bytes = left if left[0] else (ones, ones)
@@ -152,7 +138,8 @@ def _layout(
     whole = plan.n == filled and columns_of(along(s_steps, down + across)) is None
     fields = [
         *(plan.batch, plan.m, plan.k, plan.n, filled, acc, *elements, alone, lies[0], lies[1]),
-        *(lies[2], box.rows.size, box.length, lies[3], packed, lies[4], 0 if planes is None else len(planes)),
+        *(lies[2], box.rows.size, box.length, lies[3], shared == 1, shared if shared > 1 else 0),
+        *(lies[4], 0 if planes is None else len(planes)),
         *(lies[5], lies[6], *runs, times, lies[7], lies[8], s_run, whole),
         *((0,) * 3 if window is None else (window.shifts.size, window.channels, int(window.shifts.max()))),
         *((0, 0) if window is None else (at(window.shifts), at(window.terms))),

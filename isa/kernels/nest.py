@@ -41,7 +41,7 @@ class Operand:
 class PackedOperand:
     """An operand of packed elements, all within *bytes*: number *first* is where all loops begin, *steps* are elements.
 
-    Kernels that take bits read them where they lie; `storage` unpacks them, an element a byte.
+    Kernels read them where they lie; for NumPy `storage` unpacks them, an element a byte.
     """
 
     bytes: Array

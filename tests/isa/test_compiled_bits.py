@@ -1,4 +1,4 @@
-"""Spikes that kernels read as the bits that they are in memory: any place, any order, and the taps of windows."""
+"""Spikes and packed counts that kernels read as they are in memory: any place, any order, and the taps of windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snnc.isa.kernels.boxes import window_of
 from snnc.isa.kernels.contract import Contraction, accumulated, contract, contract_exact, contract_ordered
 from snnc.isa.kernels.driven import contraction
 from snnc.isa.kernels.nest import Operand, PackedOperand
-from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, X64, X128, Format, encode, pack
+from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, U4, X64, X128, Format, encode, pack
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -77,7 +77,7 @@ DENSITIES = st.sampled_from([0.0, 0.02, 0.1, 0.4, 1.0])
     st.tuples(*(st.integers(-70, 70) for _ in range(3))),
     st.tuples(DENSITIES, SIZES),
     st.sampled_from([F32, X64, X128]),
-    st.sampled_from([SPIKE, SPIKE, SPIKE, U2, TERNARY]),
+    st.sampled_from([SPIKE, SPIKE, SPIKE, U2, U4, TERNARY]),
     st.booleans(),
 )
 @settings(max_examples=120, deadline=None)
@@ -94,7 +94,7 @@ def test_packed_elements_are_read_where_they_lie(
     first = -sum(min(far, 0) for far in reach) + int(random.integers(0, 20))
     elements = bits(random, first + sum(max(far, 0) for far in reach) + 1, density)
     if fmt != SPIKE:
-        elements *= random.choice(np.array([1, 3], np.uint8), elements.size)
+        elements *= random.choice(np.array([1, 3, 12, 15] if fmt == U4 else [1, 3], np.uint8), elements.size)
     r_shape = (1, *extents[1:])
     right = Operand(encode(random.standard_normal(r_shape) * size, F16), F16)
     kept = (True, False, False, True)

@@ -82,7 +82,7 @@ def test_sums_of_f32_are_served_whatever_they_hold() -> None:
     left, right = np.ones((3, 1, 20), np.float16), np.full((1, 18, 20), np.inf, np.float16)
     sums = np.full((3, 18, 1), -0.0, np.float32)
     call = contraction(sums, Operand(left, F16), Operand(right, F16), (3, 18, 20), (True, True, False), F32)
-    assert call is not None and call.add(False) == left.size * 18
+    assert call is not None and call(False) == left.size * 18
 
 
 @needs_compiled
