@@ -53,9 +53,11 @@ def pooled(source: Array, fmt: Format, outer: Shape, window: Shape, scale: float
 @lru_cache(maxsize=4096)
 def sums(source: Lying | None, out: Lying | None, outer: Shape, window: Shape, scale: float) -> Plan | None:
     """How the kernel sums windows; None where it cannot."""
-    if source is None or out is None or not usual(scale) or out.kind not in _FLOATS:
+    if source is None or out is None or not usual(scale):
         return None
-    kind = source.kind % SHARED
+    kind, result = source.kind % SHARED, out.kind % SHARED
+    if result not in _FLOATS and (result not in _WHOLE or kind not in _WHOLE or scale != 1.0):
+        return None
     if kind not in _FLOATS and (kind not in _WHOLE or BY_CODE[kind].maximum * prod(window) >= _EXACT):
         return None
     return _plan("snnc_pool_sum", [source, out], [0], outer, _taps(window), (), scale)
