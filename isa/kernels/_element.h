@@ -7,7 +7,9 @@
    An operation has the 16 bytes of the instruction set, with registers renamed to slots; where fields are free, one has the
    kind of the operand's elements and one its way over the operand.  A slot has a block of lanes; those of registers in which
    all lanes are one come first, and have SINGLE of them.  What is reduced are rows of so many lanes as the field *value* says,
-   one behind the other in a block; what is stored with such a value is the first lane of each. */
+   one behind the other in a block; what is stored with such a value is the first lane of each.  Rows that are longer than a
+   block lie across it instead: lanes are all rows at one place, then all of them at the next, and sums go on from block to
+   block; what is stored are the first lanes of the last one. */
 
 #include "_elementary.h"
 #include "_operands.h"
@@ -74,6 +76,10 @@ INLINE float *slot_of(const struct registers *r, int64_t number)
 /* Rows of lanes become one value in all of them, from the first lane on: what is *made* of that and *next*, lane by lane. */
 #define REDUCED(CODE, MADE, LAST)                                                                                      \
     case CODE:                                                                                                         \
+        if (p->rows) {                                                                                                 \
+            ACROSS(MADE, LAST)                                                                                         \
+            break;                                                                                                     \
+        }                                                                                                              \
         for (int64_t row = 0, length = lane.value; row < block; row += length) {                                       \
             float made = a[row & along_a];                                                                             \
             for (int64_t i = row + 1; i < row + length; i++) {                                                         \
@@ -84,6 +90,26 @@ INLINE float *slot_of(const struct registers *r, int64_t number)
                 d[i] = (LAST);                                                                                         \
         }                                                                                                              \
         break;
+
+/* The same of rows that lie across blocks; what has been made of them so far stays in a slot of its own. */
+#define ACROSS(MADE, LAST)                                                                                             \
+    float *restrict so_far = slot_of(registers, p->kept + lane.value), same[BLOCK];                                    \
+    for (int64_t row = 0; row < p->rows && !along_a; row++)                                                            \
+        same[row] = a[0];                                                                                              \
+    if (begins)                                                                                                        \
+        memcpy(so_far, along_a ? a : same, (size_t)p->rows * sizeof *so_far);                                          \
+    for (int64_t i = begins ? p->rows : 0; i < block; i += p->rows) {                                                  \
+        const float *from = along_a ? a + i : same;                                                                    \
+        _Pragma("GCC ivdep") for (int64_t row = 0; row < p->rows; row++)                                               \
+        {                                                                                                              \
+            const float made = so_far[row], next = from[row];                                                          \
+            so_far[row] = (MADE);                                                                                      \
+        }                                                                                                              \
+    }                                                                                                                  \
+    for (int64_t row = 0; row < p->rows; row++) {                                                                      \
+        const float made = so_far[row];                                                                                \
+        d[row] = (LAST);                                                                                               \
+    }
 
 #define RANDOM(CODE, OF)                                                                                               \
     case CODE:                                                                                                         \
@@ -108,9 +134,9 @@ INLINE int stays(const struct element *p, const int64_t *at, const struct lane l
     return 1;
 }
 
-/* Runs *count* operations on the next *block* lanes. */
+/* Runs *count* operations on the next *block* lanes, with which it *begins*, or *ends*. */
 INLINE int32_t run(const struct element *p, const struct lane *lanes, int64_t count, struct registers *registers,
-                   struct walk *walks, const uint32_t *arguments, int64_t block)
+                   struct walk *walks, const uint32_t *arguments, int64_t block, int begins, int ends)
 {
     const int64_t rank = p->rank, *axes = p->axes;
     for (int64_t number = 0; number < count; number++) {
@@ -138,7 +164,9 @@ INLINE int32_t run(const struct element *p, const struct lane *lanes, int64_t co
         case STORE: {
             float apart[BLOCK];
             int32_t wrong = 0;
-            int64_t stored = block;
+            int64_t stored = p->rows ? p->rows : block;
+            if (p->rows && !ends)
+                continue;
             if (lane.value > 1) {
                 stored = block / lane.value;
                 for (int64_t i = 0; i < stored; i++)
@@ -232,7 +260,8 @@ static int64_t element(const struct element *plan, const int64_t *at, const uint
     for (int64_t start = -1; start < p.total && outcome == DONE; start = start < 0 ? 0 : start + p.block) {
         const int64_t first = start < 0 ? 0 : p.once, number = start < 0 ? p.once : p.count - p.once;
         const int64_t left = p.total - (start < 0 ? 0 : start);
-        outcome = run(&p, p.lanes + first, number, &registers, walks, arguments, left < p.block ? left : p.block);
+        outcome = run(&p, p.lanes + first, number, &registers, walks, arguments, left < p.block ? left : p.block, start == 0,
+                      start + p.block >= p.total);
     }
     return outcome;
 }

@@ -15,11 +15,11 @@ struct lane {
 
 /* An element program: *count* operations, of which the first *once* are the same for all blocks; in the first *single*
    slots all lanes are one; the operand of each of *walks* ways, and the *axes* of all operands; *total* lanes, *block* at a
-   time. */
+   time.  Of so many *rows* that lie across blocks (0: none does), what is made goes on in slots from *kept* on. */
 struct element {
     const struct lane *lanes;
     const int64_t *axes, *walked;
-    int64_t once, single, count, walks, rank, total, block;
+    int64_t once, single, count, walks, rank, total, block, rows, kept;
 };
 
 /* A drain of *total* values: accumulators are operand 0, the result 1, the bias 2 (none: its format is -1).  Products of

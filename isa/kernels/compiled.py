@@ -136,7 +136,7 @@ KERNELS = {
         "exact sums of products of two f16",
     ),
     "drain": ("accumulators as values of f16, bf16 and f32",),
-    "element": ("programs of lanes, which reduce rows of up to 512",),
+    "element": ("programs of lanes, which reduce rows of up to 512, or up to 512 rows",),
     "moments": ("means and covariances of exact sums",),
     "moving": ("boxes between DRAM and scratchpads",),
     "window": ("sums of windows as values of f16, bf16 and f32", "the largest of a window, and the way back to it"),

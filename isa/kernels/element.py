@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...numerics.formats import BY_CODE, TERNARY, U2, U4, U8, U16, U32, X64, X128, Format
 from ..lanes import OPERATIONS, TESTS
+from .across import goes_once
 from .axes import INDEX, MOST_AXES, SHARED, WALKED, Axes, Lying, axes_of, lying_of, order_of, table
 from .compiled import Call, at, library, room
 from .slots import Coded, as_call, coded, in_slots
@@ -107,33 +108,43 @@ class Blocks:
         """How the kernel does it; None where it cannot.  What is stored to operand k goes to the one of *into*.
 
         What is written may lie just where an operand lies that is read: all lanes of a block are read before any is
-        written.  The last *reduced* axes are rows to what reduces; a block has whole ones.
+        written.  The last *reduced* axes are rows to what reduces; a block has whole ones, or lies across all of them.
         """
         operations = self._operations
         if fresh:  # then what is carried over is a constant, with its value in the same field
             operations = [one._replace(code=_CONST) if one.code == _CARRY else one for one in operations]
         along = len(extents) - (reduced if any(one.form == "reduce" for one in operations) else 0)
-        row = prod(extents[along:])
-        if prod(extents) == 0 or along < 0 or row > BLOCK:
+        row, rows = prod(extents[along:]), prod(extents[:along])
+        across = row > BLOCK
+        if prod(extents) == 0 or along < 0 or (across and rows > BLOCK):
             return None
         operations = [one._replace(b=into[one.b]) if one.form == "store" else one for one in operations]
         if not all(_serves(one, lying, extents, along) for one in operations):
             return None
+        if across and not goes_once(operations, lying, along):
+            return None
         used = {operand for one in operations if (operand := _operand(one)) is not None}
         seen = [one if number in used else None for number, one in enumerate(lying)]
-        order = order_of(seen, extents, len(extents) - along)
+        if across:
+            beside = order_of([one and one.without(along) for one in seen], extents[:along])
+            order = (*range(along, len(extents)), *beside)
+        else:
+            order = order_of(seen, extents, len(extents) - along)
+            beside = order[:along]
         axes = [axes_of(one, extents, order) for one in seen]
-        block, same = _blocks(axes, row)
+        block, same = _blocks(axes, rows if across else row)
         kinds, numbers = [0 if one is None else one.kind for one in seen], [*range(len(seen))]
+        kept = 0
         for place, one in enumerate(operations):
             operand = lying[one.b] if one.form == "store" else None
             if operand is not None and operand.shape != extents:  # one element for each row
-                operations[place] = one._replace(b=len(axes), value=row)
-                axes.append(axes_of(operand.without(along), extents[:along], order[:along]))
+                operations[place] = one._replace(b=len(axes), value=1 if across else row)
+                axes.append(axes_of(operand.without(along), extents[:along], beside))
                 kinds.append(operand.kind)
                 numbers.append(one.b)
             elif one.form == "reduce":
-                operations[place] = one._replace(value=row)
+                operations[place] = one._replace(value=kept if across else row)
+                kept += 1
         whole = table(axes)
         slots = in_slots(operations, same, {number for number in same if _period(axes[number]) == 1})
         walked = [numbers[operand] for one in slots.operations if (operand := _operand(one)) is not None]
@@ -141,9 +152,11 @@ class Blocks:
             return None
         arrays = as_call(slots.operations, kinds), whole, np.array(walked, np.int64)
         counts = slots.once, slots.single, len(slots.operations), len(walked), whole.shape[2], prod(extents), block
-        call = struct.pack("3P7q", *map(at, arrays), *counts)
+        lies = (rows, slots.slots) if across else (0, 0)
+        call = struct.pack("3P9q", *map(at, arrays), *counts, *lies)
         sure = not any(one.code == OPERATIONS["cos"].code for one in operations) and _holds(operations, kinds)
-        return Plan(Call.of(call, *arrays), len(walked) * _WALK + 64 + slots.slots * BLOCK * 4, sure)
+        size = len(walked) * _WALK + 64 + (slots.slots + (kept if across else 0)) * BLOCK * 4
+        return Plan(Call.of(call, *arrays), size, sure)
 
 
 def _blocks(operands: Sequence[Axes], row: int) -> tuple[int, set[int]]:

@@ -156,6 +156,45 @@ def test_programs_that_reduce_are_those_of_numpy(
     assert_same(*both(code, *given_))
 
 
+def reducing_once(random: np.random.Generator, code: ElementProgram) -> ElementProgram:
+    """The same with what is made of rows, and of that alone, stored."""
+    lanes = list(code.lanes[:-3])
+    registers = len(lanes)
+    for _ in range(int(random.integers(1, 4))):
+        source = registers - int(random.integers(1, 8))
+        lanes.append(Lane(str(random.choice(BY_FORM["reduce"])), len(lanes), source))
+    last = len(lanes) - 1
+    lanes.append(Lane(str(random.choice(["add", "sub", "max", "ge"])), last + 1, last, registers))
+    stores = Lane("store", a=last + int(random.integers(2)), b=3), Lane("store", a=registers, b=4)
+    return ElementProgram("drawn", code.operands, (*lanes, *stores))
+
+
+@needs_compiled
+@given(
+    st.integers(0, 1 << 20),
+    st.lists(st.sampled_from([1, 2, 3, 8, 40]), max_size=2),
+    st.lists(st.sampled_from([1, 3, 20, 300, 700]), min_size=1, max_size=3),
+    st.sampled_from([F16, F32, U8, SPIKE]),
+    st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_long_rows_are_reduced_as_numpy_does(
+    seed: int, kept: list[int], along: list[int], read: Format, fresh: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    extents = (*kept, *along)
+    while np.prod(extents) > 20000:
+        extents = tuple(max(extent // 2, 1) for extent in extents)
+    shape = extents[: len(kept)] + tuple(1 for _ in along)
+    room = 4 * int(np.prod([extent + 1 for extent in extents]))
+    operands = [laid(random, random.integers(0, 1 << 40, room), extents)]
+    operands += [laid(random, values(random, fmt, room), extents) for fmt in (read, F32, F16)]
+    code = reducing_once(random, program(random, 4))
+    shapes = [*(operand.shape for operand in operands[:3]), shape, shape]
+    given_ = [*operands, None], [None, read, F32, F16, F32], ARGUMENTS, fresh, extents, shapes, len(along)
+    assert_same(*both(code, *given_))
+
+
 @needs_compiled
 @pytest.mark.parametrize("op", [*BY_FORM["unary"], *BY_FORM["binary"], *BY_FORM["select"]])
 def test_operations_have_their_bits_at_all_extremes_and_at_any_float(op: str) -> None:
@@ -206,12 +245,13 @@ def test_the_version_for_every_machine_gives_the_same_bits(portable: None) -> No
     assert compiled.vectors() == "portable"
     test_programs_are_those_of_numpy()
     test_programs_that_reduce_are_those_of_numpy()
+    test_long_rows_are_reduced_as_numpy_does()
     for op in (*BY_FORM["unary"], *BY_FORM["binary"], *BY_FORM["select"]):
         test_operations_have_their_bits_at_all_extremes_and_at_any_float(op)
 
 
 @needs_compiled
-def test_the_kernel_serves_unless_long_rows_are_reduced() -> None:
+def test_the_kernel_serves_unless_many_long_rows_are_reduced() -> None:
     """So the tests above have compared two forms."""
     code = program(np.random.default_rng(0), 20)
     blocks = element.Blocks(b"".join(lane.encode() for lane in code.lanes))
@@ -220,9 +260,31 @@ def test_the_kernel_serves_unless_long_rows_are_reduced() -> None:
     assert blocks.evaluate(*given_) is not None
     reduce = (Lane("load", 0, 0), Lane("rsum", 1, 0), Lane("store", a=1, b=1))
     blocks = element.Blocks(b"".join(lane.encode() for lane in reduce))
-    for columns, serves in ((4, True), (element.BLOCK, True), (element.BLOCK + 1, False)):
-        ones, extents = np.ones((3, columns), np.float16), (3, columns)
-        for shape in (extents, (3, 1)):
+    for rows, columns, all_serve, rows_serve in (
+        *((3, columns, True, True) for columns in (4, element.BLOCK)),
+        (3, element.BLOCK + 1, False, True),
+        (element.BLOCK, 1000, False, True),
+        (element.BLOCK + 1, 1000, False, False),
+    ):
+        ones, extents = np.ones((rows, columns), np.float16), (rows, columns)
+        for shape, serves in ((extents, all_serve), ((rows, 1), rows_serve)):
             made = blocks.evaluate([ones, None], [F16, F32], ARGUMENTS, False, extents, [extents, shape])
             assert (made is not None) == serves
             assert made is None or (made[1] == columns).all()
+
+
+@needs_compiled
+@pytest.mark.parametrize(
+    "lanes",
+    [
+        (Lane("rmax", 1, 0), Lane("sub", 2, 0, 1), Lane("rsum", 3, 2), Lane("store", a=3, b=1)),  # waits for its row
+        (Lane("rsum", 1, 0), Lane("add", 2, 0, 1), Lane("store", a=2, b=1)),  # is not one for each row
+    ],
+)
+def test_a_long_row_that_has_to_be_gone_along_twice_is_left_to_numpy(lanes: tuple[Lane, ...]) -> None:
+    code = ElementProgram("twice", ("a", "b"), (Lane("load", 0, 0), *lanes))
+    row = np.random.default_rng(3).standard_normal((2, 700)).astype(np.float32)
+    given_ = [row, None], [F32, F32], ARGUMENTS, False, (2, 700), [(2, 700), (2, 1)]
+    blocks = element.Blocks(b"".join(lane.encode() for lane in code.lanes))
+    assert blocks.evaluate(*given_) is None
+    assert code.evaluate(*given_)[1].shape == (2, 1)
