@@ -31,12 +31,17 @@ _Cell = list[int]
 
 @dataclass
 class _Meter:
-    """What one stream has done since the last `Counters.take`, by instruction."""
+    """What one stream has done since the last `Counters.take`, by instruction.
+
+    The latest entries, so many *times*, ran what *same* says; that is not among the *earlier* runs yet.
+    """
 
     stream: RunningStream
     begun: bool = False
     entries: int = 0
-    runs: list[int] = field(default_factory=list[int])
+    earlier: list[int] = field(default_factory=list[int])
+    same: Sequence[int] = ()
+    times: int = 0
     last: list[tuple[int, int, _Cell]] = field(default_factory=list[tuple[int, int, _Cell]])
     cells: dict[tuple[int, str], _Cell] = field(default_factory=dict[tuple[int, str], _Cell])
     sent: list[int] = field(default_factory=list[int])
@@ -45,11 +50,28 @@ class _Meter:
         """All counts to zero."""
         count = len(self.stream.instructions)
         self.begun, self.entries = False, 0
-        self.runs = [0] * count
+        self.earlier, self.same, self.times = [0] * count, (), 0
         self.last = [(0, 0, [])] * count
         self.cells = {}
         self.sent = [0] * count
         self.stream.tally.clear()
+
+    def ran(self, counts: Sequence[int]) -> None:
+        """An entry has ended in which each instruction ran so many times.
+
+        Entries that are unrolled say it with the same list; so it is added later, once.
+        """
+        if counts is not self.same:
+            self.earlier, self.same, self.times = self.runs, counts, 0
+        self.entries += 1
+        self.times += 1
+
+    @property
+    def runs(self) -> list[int]:
+        """How often each instruction has run."""
+        if not self.times:
+            return self.earlier
+        return [before + self.times * now for before, now in zip(self.earlier, self.same, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -110,9 +132,7 @@ class Counters(Listener):
 
     def end(self) -> None:
         for stream in self._running:
-            meter = self._meters[stream]
-            meter.entries += 1
-            meter.runs = [before + now for before, now in zip(meter.runs, stream.counts, strict=True)]
+            self._meters[stream].ran(stream.counts)
 
     def dram(self, stream: Stream, write: bool, address: int, useful: int, bursts: int) -> None:
         meter = self._meters[stream]

@@ -37,11 +37,12 @@ class RunningStream(Stream):
 
     @property
     def counts(self) -> list[int]:
-        """How many times each instruction has run since `reset`."""
+        """How many times each instruction has run since `reset`; once it is over, the list stays as it is."""
         for first, times in self._passed.items():
-            for pc in range(first, first + self._lines[first][1]):
-                self._counts[pc] += times
-            self._passed[first] = 0
+            if times:
+                for pc in range(first, first + self._lines[first][1]):
+                    self._counts[pc] += times
+                self._passed[first] = 0
         return self._counts
 
     def reset(self) -> None:
@@ -55,10 +56,10 @@ class RunningStream(Stream):
         self._counts = [0] * len(self._counts)
         self._passed = dict.fromkeys(self._lines, 0)
 
-    def has_run(self, counts: Sequence[int]) -> None:
-        """It is over, and each instruction has run so many times since `reset`."""
+    def has_run(self, counts: list[int]) -> None:
+        """It is over, and each instruction has run so many times since `reset`; the list stays as it is."""
         self.halted = self.stopped = True
-        self._counts = list(counts)
+        self._counts = counts
 
     def advance(self, most: int, retired: Callable[[Stream], None] | None) -> None:
         """Run *most* instructions, or until the stream waits or halts; *retired* hears of each that has run.

@@ -57,7 +57,7 @@ class Unrolled:
     others: Sequence[Other]
     contracted: Sequence[Contracted]
     counted: Sequence[Counted]
-    runs: Sequence[Sequence[int]]
+    runs: Sequence[list[int]]
 
     def run(self) -> bool:
         """Do what the streams would, from their first instruction to their halt; ProgramFault as they would.

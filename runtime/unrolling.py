@@ -107,7 +107,7 @@ class Unrolling:
             others=others,
             contracted=[Contracted((index, pc), counted[index].without_work(pc)) for index, pc in products],
             counted=counted,
-            runs=[tuple(stream.counts) for stream in streams],
+            runs=[list(stream.counts) for stream in streams],
         )
 
     def _once(self, state: _State) -> _State:
