@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Symbol:
     gone: int = 0
     pitch: int = 0
 
-    @property
+    @cached_property
     def grid(self) -> Grid | None:
         """The grid of its blocks; None where each element lies at its place."""
         return Grid(named(self.codec), self.kind, self.extents, self.blocks, self.slot) if self.blocks else None
@@ -65,7 +66,7 @@ class Symbol:
         """The number format of the elements."""
         return FORMATS[self.format]
 
-    @property
+    @cached_property
     def extents(self) -> tuple[int, ...]:
         """Extents of the axes in memory: time and sample where there are any, then the factors in *order*."""
         lead = tuple(n for n in (self.steps, self.samples) if n)
@@ -89,7 +90,7 @@ class Symbol:
         """How many steps of time, the last ones, DRAM holds; 0 where it holds all that there are."""
         return self.steps if self.gone else 0
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """Bytes that the tensor occupies, padding included; of blocks, slots and directory."""
         if (grid := self.grid) is not None:
@@ -207,8 +208,14 @@ def to_logical(symbol: Symbol, memory: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(moved).reshape(*memory.shape[:lead], *symbol.shape)
 
 
-def to_memory(symbol: Symbol, logical: NDArray[Any]) -> NDArray[Any]:
-    """The inverse of `to_logical`."""
+def in_memory_order(symbol: Symbol, logical: NDArray[Any]) -> NDArray[Any]:
+    """An array of logical shape (behind any leading axes), with axes as the tensor has them in memory: a view where it
+    can be."""
     lead = logical.ndim - len(symbol.shape)
     split = logical.reshape(*logical.shape[:lead], *(symbol.factors or (1,)))
-    return np.ascontiguousarray(split.transpose(*range(lead), *(lead + k for k in symbol.order or (0,))))
+    return split.transpose(*range(lead), *(lead + k for k in symbol.order or (0,)))
+
+
+def to_memory(symbol: Symbol, logical: NDArray[Any]) -> NDArray[Any]:
+    """The inverse of `to_logical`."""
+    return np.ascontiguousarray(in_memory_order(symbol, logical))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -148,23 +149,19 @@ class Call:
     def _feed(self, images: NDArray[np.float32], labels: NDArray[np.uint16], indices: NDArray[np.int64]) -> None:
         """Write inputs; samples that a partial batch lacks are zero."""
         if self._input is not None:
-            if not np.isfinite(images).all():
+            least, most = float(images.min(initial=0)), float(images.max(initial=0))  # NaN, where there is one
+            if not (isfinite(least) and isfinite(most)):
                 bad = int(indices[int(np.argmax(~np.isfinite(images).reshape(len(images), -1).all(axis=1)))])
                 raise DataError.at(NOWHERE, f"sample {bad} has values that are not finite")
             symbol = self._input
             if symbol.kind.whole:
                 _check_whole(images / np.float32(symbol.scale), symbol, indices)
             else:
-                _check_range(images, symbol, indices)
+                if max(most, -least) > LARGEST.get(symbol.format, np.inf):
+                    raise _beyond(images, symbol, indices)
                 if self._drawn and not symbol.steps:
                     _check_probabilities(images, symbol, indices)
-            lead = lead_of(symbol)
-            whole = np.zeros(lead + symbol.shape, np.float32)
-            if symbol.steps:
-                whole[:, : len(images)] = np.moveaxis(images, 1, 0).reshape(symbol.steps, len(images), *symbol.shape)
-            else:
-                whole[: len(images)] = images.reshape(len(images), *symbol.shape)
-            self._interpreter.write(symbol.name, whole)
+            self._interpreter.write(symbol.name, _whole(images, symbol))
         if self._label is not None:
             if self._classes is not None and (high := labels >= self._classes).any():
                 bad = int(np.argmax(high))
@@ -208,17 +205,28 @@ def _check_shape(symbol: Symbol, held: tuple[int, ...]) -> None:
         raise DataError.at(NOWHERE, f"samples have the shape {list(held)}; input {symbol.name} wants {list(wanted)}")
 
 
-def _check_range(images: NDArray[np.float32], symbol: Symbol, indices: NDArray[np.int64]) -> None:
-    """DataError where a port of words would have to hold more than its format does."""
-    largest = LARGEST.get(symbol.format, np.inf)
-    beyond = np.abs(images) > largest
-    if beyond.any():
-        bad = int(indices[int(np.argmax(beyond.reshape(len(images), -1).any(axis=1)))])
-        raise DataError.at(
-            NOWHERE,
-            f"sample {bad} has values beyond {largest:g}, the most that the {symbol.format} input {symbol.name} holds",
-            hints=["values scaled to 0..1 (npz: maximum=N)"],
-        )
+def _whole(images: NDArray[np.float32], symbol: Symbol) -> NDArray[np.float32]:
+    """Samples as the program takes them, time first; those that a partial batch lacks are zero."""
+    count, steps = len(images), (symbol.steps,) if symbol.steps else ()
+    given = np.asarray(images, np.float32).reshape(count, *steps, *symbol.shape)
+    given = np.moveaxis(given, 1, 0) if steps else given
+    lead = lead_of(symbol)
+    if given.shape == lead + symbol.shape:
+        return given
+    whole = np.zeros(lead + symbol.shape, np.float32)
+    whole[(slice(None),) * len(steps) + (slice(count),)] = given
+    return whole
+
+
+def _beyond(images: NDArray[np.float32], symbol: Symbol, indices: NDArray[np.int64]) -> DataError:
+    """Where a port of words would have to hold more than its format does."""
+    largest = LARGEST[symbol.format]
+    bad = int(indices[int(np.argmax((np.abs(images) > largest).reshape(len(images), -1).any(axis=1)))])
+    return DataError.at(
+        NOWHERE,
+        f"sample {bad} has values beyond {largest:g}, the most that the {symbol.format} input {symbol.name} holds",
+        hints=["values scaled to 0..1 (npz: maximum=N)"],
+    )
 
 
 def _check_probabilities(images: NDArray[np.float32], symbol: Symbol, indices: NDArray[np.int64]) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..isa.program import Symbol, to_logical, to_memory
+from ..isa.laying import laid
+from ..isa.program import Symbol, in_memory_order, to_logical, to_memory
 from ..numerics import exact
 from ..numerics.formats import decode, encode, pack, row_bytes, unpack
 from .network import Bytes
@@ -34,6 +35,10 @@ def write(symbol: Symbol, dram: Bytes, values: ArrayLike) -> int:
         raise ValueError(f"{symbol.name} has the shape {list(wanted)}, not {list(array.shape)}")
     if symbol.scale != 1.0:
         array = array / symbol.scale
+    elif symbol.grid is None:
+        strides = tuple([stride // 8 for stride in symbol.strides])
+        if laid(in_memory_order(symbol, array), bytes_of(symbol, dram), symbol.kind, strides):
+            return symbol.bytes
     storage = to_memory(symbol, encode(array, symbol.kind)).reshape(symbol.extents)
     if (grid := symbol.grid) is not None:
         bytes_of(symbol, dram)[...], taken = grid.stored(storage)
