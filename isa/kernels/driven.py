@@ -16,7 +16,7 @@ from math import prod
 
 import numpy as np
 
-from ...numerics.formats import F32, SPIKE, U8, X64, X128, Format
+from ...numerics.formats import F16, F32, SPIKE, U8, X64, X128, Format
 from .boxes import Box, Numbers, box_of, columns_of, offsets, planes_of, run_of, spans_of, window_of
 from .compiled import LANES, Call, at, library, room
 from .nest import AnyOperand, Array, Lies, Operand, PackedOperand, Shape, plan_of
@@ -28,6 +28,8 @@ _SIZES = (1, 1, 1, 1, 2, 2, 4)
 _SUM_SIZES = (4, 8, 16)
 _serials = count(1)
 _ONE = Operand(np.ones((), np.uint8), U8)  # read by nobody
+_NO_TERM = Operand(np.zeros((), np.uint8), U8)
+_ZERO = np.zeros((), np.float16)
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,13 @@ def contraction(
     """
     loaded = library()
     elements = _elements(left, right, acc_format)
-    if loaded is None or elements is None or 0 in extents or isinstance(right, PackedOperand):
+    if loaded is None or elements is None or isinstance(right, PackedOperand):
         return None
+    if 0 in extents:
+        if not prod(extent for extent, keep in zip(extents, kept, strict=True) if keep):
+            return None
+        left, right, extents = _nothing(extents, kept)
+        elements = _COUNTS, _HALVES
     arrays = [operand.storage for operand in (left, right) if isinstance(operand, Operand)]
     if not all(array.flags.aligned for array in (sums, *arrays)):
         return None
@@ -68,6 +75,12 @@ def contraction(
         return snnc_contract(table, left_at, bit, right_at, sums_at, fresh, room(size)) * columns
 
     return contract
+
+
+def _nothing(extents: Shape, kept: tuple[bool, ...]) -> tuple[Operand, Operand, Shape]:
+    """Operands and extents of one term, whose left factor is zero: what adds no terms is the same."""
+    shape = tuple(extent if keep else 1 for extent, keep in zip(extents, kept, strict=True))
+    return _NO_TERM, Operand(np.broadcast_to(_ZERO, shape), F16), shape
 
 
 def _elements(left: AnyOperand | None, right: AnyOperand, acc: Format) -> tuple[int, int] | None:

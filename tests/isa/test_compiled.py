@@ -238,8 +238,28 @@ def test_zeros_add_nothing_to_exact_sums_whatever_they_meet(form: tuple[Format, 
     sums = laid_sums(random, acc, extents, kept)
     expected = np.zeros_like(sums) if fresh else sums.copy()
     call = contraction(sums, l_operand, r_operand, extents, kept, acc)
-    assert call is not None and call.add(fresh) == 0
+    assert call is not None and call(fresh) == 0
     assert np.array_equal(sums, expected)
+
+
+@needs_compiled
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: "_".join(str(fmt) for fmt in form))
+@pytest.mark.parametrize("extents", [(6, 0, 17), (3, 0, 40), (1, 0, 1)])
+def test_where_there_are_no_terms_sums_stay_or_are_zero(
+    form: tuple[Format, Format | None, Format], extents: tuple[int, int, int]
+) -> None:
+    """A window of which nothing is there; a kernel serves."""
+    acc, left, right = form
+    m, k, n = extents
+    l_operand = None if left is None else Operand(np.zeros((m, k, 1), left.dtype), left)
+    r_operand = Operand(np.zeros((1, k, n), right.dtype), right)
+    kept = (True, False, True)
+    for fresh in (True, False):
+        sums = laid_sums(np.random.default_rng(7), acc, extents, kept)
+        others = sums.copy()
+        call = contraction(others, l_operand, r_operand, extents, kept, acc)
+        assert call is not None and call(fresh) == 0
+        check(sums, fresh, l_operand, r_operand, extents, kept, acc)
 
 
 @needs_compiled
