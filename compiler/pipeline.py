@@ -53,7 +53,7 @@ class Options:
     """What the user asked for beside the source; None leaves it to the file, then to the default.
 
     *density* is that of all that can be sparse, or a profile of it (a file); *codecs* are those of values in DRAM,
-    ``NAME=CODEC``, where densities are not to decide.
+    ``NAME=CODEC``, where densities are not to decide; one of them, or one of *pins*, may come as it is.
     *mesh* (columns, rows) has a core on every place, and stands in for the target's.
     *settings* are those of the network, by name; *section* are settings of a ``train`` section in a file of its own,
     written at *places* there; *unsaid* is what files of other tools do not say; *train* overrides single settings of

@@ -82,6 +82,11 @@ static void few_f32(const struct plan *plan, const struct shape *of, const struc
 int64_t snnc_contract_f32(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
                             const uint8_t *box, const void *right, void *out, int fresh, int64_t done)
 {
+    if (!done) { /* left elements that are all zero add nothing, whatever they meet */
+        snnc_begin_f32(results, at->sums, fresh ? 0 : out);
+        snnc_end_f32(results, at->sums, out);
+        return 0;
+    }
     const int all = plan->left != ONES && !plan->taps && snnc_dense_enough(plan, done);
     if (!(plan->taps && window_f32(plan, results, at, right, out, fresh)) &&
         !(all && all_f32(plan, of, results, at, box, right, out, fresh)))

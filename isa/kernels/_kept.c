@@ -1,8 +1,8 @@
 /* Right operands that come back.  Weights stay where they are while samples and steps go by, so a tile would be decoded
    many times.  What was made of one is kept beside a copy of it, and serves again while operand and copy are equal: that
-   takes a tenth of the time, and nobody who writes to memory has to tell.
+   takes a tenth of the time in which columns are brought side by side, and nobody who writes to memory has to tell.
 
-   What does not come back is looked at seldom.  Threads keep for themselves. */
+   What does not come back is looked at seldom.  Threads keep for themselves, and what one has kept stays when it ends. */
 
 #include "_plan.h"
 
@@ -23,7 +23,7 @@ struct kept {
 };
 
 static _Thread_local struct kept operands[OPERANDS];
-static _Thread_local int64_t now, held;
+static _Thread_local int64_t now, held, served; /* uses; bytes of all; operands that had not changed */
 static _Thread_local int strangers, turned_away; /* operands that went without a hit, one behind the other; looks at new ones */
 
 static void drop(struct kept *one)
@@ -35,26 +35,26 @@ static void drop(struct kept *one)
     memset(one, 0, sizeof *one);
 }
 
-/* The one that was not used for longest, other than *but*; none where nothing else is kept. */
-static struct kept *oldest(const struct kept *but)
+/* Lets the one go that was not used for longest, other than *but*: where it was; none where nothing else is kept. */
+static struct kept *without_oldest(const struct kept *but)
 {
     struct kept *found = 0;
     for (struct kept *one = operands; one < operands + OPERANDS; one++)
         if (one != but && one->plan && (!found || one->when < found->when))
             found = one;
+    if (found) {
+        strangers = found->hits ? 0 : strangers + 1;
+        drop(found);
+    }
     return found;
 }
 
 /* So many bytes for *one*; others go where it takes too many. */
 static void *room_for(struct kept *one, int64_t bytes)
 {
-    while (held + bytes > BYTES) {
-        struct kept *other = oldest(one);
-        if (!other)
+    while (held + bytes > BYTES)
+        if (!without_oldest(one))
             return 0;
-        strangers = other->hits ? 0 : strangers + 1;
-        drop(other);
-    }
     void *room = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (room) {
         one->bytes += bytes;
@@ -79,18 +79,22 @@ INLINE int equal(const char *a, const char *b, int64_t bytes)
     return !(other[0] | other[1] | other[2] | other[3]);
 }
 
-/* Whether the operand is what was copied; if not, *copy* becomes it. */
-VERSIONS static int same(const struct plan *plan, char *copy, const char *right)
+/* How many spans of the operand, from the first on, are what was copied. */
+VERSIONS static int64_t alike(const struct plan *plan, const char *copy, const char *right)
 {
     const int64_t *starts = INDICES(spans), length = plan->span_length;
     int64_t span = 0;
-    for (; span < plan->span_count; span++, copy += length)
-        if (!equal(copy, right + starts[span], length))
-            break;
-    const int is = span == plan->span_count;
-    for (; span < plan->span_count; span++, copy += length)
-        memcpy(copy, right + starts[span], length);
-    return is;
+    while (span < plan->span_count && equal(copy + span * length, right + starts[span], length))
+        span++;
+    return span;
+}
+
+/* Copies the spans from the *first* on. */
+static void copy_from(int64_t first, const struct plan *plan, char *copy, const char *right)
+{
+    const int64_t *starts = INDICES(spans), length = plan->span_length;
+    for (int64_t span = first; span < plan->span_count; span++)
+        memcpy(copy + span * length, right + starts[span], length);
 }
 
 static int rest_after(int misses) { return (1 << (misses < SELDOM ? misses : SELDOM)) - 1; }
@@ -106,18 +110,15 @@ static struct kept *new_one(const struct plan *plan, const void *right)
     struct kept *one = operands;
     while (one < operands + OPERANDS && one->plan)
         one++;
-    if (one == operands + OPERANDS) {
-        one = oldest(0);
-        strangers = one->hits ? 0 : strangers + 1;
-        drop(one);
-    }
+    if (one == operands + OPERANDS)
+        one = without_oldest(0);
     one->copy = bytes < BYTES / 2 ? room_for(one, bytes) : 0;
     if (!one->copy)
         return 0;
     one->plan = plan->serial;
     one->right = right;
     one->when = ++now;
-    same(plan, one->copy, right);
+    copy_from(0, plan, one->copy, right);
     return one;
 }
 
@@ -136,10 +137,13 @@ struct kept *snnc_keep(const struct plan *plan, const void *right)
         return 0;
     }
     one->when = ++now;
-    if (same(plan, one->copy, right)) {
+    const int64_t spans = alike(plan, one->copy, right);
+    if (spans == plan->span_count) {
+        served++;
         one->hits++;
         one->misses = 0;
     } else {
+        copy_from(spans, plan, one->copy, right);
         one->misses = one->hits ? 0 : one->misses + 1;
         one->rest = rest_after(one->misses);
         one->hits = 0;
@@ -148,7 +152,8 @@ struct kept *snnc_keep(const struct plan *plan, const void *right)
     return one;
 }
 
-/* Room for what is made of it in a form, which has the same bytes each time; whether it *is* there already.  None where there is no room. */
+/* Room for what is made of it in a form, which has the same bytes each time; whether it *is* there already.  None where there
+   is no room. */
 void *snnc_made(struct kept *kept, int form, int64_t bytes, int *is)
 {
     *is = kept->there >> form & 1;
@@ -158,3 +163,7 @@ void *snnc_made(struct kept *kept, int form, int64_t bytes, int *is)
         kept->there |= 1u << form;
     return kept->made[form];
 }
+
+/* Bytes that this thread keeps; how often operands had not changed since they were copied. */
+int64_t snnc_kept_bytes(void) { return held; }
+int64_t snnc_kept_served(void) { return served; }

@@ -43,6 +43,8 @@ enum { GATHERED, SINGLES_OF, UNITS_F64, UNITS_I32, UNITS_I64, IN_BLOCKS, SPREAD,
 /* _kept.c */
 struct kept *snnc_keep(const struct plan *plan, const void *right);
 void *snnc_made(struct kept *kept, int form, int64_t bytes, int *is);
+int64_t snnc_kept_bytes(void);
+int64_t snnc_kept_served(void);
 
 /* _bring.c: operands as kernels take them. */
 void snnc_gather(void *to, const void *from, int64_t element, const int64_t *rows, int64_t count, int64_t n, const int64_t *columns, int64_t filled);

@@ -44,9 +44,11 @@ class Call(bytes):
 
 
 _POINTER, _BYTES, _SIZE, _FLAG = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int32
-_SIGNATURES = {
+_SIGNATURES: dict[str, list[Any]] = {
     "snnc_contract_room": [_POINTER],
     "snnc_contract": [_POINTER, _POINTER, _SIZE, _POINTER, _POINTER, _FLAG, _POINTER],
+    "snnc_kept_bytes": [],
+    "snnc_kept_served": [],
     "snnc_element": [_BYTES, _BYTES, _POINTER, _POINTER],
     "snnc_drain": [_BYTES, _BYTES],
     "snnc_move": [_BYTES, _SIZE, _SIZE],
@@ -165,6 +167,12 @@ def room_size() -> int:
     """Bytes in which the thread works now."""
     held = getattr(_rooms, "held", None)
     return 0 if held is None else held.size
+
+
+def kept() -> tuple[int, int]:
+    """Bytes in which the thread keeps right operands that come back, and how often these had not changed."""
+    loaded = library()
+    return (0, 0) if loaded is None else (loaded.snnc_kept_bytes(), loaded.snnc_kept_served())
 
 
 def at(array: Array) -> int:

@@ -23,8 +23,6 @@ from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, U4, U8, X6
 
 Array = NDArray[Any]
 
-needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
-
 VALUES = [0.0, -0.0, 2.0**-24, -(2.0**-24), 3 * 2.0**-20, 65504.0, -65504.0, 1.0, -1.5, 0.333251953125, 2.0**-14]
 SPECIAL = [*VALUES, np.inf, -np.inf, np.nan]
 
@@ -137,7 +135,7 @@ FORMS: list[tuple[Format, Format | None, Format]] = [
 """Formats of sums, left and right operands that the kernels have; None on the left means ones."""
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     nests(),
     st.sampled_from(FORMS),
@@ -187,7 +185,7 @@ WINDOWS = {
 }
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", WINDOWS)
 @pytest.mark.parametrize("density", [0.1, 0.9])
 @pytest.mark.parametrize("acc", [F32, X64, X128], ids=str)
@@ -209,7 +207,7 @@ def test_windows_of_layers_are_those_of_numpy(name: str, acc: Format, density: f
             check(laid_sums(random, acc, window.extents, kept), fresh, *operands, window.extents, kept, acc)
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: "_".join(str(fmt) for fmt in form))
 def test_finite_operands_of_usual_size_are_served(form: tuple[Format, Format | None, Format]) -> None:
     """So that the tests above do not compare the NumPy forms with themselves."""
@@ -225,10 +223,12 @@ def test_finite_operands_of_usual_size_are_served(form: tuple[Format, Format | N
     assert call is not None and call(True) >= 0
 
 
-@needs_compiled
-@pytest.mark.parametrize("form", [form for form in FORMS if form[0] != F32 and form[1]], ids=lambda form: str(form[1]))
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    "form", [form for form in FORMS if form[1]], ids=lambda form: "_".join(str(fmt) for fmt in form)
+)
 @pytest.mark.parametrize("fresh", [True, False])
-def test_zeros_add_nothing_to_exact_sums_whatever_they_meet(form: tuple[Format, Format, Format], fresh: bool) -> None:
+def test_zeros_add_nothing_whatever_they_meet(form: tuple[Format, Format, Format], fresh: bool) -> None:
     """And kernels serve for that: errors of whole tiles are zero where the windows of neurons are closed."""
     acc, left, right = form
     random = np.random.default_rng(6)
@@ -237,12 +237,14 @@ def test_zeros_add_nothing_to_exact_sums_whatever_they_meet(form: tuple[Format, 
     extents, kept = (6, 17, 10), (True, True, False)
     sums = laid_sums(random, acc, extents, kept)
     expected = np.zeros_like(sums) if fresh else sums.copy()
+    if acc == F32:
+        expected[np.isnan(expected)] = np.nan
     call = contraction(sums, l_operand, r_operand, extents, kept, acc)
     assert call is not None and call(fresh) == 0
-    assert np.array_equal(sums, expected)
+    assert sums.tobytes() == expected.tobytes()
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: "_".join(str(fmt) for fmt in form))
 @pytest.mark.parametrize("extents", [(6, 0, 17), (3, 0, 40), (1, 0, 1)])
 def test_where_there_are_no_terms_sums_stay_or_are_zero(
@@ -262,7 +264,7 @@ def test_where_there_are_no_terms_sums_stay_or_are_zero(
         check(sums, fresh, l_operand, r_operand, extents, kept, acc)
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("left", [F16, BF16, F32], ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize("right", [F16, BF16, F32], ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize("density", [0.1, 1.0])
@@ -276,7 +278,7 @@ def test_products_round_before_they_are_summed(left: Format, right: Format, dens
     check(np.zeros((8, 48, 1), np.float32), True, *operands, (8, 48, 100), (True, True, False), F32)
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("size", [2.0**-24, 2.0**-10, 0.4, 3.0, 127.9, 128.0, 1000.0, 65504.0])
 @pytest.mark.parametrize("left", [None, SPIKE, U8, F16], ids=str)
 @pytest.mark.parametrize("along", ["rows", "columns"])
@@ -296,7 +298,7 @@ def test_exact_sums_of_any_size_fit_the_words_they_are_formed_in(size: float, le
     check(np.zeros(shape, acc.dtype), True, l_operand, r_operand, extents, kept, acc)
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 9999),
     st.tuples(st.sampled_from([1, 2, 3, 5, 9, 17, 23, 40]), st.sampled_from([1, 30, 40, 64, 75, 90, 150])),
@@ -336,7 +338,7 @@ def test_panels_go_over_parts_of_all_terms(
         check(sums, fresh, Operand(l_values, left), Operand(r_storage, F16), extents, kept, acc)
 
 
-@needs_compiled
+@pytest.mark.compiled
 def test_every_half_is_read_as_it_is() -> None:
     halves = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16).view(np.float16)
     one = Operand(np.ones((1, 1), np.float16), F16)
@@ -355,7 +357,7 @@ def test_versions_for_other_machines_give_the_same_bits(other_version: str) -> N
         test_windows_of_layers_are_those_of_numpy("runs", acc, 0.1)
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.skipif(not Path(get_path("include"), "Python.h").exists(), reason="needs the headers of Python")
 def test_kernels_are_functions_of_python_where_its_headers_were_there() -> None:
     library = compiled.library()
@@ -391,7 +393,7 @@ def test_without_a_compiled_file_numpy_serves(monkeypatch: pytest.MonkeyPatch, t
     compiled.library.cache_clear()
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.skipif(
     digest(Path(compiled.__file__).parent) is None, reason="there are no C files beside what is installed"
 )

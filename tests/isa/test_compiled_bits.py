@@ -20,8 +20,6 @@ from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, U4, X64, X
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 
-needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
-
 
 class Lying(NamedTuple):
     """An operand as it lies packed, and the same an element a byte."""
@@ -70,7 +68,7 @@ SIZES = st.sampled_from([2.0**-12, 1.0, 40.0, 3000.0])
 DENSITIES = st.sampled_from([0.0, 0.02, 0.1, 0.4, 1.0])
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 9999),
     st.tuples(*(st.sampled_from([1, 2, 3, 8, 17, 40, 64, 70]) for _ in range(3)), st.sampled_from([1, 16, 19, 150])),
@@ -117,7 +115,7 @@ def gradients(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(gradients(), st.integers(0, 9999), DENSITIES, SIZES, st.sampled_from([F32, X64]), st.booleans(), st.booleans())
 @settings(max_examples=120, deadline=None)
 def test_gradients_of_windows_are_those_of_numpy(
@@ -144,7 +142,7 @@ def test_gradients_of_windows_are_those_of_numpy(
     check(sums_of(random, acc, (*extents[:4], 1, 1, 1), zeros), fresh, left, right, extents, kept, acc)
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("form", [F16, BF16, F32], ids=str)
 def test_gradients_of_windows_take_errors_of_any_float(form: Format) -> None:
     random = np.random.default_rng(1)
@@ -168,7 +166,7 @@ def test_windows_are_found() -> None:
     assert window_of(((3, 33), (32, 1)), ((14, 33),), 0, 16 * 33, 16) is None  # no pixels of 32
 
 
-@needs_compiled
+@pytest.mark.compiled
 def test_bits_are_served_and_read_anew_each_time() -> None:
     random = np.random.default_rng(2)
     elements = bits(random, 6 * 80, 0.4)

@@ -12,12 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from snnc.isa.kernels import compiled, copied
+from snnc.isa.kernels import copied
 from snnc.isa.moving import Load, Store, Transfer
 from snnc.isa.registers import LoopRegister, ViewRegister
 from snnc.numerics.formats import F16, F32, SPIKE, U4, U8, X64, X128, Format
-
-needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
 
 GRANULE = 64
 
@@ -99,7 +97,7 @@ def moved(kind: type[Transfer], box: dict[str, Any]) -> tuple[list[bytes], list[
             return [memory.tobytes() for memory in memories], told
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("kind", [Load, Store])
 @given(box=boxes())
 @settings(max_examples=150, deadline=None)
@@ -111,7 +109,7 @@ def test_boxes_are_copied_as_numpy_does(kind: type[Transfer], box: dict[str, Any
     assert found == expected
 
 
-@needs_compiled
+@pytest.mark.compiled
 def test_the_kernel_serves() -> None:
     """So the test above has compared two forms; targets whose elements lie on each other are NumPy's."""
     memories = np.zeros(64, np.uint8), np.zeros(64, np.uint8)

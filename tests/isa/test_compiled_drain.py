@@ -17,8 +17,6 @@ from snnc.numerics.formats import BF16, F16, F32, F64, X64, X128, Format, encode
 
 Array = NDArray[Any]
 
-needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
-
 VALUES = [0.0, -0.0, 1.0, -1.5, 65504.0, 65519.99, 65520.0, -65536.0, 2.0**-14, 2.0**-24, 2.0**-25, 3e38, 1e-45]
 SPECIAL = [*VALUES, np.inf, -np.inf, np.nan]
 SINGLES: list[float] = np.array([0.1, 1 / 49, 3e38], np.float32).tolist()
@@ -55,7 +53,7 @@ def laid(random: np.random.Generator, storage: Array, pair: tuple[int, ...], ext
     return narrow.transpose(*back, *[len(order)] * len(pair))
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 1 << 20),
     st.lists(st.sampled_from([1, 2, 3, 8, 17, 40, 600]), max_size=4),
@@ -90,7 +88,7 @@ def test_drains_are_those_of_numpy(
     assert found.tobytes() == expected.tobytes()
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("fmt", [X64, X128, F32, F16], ids=str)
 @pytest.mark.parametrize("out", [F16, BF16, F32], ids=str)
 def test_the_kernel_serves(fmt: Format, out: Format) -> None:

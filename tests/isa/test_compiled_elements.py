@@ -17,8 +17,6 @@ from snnc.numerics.formats import BF16, F16, F32, F64, SPIKE, TERNARY, U2, U4, U
 
 Array = NDArray[Any]
 
-needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
-
 FLOATS = [F16, BF16, F32, F64]
 WHOLE = [SPIKE, U2, U4, U8, U16, U32, TERNARY]
 SINGLES = [0.0, -0.0, 1.0, -1.5, 0.5, 2.5, -0.5, 1.0000001, 8388607.5, 8388608.0, 1e6, -88.0, 89.0, 104.0, 3e38, -3e38]
@@ -100,7 +98,7 @@ def assert_same(found: dict[int, Array], expected: dict[int, Array]) -> None:
         assert found[number].tobytes() == array.tobytes()
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 1 << 20),
     st.lists(st.sampled_from([1, 2, 3, 5, 8, 17, 40, 600]), max_size=5),
@@ -127,7 +125,7 @@ def test_programs_are_those_of_numpy(
     assert_same(*both(code, [*operands, None], formats, ARGUMENTS, fresh, extents))
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 1 << 20),
     st.lists(st.sampled_from([1, 2, 3, 5, 10, 17, 40]), max_size=4),
@@ -169,7 +167,7 @@ def reducing_once(random: np.random.Generator, code: ElementProgram) -> ElementP
     return ElementProgram("drawn", code.operands, (*lanes, *stores))
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 1 << 20),
     st.lists(st.sampled_from([1, 2, 3, 8, 40]), max_size=2),
@@ -195,7 +193,7 @@ def test_long_rows_are_reduced_as_numpy_does(
     assert_same(*both(code, *given_))
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("op", [*BY_FORM["unary"], *BY_FORM["binary"], *BY_FORM["select"]])
 def test_operations_have_their_bits_at_all_extremes_and_at_any_float(op: str) -> None:
     """Pairs of extremes, and floats of any bits that NumPy and the kernel take in one piece."""
@@ -212,7 +210,7 @@ def test_operations_have_their_bits_at_all_extremes_and_at_any_float(op: str) ->
     assert_same(*both(code, [*columns, None], [F32] * 4, ARGUMENTS, False, columns.shape[1:]))
 
 
-@needs_compiled
+@pytest.mark.compiled
 def test_a_large_angle_is_reduced_as_numpy_does() -> None:
     code = ElementProgram("cos", ("a", "b"), (Lane("load", 0, 0), Lane("cos", 1, 0), Lane("store", a=1, b=1)))
     angles = np.array([0.5, 3e6, -1e30, np.inf], np.float32)
@@ -222,7 +220,7 @@ def test_a_large_angle_is_reduced_as_numpy_does() -> None:
 COPY = ElementProgram("copy", ("a", "b"), (Lane("load", 0, 0), Lane("store", a=0, b=1)))
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("out", [*FLOATS, *WHOLE], ids=str)
 @pytest.mark.parametrize("fmt", [F16, BF16], ids=str)
 def test_every_value_of_16_bits_is_read_and_stored_as_it_is(fmt: Format, out: Format) -> None:
@@ -232,7 +230,7 @@ def test_every_value_of_16_bits_is_read_and_stored_as_it_is(fmt: Format, out: Fo
     assert_same(*both(COPY, [storage, None], [fmt, out], ARGUMENTS, False, storage.shape))
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("out", [U2, U4, U8, U16, TERNARY], ids=str)
 @pytest.mark.parametrize("value", [-2.0, 0.5, 65536.0, 1e20, np.nan, np.inf])
 def test_a_value_that_a_format_does_not_hold_is_refused(out: Format, value: float) -> None:
@@ -250,7 +248,7 @@ def test_the_version_for_every_machine_gives_the_same_bits(portable: None) -> No
         test_operations_have_their_bits_at_all_extremes_and_at_any_float(op)
 
 
-@needs_compiled
+@pytest.mark.compiled
 def test_the_kernel_serves_unless_many_long_rows_are_reduced() -> None:
     """So the tests above have compared two forms."""
     code = program(np.random.default_rng(0), 20)
@@ -273,7 +271,7 @@ def test_the_kernel_serves_unless_many_long_rows_are_reduced() -> None:
             assert made is None or (made[1] == columns).all()
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "lanes",
     [

@@ -13,13 +13,11 @@ from snnc.isa.kernels import compiled, pooled
 from snnc.isa.kernels.window import pool_sum
 from snnc.numerics.formats import BF16, F16, F32, SPIKE, U2, U4, U8, U16, Format, encode
 
-needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
-
 SPECIAL = [0.0, -0.0, 65504.0, 65520.0, -65504.0, 2.0**-24, -(2.0**-25), 3e38, np.inf, -np.inf, np.nan]
 SINGLES: list[float] = np.array([0.25, 1 / 9, -1.0, 1.0, 2.0**-60, 3e38, 0.0, np.inf], np.float32).tolist()
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 1 << 20),
     st.sampled_from([F16, BF16, F32, SPIKE, U2, U4, U8, U16]),
@@ -74,7 +72,7 @@ def outcome(*arguments: Any) -> tuple[tuple[int, ...], str, bytes] | str:
     return found.shape, found.dtype.str, found.tobytes()
 
 
-@needs_compiled
+@pytest.mark.compiled
 def test_the_kernel_serves() -> None:
     """So the test above has compared two forms."""
     spikes = np.ones((4, 2, 2), np.uint8)

@@ -24,8 +24,6 @@ from snnc.isa.kernels import compiled, drained, element, momented, pooled
 from snnc.isa.kernels.axes import Lying
 from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, U4, U8, U16, U32, X64, X128, Format
 
-needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
-
 SIZE = 1 << 14  # bytes of the scratchpad
 FLOATS = [F16, BF16, F32]
 READ = [*FLOATS, SPIKE, U2, U4, U8, U16, TERNARY]
@@ -156,7 +154,7 @@ def program(random: np.random.Generator, whole: bool) -> ElementProgram:
     return ElementProgram("drawn", tuple("abcde"), (*lanes, Lane("store", a=last, b=3), Lane("store", a=stored, b=4)))
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 1 << 20),
     SMALL,
@@ -180,7 +178,7 @@ def test_element_programs_in_place(
     assert_same(contents(random), [*code, Run(0, 0, int(fresh))], [program(random, out.whole)])
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 1 << 20),
     SMALL,
@@ -211,7 +209,7 @@ def sums(random: np.random.Generator) -> Bytes:
     return words.view(np.uint8)
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 1 << 20),
     SMALL,
@@ -233,7 +231,7 @@ def test_moments_in_place(seed: int, sizes: list[int], fmt: Format, out: Format,
     assert_same(memory, [*code, Comoment(4, 0, 1, int(random.choice([1, 2])), 0, count, single)])
 
 
-@needs_compiled
+@pytest.mark.compiled
 @given(
     st.integers(0, 1 << 20),
     st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 20)),
@@ -289,7 +287,7 @@ def test_the_version_for_every_machine_leaves_the_same_memory(portable: None) ->
 COPY = ElementProgram("copy", ("a", "b"), (Lane("load", 0, 0), Lane("store", a=0, b=1)))
 
 
-@needs_compiled
+@pytest.mark.compiled
 def test_kernels_serve(served: list[bool]) -> None:
     """So the tests above have compared two forms: of each instruction, packed operands among them, and in place."""
     memory = np.zeros(SIZE, np.uint8)
@@ -313,7 +311,7 @@ def test_kernels_serve(served: list[bool]) -> None:
     assert served == [True] * 8
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize(("op", "sure"), [("ge", True), ("add", False)])
 def test_a_state_is_carried_in_place_where_all_that_is_stored_is_surely_held(op: str, sure: bool) -> None:
     """Else the kernel might have to leave the rest to NumPy, which would find the state of the next turn."""
@@ -323,7 +321,7 @@ def test_a_state_is_carried_in_place_where_all_that_is_stored_is_surely_held(op:
     assert (code.in_place(lying, (50,)) is not None) == sure
 
 
-@needs_compiled
+@pytest.mark.compiled
 def test_what_is_written_over_what_is_read_is_read_before(served: list[bool]) -> None:
     """Every element is the one before it, as it was: no kernel in place, which would copy the first one all along."""
     memory = np.arange(SIZE // 2, dtype=np.float16).view(np.uint8)

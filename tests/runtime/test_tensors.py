@@ -10,12 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnc.isa import laying
-from snnc.isa.kernels import compiled
 from snnc.isa.program import Symbol
 from snnc.numerics.formats import BF16, F16, F32, FORMATS, Format, encode
 from snnc.runtime import tensors
-
-needs_compiled = pytest.mark.skipif(compiled.library() is None, reason=compiled.why_none())
 
 EXTREMES = [
     *(0.0, -0.0, 65504.0, 65519.996, 65520.0, -1e9, np.inf, -np.inf, np.nan, -np.nan),
@@ -75,7 +72,7 @@ def test_numbers_lie_where_they_belong(
     assert written == symbol.bytes
 
 
-@needs_compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=str)
 def test_the_kernel_serves_for_formats_that_hold_any_number(fmt: Format) -> None:
     """So the test above has compared two forms; a format of integers says which numbers it does not hold."""
