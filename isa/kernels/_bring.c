@@ -2,6 +2,17 @@
 
 #include "_plan.h"
 
+#include <math.h>
+
+static enum { NEVER, WHERE_IT_PAYS, WHEREVER_IT_SERVES } matrix_use = WHERE_IT_PAYS;
+
+/* When the matrix unit is used from now on; whether there is one. */
+int64_t snnc_use_matrix(int64_t when)
+{
+    matrix_use = when;
+    return snnc_matrix() != 0;
+}
+
 void snnc_gather(void *to, const void *from, int64_t element, const int64_t *rows, int64_t count, int64_t n,
                    const int64_t *columns, int64_t filled)
 {
@@ -48,6 +59,38 @@ const void *snnc_units_of_right(const struct plan *plan, struct rooms *at, const
     return to;
 }
 
+/* How many digits an f16 in units of 2^-24 may have, and all that are no larger: more than MOST_DIGITS where that is none. */
+int snnc_digits(uint32_t bits)
+{
+    const double units = bits < INFINITE ? of_half((uint16_t)bits) * 0x1p24 : INFINITY;
+    double most = 127;
+    int digits = 1;
+    for (; digits <= MOST_DIGITS && units > most; digits++)
+        most = most * 256 + 127;
+    return digits;
+}
+
+int64_t snnc_tiles_bytes(const struct plan *plan)
+{
+    return (int64_t)sizeof(struct tiles) + plan->stack * plan->tiles * 64 * plan->columns * MOST_DIGITS;
+}
+
+/* The same as tiles of digits, if these are not too many. */
+const struct tiles *snnc_tiles_of_right(const struct plan *plan, struct rooms *at, const void *right)
+{
+    const int64_t tiled = plan->tiles * 64 * plan->columns, rows = plan->k * plan->columns;
+    int there;
+    struct tiles *to = form_of(at, TILES, snnc_tiles_bytes(plan), at->right_words, &there);
+    if (there)
+        return to;
+    const uint16_t *halves = snnc_gather_right(plan, at, right);
+    to->most = snnc_most(halves, plan->stack * rows);
+    const int digits = snnc_digits(to->most);
+    for (int64_t batch = 0; batch < plan->stack && digits <= MOST_DIGITS; batch++)
+        snnc_matrix()->right(to->digits + batch * digits * tiled, halves + batch * rows, INDICES(slots), plan->tiles, plan->columns, digits);
+    return to;
+}
+
 /* Where kernels decode it block by block of columns, with a row more; whether they have. */
 float *snnc_blocks_of_right(const struct plan *plan, struct rooms *at, int *there)
 {
@@ -69,6 +112,23 @@ int snnc_dense_enough(const struct plan *plan, int64_t done)
     if (plan->acc == X64 && plan->left == SPIKES)
         return 10 * done > all * (rows_beside(plan->run, plan->rows_run) ? 3 : 7);
     return 2 * done * (3 * vectors + 9) > all * vectors * (plan->acc != F32 ? 2 : plan->left != SPIKES ? 3 : 4);
+}
+
+/* Whether the matrix unit costs less than other kernels, in ns as they were measured on layers of 10 to 208 columns: tiles of
+   digits against all products, or those of elements that are not zero, which have to be found.  f16 of usual size have
+   three digits. */
+int snnc_matrix_pays(const struct plan *plan, int64_t done)
+{
+    if (!plan->tiles || !snnc_matrix() || matrix_use != WHERE_IT_PAYS)
+        return plan->tiles && snnc_matrix() && matrix_use == WHEREVER_IT_SERVES;
+    const int numbers = plan->left == HALVES, digits = numbers ? 3 : 1;
+    const double blocks = (double)(plan->stack * ((plan->m + LANES - 1) / LANES)), across = (double)plan->columns / LANES;
+    const double rows = (double)(plan->stack * plan->m), box = (double)(plan->box_count * plan->box_length);
+    const double tiles = blocks * across * (double)(plan->tiles * digits * 3) * 7 + (double)(plan->stack * plan->tiles) * across * 100;
+    const double planes = 2000 + box * digits * (plan->turned ? 0.3 : 0.1);
+    const double all = rows * (double)(plan->k * plan->columns) / 33;
+    const double found = numbers ? rows * 20 + (double)done * across * 1.3 : rows * 8 + (double)done * across;
+    return 1.5 * (tiles + planes) < (found < all ? found : all) + (numbers ? box * 0.1 : 0);
 }
 
 /* What is not a bit, as the words that kernels take; bits, too, for those that want words. */

@@ -32,7 +32,9 @@ static struct rooms lay_out(const struct plan *plan, struct room *room)
         return all;
     }
     all.right = rooms(room, right * size_of(plan->right));
-    all.right_words = rooms(room, (right + plan->columns) * word > spread ? (right + plan->columns) * word : spread);
+    const int64_t words = (right + plan->columns) * word > spread ? (right + plan->columns) * word : spread;
+    const int64_t digits = snnc_tiles_bytes(plan);
+    all.right_words = rooms(room, words > digits ? words : digits);
     all.box = rooms(room, plan->packed ? 0 : box * size_of(plan->left));
     all.there = rooms(room, plan->packed ? 0 : box);
     all.bits = rooms(room, box / 8 + SPARE);
@@ -44,6 +46,10 @@ static struct rooms lay_out(const struct plan *plan, struct room *room)
     const int64_t lists = plan->acc == F32 ? LISTS * LIST : 0, terms = (plan->taps ? box / plan->channels : plan->k) + FOUND_MORE;
     all.found = rooms(room, (lists > terms ? lists : terms) * 4);
     all.turned = rooms(room, plan->taps ? taps_of(plan).bytes * plan->channels + SPARE : 0);
+    const int64_t digits_of_left = !plan->tiles ? 0 : plan->left == HALVES ? MOST_DIGITS : 1;
+    all.planes = rooms(room, (box + 128) * digits_of_left + 64);
+    all.turned_planes = rooms(room, (plan->turned * plan->pitch + 64) * digits_of_left);
+    all.near = rooms(room, 2 * NEAR_TILES * 1024 * digits_of_left);
     all.factors = rooms(room, (lists > plan->k + FOUND_MORE ? lists : plan->k + FOUND_MORE) * word);
     return all;
 }
@@ -100,6 +106,8 @@ int64_t snnc_contract(const struct plan *plan, const void *left, int64_t bit, co
         box = (const char *)left + INDICES(box_rows)[0] * size_of(plan->left);
     const int64_t done = find(plan, &at, box, left, bit);
     at.kept = done ? snnc_keep(plan, right) : 0;
+    if (done && snnc_matrix_pays(plan, done) && snnc_contract_matrix(plan, &results, &at, box, right, out, fresh))
+        return done;
     const int bits = plan->left == ONES || (plan->left == SPIKES && (plan->taps || !snnc_dense_enough(plan, done)));
     return (plan->acc == F32 ? snnc_contract_f32 : bits ? snnc_contract_bits : snnc_contract_products)(
         plan, &of, &results, &at, box, right, out, fresh, done);

@@ -141,6 +141,42 @@ int64_t snnc_contract_products(const struct plan *plan, const struct shape *of, 
     return done;
 }
 
+/* Sums by the matrix unit, of all elements; whether it serves: else numbers have too many digits, or sums too many bits. */
+int snnc_contract_matrix(const struct plan *plan, const struct results *results, struct rooms *at,
+                           const void *box, const void *lying, void *out, int fresh)
+{
+    const int64_t in_box = plan->box_count * plan->box_length, pitch = (in_box + 63) / 64 * 64 + 64;
+    const uint32_t l_bits = plan->left == HALVES ? snnc_most(box, in_box) : 0;
+    const int l_digits = plan->left == HALVES ? snnc_digits(l_bits) : 1;
+    if (l_digits > MOST_DIGITS || (plan->left == COUNTS && !plan->codes))
+        return 0;
+    const struct tiles *right = snnc_tiles_of_right(plan, at, lying);
+    const int r_digits = snnc_digits(right->most);
+    const double l_most = plan->left == HALVES ? of_half((uint16_t)l_bits) * 0x1p24 : plan->left == COUNTS ? 127 : 1;
+    if (r_digits > MOST_DIGITS || l_most * (of_half((uint16_t)right->most) * 0x1p24) * (double)plan->k >= WIDEST)
+        return 0;
+    const struct matrix_unit *unit = snnc_matrix();
+    unit->left(at->planes, pitch, box, at->bits, plan->left, in_box, l_digits);
+    struct planes left = {at->planes, pitch, l_digits};
+    if (plan->turned) {
+        left = (struct planes){at->turned_planes, plan->turned * plan->pitch + 64, l_digits};
+        for (int digit = 0; digit < l_digits; digit++)
+            unit->turned((int8_t *)at->turned_planes + digit * left.pitch, plan->pitch, (int8_t *)at->planes + digit * pitch,
+                         in_box / plan->turned, plan->turned);
+    }
+    const struct tiling tiling = {plan->columns, plan->tiles, INDICES(tile_rows), INDICES(tile_places), plan->least, plan->reach};
+    for (int64_t row = 0, here; row < plan->stack * plan->m; row += here) {
+        const int64_t batch = row / plan->m;
+        here = unit->sums_i64(at->sums, &left, right->digits + batch * plan->tiles * 64 * plan->columns * r_digits, r_digits, &tiling, row,
+                              (batch + 1) * plan->m, at->near);
+        struct results some = *results;
+        some.count = here;
+        some.rows_at += row;
+        end_exact(plan, &some, at->sums, out, fresh);
+    }
+    return 1;
+}
+
 /* Products of elements at the same place of the stack, which is what a row is elsewhere. */
 int64_t snnc_contract_alone(const struct plan *plan, struct rooms *at, const uint16_t *left, const uint16_t *right, void *out,
                               int fresh)

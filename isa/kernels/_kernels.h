@@ -39,6 +39,15 @@ struct set_bits {
     int32_t *places, *before;
 };
 
+#define MOST_DIGITS 4
+
+/* A box as digits of eight bits: so many planes of bytes, *pitch* apart. */
+struct planes {
+    const int8_t *at;
+    int64_t pitch;
+    int digits;
+};
+
 /* Whether rows of a left operand stand side by side in its box, and terms do not. */
 static inline int rows_beside(int64_t run, int64_t rows_run) { return run < 8 && rows_run >= 8; }
 
@@ -121,6 +130,25 @@ struct kernels {
 
 extern const struct kernels snnc_kernels_v4, snnc_kernels_v3, snnc_kernels_v0;
 const struct kernels *snnc_kernels(void); /* those of this machine's vector unit */
+
+/* _matrix.c: exact sums by a unit that multiplies matrices of bytes, of numbers that have MOST_DIGITS at most.
+
+   A tile has 64 terms that stand side by side in the box of the left operand, or in the box turned; some of its slots may be
+   of none.  The left operand is planes of digits, the right one tiles of them.  `sums_i64` makes the sums of some rows from
+   the *first* on, whose number it answers, and has *near* to work in. */
+#define NEAR_TILES 32
+struct tiling {
+    int64_t columns, tiles;
+    const int64_t *rows, *places; /* where a row begins in the box, and a tile behind that */
+    int64_t least, reach;         /* the least of places, and what is behind the last of a tile */
+};
+struct matrix_unit {
+    void (*left)(int8_t *to, int64_t pitch, const void *from, const uint8_t *bits, int64_t element, int64_t count, int digits);
+    void (*turned)(int8_t *to, int64_t pitch, const int8_t *from, int64_t rows, int64_t length);
+    void (*right)(int8_t *to, const uint16_t *from, const int64_t *slots, int64_t tiles, int64_t columns, int digits);
+    int64_t (*sums_i64)(int64_t *sums, const struct planes *left, const int8_t *right, int right_digits, const struct tiling *of, int64_t first, int64_t until, int8_t *near);
+};
+const struct matrix_unit *snnc_matrix(void); /* none where the machine has none */
 
 /* _results.c */
 int snnc_begin_f32(const struct results *of, float *sums, const float *before);

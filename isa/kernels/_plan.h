@@ -17,6 +17,8 @@ struct plan {
     int64_t rows, places, run, rows_run, times;                    /* its matrix; each element is used `times` as often as it says */
     int64_t out_rows, out_columns, out_run, whole;                 /* of [stack * m], [n]; so many columns side by side, or all of all */
     int64_t taps, channels, lead, shifts, terms;                   /* of a window over pixels of channels; no taps: it is none */
+    int64_t tiles, slots, tile_rows, tile_places, least, reach; /* as a matrix unit takes it (no tiles: it does not), */
+    int64_t turned, pitch;                                         /* from a box that is turned, *pitch* elements a row, or not */
     int64_t serial, spans, span_count, span_length;                /* no other plan's; where the right operand lies, in bytes */
 };
 
@@ -26,7 +28,7 @@ struct kept;
 
 struct rooms {
     struct kept *kept; /* of the right operand, if anything is */
-    void *right, *right_words, *box, *there, *bits, *words, *sums, *part, *set, *before, *found, *factors, *turned;
+    void *right, *right_words, *box, *there, *bits, *words, *sums, *part, *set, *before, *found, *factors, *turned, *planes, *turned_planes, *near;
 };
 
 /* The window that the left operand is. */
@@ -37,8 +39,15 @@ static inline struct taps taps_of(const struct plan *plan)
     return taps;
 }
 
-/* What is made of a right operand: the matrix as it is stored, as words, the same in blocks of columns, a row for each pixel. */
-enum { GATHERED, SINGLES_OF, UNITS_F64, UNITS_I32, UNITS_I64, IN_BLOCKS, SPREAD, FORMS };
+/* What is made of a right operand: the matrix as it is stored, as words, the same in blocks of columns, a row for each pixel,
+   tiles of digits. */
+enum { GATHERED, SINGLES_OF, UNITS_F64, UNITS_I32, UNITS_I64, IN_BLOCKS, SPREAD, TILES, FORMS };
+
+/* Tiles of digits, of numbers none of which is larger than *most*, the bits of an f16. */
+struct tiles {
+    uint32_t most;
+    int8_t digits[] __attribute__((aligned(64)));
+};
 
 /* _kept.c */
 struct kept *snnc_keep(const struct plan *plan, const void *right);
@@ -53,6 +62,10 @@ const void *snnc_words_of_left(const struct plan *plan, const struct rooms *at, 
 const float *snnc_singles_of_right(const struct plan *plan, struct rooms *at, const void *right);
 const void *snnc_units_of_right(const struct plan *plan, struct rooms *at, const uint16_t *right, int form);
 float *snnc_blocks_of_right(const struct plan *plan, struct rooms *at, int *there);
+int snnc_digits(uint32_t bits);
+int64_t snnc_tiles_bytes(const struct plan *plan);
+int snnc_matrix_pays(const struct plan *plan, int64_t done);
+const struct tiles *snnc_tiles_of_right(const struct plan *plan, struct rooms *at, const void *right);
 const void *snnc_spread_right(const struct plan *plan, struct rooms *at, const void *right, const void *gathered);
 int snnc_bits_serve(const struct plan *plan);
 int snnc_dense_enough(const struct plan *plan, int64_t done);
@@ -63,6 +76,7 @@ int snnc_dense_enough(const struct plan *plan, int64_t done);
 typedef int64_t contracted(const struct plan *plan, const struct shape *of, const struct results *results, struct rooms *at,
                            const uint8_t *box, const void *right, void *out, int fresh, int64_t done);
 contracted snnc_contract_f32, snnc_contract_bits, snnc_contract_products;
+int snnc_contract_matrix(const struct plan *plan, const struct results *results, struct rooms *at, const void *box, const void *lying, void *out, int fresh);
 int64_t snnc_contract_alone(const struct plan *plan, struct rooms *at, const uint16_t *left, const uint16_t *right, void *out, int fresh);
 
 #endif

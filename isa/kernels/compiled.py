@@ -1,7 +1,8 @@
 """The kernels that are compiled when snnc is installed (the C files here), and whether they are there.
 
 They give the bits of the NumPy forms beside them.  Without a compiler the installation goes through and the NumPy forms
-serve; ``SNNC_KERNELS=numpy`` in the environment chooses these.  What is called releases the interpreter's lock.
+serve; ``SNNC_KERNELS=numpy`` in the environment chooses these, ``SNNC_KERNELS=vectors`` kernels without the unit for
+matrices that a machine may have.  What is called releases the lock of the interpreter.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ LANES = 16
 VECTORS = {4: "AVX-512", 3: "AVX2", 0: "portable"}
 
 
+MATRIX = ("never", "where it pays", "wherever it serves")
+"""When a unit for matrices makes exact sums."""
+
+
 class Call(bytes):
     """What a kernel reads of how operands lie; the arrays that it points to stay as long as it does."""
 
@@ -47,6 +52,7 @@ _POINTER, _BYTES, _SIZE, _FLAG = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int6
 _SIGNATURES: dict[str, list[Any]] = {
     "snnc_contract_room": [_POINTER],
     "snnc_contract": [_POINTER, _POINTER, _SIZE, _POINTER, _POINTER, _FLAG, _POINTER],
+    "snnc_use_matrix": [_SIZE],
     "snnc_kept_bytes": [],
     "snnc_kept_served": [],
     "snnc_element": [_BYTES, _BYTES, _POINTER, _POINTER],
@@ -73,6 +79,7 @@ def library() -> ctypes.CDLL | None:
         for name, arguments in _SIGNATURES.items():
             function = getattr(loaded, name)
             function.argtypes, function.restype = arguments, _SIZE
+        loaded.snnc_use_matrix(MATRIX.index("never" if os.environ.get(CHOICE) == "vectors" else "where it pays"))
     except (OSError, AttributeError):  # of another machine, or of another version of snnc
         return None
     module = _module(path)
@@ -129,6 +136,12 @@ def vectors() -> str:
     return "" if loaded is None else VECTORS[loaded.snnc_vectors()]
 
 
+def use_matrix(when: str) -> bool:
+    """Says *when* (one of `MATRIX`) the unit for matrices is used from now on; whether there is one."""
+    loaded = library()
+    return loaded is not None and bool(loaded.snnc_use_matrix(MATRIX.index(when)))
+
+
 _rooms = threading.local()
 
 KERNELS = {
@@ -149,9 +162,10 @@ KERNELS = {
 def listed() -> Iterator[tuple[str, str]]:
     """Every kernel, and what makes its sums here."""
     by = f"compiled, {vectors()}" if library() is not None else f"NumPy: {why_none()}"
+    exact = f"{by} and AMX" if os.environ.get(CHOICE) != "vectors" and use_matrix("where it pays") else by
     for module, kernels in KERNELS.items():
         for kernel in kernels:
-            yield f"{module}: {kernel}", by
+            yield f"{module}: {kernel}", exact if module == "contract" and kernel.startswith("exact") else by
 
 
 def room(size: int) -> int:

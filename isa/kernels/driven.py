@@ -20,6 +20,7 @@ from ...numerics.formats import F16, F32, SPIKE, U8, X64, X128, Format
 from .boxes import Box, Numbers, box_of, columns_of, offsets, planes_of, run_of, spans_of, window_of
 from .compiled import LANES, Call, at, library, room
 from .nest import AnyOperand, Array, Lies, Operand, PackedOperand, Shape, plan_of
+from .tiled import TERMS, Tiles, tiles_of
 
 _ACCUMULATORS = {F32.code: 0, X64.code: 1, X128.code: 2}
 _ONES, _SPIKES, _COUNTS, _SIGNS, _HALVES, _BFLOATS, _SINGLES = range(7)
@@ -147,6 +148,9 @@ def _layout(
         ways = tuple(tuple((extents[axis], box.steps[axis]) for axis in axes) for axes in (down, k))
         window = window_of(ways[0], ways[1], box.start, size, filled)
     spans = None if alone else spans_of(r_shape, r_steps, _SIZES[elements[1]])
+    tiles = None
+    if acc != _ACCUMULATORS[F32.code] and not alone and elements[0] != _ONES and n:
+        tiles = tiles_of(rows, along(box.steps, k), box.rows.size * box.length, runs[0])
     times = prod(extents[axis] for axis in batch + m + k if l_shape[axis] == 1)
     whole = plan.n == filled and columns_of(along(s_steps, down + across)) is None
     fields = [
@@ -156,14 +160,26 @@ def _layout(
         *(lies[5], lies[6], *runs, times, lies[7], lies[8], s_run, whole),
         *((0,) * 3 if window is None else (window.shifts.size, window.channels, int(window.shifts.max()))),
         *((0, 0) if window is None else (at(window.shifts), at(window.terms))),
+        *((0,) * 8 if tiles is None else _told(tiles)),
         next(_serials),
         *((0, 0, 0) if spans is None else (at(spans.starts), spans.starts.size, spans.length)),
     ]
-    arrays = *pointed, *(() if window is None else (window.shifts, window.terms)), *(() if spans is None else spans[:1])
+    arrays = (
+        *pointed,
+        *(() if window is None else (window.shifts, window.terms)),
+        *(() if spans is None else spans[:1]),
+        *(() if tiles is None else tiles[:3]),
+    )
     table = Call.of(np.array(fields, np.int64).tobytes(), *(array for array in arrays if array is not None))
     loaded = library()
     assert loaded is not None
     return Layout(table, loaded.snnc_contract_room(table), plan.n)
+
+
+def _told(tiles: Tiles) -> tuple[int, ...]:
+    least, most = int(tiles.places.min()), int(tiles.places.max())
+    arrays = at(tiles.slots), at(tiles.rows), at(tiles.places)
+    return tiles.places.size, *arrays, least, most + TERMS, tiles.turned, tiles.pitch
 
 
 def _steps(shape: Shape, strides: Shape, size: int) -> Shape | None:

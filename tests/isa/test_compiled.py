@@ -19,6 +19,7 @@ from snnc.isa.kernels.contract import accumulated, contract, contract_exact, con
 from snnc.isa.kernels.driven import contraction
 from snnc.isa.kernels.nest import Operand
 from snnc.isa.kernels.sources import digest
+from snnc.isa.kernels.tiled import TERMS, tiles_of
 from snnc.numerics.formats import BF16, F16, F32, SPIKE, TERNARY, U2, U4, U8, X64, X128, Format, encode
 
 Array = NDArray[Any]
@@ -120,10 +121,16 @@ def by_numpy(
 
 
 def check(sums: Array, *how: Any) -> None:
+    """With the unit for matrices wherever it serves, and without it."""
     expected, counted = by_numpy(sums, *how)
-    done = contract(sums, *how)
-    assert sums.tobytes() == np.broadcast_to(expected, sums.shape).tobytes()
-    assert done == counted
+    before = sums.copy()
+    for when in ("wherever it serves", "never") if how[-1] != F32 else ("where it pays",):
+        compiled.use_matrix(when)
+        sums[...] = before
+        done = contract(sums, *how)
+        compiled.use_matrix("where it pays")
+        assert sums.tobytes() == np.broadcast_to(expected, sums.shape).tobytes()
+        assert done == counted
 
 
 LEFT: list[Format | None] = [None, SPIKE, U2, U4, U8, TERNARY]
@@ -339,6 +346,24 @@ def test_panels_go_over_parts_of_all_terms(
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("left", [SPIKE, TERNARY, U4, F16], ids=str)
+@pytest.mark.parametrize("beside", ["terms", "rows"])
+@pytest.mark.parametrize("size", [2.0**-12, 0.3, 20.0])
+def test_units_for_matrices_go_over_parts_of_all_terms(left: Format, beside: str, size: float) -> None:
+    """More terms than are taken together, rows that are no whole blocks, numbers of two to four digits."""
+    random = np.random.default_rng(11)
+    rows, columns, terms = 37, 40, 2300
+    l_values = drawn(random, left, rows * terms, density=0.7, size=size, extremes=False).reshape(rows, 1, terms)
+    if beside == "rows":
+        l_values = l_values.transpose(2, 1, 0).copy().transpose(2, 1, 0)
+    r_values = drawn(random, F16, columns * terms, density=0.9, size=size, extremes=False).reshape(1, columns, terms)
+    operands = Operand(l_values, left), Operand(r_values, F16)
+    sums = np.zeros((rows, columns, 1, 2), X128.dtype)
+    for fresh in (True, False):
+        check(sums, fresh, *operands, (rows, columns, terms), (True, True, False), X128)
+
+
+@pytest.mark.compiled
 def test_every_half_is_read_as_it_is() -> None:
     halves = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16).view(np.float16)
     one = Operand(np.ones((1, 1), np.float16), F16)
@@ -375,6 +400,42 @@ def test_the_environment_may_ask_for_the_forms_of_numpy(monkeypatch: pytest.Monk
     assert compiled.why_none() == "SNNC_KERNELS=numpy says so"
     assert compiled.vectors() == ""
     compiled.library.cache_clear()
+
+
+@pytest.mark.compiled
+def test_the_environment_may_ask_for_vectors_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(compiled.CHOICE, raising=False)
+    compiled.library.cache_clear()
+    exact = "contract: exact sums of products of two f16"
+    assert dict(compiled.listed())[exact].endswith(" and AMX") == compiled.use_matrix("where it pays")
+    monkeypatch.setenv(compiled.CHOICE, "vectors")
+    compiled.library.cache_clear()
+    assert dict(compiled.listed())[exact] == f"compiled, {compiled.vectors()}"
+    monkeypatch.delenv(compiled.CHOICE)
+    compiled.library.cache_clear()
+
+
+@given(st.data())
+def test_tiles_hold_each_term_once(data: st.DataObject) -> None:
+    """Where a tile begins in the box, and a slot behind that, stands the element of the slot's term, turned or not."""
+    size = data.draw(st.sampled_from([64, 700, 4096]))
+    apart = data.draw(st.sampled_from([1, 3, 16, 32]))
+    places = np.array(sorted(data.draw(st.sets(st.integers(0, size // apart - 1), min_size=1))), np.int64) * apart
+    order = np.array(data.draw(st.permutations(range(places.size))))
+    rows = np.arange(max(size - int(places.max()), 1), dtype=np.int64)
+    tiles = tiles_of(rows, places[order], size, 1 if apart > 1 else 64)
+    assert tiles is not None
+    assert sorted(tiles.slots[tiles.slots >= 0].tolist()) == list(range(places.size))
+    for slot in np.flatnonzero(tiles.slots >= 0).tolist():
+        term = int(tiles.slots[slot])
+        at = tiles.rows + tiles.places[slot // TERMS] + slot % TERMS
+        if tiles.turned:
+            at = at % tiles.pitch * tiles.turned + at // tiles.pitch
+        assert np.array_equal(at, rows + places[order][term])
+
+
+def test_terms_that_share_an_element_are_no_tiles() -> None:
+    assert tiles_of(np.zeros(1, np.int64), np.array([0, 1, 1]), 2, 2) is None
 
 
 def test_without_a_compiled_file_numpy_serves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -21,6 +22,15 @@ Array = NDArray[Any]
 
 FORMS = [(SPIKE, F16, F32), (F16, F16, F32), (SPIKE, BF16, F32), (F32, F32, F32), (SPIKE, F16, X64), (F16, F16, X128)]
 TERMS = 80
+
+
+@pytest.fixture(params=["never", "wherever it serves"])
+def matrix(request: pytest.FixtureRequest) -> Iterator[None]:
+    """When the unit for matrices is used, if there is one."""
+    if not compiled.use_matrix(request.param) and request.param != "never":
+        pytest.skip("this machine has no unit for matrices")
+    yield
+    compiled.use_matrix("where it pays")
 
 
 def by_numpy(sums: Array, left: Operand, right: Operand, columns: int, rows: int, acc: Format) -> tuple[Array, int]:
@@ -47,7 +57,8 @@ def by_numpy(sums: Array, left: Operand, right: Operand, columns: int, rows: int
         max_size=24,
     ),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.usefixtures("matrix")
 def test_an_operand_is_read_anew_as_soon_as_it_changes(
     seed: int, forms: tuple[Format, Format, Format], shape: tuple[int, int, bool], actions: list[tuple[int, str, float]]
 ) -> None:
