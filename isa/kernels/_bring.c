@@ -114,21 +114,22 @@ int snnc_dense_enough(const struct plan *plan, int64_t done)
     return 2 * done * (3 * vectors + 9) > all * vectors * (plan->acc != F32 ? 2 : plan->left != SPIKES ? 3 : 4);
 }
 
-/* Whether the matrix unit costs less than other kernels, in ns as they were measured on layers of 10 to 208 columns: tiles of
-   digits against all products, or those of elements that are not zero, which have to be found.  f16 of usual size have
-   three digits. */
+/* Whether the matrix unit costs less than other kernels, in ns as they were measured on all contractions of a step of four
+   networks: tiles of digits (f16 of usual size have three) against all products, or against those of left elements that
+   are not zero, where kernels find these. */
 int snnc_matrix_pays(const struct plan *plan, int64_t done)
 {
     if (!plan->tiles || !snnc_matrix() || matrix_use != WHERE_IT_PAYS)
         return plan->tiles && snnc_matrix() && matrix_use == WHEREVER_IT_SERVES;
-    const int numbers = plan->left == HALVES, digits = numbers ? 3 : 1;
-    const double blocks = (double)(plan->stack * ((plan->m + LANES - 1) / LANES)), across = (double)plan->columns / LANES;
+    const int bits = plan->left == SPIKES, digits = plan->left == HALVES ? 3 : 1;
     const double rows = (double)(plan->stack * plan->m), box = (double)(plan->box_count * plan->box_length);
-    const double tiles = blocks * across * (double)(plan->tiles * digits * 3) * 7 + (double)(plan->stack * plan->tiles) * across * 100;
-    const double planes = 2000 + box * digits * (plan->turned ? 0.3 : 0.1);
+    const double blocks = (double)(plan->stack * ((plan->m + LANES - 1) / LANES)), across = (double)plan->columns / LANES;
+    const double right = (double)(plan->stack * plan->tiles) * across * 100, planes = box * digits * (plan->turned ? 0.3 : 0.1);
+    const double tiles = 2000 + blocks * across * (double)(plan->tiles * digits) * 21 + right + planes;
     const double all = rows * (double)(plan->k * plan->columns) / 33;
-    const double found = numbers ? rows * 20 + (double)done * across * 1.3 : rows * 8 + (double)done * across;
-    return 1.5 * (tiles + planes) < (found < all ? found : all) + (numbers ? box * 0.1 : 0);
+    const double bit = plan->taps ? 1.2 : rows_beside(plan->run, plan->rows_run) ? 2.5 : 1.3;
+    const double found = bits ? rows * 8 + (double)done * across * bit : plan->run >= 8 ? rows * 20 + (double)done * across * 1.3 : all;
+    return 1.2 * tiles < (found < all ? found : all) + (bits ? 0 : box * 0.1);
 }
 
 /* What is not a bit, as the words that kernels take; bits, too, for those that want words. */
