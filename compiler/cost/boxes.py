@@ -244,21 +244,40 @@ def along(
     ((name, walk),) = walks
     c = dict(axis.terms)[name]
     found: dict[tuple[int, int, int], int] = {}
-    for first, share in walk.shares:
+    for first, share, cores in _alike(axis, stride, c, walk.shares, modulus):
         full, rest = divmod(share, walk.tile)
-        _run(found, axis, stride, (c, first, walk.tile, full), modulus)
-        _run(found, axis, stride, (c, first + full * walk.tile, rest, int(rest > 0)), modulus)
+        _run(found, axis, stride, (c, first, walk.tile, full, cores), modulus)
+        if rest:
+            _run(found, axis, stride, (c, first + full * walk.tile, rest, 1, cores), modulus)
     return tuple((*key, count) for key, count in found.items())
 
 
+@lru_cache(maxsize=1 << 12)
+def _alike(
+    axis: Axis, stride: int, c: int, shares: tuple[tuple[int, int], ...], modulus: int
+) -> tuple[tuple[int, int, int], ...]:
+    """Shares (first value, extent) of a loop with coefficient *c*, those that meet alike as one, and how many they are.
+
+    Alike are those of one extent that lie inside of the axis and begin alike.
+    """
+    found: dict[tuple[int, int | None, int], list[int]] = {}
+    for first, share in shares:
+        low = axis.offset + c * first + min(0, c) * (share - 1)
+        inside = axis.step > 1 or (low >= 0 and low + abs(c) * (share - 1) < axis.bound)
+        key = (share, None, c * first * stride % modulus) if inside else (share, first, 0)
+        found.setdefault(key, []).append(first)
+    return tuple((firsts[0], share, len(firsts)) for (share, *_), firsts in found.items())
+
+
 def _run(
-    found: dict[tuple[int, int, int], int], axis: Axis, stride: int, run: tuple[int, int, int, int], modulus: int
+    found: dict[tuple[int, int, int], int], axis: Axis, stride: int, run: tuple[int, int, int, int, int], modulus: int
 ) -> None:
-    """Count what so many tiles of one extent meet, one behind the other: (coefficient, first value, extent, tiles).
+    """Count what so many tiles of one extent meet, one behind the other, in so many cores alike: (coefficient, first
+    value, extent, tiles, cores).
 
     Of those that lie inside of the axis, one begins as another does so many tiles before; they are counted at once.
     """
-    c, first, extent, tiles = run
+    c, first, extent, tiles, cores = run
     reach = abs(c) // axis.step
     length = 1 + reach * (extent - 1)
     low, step = axis.offset + c * first + min(0, c) * (extent - 1), c * extent
@@ -271,7 +290,7 @@ def _run(
             begin = max(begin, 0)
             clipped = max(end - begin, 0)
         key = begin * stride % modulus, clipped, length
-        found[key] = found.get(key, 0) + times
+        found[key] = found.get(key, 0) + times * cores
 
     inside = range(tiles)
     if axis.step == 1 and step:  # tiles that begin at 0 or behind it, and end at the bound or before it

@@ -25,11 +25,11 @@ class Looked:
     orders: Sequence[Ordered]
     _tables: dict[Split, Tables] = field(default_factory=dict[Split, Tables])
 
-    def best(self, spaces: Sequence[Space], rings: int, before: Choice | None = None) -> Choice | None:
-        """The best of all *spaces*, if it is better than what was found *before*; of equals the first."""
+    def best(self, spaces: Sequence[Space], rings: int, below: float = math.inf) -> Choice | None:
+        """The best of all *spaces*, if it costs less than *below*; of equals the first."""
         found: list[Choice] = []
         fronts: list[Front] = []
-        least = math.inf if before is None else before.cost - 1
+        least = below - 1
         promising: Front | None = None
         for survey in self._surveys(spaces, rings):
             if promising is not None and promising.least < survey.fewest:  # else no other can be left out for it
@@ -48,7 +48,7 @@ class Looked:
             promising = min([*own, *([promising] if promising else [])], key=lambda front: front.least, default=None)
         found += [choice for choice in (best_of(fronts),) if choice is not None]
         best = min(found, key=lambda choice: choice.cost, default=None)
-        return best if best is not None and (before is None or best.cost < before.cost) else None
+        return best if best is not None and best.cost < below else None
 
     def all(self, spaces: Sequence[Space], rings: int) -> tuple[list[Choice], list[Front]]:
         """The best of each of the *spaces* that has one without a search, and of all others together; their groups."""

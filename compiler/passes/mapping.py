@@ -22,6 +22,7 @@ from .admission import check_machine
 from .legality import legal_tiles
 from .looked import Looked
 from .objective import Objective
+from .repeats import TURNS
 from .request import Request
 from .search import Choice, best_of
 from .side_by_side import compulsory, holds, wholes_of
@@ -29,6 +30,9 @@ from .space import Space, orders_of, space_of
 from .split import Split, named, shareable, shares, splits, summable
 from .survey import Front, Ordered
 from .weighing import ranked
+
+Chosen = tuple[Decision, Explanation]
+"""What was chosen, and why."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,10 @@ class Mapper:
     objective: Objective | None = None
     """What it maps by; None for the fewest bytes."""
 
-    known: dict[object, tuple[Decision, Explanation]] = field(
-        default_factory=dict[object, tuple[Decision, Explanation]]
-    )
+    known: dict[object, Chosen] = field(default_factory=dict[object, "Chosen"])
+    nearby: dict[object, Chosen | None] = field(default_factory=dict[object, "Chosen | None"])
+    """What `near` has found, by what bears on it."""
+
     lasting: dict[object, Duration] = field(default_factory=dict[object, Duration])
     """How long stages last, by what bears on it (see `ways`)."""
 
@@ -60,26 +65,54 @@ class Mapper:
             self.known[key] = choose(request, self.objective)
         return Mapped(request, *self.known[key])
 
+    def near(self, request: Request, wide: Mapped) -> Mapped | None:
+        """The mapping on fewer cores that is like a *wide* one, and moves no more of DRAM; None where there is none."""
+        like = wide.decision
+        key = request.likeness, like.split, like.whole, like.rings, wide.explanation.dram
+        if key not in self.nearby:
+            self.nearby[key] = near(request, wide, self.objective)
+        found = self.nearby[key]
+        return None if found is None else Mapped(request, *found)
 
-def choose(request: Request, objective: Objective | None = None) -> tuple[Decision, Explanation]:
+
+def choose(request: Request, objective: Objective | None = None) -> Chosen:
     """The mapping of a request that moves the fewest bytes, or is the best by *objective*; TargetError where none fits
     the machine."""
     check_machine(request)
     orders = [Ordered(*ordered) for ordered in orders_of(request)]
     if objective is None:
         return _by_bytes(request, orders)
-    return _by(objective, request, orders)
-
-
-def _by(objective: Objective, request: Request, orders: list[Ordered]) -> tuple[Decision, Explanation]:
-    """The mapping that is the best by an objective, and why."""
-    wholes = wholes_of(request)
+    first, *more = wholes_of(request)
     spaces = [
         space_of(request, split, whole)
         for split in splits_of(request)
-        for whole in wholes
-        if whole == wholes[0] or holds(whole, split)
+        for whole in (first, *(whole for whole in more if holds(whole, split)))
     ]
+    return _by(objective, request, orders, spaces)
+
+
+def near(request: Request, wide: Mapped, objective: Objective | None = None) -> Chosen | None:
+    """The best mapping of a request of those that are like a *wide* one on more cores, if it moves no more of DRAM.
+
+    Alike are the loop that cores share, what lies side by side in buffers, and how many of these there are where bytes
+    are counted; tiles and orders of loops are searched.
+    """
+    like, most = wide.decision, wide.explanation.dram
+    splits = [split for split in splits_of(request) if split.loop == like.split or request.cores == 1]
+    spaces = [space_of(request, split, like.whole) for split in splits if holds(like.whole, split)]
+    orders = [Ordered(*ordered) for ordered in orders_of(request)]
+    if objective is None:
+        best = Looked(orders).best(spaces, like.rings, (most + 1) * TURNS)
+        return None if best is None else _told(request, best, [spaces], like.rings, orders)
+    try:
+        found = _by(objective, request, orders, spaces)
+    except TargetError:
+        return None
+    return found if found[1].dram <= most else None
+
+
+def _by(objective: Objective, request: Request, orders: list[Ordered], spaces: Sequence[Space]) -> Chosen:
+    """The mapping of *spaces* that is the best by an objective, and why."""
     found = ranked(objective, request, spaces, orders)
     if found is None:
         raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in spaces])
@@ -93,7 +126,7 @@ def _by(objective: Objective, request: Request, orders: list[Ordered]) -> tuple[
     return best.mapping, Explanation(best.dram, best.measure, _pinned(request), objective.word, lambda: rivals)
 
 
-def _by_bytes(request: Request, orders: list[Ordered]) -> tuple[Decision, Explanation]:
+def _by_bytes(request: Request, orders: list[Ordered]) -> Chosen:
     """The mapping that moves the fewest bytes, and why."""
     first, *more = wholes_of(request)
     plain = [space_of(request, split, first) for split in splits_of(request)]
@@ -105,10 +138,17 @@ def _by_bytes(request: Request, orders: list[Ordered]) -> tuple[Decision, Explan
         runs = [plain]
         if more and best.dram > compulsory(request):
             runs.append([own.holding(whole) for own in plain for whole in more if holds(whole, own.split)])
-            best = looked.best(runs[-1], rings, best) or best
-        told = cache(partial(_rivals, runs, rings, orders))
-        return best.mapping, Explanation(best.dram, best.dram, _pinned(request), found=told)
+            best = looked.best(runs[-1], rings, best.cost) or best
+        return _told(request, best, runs, rings, orders)
     raise _infeasible(request, [_shortage(space, orders, request.pin.rings or 1) for space in plain])
+
+
+def _told(
+    request: Request, best: Choice, runs: Sequence[Sequence[Space]], rings: int, orders: Sequence[Ordered]
+) -> Chosen:
+    """The *best* of the spaces of *runs*, and why."""
+    told = cache(partial(_rivals, runs, rings, orders))
+    return best.mapping, Explanation(best.dram, best.dram, _pinned(request), found=told)
 
 
 def _rivals(runs: Sequence[Sequence[Space]], rings: int, orders: Sequence[Ordered]) -> Rivals:

@@ -1,6 +1,7 @@
 """Ways to do a stage: on all cores, or on a group of fewer, which has less of some operands to read more than once.
 
-Of a stage on fewer cores the mapping is searched anew, and it is a way only if it moves no more of DRAM.
+On fewer cores a stage is mapped as on all but for its tiles and the order of its loops, which are searched anew; it is
+a way only if it moves no more of DRAM.
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ...source import TargetError
 from ..cost.duration import Duration, duration, least_work, operations
 from ..ir.decision import Decision
 from ..ir.schedule import Stage
 from .build_stage import build_stage
-from .mapping import Mapper
+from .mapping import Mapped, Mapper
 from .request import Request
 
 WORTH = 0.98
@@ -111,11 +111,10 @@ class Ways:
         if cores == self.widest.cores:
             return self.widest
         if cores not in self._known:
-            try:
-                request = self.planned.request.on(cores)
-                way = self._way(build_stage(self.planned.mapper.choose(request)))
-            except TargetError:
-                way = None
+            request, stage = self.planned.request, self.planned.stage
+            wide = Mapped(request, stage.mapping, stage.explanation)
+            mapped = self.planned.mapper.near(request.on(cores), wide)
+            way = None if mapped is None else self._way(build_stage(mapped))
             fits = way is not None and way.lasts.channel <= self.widest.lasts.channel
             self._known[cores] = way if fits else None
         return self._known[cores]

@@ -34,7 +34,7 @@ def one_by_one(axis: Axis, coefficient: int, stride: int, walk: Walk, modulus: i
     offset=st.integers(-9, 9),
     bound=st.integers(1, 60),
     tile=st.integers(1, 20),
-    shares=st.lists(st.integers(0, 25), min_size=1, max_size=4),
+    shares=st.lists(st.integers(0, 25), min_size=1, max_size=4) | st.integers(1, 16).map(lambda share: [share] * 6),
     stride=st.sampled_from([1, 8, 16, 24, 1000]),
     modulus=st.sampled_from([1, 8, 64, 512]),
     stepped=st.booleans(),

@@ -91,19 +91,27 @@ def test_layers_that_are_alike_are_searched_and_timed_once(
     compiled: Callable[..., Compilation], searches: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed: list[Stage] = []
+    narrow: list[Request] = []
+    near = mapping.near
 
     def counted(stage: Stage, target: Target) -> Duration:
         timed.append(stage)
         return duration(stage, target)
 
+    def heard(request: Request, wide: mapping.Mapped, objective: Objective | None = None) -> object:
+        narrow.append(request)
+        return near(request, wide, objective)
+
     monkeypatch.setattr(ways, "duration", counted)
-    counts: list[tuple[int, int]] = []
+    monkeypatch.setattr(mapping, "near", heard)
+    counts: list[tuple[int, int, int]] = []
     for layers in (4, 8):
-        searches.clear()
-        timed.clear()
+        for known in (searches, narrow, timed):
+            known.clear()
         _ = compiled(layers=layers).schedule
-        assert len({request.likeness for request in searches}) == len(searches)
-        counts.append((len(searches), len(timed)))
+        for known in (searches, narrow):
+            assert len({request.likeness for request in known}) == len(known)
+        counts.append((len(searches), len(narrow), len(timed)))
     assert counts[0] == counts[1]
     assert min(counts[0]) > 0
 

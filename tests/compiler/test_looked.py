@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -19,7 +20,7 @@ from snnc.compiler.pipeline import Compilation, Options
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
-    """Sums of `mlp` on 20 cores and on fewer, with and without epilogues."""
+    """Sums of `mlp` on 20 cores, with and without epilogues."""
     found: list[Request] = []
     choose = mapping.choose
 
@@ -53,7 +54,34 @@ def test_what_is_left_out_is_no_better(requests: list[Request], monkeypatch: pyt
         surveyed.clear()
         looked = Looked(orders)
         best = looked.best(plain, 2)
-        better = looked.best(others, 2, best)
+        better = looked.best(others, 2, best.cost if best else math.inf)
         few += len(surveyed)
         assert (better or best) == min(found, key=lambda choice: choice.cost, default=None)
     assert 0 < few < many
+
+
+def test_on_fewer_cores_the_best_is_found_that_is_like_the_one_on_all(requests: list[Request]) -> None:
+    found, none = 0, 0
+    mapper = mapping.Mapper()
+    for request in requests:
+        wide = mapper.choose(request)
+        like, most = wide.decision, wide.explanation.dram
+        for cores in (10, 4, 1):
+            few = request.on(cores)
+            orders = [Ordered(*ordered) for ordered in orders_of(few)]
+            splits = [split for split in mapping.splits_of(few) if split.loop == (like.split if cores > 1 else None)]
+            spaces = [space_of(few, split, like.whole) for split in splits if holds(like.whole, split)]
+            choices, _ = Looked(orders).all(spaces, like.rings)
+            best = min(choices, key=lambda choice: choice.cost, default=None)
+            near = mapper.near(few, wide)
+            if best is None or best.dram > most:
+                assert near is None
+                none += 1
+            else:
+                assert near is not None
+                assert (near.decision, near.explanation.dram) == (best.mapping, best.dram)
+                assert near.decision.split in (like.split, None)
+                assert (near.decision.whole, near.decision.rings) == (like.whole, like.rings)
+                found += 1
+    assert found > 3
+    assert none > 3
