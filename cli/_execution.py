@@ -41,6 +41,7 @@ class Execution:
     weights: str | None = None
     save_weights: str | None = None
     dumps: tuple[str, ...] = ()
+    threads: int | None = None
     trace: str | None = None
     check_races: bool = False
     compare_oracle: str | None = None
@@ -131,6 +132,7 @@ class Execution:
 
     def _interpreter(self, program: Program) -> Interpreter:
         from ..runtime.interpreter import Interpreter
+        from ..runtime.unrolling import processors
 
         if self.wanted:
             from ..catalog import UnknownName, unknown
@@ -146,7 +148,7 @@ class Execution:
                     raise UnknownName(f"{told}; --fusion off gives it one")
                 raise unknown("tensor in DRAM", dump.tensor, known)
         if self.compare_oracle is None:
-            return Interpreter(program, watched=self.check_races)
+            return Interpreter(program, watched=self.check_races, threads=self.threads or processors())
         from ._oracle import ComparedInterpreter, training_of
 
         return ComparedInterpreter(program, training_of(program, self.compare_oracle), watched=self.check_races)

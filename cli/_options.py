@@ -233,6 +233,13 @@ _LENGTH = (
     *_RATE,
 )
 
+threads_option = click.option(
+    "--threads",
+    type=COUNT,
+    metavar="N",
+    help="Threads in which cores work, which changes no result; unless given, as many as there are processors.",
+)
+
 _RUNNING = (
     *_LENGTH,
     click.option("--checkpoint", metavar="FILE", help="Written after every epoch, at the end and on Ctrl-C."),
@@ -246,6 +253,7 @@ _RUNNING = (
         metavar="TENSOR@STEP[=FILE]",
         help="Show a tensor after a training step (from 1), or write it to FILE, which ends in .npy.",
     ),
+    threads_option,
     click.option("--trace", metavar="FILE", help="Write a timeline of a training step, for ui.perfetto.dev."),
     click.option("--check-races", is_flag=True, help="Stop at accesses that no semaphore orders (slow)."),
 )

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from ..runtime.labelling import Assigned
 
 
-def trained(path: str, checkpoint: str | None, weights: str | None) -> tuple[Interpreter, Assigned | None]:
+def trained(
+    path: str, checkpoint: str | None, weights: str | None, threads: int | None
+) -> tuple[Interpreter, Assigned | None]:
     """An interpreter of the program in *path* with the parameters of a checkpoint, of weights, or of its own.
 
     With it, the classes that a checkpoint knows of the outputs of a network that has learned without labels.
@@ -28,6 +30,7 @@ def trained(path: str, checkpoint: str | None, weights: str | None) -> tuple[Int
     from ..runtime.host import INFER
     from ..runtime.interpreter import Interpreter
     from ..runtime.labelling import Assigned
+    from ..runtime.unrolling import processors
     from ..source import DataError, Place
 
     if checkpoint is not None and weights is not None:
@@ -37,7 +40,7 @@ def trained(path: str, checkpoint: str | None, weights: str | None) -> tuple[Int
         raise DataError.at(Place(path), f"has no entry {INFER}")
     if checkpoint is None and weights is None and not _holds_parameters(program):
         raise click.UsageError("the program holds no trained parameters; give --checkpoint or --weights")
-    interpreter = Interpreter(program)
+    interpreter = Interpreter(program, threads=threads or processors())
     if checkpoint is not None:
         progress = checkpoints.restore(checkpoints.load(checkpoint), program, interpreter.chip.dram, checkpoint)
         return interpreter, Assigned.held(progress)

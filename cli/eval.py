@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ._options import json_option, program_argument, weights_option
+from ._options import json_option, program_argument, threads_option, weights_option
 from ._output import Output, check_writable
 
 
@@ -16,9 +16,16 @@ from ._output import Output, check_writable
 )
 @click.option("--checkpoint", metavar="FILE", help="Take the parameters from a checkpoint of this program.")
 @weights_option
+@threads_option
 @json_option
 def command(
-    program: str, data: str, part: str, checkpoint: str | None, weights: str | None, json_to: str | None
+    program: str,
+    data: str,
+    part: str,
+    checkpoint: str | None,
+    weights: str | None,
+    threads: int | None,
+    json_to: str | None,
 ) -> None:
     """Test PROGRAM (.snnb) with trained parameters: accuracy, loss, and what an inference moves.
 
@@ -32,7 +39,7 @@ def command(
 
     check_writable([json_to])
     output = Output(json_to)
-    interpreter, assigned = trained(program, checkpoint, weights)
+    interpreter, assigned = trained(program, checkpoint, weights, threads)
     _, evaluation, _ = evaluated(interpreter, assigned, data, part, output, logits=False)
     counted = interpreter.counters.take()
     accuracy = "unknown" if evaluation.accuracy is None else f"{100 * evaluation.accuracy:.2f} %"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ._options import json_option, program_argument, weights_option
+from ._options import json_option, program_argument, threads_option, weights_option
 from ._output import Output, check_writable, write_text
 
 SUFFIXES = (".npz", ".csv")
@@ -20,12 +20,20 @@ SUFFIXES = (".npz", ".csv")
 )
 @click.option("--checkpoint", metavar="FILE", help="Take the parameters from a checkpoint of this program.")
 @weights_option
+@threads_option
 @click.option(
     "-o", "--output", "to", required=True, metavar="FILE", help="Where to: .npz (prediction, label, logits) or .csv."
 )
 @json_option
 def command(
-    program: str, data: str, part: str, checkpoint: str | None, weights: str | None, to: str, json_to: str | None
+    program: str,
+    data: str,
+    part: str,
+    checkpoint: str | None,
+    weights: str | None,
+    threads: int | None,
+    to: str,
+    json_to: str | None,
 ) -> None:
     """Write the class that PROGRAM (.snnb) predicts for every sample, with its label and logits.
 
@@ -43,7 +51,7 @@ def command(
         raise click.BadParameter(f"{to} does not end in {' or '.join(SUFFIXES)}", param_hint="-o")
     check_writable([to, json_to])
     output = Output(json_to)
-    interpreter, assigned = trained(program, checkpoint, weights)
+    interpreter, assigned = trained(program, checkpoint, weights, threads)
     split, evaluation, assigned = evaluated(interpreter, assigned, data, part, output, logits=True)
     logits = evaluation.logits
     if logits is None:

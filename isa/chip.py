@@ -145,6 +145,10 @@ class Chip(Protocol):
         """Arrive at the barrier of this stream's unit over cores 0.. *cores* - 1; true once all have arrived."""
         ...
 
+    def room(self, size: int) -> NDArray[np.uint8]:
+        """So many bytes for a tile to be sent, which are its own until all have taken it."""
+        ...
+
     def deliver(self, source: int, target: int, channel: int, tile: Tile) -> None:
         """Put a tile into the queue (source, target, channel)."""
         ...

@@ -17,6 +17,7 @@ from .instruction import Action
 from .kernels.contract import Contraction, accumulated
 from .port import Port
 from .registers import ViewRegister, Window
+from .routed import Bytes, Routed
 from .skipping import taken_of
 from .state import Shape
 from .vector import VectorStream
@@ -38,7 +39,7 @@ class ComputingStream(VectorStream):
 
     def receive(self, target: int, core: int, channel: int, add: bool) -> Action:
         port, chip, observer = self._port(target), self.chip, self.chip.observer
-        own = self.core.number
+        own, routed = self.core.number, self._routed(False)
 
         def receive() -> None:
             tile = chip.take(core, own, channel)
@@ -46,10 +47,12 @@ class ComputingStream(VectorStream):
                 return self.block("receive", core, channel)
             view = port.view()
             extents = view.extents()
-            values = from_rows(tile, view.format, extents)
-            if add:
-                values = accumulated(port.read(extents), values, view.format)
-            port.write(extents, values)
+            whole = None if add or routed is None else routed.moved(view, extents, _only(tile))
+            if whole is None:
+                values = from_rows(tile, view.format, extents)
+                if add:
+                    values = accumulated(port.read(extents), values, view.format)
+                port.write(extents, values)
             if (heard := observer.sync) is not None:
                 heard(self, "receive", core, channel)
 
@@ -57,12 +60,14 @@ class ComputingStream(VectorStream):
 
     def _send(self, source: int, cores: tuple[int, ...], channel: int) -> Action:
         port, chip, observer = self._port(source), self.chip, self.chip.observer
-        own = self.core.number
+        own, routed = self.core.number, self._routed(True)
 
         def send() -> None:
             view = port.view()
             extents = view.extents()
-            tile = to_rows(port.read(extents), view.format, extents)
+            tile = None if routed is None else routed.moved(view, extents, chip.room)
+            if tile is None:
+                tile = to_rows(port.read(extents), view.format, extents)
             for core in cores:
                 chip.deliver(own, core, channel, tile)
             observer.network(self, own, cores, tile.size)
@@ -71,6 +76,10 @@ class ComputingStream(VectorStream):
                     heard(self, "send", core, channel)
 
         return send
+
+    def _routed(self, stores: bool) -> Routed | None:
+        """How tiles come from the network, or go there; None where somebody watches what is touched."""
+        return None if self.chip.watched else Routed(self.core.memories, stores)
 
     # Computing.
 
@@ -178,3 +187,8 @@ class ComputingStream(VectorStream):
         if write:
             return coded.store(memories, coding, box, tile.space, tile, granule)
         return coded.load(memories, coding, box, bounds, tile.space, tile, granule)
+
+
+def _only(tile: Bytes) -> Callable[[int], Bytes | None]:
+    """Room for a tile of the size of *tile*: itself."""
+    return lambda size: tile if tile.size == size else None

@@ -27,11 +27,15 @@ _MOST = 1 << 12
 
 
 class Ends(NamedTuple):
-    """What boxes move between: DRAM, the first of *memories*, and scratchpad *space*; *stores* says which way."""
+    """What boxes move between: DRAM, the first of *memories*, and scratchpad *space*; *stores* says which way.
+
+    Where they lie *anywhere* instead of in DRAM, their addresses are the host's.
+    """
 
     memories: Sequence[Bytes]
     space: int
     stores: bool
+    anywhere: bool = False
 
     @property
     def verbs(self) -> tuple[str, str]:
@@ -53,7 +57,7 @@ class Way:
 
         ValueError for what leaves a memory or its bytes.
         """
-        memories, space, stores = self.ends
+        memories, space, stores, _ = self.ends
         plan, verbs = self.plan, self.ends.verbs
         whole = strided(memories, space, start, plan.whole, verbs[0])
         part = strided(memories, space, start + plan.skipped, plan.part, verbs[0]) if self.clipped else whole
@@ -81,7 +85,7 @@ class CountedWay(Way):
     """In memories of which only the size is known: what leaves them is told, and nothing is copied."""
 
     def copy(self, address: int, start: int) -> None:
-        plan, (memories, space, _), verbs = self.plan, self.ends, self.ends.verbs
+        plan, (memories, space, *_), verbs = self.plan, self.ends, self.ends.verbs
         if 0 not in plan.whole.shape:
             memory_of(memories, space, start, plan.whole, verbs[0])
         if self.exists:
@@ -235,7 +239,7 @@ def compiled_move(ends: Ends, plan: Plan, part: bool) -> Callable[[int, int], in
     box = Box(
         stores=ends.stores,
         piece=plan.grid.bits // 8,
-        dram=End(memories[DRAM], plan.dram.low, plan.dram.high, plan.dram.steps[:rank]),
+        dram=End(None if ends.anywhere else memories[DRAM], plan.dram.low, plan.dram.high, plan.dram.steps[:rank]),
         pad=End(memories[ends.space], plan.whole.low, plan.whole.high, plan.part.steps[:rank]),
         extents=plan.grid.extents,
         exists=0 not in plan.sizes,

@@ -98,6 +98,10 @@ class Chip:
         for index in self.asleep.pop(key, ()):
             insort(self.ready, index)
 
+    def room(self, size: int) -> Bytes:
+        """So many bytes for a tile to be sent."""
+        return self.queues.room(size)
+
     def deliver(self, source: int, target: int, channel: int, tile: Tile) -> None:
         """Put a tile into a queue; ValueError where the target is no core."""
         if target >= len(self.cores):

@@ -25,6 +25,9 @@ from .listening import Listener, RunningStream
 
 Row: TypeAlias = tuple[Key, Amounts]
 
+_Sent = tuple[int, tuple[int, ...]]
+"""An instruction, and the cores that it sends tiles to."""
+
 _Cell = list[int]
 """dram_read, dram_write, useful_read, useful_write of one instruction and tensor."""
 
@@ -44,7 +47,7 @@ class _Meter:
     times: int = 0
     last: list[tuple[int, int, _Cell]] = field(default_factory=list[tuple[int, int, _Cell]])
     cells: dict[tuple[int, str], _Cell] = field(default_factory=dict[tuple[int, str], _Cell])
-    sent: list[int] = field(default_factory=list[int])
+    sent: dict[_Sent, int] = field(default_factory=dict[_Sent, int])
 
     def clear(self) -> None:
         """All counts to zero."""
@@ -53,7 +56,7 @@ class _Meter:
         self.earlier, self.same, self.times = [0] * count, (), 0
         self.last = [(0, 0, [])] * count
         self.cells = {}
-        self.sent = [0] * count
+        self.sent = {}
         self.stream.tally.clear()
 
     def ran(self, counts: Sequence[int]) -> None:
@@ -76,10 +79,12 @@ class _Meter:
 
 @dataclass(frozen=True)
 class Counted:
-    """What instructions of a stream have done: amounts by instruction for each list of its tally, and by tensor."""
+    """What instructions of a stream have done: amounts by instruction for each list of its tally, by tensor, and bytes
+    of tiles by the cores that they were sent to."""
 
     tally: tuple[dict[int, int], ...]
     cells: dict[tuple[int, str], tuple[int, ...]]
+    sent: dict[_Sent, int]
 
     def since(self, before: Counted, but: Container[int]) -> Counted:
         """The same less what was done *before*, and less what the instructions *but* did."""
@@ -93,7 +98,8 @@ class Counted:
             for key, cell in self.cells.items()
             if key[0] not in but
         }
-        return Counted(tuple(pairs), cells)
+        sent = {key: now - before.sent.get(key, 0) for key, now in self.sent.items() if key[0] not in but}
+        return Counted(tuple(pairs), cells, sent)
 
     def without_work(self, pc: int) -> int:
         """Forget the work of instruction *pc*; how much it was."""
@@ -118,7 +124,6 @@ class Counters(Listener):
         self._meters: dict[Stream, _Meter] = {}
         self._running: Sequence[RunningStream] = ()
         self._host: dict[tuple[bool, str], int] = {}
-        self._links: dict[Link, int] = {}
 
     # Listening.
 
@@ -143,10 +148,9 @@ class Counters(Listener):
         cell[2 + write] += useful
 
     def network(self, stream: Stream, source: int, targets: tuple[int, ...], useful: int) -> None:
-        tree = self._mesh.tree(source, targets)
-        for link in tree:
-            self._links[link] = self._links.get(link, 0) + useful
-        self._meters[stream].sent[stream.current] += useful * len(tree)
+        sent = self._meters[stream].sent
+        key = stream.current, targets
+        sent[key] = sent.get(key, 0) + useful
 
     def host(self, write: bool, name: str, useful: int) -> None:
         self._host[write, name] = self._host.get((write, name), 0) + useful
@@ -154,21 +158,24 @@ class Counters(Listener):
     # What is done again counts again.
 
     def counted(self, stream: RunningStream) -> Counted:
-        """What instructions of a stream have done since the last `take`, but for what they have sent."""
-        lists = stream.tally.lists()
-        cells = {key: tuple(cell) for key, cell in self._meters[stream].cells.items()}
-        return Counted(tuple({pc: amount for pc, amount in enumerate(row) if amount} for row in lists), cells)
+        """What instructions of a stream have done since the last `take`."""
+        lists, meter = stream.tally.lists(), self._meters[stream]
+        cells = {key: tuple(cell) for key, cell in meter.cells.items()}
+        tally = tuple({pc: amount for pc, amount in enumerate(row) if amount} for row in lists)
+        return Counted(tally, cells, dict(meter.sent))
 
     def again(self, stream: RunningStream, counted: Counted) -> None:
         """Instructions of a stream have done this once more."""
         for row, amounts in zip(stream.tally.lists(), counted.tally, strict=True):
             for pc, amount in amounts.items():
                 row[pc] += amount
-        known = self._meters[stream].cells
+        meter = self._meters[stream]
         for key, amounts in counted.cells.items():
-            cell = known.setdefault(key, [0, 0, 0, 0])
+            cell = meter.cells.setdefault(key, [0, 0, 0, 0])
             for place, amount in enumerate(amounts):
                 cell[place] += amount
+        for key, amount in counted.sent.items():
+            meter.sent[key] = meter.sent.get(key, 0) + amount
 
     # Answers.
 
@@ -178,7 +185,6 @@ class Counters(Listener):
         for meter in self._meters.values():
             meter.clear()
         self._host.clear()
-        self._links.clear()
         return traffic
 
     def traffic(self) -> Traffic:
@@ -200,7 +206,12 @@ class Counters(Listener):
 
     def by_link(self) -> dict[Link, int]:
         """Bytes over each link of the mesh, each tile once a link."""
-        return dict(sorted(self._links.items()))
+        links: dict[Link, int] = {}
+        for meter in self._meters.values():
+            for (_, targets), useful in meter.sent.items():
+                for link in self._mesh.tree(meter.stream.core.number, targets):
+                    links[link] = links.get(link, 0) + useful
+        return dict(sorted(links.items()))
 
     # Inside.
 
@@ -237,7 +248,10 @@ class Counters(Listener):
             key = self._key(phase, self._by_name[name]) if name else Key(phase)
             yield (key, Amounts(read, write, useful_read, useful_write)), not CODECS[key.codec].fixed
         own: dict[tuple[str, str], list[int]] = {}
-        amounts = (meter.sent, fetched_bytes(stream.instructions, meter.runs, meter.entries, self._share))
+        sent = [0] * len(stream.instructions)
+        for (pc, targets), useful in meter.sent.items():
+            sent[pc] += useful * len(self._mesh.tree(stream.core.number, targets))
+        amounts = (sent, fetched_bytes(stream.instructions, meter.runs, meter.entries, self._share))
         for pc, found in enumerate(zip(*amounts, *(stream.tally.work[kind] for kind in WORK), strict=True)):
             debug = stream.debug(pc)
             sums = own.setdefault((debug.phase, debug.node), [0] * len(found))

@@ -37,7 +37,8 @@ class Interpreter:
     *target* must be the machine that the program was compiled for, and is read from the program where it is not given.
     With *contents* it has no data: control, moves and counters of a program whose tensors are as full as these say.
     Where it *unrolls*, entries that are called again and again run without their control (see `unrolling`): that is
-    sooner, and changes nothing else.  It is not done where somebody listens, or chose an order.
+    sooner, and changes nothing else.  It is not done where somebody listens, or chose an order.  Then cores work in so
+    many *threads* of the host, which changes nothing either; more than there are cores are not used.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Interpreter:
         target: Target | None = None,
         contents: Contents | None = None,
         unrolls: bool = True,
+        threads: int = 1,
     ) -> None:
         if watched and contents is not None:
             raise ValueError("races are checked with data, not where instructions are only counted")
@@ -68,7 +70,7 @@ class Interpreter:
         self._kinds = {argument.name: (k, argument.kind) for k, argument in enumerate(program.arguments)}
         self._streams: dict[str, list[RunningStream]] = {}
         self.unrolls = unrolls and order is None and not watched and contents is None and Calls.possible()
-        self._ways = Ways(self.counters)
+        self._ways = Ways(self.chip, self.counters, min(threads, program.cores) if self.unrolls else 1)
         self.listen(self.counters)
         if self.races is not None:
             self.listen(self.races)

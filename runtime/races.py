@@ -1,15 +1,13 @@
 """Races: accesses to the same byte, one of them a write, that nothing orders.
 
-Vector clocks.  An access happens before another one if it stands before it in its stream, or if a chain of hand-overs
-leads from one to the other: from the k-th post to the k-th wait of a semaphore, from a send to its receive, from
-everything before a barrier to everything behind it.  Shadow memory remembers for every byte who wrote it last, and
-who has read it since; so the checker finds a missing edge whichever order the host happened to choose, as long as
-both accesses are executed.
+Vector clocks.  An access happens before another one if it stands before it in its stream, or if a chain of
+`hand_overs` leads from one to the other.  Shadow memory remembers for every byte who wrote it last, and who has read
+it since; so the checker finds a missing edge whichever order the host happened to choose, as long as both accesses are
+executed.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,9 +21,9 @@ from ..isa.registers import DRAM, Window
 from ..isa.state import Stream
 from ..source import NOWHERE, Fault
 from .faults import RaceError, where
+from .hand_overs import RELEASING, Clock, HandOvers
 from .listening import Listener, RunningStream
 
-Clock: TypeAlias = NDArray[np.int32]
 Shape: TypeAlias = tuple[int, ...]
 
 MOST = 20
@@ -70,10 +68,8 @@ class Races(Listener):
     def __init__(self) -> None:
         self._streams: Sequence[RunningStream] = ()
         self._entry = ""
-        self._clocks: list[Clock] = []
+        self._order = HandOvers((), 0)
         self._numbers: dict[Stream, int] = {}
-        self._posts: defaultdict[tuple[object, ...], deque[Clock]] = defaultdict(deque)
-        self._meetings: dict[tuple[str, int], tuple[Clock, int]] = {}
         self._shadows: dict[tuple[int, int], _Shadow] = {}
         self._found: dict[tuple[tuple[int, int], tuple[int, int]], Race] = {}
 
@@ -85,11 +81,9 @@ class Races(Listener):
     def begin(self, entry: Entry, streams: Sequence[RunningStream]) -> None:
         self._streams, self._entry = streams, entry.name
         self._numbers = {stream: stream.index for stream in streams}
-        self._clocks = [np.zeros(len(streams), np.int32) for _ in streams]
-        for number, clock in enumerate(self._clocks):
+        self._order = HandOvers(streams, len(streams))
+        for number, clock in enumerate(self._order.clocks):
             clock[number] = 1
-        self._posts.clear()
-        self._meetings.clear()
         self._shadows.clear()
         self._found.clear()
 
@@ -99,17 +93,9 @@ class Races(Listener):
 
     def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
         me = self._numbers[stream]
-        match kind:
-            case "post":
-                self._release(me, ("post", core, number))
-            case "send":
-                self._release(me, ("send", stream.core.number, core, number))
-            case "wait":
-                self._acquire(me, ("post", core, number))
-            case "receive":
-                self._acquire(me, ("send", core, stream.core.number, number))
-            case _:
-                self._meet(me, stream.unit, number)
+        self._order.sync(me, stream, kind, core, number)
+        if kind in RELEASING:
+            self._order.clocks[me][me] += 1
 
     def touch(self, stream: Stream, write: bool, window: Window) -> None:
         core = -1 if window.space == DRAM else stream.core.number
@@ -120,7 +106,8 @@ class Races(Listener):
         places = relative + (window.start >> 3)
         if places[0] < 0 or places[-1] >= shadow.size:
             return  # the instruction itself faults
-        me, clock = self._numbers[stream], self._clocks[self._numbers[stream]]
+        me = self._numbers[stream]
+        clock = self._order.clocks[me]
         place = me, stream.current
         at: NDArray[np.int64] | slice = places
         if int(places[-1] - places[0]) + 1 == places.size:
@@ -146,28 +133,6 @@ class Races(Listener):
                 marks = shadow.reads[me] = _Marks(shadow.size)
             marks.clock[at] = clock[me]
             marks.pc[at] = stream.current
-
-    def _release(self, me: int, key: tuple[object, ...]) -> None:
-        """What *me* has done so far happens before whoever acquires this."""
-        self._posts[key].append(self._clocks[me].copy())
-        self._clocks[me][me] += 1
-
-    def _acquire(self, me: int, key: tuple[object, ...]) -> None:
-        """What stands behind the oldest release of *key* has happened."""
-        np.maximum(self._clocks[me], self._posts[key].popleft(), out=self._clocks[me])
-
-    def _meet(self, me: int, unit: str, cores: int) -> None:
-        """One stream leaves a barrier.  The others still stand there when the first one leaves."""
-        group = unit, cores
-        if group not in self._meetings:
-            members = [s.index for s in self._streams if s.unit == unit and s.core.number < cores]
-            joined: Clock = np.max([self._clocks[member] for member in members], axis=0)
-            self._meetings[group] = joined, len(members)
-        joined, left = self._meetings.pop(group)
-        if left > 1:
-            self._meetings[group] = joined, left - 1
-        np.maximum(self._clocks[me], joined, out=self._clocks[me])
-        self._clocks[me][me] += 1
 
     def _shadow(self, stream: Stream, core: int, space: int) -> _Shadow:
         if (core, space) not in self._shadows:

@@ -1,16 +1,25 @@
-"""Entries without their control: the calls of kernels that an entry makes, one behind the other (see `unrolling`)."""
+"""Entries without their control: the calls of kernels that an entry makes, one behind the other (see `unrolling`).
+
+There may be several threads of them, which wait for each other where an instruction waits for what another core does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from concurrent.futures import Executor, wait
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..isa.kernels.calls import Again
 from ..isa.registers import LoopRegister, ViewRegister
 from ..isa.tally import WORK
 from .counters import Counted, Counters
 from .listening import RunningStream
+from .network import Rooms
 
 AT_ONCE = 1 << 12
 """Calls behind which Python looks whether somebody wants to end it."""
@@ -27,11 +36,15 @@ class Moment(NamedTuple):
     views: tuple[ViewRegister | None, ...]
 
 
-class Other(NamedTuple):
-    """An instruction that is no call of a kernel, or more than one; so many *calls* come before it."""
+class Part(NamedTuple):
+    """What one thread does: *calls*, the instruction that each of their places is, and the places of *others*.
 
-    calls: int
-    moment: Moment
+    Others are no call of a kernel, or more than one; a place where the thread waits for another one has no instruction.
+    """
+
+    calls: Again
+    moments: Sequence[Moment | None]
+    others: Set[int]
 
 
 class Contracted(NamedTuple):
@@ -43,58 +56,79 @@ class Contracted(NamedTuple):
 
 @dataclass(frozen=True)
 class Unrolled:
-    """An entry of *streams*: *calls*, the instruction that each of them was, and the *others* between.
+    """An entry of *streams* in *parts*, of which threads of *pool* do all but the first.
 
     *loops* are those of each stream that a `Moment` tells of.  Instructions ran as often as *runs* says; *counted* is
-    what calls count, but for the work of those *contracted*.
+    what calls count, but for the work of those *contracted*.  *rooms* is where tiles lie on their way.
     """
 
     streams: Sequence[RunningStream]
     counters: Counters
     loops: Sequence[Sequence[LoopRegister]]
-    calls: Again
-    noted: Sequence[Moment]
-    others: Sequence[Other]
+    parts: Sequence[Part]
+    pool: Executor | None
     contracted: Sequence[Contracted]
     counted: Sequence[Counted]
     runs: Sequence[list[int]]
+    rooms: Rooms
+    _alone: Lock = field(default_factory=Lock)
+    """What is no kernel runs in one thread at a time."""
 
     def run(self) -> bool:
         """Do what the streams would, from their first instruction to their halt; ProgramFault as they would.
 
         Whether kernels served for all calls: those of which one did not are `Stream.copied` from now on.
         """
-        self.calls.sums[:] = 0
-        first, served = 0, True
-        for last, moment in (*self.others, (len(self.calls), None)):
-            served &= self._call(first, last)
-            if moment is not None:
-                self._do(moment)
-            first = last
-        for (place, dense), products in zip(self.contracted, self.calls.sums.tolist(), strict=False):
+        for part in self.parts:
+            part.calls.sums[:] = part.calls.done[:] = part.calls.stop[:] = 0
+        served = self._run()
+        sums = np.sum([part.calls.sums for part in self.parts], axis=0)
+        for (place, dense), products in zip(self.contracted, sums.tolist(), strict=False):
             self._stream(place).tally.multiplied(place[1], dense, products)
         for stream, counted, runs in zip(self.streams, self.counted, self.runs, strict=True):
             self.counters.again(stream, counted)
             stream.has_run(runs)
         return served
 
+    def _run(self) -> bool:
+        """Do all parts, one beside the other; where one cannot go on, none does."""
+        first, *others = self.parts
+        if self.pool is None:
+            return self._do_part(first)
+        begun = [self.pool.submit(self._do_part, part) for part in others]
+        try:
+            served = [self._do_part(first), *(part.result() for part in begun)]
+        finally:
+            first.calls.stop[0] = 1  # nobody waits for what will not come
+            wait(begun)
+        return all(served)
+
+    def _do_part(self, part: Part) -> bool:
+        """What one thread does; whether kernels served for all calls."""
+        first, last, served = 0, len(part.moments), True
+        try:
+            while first < last and not part.calls.stop[0]:
+                upto = min(first + AT_ONCE, last)
+                first = part.calls.run(first, upto)
+                if first < upto and (moment := part.moments[first]) is not None:
+                    with self._alone:
+                        if first in part.others:
+                            self._do(moment)
+                        else:
+                            served = False
+                            self._do_counted(moment, part.calls.sums)
+                    first += 1
+            part.calls.run(first, first)
+        except BaseException:
+            part.calls.stop[0] = 1
+            raise
+        return served
+
     def _stream(self, place: Place) -> RunningStream:
         return self.streams[place[0]]
 
-    def _call(self, first: int, last: int) -> bool:
-        """Make calls; what a kernel does not serve for runs as it always does."""
-        served = True
-        while first < last:
-            upto = min(first + AT_ONCE, last)
-            first = self.calls.run(first, upto)
-            if first < upto:
-                served = False
-                self._do_counted(self.noted[first])
-                first += 1
-        return served
-
-    def _do_counted(self, moment: Moment) -> None:
-        """Run an instruction that is among those `counted`: only its products are to be added."""
+    def _do_counted(self, moment: Moment, sums: NDArray[np.int64]) -> None:
+        """Run an instruction that is among those `counted`: only its products are to be added to one of *sums*."""
         stream, pc = self._stream(moment.place), moment.place[1]
         stream.copied.add(pc)
         rows = stream.tally.lists()
@@ -103,7 +137,7 @@ class Unrolled:
         for number, contracted in enumerate(self.contracted):
             if contracted.place == moment.place:
                 kind = WORK.index(stream.tally.products[pc])
-                self.calls.sums[number] += rows[kind][pc] - before[kind]
+                sums[number] += rows[kind][pc] - before[kind]
         for row, amount in zip(rows, before, strict=True):
             row[pc] = amount
 

@@ -2,10 +2,11 @@
    many times.  What was made of one is kept beside a copy of it, and serves again while operand and copy are equal: that
    takes a tenth of the time in which columns are brought side by side, and nobody who writes to memory has to tell.
 
-   What does not come back is looked at seldom.  Threads keep for themselves, and what one has kept stays when it ends. */
+   What does not come back is looked at seldom.  Threads keep for themselves, and let all go when they end. */
 
 #include "_plan.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #define OPERANDS 64       /* that are kept, */
@@ -34,6 +35,17 @@ static void drop(struct kept *one)
     held -= one->bytes;
     memset(one, 0, sizeof *one);
 }
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t ending;
+
+static void let_all_go(void *own)
+{
+    for (struct kept *one = own; one < (struct kept *)own + OPERANDS; one++)
+        drop(one);
+}
+
+static void tell_when_threads_end(void) { pthread_key_create(&ending, let_all_go); }
 
 /* Lets the one go that was not used for longest, other than *but*: where it was; none where nothing else is kept. */
 static struct kept *without_oldest(const struct kept *but)
@@ -115,6 +127,8 @@ static struct kept *new_one(const struct plan *plan, const void *right)
     one->copy = bytes < BYTES / 2 ? room_for(one, bytes) : 0;
     if (!one->copy)
         return 0;
+    pthread_once(&once, tell_when_threads_end);
+    pthread_setspecific(ending, operands);
     one->plan = plan->serial;
     one->right = right;
     one->when = ++now;

@@ -5,6 +5,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <sched.h>
 #include <string.h>
 
 #include "_vector.h"
@@ -41,6 +42,18 @@ int64_t snnc_move(const struct box *box, int64_t address, int64_t start);
 
 #define NUMBER(NAME, ...) NAME##_number,
 enum { KERNELS(NUMBER) };
+
+/* What stands among calls and is none: to wait until a counter has come to a value, and what Python does. */
+enum { WAIT = 100, OTHER };
+
+#if defined(__x86_64__)
+#define PAUSE() __builtin_ia32_pause()
+#else
+#define PAUSE() ((void)0)
+#endif
+
+/* Looks at another thread's counter before a thread lets others have its processor: some microseconds. */
+#define SPINS 200
 
 /* A call of a kernel, to be made again; a contraction adds its products to one of some sums. */
 struct call {
@@ -98,10 +111,27 @@ static int note(int64_t kernel, const int64_t *words, PyObject *const *given, Py
 
 KERNELS(CALLED)
 
-/* Calls from first to before last again; the first that was not served, or last. */
-static int64_t run(const struct call *calls, int64_t first, int64_t last, int64_t *sums, void *room)
+/* Whether a counter of another thread has come to *value*; not where all are to stop before that. */
+static int reached(const int64_t *counter, int64_t value, const int64_t *stop)
 {
-    for (int64_t i = first; i < last; i++) {
+    for (int64_t turn = 0; __atomic_load_n(counter, __ATOMIC_ACQUIRE) < value; turn++) {
+        if (__atomic_load_n(stop, __ATOMIC_RELAXED))
+            return 0;
+        if (turn < SPINS)
+            PAUSE();
+        else
+            sched_yield();
+    }
+    return 1;
+}
+
+/* Calls from first to before last again; the first that was not served, or last.  *counter* says how many are done. */
+static int64_t run(const struct call *calls, int64_t first, int64_t last, int64_t *sums, void *room, int64_t *counter)
+{
+    for (int64_t i = first;; i++) {
+        __atomic_store_n(counter, i, __ATOMIC_RELEASE);
+        if (i >= last)
+            return last;
         const int64_t *words = calls[i].words, kernel = calls[i].kernel;
         int64_t answer = -1;
         switch (kernel) {
@@ -110,22 +140,27 @@ static int64_t run(const struct call *calls, int64_t first, int64_t last, int64_
         answer = NAME(__VA_ARGS__);                                                                                    \
         break;
             KERNELS(AGAIN)
+        case WAIT:
+            if (reached(AT(0), words[1], AT(2)))
+                continue;
+            return i;
+        default: /* OTHER */
+            return i;
         }
         if (!served(kernel, answer))
             return i;
         if (kernel == snnc_contract_number)
             sums[calls[i].sum] += answer * snnc_contract_columns(AT(0));
     }
-    return last;
 }
 
 static PyObject *run_called(PyObject *self, PyObject *const *given, Py_ssize_t found)
 {
     int64_t words[MOST], answer;
     (void)self;
-    if (!taken(words, given, found, 5))
+    if (!taken(words, given, found, 6))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS answer = run(AT(0), words[1], words[2], AT(3), AT(4));
+    Py_BEGIN_ALLOW_THREADS answer = run(AT(0), words[1], words[2], AT(3), AT(4), AT(5));
     Py_END_ALLOW_THREADS return PyLong_FromLongLong(answer);
 }
 
@@ -157,6 +192,12 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_compiled", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit__compiled(void) { return PyModule_Create(&definition); }
+PyMODINIT_FUNC PyInit__compiled(void)
+{
+    PyObject *module = PyModule_Create(&definition);
+    if (module && (PyModule_AddIntMacro(module, WAIT) < 0 || PyModule_AddIntMacro(module, OTHER) < 0))
+        Py_CLEAR(module);
+    return module;
+}
 
 #endif

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ Numbers = NDArray[np.int64]
 
 _WORDS = 9
 """Of a call; `_python.c` has it, too."""
+
+_LINE = 8
+"""Words of a line of the host's cache: threads that count in the same line wait for each other."""
 
 
 class Calls:
@@ -54,23 +57,68 @@ class Calls:
         of_python().snnc_note(None, None)
         self._noted, self._kept = bytearray(), []
 
-    def chosen(self, numbers: Sequence[int], sums: Sequence[int]) -> Again:
-        """The calls *numbers*; a contraction adds its products to the one of `Again.sums` that *sums* says."""
-        words = np.frombuffer(self._noted, np.int64).reshape(-1, _WORDS)[np.array(numbers, np.int64)]
-        words[:, -1] = sums
-        return Again(words, max(sums, default=0) + 1, self._kept, self._room)
+    def again(self, lists: Sequence[Sequence[Said]], sums: int) -> list[Again]:
+        """Lists of calls to be made again, each by a thread of its own; their contractions add to so many sums."""
+        noted = np.frombuffer(self._noted, np.int64).reshape(-1, _WORDS)
+        done = np.zeros((len(lists), _LINE), np.int64)
+        stop = np.zeros(1, np.int64)
+        return [
+            Again(_words(said, noted, done, stop), sums, done[k], stop, (*self._kept, done), self._room)
+            for k, said in enumerate(lists)
+        ]
+
+
+class Call(NamedTuple):
+    """Call *number* of those noted; a contraction adds its products to the one of `Again.sums` that *sum* says."""
+
+    number: int
+    sum: int = 0
+
+
+class Wait(NamedTuple):
+    """Until list *thread* has come to its place *value*."""
+
+    thread: int
+    value: int
+
+
+class Other(NamedTuple):
+    """Something that is no call, and that the list stops at."""
+
+
+Said: TypeAlias = Call | Wait | Other
+
+
+def _words(said: Sequence[Said], noted: Numbers, done: Numbers, stop: Numbers) -> Numbers:
+    """What the kernels' list says, a row for each."""
+    module = of_python()
+    words = np.zeros((len(said), _WORDS), np.int64)
+    for row, one in zip(words, said, strict=True):
+        match one:
+            case Call():
+                row[:] = noted[one.number]
+                row[-1] = one.sum
+            case Wait():
+                row[:4] = module.WAIT, at(done[one.thread]), one.value, at(stop)
+            case Other():
+                row[0] = module.OTHER
+    return words
 
 
 class Again:
-    """Calls to be made again, from the first to the last of *words*, with *room* bytes to work in.
+    """A list of calls to be made again, with *room* bytes to work in.
 
     A contraction adds to its one of *sums*, so many there are, how many products had a left operand other than zero.
+    *done* counts how many have been made, for the threads that have the other lists; all of them *stop* where it is 1.
     """
 
-    def __init__(self, words: Numbers, sums: int, kept: Sequence[bytes], room: int) -> None:
+    def __init__(
+        self, words: Numbers, sums: int, done: Numbers, stop: Numbers, kept: Sequence[object], room: int
+    ) -> None:
         self.sums = np.zeros(sums, np.int64)
-        self._words, self._kept, self._room = words, tuple(kept), room
-        self._words_at, self._sums_at = at(words), at(self.sums)
+        self.done, self.stop = done, stop
+        self._words, self._kept, self._room = words, kept, room
+        self._words_at, self._sums_at, self._done_at = at(words), at(self.sums), at(done)
         self._run: Any = of_python().snnc_run
 
     def __len__(self) -> int:
@@ -78,4 +126,4 @@ class Again:
 
     def run(self, first: int, last: int) -> int:
         """Make calls from *first* to before *last*; the one that was not served, and has done nothing, or *last*."""
-        return self._run(self._words_at, first, last, self._sums_at, room(self._room))
+        return self._run(self._words_at, first, last, self._sums_at, room(self._room), self._done_at)

@@ -23,11 +23,15 @@ Axis = tuple[int, int, int]
 MOST_AXES = 8
 """`_copy.c` has it, too."""
 
+_EVERYWHERE = (1 << 63) - 1
+"""More bits than a host has."""
+
 
 class End(NamedTuple):
-    """One end of a transfer: the *memory*, the bits that the box reaches from its first one on, steps in bytes."""
+    """One end of a transfer: the *memory* (None: all that the host has, by its own addresses), the bits that the box
+    reaches from its first one on, steps in bytes."""
 
-    memory: Bytes
+    memory: Bytes | None
     low: int
     high: int
     steps: Shape
@@ -81,14 +85,15 @@ def described(box: Box) -> bytes | None:
     if box.packed is not None:
         last = [axis for place, axis in enumerate(axes) if place != box.packed]
         behind = (box.extents[box.packed] - 1) * target.steps[box.packed]
+    (dram, dram_bits), (pad, pad_bits) = map(_reached, (box.dram.memory, box.pad.memory))
     return struct.pack(
         "2P12q",
-        at(box.dram.memory),
-        at(box.pad.memory),
-        box.dram.memory.size * 8,
+        dram,
+        pad,
+        dram_bits,
         box.dram.low,
         box.dram.high,
-        box.pad.memory.size * 8,
+        pad_bits,
         box.pad.low,
         box.pad.high,
         box.skipped,
@@ -97,7 +102,14 @@ def described(box: Box) -> bytes | None:
         box.exists,
         (1 << box.tail) - 1,
         behind,
-    ) + b"".join(_nest(nest, box.piece, box.stores) for nest in (fill, axes, last))
+    ) + b"".join(
+        _nest(nest, box.piece, box.stores, in_runs) for nest, in_runs in ((fill, True), (axes, True), (last, False))
+    )
+
+
+def _reached(memory: Bytes | None) -> tuple[int, int]:
+    """Where a memory begins, and how many bits it has."""
+    return (0, _EVERYWHERE) if memory is None else (at(memory), memory.size * 8)
 
 
 def _apart(axes: Sequence[Axis], piece: int) -> bool:
@@ -111,15 +123,15 @@ def _apart(axes: Sequence[Axis], piece: int) -> bool:
     return True
 
 
-def _nest(axes: Sequence[Axis], piece: int, stores: bool) -> bytes:
-    """Rows and the axes over them, as the kernel reads them."""
+def _nest(axes: Sequence[Axis], piece: int, stores: bool, in_runs: bool) -> bytes:
+    """Rows and the axes over them, as the kernel reads them; *in_runs* pieces side by side are one row."""
     dram = 1 if stores else 2
     rows: list[Axis] = []
     run = piece
     for extent, target, source in sorted(axes, key=lambda axis: abs(axis[dram]) or 1 << 62):
         if extent == 1:
             continue
-        if not rows and target == source == run:
+        if in_runs and not rows and target == source == run:
             run *= extent
         elif rows and (target, source) == (rows[-1][0] * rows[-1][1], rows[-1][0] * rows[-1][2]):
             rows[-1] = rows[-1][0] * extent, rows[-1][1], rows[-1][2]

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
+from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
 import pytest
 from laws import Bench, Case, cases, profiled
 
+from snnc.isa.chip import ProgramFault
+from snnc.isa.instruction import Instruction
 from snnc.isa.kernels import drained, driven, momented, pooled
 from snnc.isa.kernels.calls import Calls
+from snnc.isa.routed import Routed
 from snnc.runtime import unrolled as unrolled_module
 from snnc.runtime import unrolling
+from snnc.runtime.faults import ExecutionError
 from snnc.runtime.recording import Recorder
 from snnc.runtime.unrolled import Unrolled
 
 pytestmark = pytest.mark.skipif(not Calls.possible(), reason="no calls of kernels can be noted here")
+
+MOST_OTHERS = unrolling.ALONE
+
+
+@pytest.fixture(autouse=True)
+def threaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several threads, however little of it is quicker."""
+    monkeypatch.setattr(unrolling, "ALONE", 1)
+
 
 STEPS = 5
 """The third of its kind is noted, and those behind it run unrolled."""
@@ -38,9 +51,9 @@ PARAMETERS = [pytest.param(case, id=str(case)) for case in CHOSEN] + [
 ]
 
 
-def benches(case: Case, **options: Any) -> tuple[Bench, Bench]:
-    """The same with and without its control, initialised."""
-    both = Bench(case, oracle=False, **options), Bench(case, oracle=False, unrolls=False, **options)
+def benches(case: Case, threads: int = 1, **options: Any) -> tuple[Bench, Bench]:
+    """The same without its control, in so many threads, and with it, initialised."""
+    both = Bench(case, oracle=False, threads=threads, **options), Bench(case, oracle=False, unrolls=False, **options)
     for bench in both:
         bench.run("init")
         bench.machine.counters.take()
@@ -65,25 +78,127 @@ def unrolled(bench: Bench) -> list[Unrolled]:
     return list(ways._unrolled.values())  # pyright: ignore[reportPrivateUsage]
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("case", PARAMETERS)
-def test_control_changes_no_bit_and_no_count(case: Case) -> None:
-    both = benches(case)
+def test_neither_control_nor_threads_change_a_bit_or_a_count(case: Case, threads: int) -> None:
+    both = benches(case, threads)
     for step in range(STEPS):
         stepped(both, step)
     (made,) = unrolled(both[0])
-    assert len(made.calls) >= len(made.others)
-    assert made.calls
+    assert len(made.parts) == min(threads, both[0].program.cores)
+    for part in made.parts:
+        assert len(part.moments) >= 2 * len(part.others)
+        assert part.calls
+    waits = [part.moments.count(None) for part in made.parts]
+    assert all(waits) if len(made.parts) > 1 else waits == [0]
 
 
-def test_what_the_network_carries_runs_between() -> None:
-    both = benches(Case("csnn", "li7"))
+def test_tiles_that_are_not_added_go_from_core_to_core_by_calls() -> None:
+    both = benches(Case("normed", "quad3"), 2)
     for step in range(STEPS):
         stepped(both, step)
     (made,) = unrolled(both[0])
-    others = Counter(
-        made.streams[one.moment.place[0]].instructions[one.moment.place[1]].mnemonic for one in made.others
-    )
-    assert others["receive"] and others["send"] + others["multicast"]
+    calls, others = instructions(made)
+    assert {"multicast", "receive"} < set(calls)
+    assert getattr(others["receive"], "add") == 1  # noqa: B009
+    assert "multicast" not in others
+
+
+@pytest.mark.parametrize("stores", [False, True])
+def test_a_tile_is_carried_by_calls_all_the_way_or_not_at_all(stores: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kernel serves for what some cores send, or take."""
+    moved, seen = Routed.moved, list[Routed]()
+
+    def some(self: Routed, *told: Any) -> Any:
+        if self not in seen:
+            seen.append(self)
+        return None if self.stores == stores and seen.index(self) % 3 == 0 else moved(self, *told)
+
+    monkeypatch.setattr(Routed, "moved", some)
+    both = benches(Case("csnn", "li7"), 2)
+    for step in range(STEPS):
+        stepped(both, step)
+    (made,) = unrolled(both[0])
+    calls, others = instructions(made)
+    assert {"multicast", "receive"} <= set(others)
+    assert {"multicast", "receive"} <= set(calls)
+
+
+@pytest.mark.parametrize("order", ["first", "last", "random"])
+@pytest.mark.parametrize("case", [Case("csnn", "li7"), Case("joined", "quad3"), Case("recurrent", "quad3")], ids=str)
+def test_whichever_thread_is_ahead_of_the_others_the_bits_are_the_same(case: Case, order: str) -> None:
+    """One is ahead as far as it need not wait; so what it does not wait for, it need not."""
+    both = benches(case, 3)
+    for step in range(3):
+        stepped(both, step)
+    (made,) = unrolled(both[0])
+    random = np.random.default_rng(0)
+    for step in range(3, STEPS):
+        for bench in both:
+            bench.feed()
+        both[1].run("train_step", step)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Unrolled, "_run", partial(one_by_one, made, order, random))
+            both[0].run("train_step", step)
+        assert both[0].bits() == both[1].bits()
+        assert both[0].machine.counters.take() == both[1].machine.counters.take()
+    assert made is unrolled(both[0])[0]
+
+
+def one_by_one(made: Unrolled, order: str, random: np.random.Generator) -> bool:
+    """All parts of an entry in this thread: always the first, the last, or any part that need not wait."""
+    at = [0] * len(made.parts)
+    made.parts[0].calls.stop[0] = 1  # who would have to wait says so
+    while todo := [number for number, part in enumerate(made.parts) if at[number] < len(part.moments)]:
+        for number in {"first": todo, "last": todo[::-1], "random": random.permutation(todo).tolist()}[order]:
+            part = made.parts[number]
+            most = 1 if order == "random" else len(part.moments) - at[number]
+            before, at[number] = at[number], part.calls.run(at[number], min(at[number] + most, len(part.moments)))
+            if at[number] < len(part.moments) and at[number] in part.others:
+                moment = part.moments[at[number]]
+                assert moment is not None
+                made._do(moment)  # pyright: ignore[reportPrivateUsage]
+                at[number] = part.calls.run(at[number] + 1, at[number] + 1)
+            if at[number] > before:
+                break
+        else:
+            raise AssertionError("every part waits for another one")
+    return True
+
+
+def test_what_goes_wrong_in_one_thread_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = benches(Case("csnn", "li7"), 3)
+    for step in range(STEPS):
+        stepped(both, step)
+    do = Unrolled._do  # pyright: ignore[reportPrivateUsage]
+
+    def wrong(self: Unrolled, moment: unrolled_module.Moment) -> None:
+        if current_thread() is not main_thread():
+            raise ProgramFault(self.streams[moment.place[0]], moment.place[1], "is wrong")
+        do(self, moment)
+
+    monkeypatch.setattr(Unrolled, "_do", wrong)
+    both[0].feed()
+    with pytest.raises(ExecutionError, match="is wrong"):
+        both[0].run("train_step", STEPS)
+
+
+def test_a_single_thread_does_what_is_hardly_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unrolling, "ALONE", MOST_OTHERS)
+    both = benches(Case("csnn", "li7"), 3)  # sums of f16 are NumPy's
+    for step in range(STEPS):
+        stepped(both, step)
+    (made,) = unrolled(both[0])
+    assert len(made.parts) == 1
+    assert made.parts[0].others
+    assert None not in made.parts[0].moments
+
+
+def test_threads_are_no_more_than_cores() -> None:
+    both = benches(Case("digits", "tiny"), 4)
+    for step in range(STEPS):
+        stepped(both, step)
+    assert len(unrolled(both[0])[0].parts) == both[0].program.cores == 1
 
 
 def test_engines_that_look_for_zeros_run_between() -> None:
@@ -93,8 +208,9 @@ def test_engines_that_look_for_zeros_run_between() -> None:
         stepped(both, step)
 
 
-def test_it_trains_as_the_oracle_does() -> None:
-    bench = Bench(Case("digits", "quad3"))
+@pytest.mark.parametrize("threads", [1, 2])
+def test_it_trains_as_the_oracle_does(threads: int) -> None:
+    bench = Bench(Case("digits", "quad3"), threads=threads)
     bench.run("init")
     for step in range(STEPS):
         bench.feed()
@@ -143,7 +259,7 @@ def test_what_no_kernel_serves_for_runs_as_it_does_with_control() -> None:
     for step in range(5, 8):
         stepped(both, step)
     (after,) = unrolled(both[0])
-    assert len(after.others) > len(before.others)
+    assert len(after.parts[0].others) > len(before.parts[0].others)
 
 
 def test_calls_are_made_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +303,18 @@ def test_who_listens_hears_of_all() -> None:
     assert heard[0].record is not None
     assert heard[0].record == heard[1].record
     stepped(both, 5)
+
+
+def instructions(made: Unrolled) -> tuple[dict[str, Instruction], dict[str, Instruction]]:
+    """By mnemonic, one of the instructions that are calls of kernels, and one of the others."""
+    calls: dict[str, Instruction] = {}
+    others: dict[str, Instruction] = {}
+    for part in made.parts:
+        for place, moment in enumerate(part.moments):
+            if moment is not None:
+                one = made.streams[moment.place[0]].instructions[moment.place[1]]
+                (others if place in part.others else calls)[one.mnemonic] = one
+    return calls, others
 
 
 def caches() -> Iterator[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from mmap import PAGESIZE
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -22,6 +24,7 @@ Array = NDArray[Any]
 
 FORMS = [(SPIKE, F16, F32), (F16, F16, F32), (SPIKE, BF16, F32), (F32, F32, F32), (SPIKE, F16, X64), (F16, F16, X128)]
 TERMS = 80
+STATM = Path("/proc/self/statm")
 
 
 @pytest.fixture(params=["never", "wherever it serves"])
@@ -161,6 +164,28 @@ def test_what_comes_back_is_decoded_once_and_little_is_kept() -> None:
     copy, words = columns * terms * 2, columns * (terms + 1) * 4
     assert kept[:3] == [(0, 0), (copy + words, 9), (copy + words, 9)]
     assert (2 << 20) < kept[3][0] <= (4 << 20) and kept[3][1] == 10
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(not STATM.exists(), reason="nobody here tells how much memory a process has")
+def test_what_a_thread_has_kept_goes_when_it_ends() -> None:
+    random = np.random.default_rng(3)
+    left, right = (Operand(encode(random.standard_normal(shape), F16), F16) for shape in ((8, 1, 512), (1, 512, 512)))
+    kept, resident = list[int](), list[int]()
+
+    def calls() -> None:
+        kernel = Contraction(np.zeros((8, 512, 1), np.float32), left, right, (8, 512, 512), (True, True, False), F32)
+        for _ in range(3):
+            kernel.add(True)
+        kept.append(compiled.kept()[0])
+
+    for _ in range(60):
+        thread = Thread(target=calls)
+        thread.start()
+        thread.join()
+        resident.append(int(STATM.read_text().split()[1]) * PAGESIZE)
+    assert min(kept) > 1 << 20
+    assert resident[-1] - resident[9] < sum(kept[10:]) / 4
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(-40, 40)), min_size=1, max_size=4), st.sampled_from([2, 4]))

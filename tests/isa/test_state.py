@@ -90,6 +90,9 @@ class Board:
         self.arrived.add(stream.core.number)
         return len(self.arrived) == cores
 
+    def room(self, size: int) -> Bytes:
+        return np.full(size, 0xA5, np.uint8)
+
     def deliver(self, source: int, target: int, channel: int, tile: Bytes) -> None:
         self.queues.setdefault((source, target, channel), []).append(tile)
 
