@@ -25,7 +25,7 @@ from snnc.source import SnncError
 
 from . import compile_time, footprint, roofline, startup
 from .checking import check
-from .contest import CONTESTANTS, OURS, Plan, Timed, contest
+from .contest import CONTESTANTS, OURS, PAIRS, Plan, Timed, contest, peer_of
 from .growth import Asked
 from .machine import machine, words
 from .pictures import draw
@@ -115,7 +115,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         if getattr(chosen, name) is None:
             setattr(chosen, name, value)
     if chosen.peers is None:
-        chosen.peers = [name for name in CONTESTANTS if installed("snnc" if name in OURS else name)]
+        wide = max(chosen.threads) > 1
+        chosen.peers = [name for name in CONTESTANTS if installed(peer_of(name)) and (wide or name not in PAIRS)]
     if chosen.repeat < 1 or chosen.warm_up < 0 or (chosen.train_first or 0) < 0 or min(chosen.threads) < 1:
         made.error("at least one repetition and one thread")
     try:
@@ -233,7 +234,7 @@ def run(chosen: argparse.Namespace) -> int:
     for model in chosen.models:  # one that cannot be read is told before anything is prepared
         _ = Compilation(model_file(model), Options()).network
     if chosen.check:
-        return check(chosen.models, [peer for peer in chosen.peers if peer not in OURS])
+        return check(chosen.models, [peer for peer in chosen.peers if peer_of(peer) != "snnc"])
     if chosen.plot:
         draw([], chosen.plot.suffix)  # a picture that cannot be drawn is told before anything is measured
     session = Session(chosen, machine(), [], {})

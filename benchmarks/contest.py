@@ -29,10 +29,14 @@ HERE = Path(__file__).parent
 OURS = {"snnc f32": "edge512", "snnc exact": str(HERE / "edge512_exact.toml")}
 """Programs for the same core, with accumulators that round and with exact ones."""
 
+CORES = 2
+PAIRS = {f"{name}, {CORES} cores": target for name, target in OURS.items()}
+"""Programs for so many such cores on a chip, which work in as many threads as are asked for."""
+
 FRAMEWORKS = "spikingjelly", "snntorch", "norse"
 OTHERS = "numpy", "onnxruntime"
-CONTESTANTS = (*OURS, *FRAMEWORKS, *OTHERS)
-THREADED = (*FRAMEWORKS, "onnxruntime")
+CONTESTANTS = (*OURS, *PAIRS, *FRAMEWORKS, *OTHERS)
+THREADED = (*PAIRS, *FRAMEWORKS, "onnxruntime")
 """Who is asked for several threads, and keeps to one where it is told to; all others get no more than one."""
 
 FIRST = {"mlp": 30, "csnn": 10, "vgg11": 5, "resnet18": 5}
@@ -182,12 +186,19 @@ def _case(plan: Plan, prepared: Prepared, model: str, rate: str, entry: str, sur
             export(folder)
         workers: list[Worker] = []
         for name in plan.peers:
-            options = [OURS[name]] if name in OURS else ["compile"] if plan.compile else []
-            peer = "snnc" if name in OURS else name
+            peer = peer_of(name)
+            options = ["compile"] if plan.compile and peer == name else []
+            if peer == "snnc":
+                options = [OURS[name]] if name in OURS else [PAIRS[name], str(CORES)]
             threads = max(plan.threads) if name in THREADED else 1
             workers.append(stack.enter_context(Worker(name, peer, folder, options, threads)))
             workers[-1].ready()  # one after the other: peers try ways of theirs before they are ready
         yield from _rounds(plan, case, workers, len(job.images))
+
+
+def peer_of(contestant: str) -> str:
+    """What a contestant runs in: the name of its `peers/with_NAME.py`."""
+    return "snnc" if contestant in OURS or contestant in PAIRS else contestant
 
 
 def export(folder: Path) -> None:

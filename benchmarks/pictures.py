@@ -7,7 +7,7 @@ from typing import Any
 
 from snnc.reports.drawing import drawing, picture
 
-from .contest import OURS, Timed, ratio
+from .contest import Timed, peer_of, ratio
 from .tables import base_of, rate_of
 
 
@@ -45,6 +45,6 @@ def lines(members: Sequence[Timed]) -> dict[str, list[tuple[Timed, Timed]]]:
     for each in members:
         base = base_of(each, members)
         if base is not None and base is not each:
-            numbers = "" if each.peer in OURS else f" {each.precision}"
+            numbers = "" if peer_of(each.peer) == "snnc" else f" {each.precision}"
             found.setdefault(f"{each.peer}{numbers}, {each.case.surrogate.partition('(')[0]}", []).append((each, base))
     return found

@@ -18,6 +18,7 @@ from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.settings import Settings
 from snnc.runtime.weights import take_over
 
+from ..growth import with_cores
 from .job import Array, Job, Mode
 from .worker import Refused, serve
 
@@ -42,20 +43,20 @@ class OneBatch:
 
 
 class Snnc:
-    """Calls the program's entries for *target*."""
+    """Calls the program's entries for a target, and for a chip of so many of its cores where a number is given."""
 
     def __init__(self, job: Job, folder: Path, options: Sequence[str]) -> None:
-        (target,) = options
+        target, *cores = options
+        if cores:
+            target = str(with_cores(target, int(cores[0]), folder))
         self._job = job
-        program = Compilation(folder / "network.snn", Options(target, batch=job.batch, steps=job.graph.steps)).program
-        self._interpreter = Interpreter(program)
+        self._program = program = Compilation(
+            folder / "network.snn", Options(target, batch=job.batch, steps=job.graph.steps)
+        ).program
         self._settings = Settings.of(program.settings)
-        initialise(self._interpreter, self._settings)
-        take_over(self._interpreter, job.parameters)
-        first = OneBatch(job.images[0], job.labels[0])
-        self._calls = {"training": Call(self._interpreter, TRAIN, first)}
-        if any(entry.name == INFER for entry in program.entries):
-            self._calls["inference"] = Call(self._interpreter, INFER, first)
+        self._calls: dict[str, Call] = {}
+        self._threads = 0
+        self._begin(1)
         self._step = 0
         self.versions: Mapping[str, str] = {
             "python": platform.python_version(),
@@ -68,12 +69,26 @@ class Snnc:
             f"{program.instruction_count} instructions; counts every byte and operation"
         )
 
+    def _begin(self, threads: int) -> None:
+        """An interpreter of so many threads, with the parameters of the job."""
+        job, program = self._job, self._program
+        self._threads = threads
+        self._interpreter = Interpreter(program, threads=threads)
+        initialise(self._interpreter, self._settings)
+        take_over(self._interpreter, job.parameters)
+        first = OneBatch(job.images[0], job.labels[0])
+        self._calls = {"training": Call(self._interpreter, TRAIN, first)}
+        if any(entry.name == INFER for entry in program.entries):
+            self._calls["inference"] = Call(self._interpreter, INFER, first)
+
     def step(self, images: Array, labels: Array, mode: Mode) -> float | None:
         """Inputs into DRAM, the entry, results out of DRAM."""
         if mode.precision != "f32":
             raise Refused("programs work in the format that their target names")
-        if mode.threads != 1:
-            raise Refused("the interpreter has one thread")
+        if mode.threads > self._program.cores:
+            raise Refused(f"the chip has {self._program.cores} cores to work in threads")
+        if mode.threads != self._threads:
+            self._begin(mode.threads)
         settings = self._settings
         facts = facts_of(settings, self._step, 0, 1, settings.scale, self._job.graph.steps)
         facts = {**facts, "learning_rate": self._job.rate}
