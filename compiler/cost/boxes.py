@@ -283,25 +283,19 @@ def _run(
     low, step = axis.offset + c * first + min(0, c) * (extent - 1), c * extent
     period = modulus // math.gcd(step * stride, modulus)
 
-    def meet(turn: int, times: int) -> None:
-        begin, clipped = low + turn * step, length
-        if axis.step == 1:
-            end = min(begin + length, axis.bound)
-            begin = max(begin, 0)
-            clipped = max(end - begin, 0)
-        key = begin * stride % modulus, clipped, length
-        found[key] = found.get(key, 0) + times * cores
-
     inside = range(tiles)
-    if axis.step == 1 and step:  # tiles that begin at 0 or behind it, and end at the bound or before it
+    if axis.step == 1:  # tiles that begin at 0 or behind it, and end at the bound or before it
         lowest, highest = -low, axis.bound - length - low
         begin, end = (-(-lowest // step), highest // step) if step > 0 else (-(highest // -step), lowest // step)
         begin = min(max(begin, 0), tiles)
         inside = range(begin, max(min(end + 1, tiles), begin))
-    for turn in (*range(inside.start), *range(inside.stop, tiles)):
-        meet(turn, 1)
     for turn in inside[:period]:
-        meet(turn, len(range(turn, inside.stop, period)))
+        key = (low + turn * step) * stride % modulus, length, length
+        found[key] = found.get(key, 0) + (inside.stop - turn + period - 1) // period * cores
+    for turn in (*range(inside.start), *range(inside.stop, tiles)):
+        begin = max(low + turn * step, 0)
+        key = begin * stride % modulus, max(min(low + turn * step + length, axis.bound) - begin, 0), length
+        found[key] = found.get(key, 0) + cores
 
 
 def _counted(columns: Sequence[NDArray[np.int64]]) -> Iterable[tuple[list[int], int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -143,8 +143,15 @@ class Request:
         """
         key = split if self.adds(split) else None, whole
         if key not in self._operands:
-            self._operands[key] = tuple(self._found(split, whole))
+            found = self._held(self.operands(split), whole) if whole else self._found(split)
+            self._operands[key] = tuple(found)
         return self._operands[key]
+
+    def _held(self, operands: Iterable[Operand], whole: Whole) -> Iterator[Operand]:
+        """*operands*, of which some hold what *whole* says."""
+        for each in operands:
+            held = tuple((loop, self.extents[loop]) for use, loop in whole if use == each.use)
+            yield replace(each, whole=held) if held else each
 
     @cached_property
     def _operands(self) -> dict[tuple[str | None, Whole], tuple[Operand, ...]]:
@@ -162,7 +169,7 @@ class Request:
         vars(other).update({name: value for name, value in vars(self).items() if name in kept})
         return other
 
-    def _found(self, split: str | None, whole: Whole) -> Iterator[Operand]:
+    def _found(self, split: str | None) -> Iterator[Operand]:
         hold = frozenset(self.shared)
         sizes = self.steps, self.batch
         found = [*operands_of(self.statement, self.phase, self.types, self.target, *sizes, hold, split, self.rooms)]
@@ -172,8 +179,6 @@ class Request:
             own = operands_beside(each, part, self.types, self.target, *sizes, hold, split, self.rooms)
             found += [replace(operand, first=True) for operand in own] if roots[part] else own
         for each in found:
-            held = tuple((loop, self.extents[loop]) for use, loop in whole if use == each.use)
-            each = replace(each, whole=held) if held else each
             if each.writes and each.value in self.inside:
                 yield replace(each, moves=False, doubled=False)
             elif each.moves and each.value in self.stored:

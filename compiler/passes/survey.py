@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -80,8 +80,6 @@ class Survey:
     rings: int
     shared: Tables | None = None
     """Those of the same split, where other surveys have them too."""
-
-    exact: dict[tuple[Any, ...], int] = field(default_factory=dict[tuple[Any, ...], int])
 
     @cached_property
     def moving(self) -> tuple[Operand, ...]:
@@ -224,13 +222,14 @@ class Survey:
         total = 0
         for operand in self.moving:
             turning = self.turning_of(order, operand, tiles)
-            key = (operand.use, turning.loops, *(tiles[name] for name in (*turning.loops, *sorted(operand.loops))))
-            if key not in self.exact and operand.stored is not None:
-                self.exact[key] = moved_in_blocks(operand.axes, operand.stored, turning, granule)
-            elif key not in self.exact:
+            told = tuple([tiles[name] for name in (*turning.loops, *sorted(operand.loops))])
+            key, exact = (operand.use, operand.whole, turning.loops, told), self.tables.exact
+            if key not in exact and operand.stored is not None:
+                exact[key] = moved_in_blocks(operand.axes, operand.stored, turning, granule)
+            elif key not in exact:
                 strides = operand.dram_strides()
-                self.exact[key] = moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
-            total += int(worth(self.space, operand, self.exact[key]))
+                exact[key] = moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
+            total += int(worth(self.space, operand, exact[key]))
         return total + int(turns_of(self.space, order, tiles))
 
     def decision(self, ordered: Ordered, tiles: dict[str, int]) -> Decision:

@@ -25,6 +25,9 @@ class Tables:
     """Tables of one *grid*, made when they are asked for."""
 
     grid: Grid
+    exact: dict[object, int] = field(default_factory=dict[object, int])
+    """Bytes that tilings move exactly, by all that bears on it, where surveys have found them."""
+
     _known: dict[object, Any] = field(default_factory=dict[object, Any])
 
     def once(self, operand: Operand) -> Once:
