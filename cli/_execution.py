@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..source import NOWHERE, DataError, Faults
-from ._options import Dump, read_choice, read_dumps
+from ._options import Dump, read_choice, read_dumps, threads_of
 from ._output import Output, check_writable
 
 if TYPE_CHECKING:
@@ -132,7 +132,6 @@ class Execution:
 
     def _interpreter(self, program: Program) -> Interpreter:
         from ..runtime.interpreter import Interpreter
-        from ..runtime.unrolling import processors
 
         if self.wanted:
             from ..catalog import UnknownName, unknown
@@ -148,7 +147,7 @@ class Execution:
                     raise UnknownName(f"{told}; --fusion off gives it one")
                 raise unknown("tensor in DRAM", dump.tensor, known)
         if self.compare_oracle is None:
-            return Interpreter(program, watched=self.check_races, threads=self.threads or processors())
+            return Interpreter(program, watched=self.check_races, threads=threads_of(self.threads))
         from ._oracle import ComparedInterpreter, training_of
 
         return ComparedInterpreter(program, training_of(program, self.compare_oracle), watched=self.check_races)

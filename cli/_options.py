@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -257,6 +258,12 @@ _RUNNING = (
     click.option("--trace", metavar="FILE", help="Write a timeline of a training step, for ui.perfetto.dev."),
     click.option("--check-races", is_flag=True, help="Stop at accesses that no semaphore orders (slow)."),
 )
+
+
+def threads_of(given: int | None) -> int:
+    """What `--threads` says, or as many as there are processors that this process may use."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return given or there or 1
 
 
 def _all(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Function], Function]:

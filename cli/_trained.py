@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._options import threads_of
 from ._output import Output
 from ._program import load_data, load_program
 from ._progress import ProgressBar
@@ -30,7 +31,6 @@ def trained(
     from ..runtime.host import INFER
     from ..runtime.interpreter import Interpreter
     from ..runtime.labelling import Assigned
-    from ..runtime.unrolling import processors
     from ..source import DataError, Place
 
     if checkpoint is not None and weights is not None:
@@ -40,7 +40,7 @@ def trained(
         raise DataError.at(Place(path), f"has no entry {INFER}")
     if checkpoint is None and weights is None and not _holds_parameters(program):
         raise click.UsageError("the program holds no trained parameters; give --checkpoint or --weights")
-    interpreter = Interpreter(program, threads=threads or processors())
+    interpreter = Interpreter(program, threads=threads_of(threads))
     if checkpoint is not None:
         progress = checkpoints.restore(checkpoints.load(checkpoint), program, interpreter.chip.dram, checkpoint)
         return interpreter, Assigned.held(progress)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..numerics.formats import Format
 from .kernels.compiled import at
 from .moving import Ends, compiled_move
-from .registers import ViewRegister
+from .registers import DRAM, IDENTITY, ViewRegister
 from .transfer import Plan, plan_of
 
 Bytes = NDArray[np.uint8]
@@ -54,7 +54,12 @@ class Routed:
         return tile
 
     def _way(self, space: int, fmt: Format, extents: Shape, strides: Shape) -> Way | None:
-        """None where rows end inside of a byte that is not the tile's alone, or the kernel does not serve."""
+        """None where rows end inside of a byte that is not the tile's alone, or the kernel does not serve.
+
+        What is no scratchpad is for ports to complain of.
+        """
+        if space in (DRAM, IDENTITY):
+            return None
         size, rows = rows_of(fmt, extents)
         try:
             plan = plan_of(fmt, extents, rows, (0,) * len(extents), extents, strides)

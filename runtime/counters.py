@@ -98,7 +98,11 @@ class Counted:
             for key, cell in self.cells.items()
             if key[0] not in but
         }
-        sent = {key: now - before.sent.get(key, 0) for key, now in self.sent.items() if key[0] not in but}
+        sent = {
+            key: now - before.sent.get(key, 0)
+            for key, now in self.sent.items()
+            if key[0] not in but and now != before.sent.get(key, 0)
+        }
         return Counted(tuple(pairs), cells, sent)
 
     def without_work(self, pc: int) -> int:

@@ -18,8 +18,11 @@ from .listening import RunningStream
 
 Clock: TypeAlias = NDArray[np.int32]
 
-RELEASING = frozenset({"post", "send", "meet"})
-"""Hand-overs that tell others what a stream has done; a barrier also tells it what they have."""
+TELLING = frozenset({"post", "send"})
+"""Hand-overs that tell others what a stream has done."""
+
+RELEASING = TELLING | {"meet"}
+"""The same, and barriers, which also tell a stream what the others have done."""
 
 
 class HandOvers:

@@ -54,6 +54,8 @@ class Interpreter:
     ) -> None:
         if watched and contents is not None:
             raise ValueError("races are checked with data, not where instructions are only counted")
+        if threads < 1:
+            raise ValueError(f"cores work in one thread or more, not in {threads}")
         self.program = program
         self.target = parse(program.target_text, program.target) if target is None else target
         _check_target(program, self.target)

@@ -5,8 +5,8 @@ There may be several threads of them, which wait for each other where an instruc
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from concurrent.futures import Executor, wait
+from collections.abc import Callable, Sequence, Set
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple, TypeAlias
@@ -66,7 +66,7 @@ class Unrolled:
     counters: Counters
     loops: Sequence[Sequence[LoopRegister]]
     parts: Sequence[Part]
-    pool: Executor | None
+    pool: Callable[[], Executor] | None
     contracted: Sequence[Contracted]
     counted: Sequence[Counted]
     runs: Sequence[list[int]]
@@ -77,7 +77,8 @@ class Unrolled:
     def run(self) -> bool:
         """Do what the streams would, from their first instruction to their halt; ProgramFault as they would.
 
-        Whether kernels served for all calls: those of which one did not are `Stream.copied` from now on.
+        Whether kernels served for all calls: those of which one did not are `Stream.copied` from now on.  What ended
+        with an exception must not run again: a thread may still be on its way out of it.
         """
         for part in self.parts:
             part.calls.sums[:] = part.calls.done[:] = part.calls.stop[:] = 0
@@ -95,12 +96,15 @@ class Unrolled:
         first, *others = self.parts
         if self.pool is None:
             return self._do_part(first)
-        begun = [self.pool.submit(self._do_part, part) for part in others]
+        begun: list[Future[bool]] = []
         try:
+            pool = self.pool()
+            for part in others:
+                begun.append(pool.submit(self._do_part, part))
             served = [self._do_part(first), *(part.result() for part in begun)]
         finally:
             first.calls.stop[0] = 1  # nobody waits for what will not come
-            wait(begun)
+            _end(begun)
         return all(served)
 
     def _do_part(self, part: Part) -> bool:
@@ -150,3 +154,15 @@ class Unrolled:
         stream.pc = moment.place[1]
         stream.step()
         assert stream.blocked is None, "what it waits for was there when it ran first"
+
+
+def _end(begun: Sequence[Future[bool]]) -> None:
+    """Wait until all have ended; who interrupts that is told then."""
+    interruption: KeyboardInterrupt | None = None
+    while not all(part.done() for part in begun):
+        try:
+            wait(begun)
+        except KeyboardInterrupt as told:
+            interruption = told
+    if interruption is not None:
+        raise interruption

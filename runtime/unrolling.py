@@ -26,7 +26,7 @@ from ..isa.registers import LoopRegister
 from ..isa.state import Stream
 from .chip import Chip
 from .counters import Counters
-from .hand_overs import HandOvers
+from .hand_overs import TELLING, HandOvers
 from .listening import Listener, RunningStream
 from .network import Channel, Rooms
 from .unrolled import Contracted, Moment, Part, Place, Unrolled
@@ -107,7 +107,7 @@ class Unrolling(Listener):
         self._numbers.append(self._seen if count == self._seen + 1 else None)
         self._seen = count
 
-    def unrolled(self, pool: Executor | None) -> Unrolled | None:
+    def unrolled(self, pool: Callable[[], Executor] | None) -> Unrolled | None:
         """What they have done; None where that is too much, or little of it was noted."""
         if self._long:
             return None
@@ -203,7 +203,7 @@ class _Order:
         """See `isa.chip.Observer`; what tells others of an instruction does so when it has been noted."""
         if self.count == 1:
             return
-        if kind in ("post", "send"):
+        if kind in TELLING:
             self._behind.append((kind, core, number))
         else:
             self._hand_overs.sync(stream.index, stream, kind, core, number)
@@ -236,7 +236,7 @@ class Ways:
 
     def __init__(self, chip: Chip, counters: Counters, threads: int) -> None:
         self._chip, self._counters, self._threads = chip, counters, threads
-        self._pool = None if threads == 1 else ThreadPoolExecutor(threads - 1, "snnc")
+        self._pool: tuple[int, Executor] | None = None
         self._taken: Counter[_Way] = Counter()
         self._hopeless: set[_Way] = set()
         self._unrolled: dict[_Way, Unrolled] = {}
@@ -246,10 +246,10 @@ class Ways:
     ) -> None:
         """Call the entry *name*, unrolled or by *run*, which may have to tell of every instruction that has run."""
         way = _way(name, streams, arguments)
-        unrolled = self._unrolled.get(way)
-        if unrolled is not None:
-            if not unrolled.run():
-                del self._unrolled[way]
+        if way in self._unrolled:
+            unrolled = self._unrolled.pop(way)
+            if unrolled.run():
+                self._unrolled[way] = unrolled
         elif self._taken[way] >= OFTEN and way not in self._hopeless:
             self._keep(way, self._noted(streams, run))
         else:
@@ -268,7 +268,13 @@ class Ways:
                 run(unrolling.told)
         finally:
             self._chip.observer.remove(unrolling)
-        return unrolling.unrolled(self._pool)
+        return unrolling.unrolled(self._workers if self._threads > 1 else None)
+
+    def _workers(self) -> Executor:
+        """The threads beside this one; a process that was forked has none of those that its parent had."""
+        if self._pool is None or self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self._threads - 1, "snnc")
+        return self._pool[1]
 
     def _keep(self, way: _Way, unrolled: Unrolled | None) -> None:
         """Keep it, and of the same entry only those that were unrolled last."""
@@ -279,11 +285,6 @@ class Ways:
         same = [known for known in self._unrolled if known[0] == way[0]]
         for known in same[:-KEPT]:
             del self._unrolled[known]
-
-
-def processors() -> int:
-    """Of the host, those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _opened(stream: RunningStream) -> list[LoopRegister]:

@@ -1,5 +1,5 @@
-/* Boxes between DRAM and a scratchpad, as `copied.py` describes them: copied row by row, with zeros where a box leaves its
-   bounds and behind the last element of packed rows. */
+/* Boxes between DRAM, or anywhere else in memory, and a scratchpad, as `copied.py` describes them: copied row by row, with
+   zeros where a box leaves its bounds and behind the last element of packed rows. */
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O2")
@@ -17,8 +17,9 @@ struct nest {
     } axes[AXES];
 };
 
-/* A box but for its addresses.  It reaches from *low* to *high* (bits, from the address on) in DRAM, from *pad_low* to
-   *pad_high* in the scratchpad, and what of it exists begins *skipped* bits behind the address there.  *fill* is the whole
+/* A box but for its addresses; what is not in DRAM is found by its own address, and *dram* is null then.  It reaches from
+   *low* to *high* (bits, from the address on) in DRAM, from *pad_low* to *pad_high* in the scratchpad, and what of it exists
+   begins *skipped* bits behind the address there.  *fill* is the whole
    box where parts of it are zeros, *part* what exists, *last* the last bytes of packed rows, *behind* the first of these, of
    which *mask* is kept. */
 struct box {
@@ -154,7 +155,7 @@ int64_t snnc_move(const struct box *box, int64_t address, int64_t start)
         clear(&box->fill, pad);
     if (!box->exists)
         return 0;
-    char *const part = pad + (box->skipped >> 3), *const dram = box->dram + (address >> 3);
+    char *const part = pad + (box->skipped >> 3), *const dram = (char *)((uintptr_t)box->dram + (uintptr_t)(address >> 3));
     char *const to = box->stores ? dram : part;
     copy(&box->part, to, box->stores ? part : dram);
     if (box->mask)

@@ -153,7 +153,7 @@ KERNELS = {
     "drain": ("accumulators as values of f16, bf16 and f32",),
     "element": ("programs of lanes, which reduce rows of up to 512, or up to 512 rows",),
     "moments": ("means and covariances of exact sums",),
-    "moving": ("boxes between DRAM and scratchpads",),
+    "moving": ("boxes between DRAM and scratchpads, tiles between these and the network",),
     "window": ("sums of windows as values of f16, bf16 and f32", "the largest of a window, and the way back to it"),
 }
 """What is compiled, by the module that has the NumPy form."""

@@ -1,4 +1,4 @@
-"""Boxes between two memories by a compiled kernel (`_copy.c`): which rows they are made of, and where these lie.
+"""Boxes between DRAM, or anywhere else, and a scratchpad by a compiled kernel (`_copy.c`): of which rows they are made.
 
 Rows are as long as bytes lie side by side in both memories, and are gone over in the order of DRAM.  None is answered
 where the kernel does not serve: without a compiler, and for a target whose elements may lie on each other.

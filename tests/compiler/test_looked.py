@@ -11,10 +11,12 @@ from snnc.compiler.ir.statement import Contraction
 from snnc.compiler.passes import mapping
 from snnc.compiler.passes.looked import Looked
 from snnc.compiler.passes.objective import Objective
+from snnc.compiler.passes.objectives import OBJECTIVES
 from snnc.compiler.passes.request import Request
 from snnc.compiler.passes.side_by_side import holds, wholes_of
 from snnc.compiler.passes.space import orders_of, space_of
 from snnc.compiler.passes.survey import Front, Ordered, Survey
+from snnc.compiler.passes.weighing import ranked
 from snnc.compiler.pipeline import Compilation, Options
 
 
@@ -85,3 +87,29 @@ def test_on_fewer_cores_the_best_is_found_that_is_like_the_one_on_all(requests: 
                 found += 1
     assert found > 3
     assert none > 3
+
+
+@pytest.mark.parametrize("name", ["cycles", "energy"])
+def test_so_it_is_by_another_objective(requests: list[Request], name: str) -> None:
+    objective = OBJECTIVES[name]
+    assert objective is not None
+    found, none = 0, 0
+    mapper = mapping.Mapper(objective)
+    for request in requests[:6]:
+        wide = mapper.choose(request)
+        like, most = wide.decision, wide.explanation.dram
+        for cores in (10, 2):
+            few = request.on(cores)
+            orders = [Ordered(*ordered) for ordered in orders_of(few)]
+            splits = [split for split in mapping.splits_of(few) if split.loop == like.split]
+            ranking = ranked(objective, few, [space_of(few, split, like.whole) for split in splits], orders)
+            near = mapper.near(few, wide)
+            if ranking is None or ranking.best.dram > most:
+                assert near is None
+                none += 1
+            else:
+                assert near is not None
+                assert (near.decision, near.explanation.cost) == (ranking.best.mapping, ranking.best.measure)
+                found += 1
+    assert found > 1
+    assert none > 1

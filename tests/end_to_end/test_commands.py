@@ -15,6 +15,10 @@ from click.testing import CliRunner, Result
 
 from snnc.cli import main
 from snnc.isa import binary
+from snnc.runtime import interpreter
+from snnc.runtime.chip import Chip
+from snnc.runtime.counters import Counters
+from snnc.runtime.unrolling import Ways
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "run.schema.json").read_text())
@@ -101,6 +105,45 @@ def test_a_run_learns_and_says_so(trained: dict[str, Any]) -> None:
     assert trained["accuracy"]["test"] >= 0.9
     assert 0 < trained["spike_rates"]["spikes"] < 1
     assert trained["calls"] == {"init": 1, "train_step": 24, "infer": 2}
+
+
+def test_threads_change_no_result(
+    folder: Path, program: Path, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `run`, `train`, `eval` and `predict`; unless asked for there are as many as there are processors."""
+    asked: list[int] = []
+    ways = interpreter.Ways
+
+    def heard(chip: Chip, counters: Counters, threads: int) -> Ways:
+        asked.append(threads)
+        return ways(chip, counters, threads)
+
+    monkeypatch.setattr(interpreter, "Ways", heard)
+    monkeypatch.setattr("snnc.cli._options.os.sched_getaffinity", _three, raising=False)
+    seen: list[Any] = []
+    for threads in ("1", "2", None):
+        with_threads = () if threads is None else ("--threads", threads)
+        learned, answers = tmp_path / f"{threads}.ckpt", tmp_path / f"{threads}.csv"
+        options = ("--data", data, "--json", "-", *with_threads)
+        told = [done("run", program, *options, "--epochs", "2", "--checkpoint", learned)]
+        told += [done("train", folder / "small.snn", *options, "--epochs", "2", "--target", "quad", "--cores", "2")]
+        told += [done("eval", program, *options, "--checkpoint", learned)]
+        told += [done("predict", program, *options, "--checkpoint", learned, "-o", answers)]
+        assert asked == [{"1": 1, "2": 2, None: 2}[threads]] * 4
+        asked.clear()
+        assert all("counted" in json.loads(each) for each in told[:3])
+        seen.append(([_results(json.loads(each)) for each in told], answers.read_text()))
+    assert seen[0] == seen[1] == seen[2]
+
+
+def _three(process: int) -> set[int]:
+    """The processors of a process."""
+    return {0, 1, 2}
+
+
+def _results(told: Any) -> dict[str, Any]:
+    """Of what a command wrote all that is no time, file or version."""
+    return {name: told[name] for name in told.keys() & {"loss", "accuracy", "counted", "modelled", "spike_rates"}}
 
 
 def test_counted_predicted_and_bound_stand_in_their_order(trained: dict[str, Any]) -> None:

@@ -205,14 +205,19 @@ def test_one_command_runs_parts_and_writes_what_it_measured(tmp_path: Path) -> N
     written = tmp_path / "out.json"
     command = [sys.executable, "-m", "benchmarks", "training", "inference", "--models", "digits"]
     command += ["--rates", "trained", "--train-first", "0", "--surrogates", "rect", "--threads", "1", "2"]
-    command += ["--batch", "4", "--steps", "2", "--repeat", "2", "--peers", "snnc f32", "--json", str(written)]
+    command += ["--batch", "4", "--steps", "2", "--repeat", "2", "--peers", "snnc f32", "snnc f32, 2 cores"]
+    command += ["--json", str(written)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert not ended.returncode, ended.stderr
     found = json.loads(written.read_text())
-    cases = [(each["case"]["entry"], each["case"]["surrogate"].partition("(")[0]) for each in found["contest"]]
-    assert cases == [("training", "rect"), ("inference", "rect")]
+    rows = [
+        (each["case"]["entry"], each["case"]["surrogate"].partition("(")[0], each["peer"], each["threads"])
+        for each in found["contest"]
+    ]
+    asked = [("snnc f32", 1), ("snnc f32, 2 cores", 1), ("snnc f32, 2 cores", 2)]
+    assert rows == [(entry, "rect", *row) for entry in ("training", "inference") for row in asked]
     for each in found["contest"]:
-        assert (each["threads"], each["precision"], len(each["processor"])) == (1, "f32", 2)
+        assert (each["precision"], len(each["processor"])) == ("f32", 2)
         assert min(each["processor"]) > 0
     assert "| digits  | trained | rect(" in ended.stdout
 

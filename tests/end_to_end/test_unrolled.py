@@ -166,21 +166,32 @@ def one_by_one(made: Unrolled, order: str, random: np.random.Generator) -> bool:
     return True
 
 
-def test_what_goes_wrong_in_one_thread_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("who", ["the first", "another"])
+@pytest.mark.parametrize("wrong", [ExecutionError, KeyboardInterrupt])
+def test_what_goes_wrong_in_one_thread_ends_all(who: str, wrong: type[BaseException]) -> None:
     both = benches(Case("csnn", "li7"), 3)
     for step in range(STEPS):
         stepped(both, step)
     do = Unrolled._do  # pyright: ignore[reportPrivateUsage]
 
-    def wrong(self: Unrolled, moment: unrolled_module.Moment) -> None:
-        if current_thread() is not main_thread():
-            raise ProgramFault(self.streams[moment.place[0]], moment.place[1], "is wrong")
+    def does(self: Unrolled, moment: unrolled_module.Moment) -> None:
+        if (current_thread() is main_thread()) == (who == "the first"):
+            fault = ProgramFault(self.streams[moment.place[0]], moment.place[1], "is wrong")
+            raise fault if wrong is ExecutionError else KeyboardInterrupt("is wrong")
         do(self, moment)
 
-    monkeypatch.setattr(Unrolled, "_do", wrong)
-    both[0].feed()
-    with pytest.raises(ExecutionError, match="is wrong"):
+    for bench in both:
+        bench.feed()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(wrong, match="is wrong"):
+        patch.setattr(Unrolled, "_do", does)
         both[0].run("train_step", STEPS)
+    both[1].run("train_step", STEPS)
+    both[0].machine.chip.dram[:] = both[1].machine.chip.dram
+    for bench in both:
+        bench.machine.counters.take()
+    for step in range(STEPS + 1, STEPS + 4):
+        stepped(both, step)
+    assert unrolled(both[0])
 
 
 def test_a_single_thread_does_what_is_hardly_calls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,9 +254,10 @@ def test_what_calls_are_told_stays() -> None:
     assert rubbish
 
 
-def test_what_no_kernel_serves_for_runs_as_it_does_with_control() -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_no_kernel_serves_for_runs_as_it_does_with_control(threads: int) -> None:
     """Exact sums of what is not finite are NumPy's; the way is unrolled anew then, without them."""
-    both = benches(Case("digits", "exact7"))
+    both = benches(Case("digits", "exact7"), threads)
     for step in range(4):
         stepped(both, step)
     (before,) = unrolled(both[0])

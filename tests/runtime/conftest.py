@@ -9,7 +9,7 @@ import pytest
 
 from snnc.isa.element import ElementProgram, Lane
 from snnc.isa.instruction import Instruction
-from snnc.isa.instructions.control import Barrier, End, Halt, Loop, Post, Wait
+from snnc.isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait
 from snnc.isa.instructions.describe import Axis, Span, Turn, View
 from snnc.isa.instructions.engine import Gate
 from snnc.isa.instructions.move import Load, Store
@@ -222,6 +222,56 @@ class Small:
             self.symbol("back", "f32", (n,), 128, "result"),
         ]
         return self.program([Entry("infer", tuple(streams), (), ("x",), ("back",))], symbols, "quad", [double], cores=4)
+
+    def relay(self) -> Program:
+        """Core 0 sends x0 to x3 one behind the other, core 1 stores them as y0 to y3, and tells nobody that it did.
+
+        Core 0 makes a way about its vector unit between two of them, in which core 1 takes one if streams take turns.
+        """
+        n, tiles, size = 4, range(4), 64
+        row = [(n, 32)]
+        go_on, sent = 20, 21
+
+        def views(space: int, first: int, address: int) -> list[Instruction]:
+            return [one for k in tiles for one in self.view(first + k, space, "f32", address + size * k, row)]
+
+        load, store = [*views(0, 0, 0), *views(1, 4, 0)], [*views(0, 0, 1024), *views(1, 4, 0)]
+        send, receive, between = views(1, 0, 0), views(1, 0, 0), list[Instruction]()
+        for k in tiles:
+            last = k == tiles[-1]
+            load += [Load(4 + k, k), Post(k, 0), *([] if last else [Wait(go_on)])]
+            send += [Wait(k), Send(k, 1, 1), *([] if last else [Post(sent, 0)])]
+            between += [] if last else [Wait(sent), Post(go_on, 0)]
+            receive += [Receive(k, 0, 1), Post(k, 1)]
+            store += [Wait(k), Store(k, 4 + k)]
+        streams = (
+            self.stream(0, "load", load),
+            self.stream(0, "router", send),
+            self.stream(1, "router", receive),
+            self.stream(1, "store", store),
+            self.stream(0, "vector", between),
+        )
+        names = [f"x{k}" for k in tiles], [f"y{k}" for k in tiles]
+        symbols = [self.symbol(name, "f32", (n,), size * k, "input") for k, name in enumerate(names[0])]
+        symbols += [self.symbol(name, "f32", (n,), 1024 + size * k, "result") for k, name in enumerate(names[1])]
+        return self.program([Entry("infer", streams, (), *map(tuple, names))], symbols, "quad", cores=2)
+
+    def chosen_send(self) -> Program:
+        """Core 0 sends a tile to core 1 where the argument `mask` says so."""
+        row = [(4, 32)]
+
+        def guarded(code: list[Instruction]) -> list[Instruction]:
+            return [Loop(0, 1, 1), Choose(1, 0, 0), *code, End(1), End(0)]
+
+        load = [*self.view(0, 0, "f32", 0, row), *self.view(1, 1, "f32", 0, row), *[Load(1, 0)] * 3]
+        streams = (
+            self.stream(0, "load", [*load, *guarded([Post(0, 0)])]),
+            self.stream(0, "router", [*self.view(0, 1, "f32", 0, row), *guarded([Wait(0), Send(0, 1, 1)])]),
+            self.stream(1, "router", [*self.view(0, 1, "f32", 0, row), *guarded([Receive(0, 0, 1)])]),
+        )
+        symbols = [self.symbol("x", "f32", (4,), 0, "input")]
+        entries = [Entry("infer", streams, ("mask",), ("x",), ())]
+        return self.program(entries, symbols, "quad", arguments=[Argument("mask", "u32")], cores=2)
 
     def learner(self) -> Program:
         """w += learning_rate * (image of sample 0 - w); loss = sum of (image - w)^2 a sample; correct = loss < 1.
