@@ -26,7 +26,7 @@ def count_only(path: str, output: Output, chosen: dict[str, Any]) -> None:
     others = [name for name, value in chosen.items() if value not in (None, (), False) and name not in KEPT]
     if others:
         names = ", ".join(f"--{'dump' if name == 'dumps' else name.replace('_', '-')}" for name in sorted(others))
-        raise click.UsageError(f"--count-only has no data, and takes no {names}")
+        raise click.UsageError(f"--count-only runs each entry once, without data, and takes no {names}")
     trace, density = chosen["trace"], chosen["density"]
     check_writable([output.json_to, trace])
     program = load_program(path)

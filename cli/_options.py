@@ -238,7 +238,7 @@ threads_option = click.option(
     "--threads",
     type=COUNT,
     metavar="N",
-    help="Threads in which cores work, which changes no result; unless given, as many as there are processors.",
+    help="Threads in which cores work, at most one a core; no result depends on it. Unless given, one a processor.",
 )
 
 _RUNNING = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Interpreter:
     ) -> None:
         if watched and contents is not None:
             raise ValueError("races are checked with data, not where instructions are only counted")
-        if threads < 1:
+        if isinstance(threads, bool) or index(threads) < 1:
             raise ValueError(f"cores work in one thread or more, not in {threads}")
         self.program = program
         self.target = parse(program.target_text, program.target) if target is None else target

@@ -247,7 +247,7 @@ class Ways:
         """Call the entry *name*, unrolled or by *run*, which may have to tell of every instruction that has run."""
         way = _way(name, streams, arguments)
         if way in self._unrolled:
-            unrolled = self._unrolled.pop(way)
+            unrolled = self._unrolled.pop(way)  # what ends with an exception does not run again
             if unrolled.run():
                 self._unrolled[way] = unrolled
         elif self._taken[way] >= OFTEN and way not in self._hopeless:
@@ -277,7 +277,7 @@ class Ways:
         return self._pool[1]
 
     def _keep(self, way: _Way, unrolled: Unrolled | None) -> None:
-        """Keep it, and of the same entry only those that were unrolled last."""
+        """Keep it, and of the same entry only those that ran last."""
         if unrolled is None:
             self._hopeless.add(way)
             return

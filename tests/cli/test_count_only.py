@@ -50,7 +50,7 @@ def test_densities_decide_what_is_saved(program: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--count-only", "--data", "digits"], "--count-only has no data, and takes no --data"),
+        (["--count-only", "--data", "digits"], "--count-only runs each entry once, without data, and takes no --data"),
         (["--count-only", "--check-races", "--dump", "y@1"], "and takes no --check-races, --dump"),
         (["--data", "digits", "--density", "0.1"], "--density is for --count-only; with data, zeros are counted"),
         ([], "Missing option '--data'"),

@@ -161,6 +161,10 @@ def test_the_router_moves_scratchpads_alone(small: Small, watched: bool, core: i
 
 
 def test_there_is_a_thread(small: Small) -> None:
-    for unrolls in (True, False):
-        with pytest.raises(ValueError, match="cores work in one thread or more, not in 0"):
-            Interpreter(small.pair(), threads=0, unrolls=unrolls)
+    for threads in (0, True):
+        for unrolls in (True, False):
+            with pytest.raises(ValueError, match=f"cores work in one thread or more, not in {threads}"):
+                Interpreter(small.pair(), threads=threads, unrolls=unrolls)
+    for wrong in (1.5, "2", None):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            Interpreter(small.pair(), threads=wrong)  # pyright: ignore[reportArgumentType]
