@@ -164,6 +164,7 @@ def test_shares_of_kernels_and_work_are_told(tmp_path: Path) -> None:
     kernels = roofline.by_kernel(step)
     assert 0 < sum(kernels.values()) < 1
     assert all(share > 0 for share in kernels.values())
+    assert "Contraction.add" in kernels  # also where it was kept before anybody listened
 
 
 def test_ratios_are_drawn_by_network_and_rate() -> None:
