@@ -129,33 +129,42 @@ class Clock:
 
 
 @contextmanager
-def timing(clock: Clock, streams: Sequence[RunningStream], step: Callable[[], None]) -> Generator[None]:
-    """Inside, *clock* hears of every kernel, and of every instruction of *streams*, one by one, that runs in a *step*.
+def anew(streams: Sequence[RunningStream]) -> Generator[None]:
+    """Inside, *streams* run one instruction after the other, and each of these begins anew.
 
-    Instructions keep the kernels that they have called.  So all begin anew, and one step is taken before any is timed.
+    Instructions keep the kernels that they have called; so what is put in the place of a kernel is called then, too.
     """
-    targets = [(owner, name, clock.kernel) for owner, names in KERNELS.items() for name in names.split()]
-    targets.append((Stream, "define", clock.define))
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in targets]
-    actions = [list(stream.actions) for stream in streams]
-    for owner, name, wrap in targets:
-        setattr(owner, name, wrap(getattr(owner, name)))
+    before = [list(stream.actions) for stream in streams]
     for stream in streams:
         stream.singly = True
         stream.actions[:] = [None] * len(stream.actions)
-    step()
-    clock.spent = {name: [] for name in CLASSES}
-    for stream in streams:
-        for place, (word, action) in enumerate(zip(stream.instructions, stream.actions, strict=False)):
-            stream.actions[place] = action and clock.action(word.mnemonic, action)
     try:
         yield
     finally:
+        for stream, actions in zip(streams, before, strict=True):
+            stream.actions[:] = actions
+            stream.singly = False
+
+
+@contextmanager
+def timing(clock: Clock, streams: Sequence[RunningStream], step: Callable[[], None]) -> Generator[None]:
+    """Inside, *clock* hears of all kernels, and of all instructions of *streams*, one by one, that run in a *step*."""
+    targets = [(owner, name, clock.kernel) for owner, names in KERNELS.items() for name in names.split()]
+    targets.append((Stream, "define", clock.define))
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in targets]
+    for owner, name, wrap in targets:
+        setattr(owner, name, wrap(getattr(owner, name)))
+    try:
+        with anew(streams):
+            step()
+            clock.spent = {name: [] for name in CLASSES}
+            for stream in streams:
+                for place, (word, action) in enumerate(zip(stream.instructions, stream.actions, strict=False)):
+                    stream.actions[place] = action and clock.action(word.mnemonic, action)
+            yield
+    finally:
         for owner, name, function in before:
             setattr(owner, name, function)
-        for stream, found in zip(streams, actions, strict=True):
-            stream.actions[:] = found
-            stream.singly = False
 
 
 def measure(program: Program, count_only: bool, seed: int = 0) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from snnc.runtime.host import TRAIN
 
 from .contest import OURS
-from .interpreter_overhead import KERNELS, measure
+from .interpreter_overhead import KERNELS, anew, measure
 from .step import TrainingStep, program_of
 from .tables import table
 from .workers import told
@@ -51,10 +51,7 @@ def work(step: TrainingStep) -> dict[str, float]:
 
 
 def by_kernel(step: TrainingStep) -> dict[str, float]:
-    """The share of a step with control that each kernel takes, those apart that other kernels call; clocks included.
-
-    Instructions keep the kernels that they have called, so all begin anew, one by one, and one step is taken before.
-    """
+    """The share of a step with control that each kernel takes, those apart that other kernels call; clocks included."""
     machine = step.machine
     unrolls, machine.unrolls = machine.unrolls, False
     spent: Counter[str] = Counter()
@@ -76,22 +73,16 @@ def by_kernel(step: TrainingStep) -> dict[str, float]:
     found = [(owner, name, getattr(owner, name)) for owner, names in KERNELS.items() for name in names.split()]
     for owner, name, function in found:
         setattr(owner, name, timed(f"{owner.__name__.rpartition('.')[2]}.{name}", function))
-    actions = [(stream, list(stream.actions)) for stream in machine.streams(TRAIN)]
-    for stream, known in actions:
-        stream.singly = True
-        stream.actions[:] = [None] * len(known)
     try:
-        step()
-        spent.clear()
-        begun = perf_counter_ns()
-        step()
-        whole = perf_counter_ns() - begun
+        with anew(machine.streams(TRAIN)):
+            step()
+            spent.clear()
+            begun = perf_counter_ns()
+            step()
+            whole = perf_counter_ns() - begun
     finally:
         for owner, name, function in found:
             setattr(owner, name, function)
-        for stream, known in actions:
-            stream.singly = False
-            stream.actions[:] = known
         machine.unrolls = unrolls
     return {name: nanoseconds / whole for name, nanoseconds in spent.items()}
 

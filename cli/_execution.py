@@ -58,6 +58,9 @@ class Execution:
             raise click.BadParameter(f"{self.save_weights} does not end in {wanted}", param_hint="--save-weights")
         if self.resume is not None and self.weights is not None:
             raise click.UsageError("--resume takes the parameters from its checkpoint; leave --weights out")
+        looked_at = "--check-races" if self.check_races else "--compare-oracle" if self.compare_oracle else None
+        if looked_at is not None and self.threads not in (None, 1):
+            raise click.UsageError(f"{looked_at} looks at one instruction after the other; leave --threads out")
         files = (dump.file for dump in self.wanted)
         check_writable([self.output.json_to, self.checkpoint, self.save_weights, self.trace, *files])
 

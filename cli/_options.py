@@ -241,6 +241,13 @@ threads_option = click.option(
     help="Threads in which cores work, at most one a core; no result depends on it. Unless given, one a processor.",
 )
 
+_SPLIT = click.option(
+    "--split", "part", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Which samples."
+)
+_FROM_CHECKPOINT = click.option(
+    "--checkpoint", metavar="FILE", help="Take the parameters from a checkpoint of this program."
+)
+
 _RUNNING = (
     *_LENGTH,
     click.option("--checkpoint", metavar="FILE", help="Written after every epoch, at the end and on Ctrl-C."),
@@ -298,6 +305,11 @@ def running(function: Function) -> Function:
 def running_or_counting(function: Function) -> Function:
     """The same of what can do without data."""
     return _all((_DATA_OR_NONE, *_RUNNING))(function)
+
+
+def answering(function: Function) -> Function:
+    """The options of what tests a trained program: which samples, and what `_trained.trained` takes."""
+    return _all((_SPLIT, _FROM_CHECKPOINT, weights_option, threads_option))(function)
 
 
 def importing(function: Function) -> Function:

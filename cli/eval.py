@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from ._options import json_option, program_argument, threads_option, weights_option
+from ._options import answering, json_option, program_argument
 from ._output import Output, check_writable
 
 
 @click.command()
 @program_argument
 @click.option("--data", required=True, metavar="DATA", help="What to test on (`snnc list data`).")
-@click.option(
-    "--split", "part", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Which samples."
-)
-@click.option("--checkpoint", metavar="FILE", help="Take the parameters from a checkpoint of this program.")
-@weights_option
-@threads_option
+@answering
 @json_option
-def command(
-    program: str,
-    data: str,
-    part: str,
-    checkpoint: str | None,
-    weights: str | None,
-    threads: int | None,
-    json_to: str | None,
-) -> None:
+def command(program: str, data: str, part: str, json_to: str | None, **parameters: Any) -> None:
     """Test PROGRAM (.snnb) with trained parameters: accuracy, loss, and what an inference moves.
 
     \b
@@ -39,7 +28,7 @@ def command(
 
     check_writable([json_to])
     output = Output(json_to)
-    interpreter, assigned = trained(program, checkpoint, weights, threads)
+    interpreter, assigned = trained(program, **parameters)
     _, evaluation, _ = evaluated(interpreter, assigned, data, part, output, logits=False)
     counted = interpreter.counters.take()
     accuracy = "unknown" if evaluation.accuracy is None else f"{100 * evaluation.accuracy:.2f} %"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ._options import json_option, program_argument, threads_option, weights_option
+from ._options import answering, json_option, program_argument
 from ._output import Output, check_writable, write_text
 
 SUFFIXES = (".npz", ".csv")
@@ -15,26 +16,12 @@ SUFFIXES = (".npz", ".csv")
 @click.command()
 @program_argument
 @click.option("--data", required=True, metavar="DATA", help="What to answer for (`snnc list data`).")
-@click.option(
-    "--split", "part", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Which samples."
-)
-@click.option("--checkpoint", metavar="FILE", help="Take the parameters from a checkpoint of this program.")
-@weights_option
-@threads_option
+@answering
 @click.option(
     "-o", "--output", "to", required=True, metavar="FILE", help="Where to: .npz (prediction, label, logits) or .csv."
 )
 @json_option
-def command(
-    program: str,
-    data: str,
-    part: str,
-    checkpoint: str | None,
-    weights: str | None,
-    threads: int | None,
-    to: str,
-    json_to: str | None,
-) -> None:
+def command(program: str, data: str, part: str, to: str, json_to: str | None, **parameters: Any) -> None:
     """Write the class that PROGRAM (.snnb) predicts for every sample, with its label and logits.
 
     \b
@@ -51,7 +38,7 @@ def command(
         raise click.BadParameter(f"{to} does not end in {' or '.join(SUFFIXES)}", param_hint="-o")
     check_writable([to, json_to])
     output = Output(json_to)
-    interpreter, assigned = trained(program, checkpoint, weights, threads)
+    interpreter, assigned = trained(program, **parameters)
     split, evaluation, assigned = evaluated(interpreter, assigned, data, part, output, logits=True)
     logits = evaluation.logits
     if logits is None:

@@ -68,7 +68,7 @@ class Races(Listener):
     def __init__(self) -> None:
         self._streams: Sequence[RunningStream] = ()
         self._entry = ""
-        self._order = HandOvers((), 0)
+        self._hand_overs = HandOvers((), 0)
         self._numbers: dict[Stream, int] = {}
         self._shadows: dict[tuple[int, int], _Shadow] = {}
         self._found: dict[tuple[tuple[int, int], tuple[int, int]], Race] = {}
@@ -81,8 +81,8 @@ class Races(Listener):
     def begin(self, entry: Entry, streams: Sequence[RunningStream]) -> None:
         self._streams, self._entry = streams, entry.name
         self._numbers = {stream: stream.index for stream in streams}
-        self._order = HandOvers(streams, len(streams))
-        for number, clock in enumerate(self._order.clocks):
+        self._hand_overs = HandOvers(streams, len(streams))
+        for number, clock in enumerate(self._hand_overs.clocks):
             clock[number] = 1
         self._shadows.clear()
         self._found.clear()
@@ -93,9 +93,9 @@ class Races(Listener):
 
     def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
         me = self._numbers[stream]
-        self._order.sync(me, stream, kind, core, number)
+        self._hand_overs.sync(me, stream, kind, core, number)
         if kind in RELEASING:
-            self._order.clocks[me][me] += 1
+            self._hand_overs.clocks[me][me] += 1
 
     def touch(self, stream: Stream, write: bool, window: Window) -> None:
         core = -1 if window.space == DRAM else stream.core.number
@@ -107,7 +107,7 @@ class Races(Listener):
         if places[0] < 0 or places[-1] >= shadow.size:
             return  # the instruction itself faults
         me = self._numbers[stream]
-        clock = self._order.clocks[me]
+        clock = self._hand_overs.clocks[me]
         place = me, stream.current
         at: NDArray[np.int64] | slice = places
         if int(places[-1] - places[0]) + 1 == places.size:

@@ -75,7 +75,7 @@ class Unrolling(Listener):
         self._long = False
         self._sent: defaultdict[Channel, deque[Place]] = defaultdict(deque)
         self._same_tiles: set[tuple[Place, Place]] = set()
-        self._order = _Order(streams, threads)
+        self._waiting = _Waiting(streams, threads)
 
     def sync(self, stream: Stream, kind: str, core: int, number: int) -> None:
         assert isinstance(stream, RunningStream)
@@ -84,7 +84,7 @@ class Unrolling(Listener):
             self._sent[own, core, number].append(place)
         elif kind == "receive":
             self._same_tiles.add((self._sent[core, own, number].popleft(), place))
-        self._order.sync(stream, kind, core, number)
+        self._waiting.sync(stream, kind, core, number)
 
     def told(self, stream: Stream) -> None:
         """Instruction ``stream.current`` has run."""
@@ -92,7 +92,7 @@ class Unrolling(Listener):
         index, pc = stream.index, stream.current
         if not self._steers[index][pc] and not self._long:
             self._note(index, pc, stream)
-        self._order.told(stream)
+        self._waiting.told(stream)
 
     def _note(self, index: int, pc: int, stream: Stream) -> None:
         """Note an instruction that does something."""
@@ -102,7 +102,7 @@ class Unrolling(Listener):
             return self.calls.forget()
         loops = tuple([(loop.counter, loop.start, loop.extent) for loop in self._loops[index]])
         views, count = tuple(stream.views), len(self.calls)
-        self._order.did(index, self.rooms, len(self._moments))
+        self._waiting.did(index, self.rooms, len(self._moments))
         self._moments.append(Moment((index, pc), self._once(loops), self._once(views)))
         self._numbers.append(self._seen if count == self._seen + 1 else None)
         self._seen = count
@@ -130,7 +130,7 @@ class Unrolling(Listener):
             streams=streams,
             counters=self._counters,
             loops=self._loops,
-            parts=self._parts(noted, products, self._order if worth else _Order(streams, 1)),
+            parts=self._parts(noted, products, self._waiting if worth else _Waiting(streams, 1)),
             pool=pool if worth else None,
             contracted=[Contracted((index, pc), counted[index].without_work(pc)) for index, pc in products],
             counted=counted,
@@ -155,17 +155,17 @@ class Unrolling(Listener):
                         apart[index].add(pc)
         return apart
 
-    def _parts(self, noted: Sequence[int | None], products: Sequence[Place], order: _Order) -> list[Part]:
-        """What each thread of an *order* does; *noted* has the number of every call."""
+    def _parts(self, noted: Sequence[int | None], products: Sequence[Place], waiting: _Waiting) -> list[Part]:
+        """What each thread does, and where it is *waiting*; *noted* has the number of every call."""
         sums = {place: number for number, place in enumerate(products)}
-        lists: list[list[Said]] = [[] for _ in range(order.count)]
+        lists: list[list[Said]] = [[] for _ in range(waiting.count)]
         moments: list[list[Moment | None]] = [[] for _ in lists]
         places: list[list[int]] = [[] for _ in lists]
         others: list[set[int]] = [set() for _ in lists]
         for count, (moment, number) in enumerate(zip(self._moments, noted, strict=True)):
-            thread = order.threads[moment.place[0]]
+            thread = waiting.threads[moment.place[0]]
             said, own = lists[thread], moments[thread]
-            for other, done in order.waits.get(count, ()):
+            for other, done in waiting.waits.get(count, ()):
                 said.append(Wait(other, places[other][done - 1] + 1))
                 own.append(None)
             places[thread].append(len(said))
@@ -181,7 +181,7 @@ class Unrolling(Listener):
         return cast(_State, self._states.setdefault(state, state))
 
 
-class _Order:
+class _Waiting:
     """What threads, so many as *count* says, wait for: clocks tell how many instructions of each have been noted.
 
     *threads* has that of each stream, *waits* what the thread of a noted instruction waits for before it: another

@@ -199,6 +199,14 @@ def test_a_sentence_goes_over_the_end_of_a_line() -> None:
         (["train", "digits", "--data", "digits", "--dump", "fc.w@0"], "with steps from 1"),
         (["train", "digits", "--data", "digits", "--save-weights", "w.txt"], ".npz or .safetensors"),
         (["train", "digits", "--data", "digits", "--resume", "a", "--weights", "b"], "leave --weights out"),
+        (
+            ["train", "digits", "--data", "digits", "--threads", "2", "--check-races"],
+            "--check-races looks at one instruction after the other; leave --threads out",
+        ),
+        (
+            ["run", "x.snnb", "--data", "digits", "--threads", "2", "--compare-oracle", "digits"],
+            "--compare-oracle looks at one instruction after the other; leave --threads out",
+        ),
         (["compile", "digits", "-o", "-"], "name a file with -o"),
         (["predict", "x.snnb", "--data", "digits", "-o", "x.txt"], ".npz or .csv"),
         (["no-such"], "no command is called 'no-such'"),
