@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
-from typing import cast
+from typing import NamedTuple, cast
 
 from ...source import NOWHERE, Place
 from .accesses import accesses, extents_of
@@ -24,8 +24,7 @@ from .stored import Stored
 from .types import Type
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """One axis of a tile: which part of an axis in memory a tile covers.
 
     The tile begins at ``offset + sum of coefficient * loop`` of its loops' first values and covers every *step*-th

@@ -108,7 +108,7 @@ def test_without_room_for_two_steps_there_is_a_race() -> None:
     (overlap,) = found.schedule.overlaps["train_step"]
 
     def in_one_room(stage: Stage) -> Stage:
-        axes = {each.name: tuple(replace(axis, ring=0) for axis in each.axes) for each in stage.buffers}
+        axes = {each.name: tuple(axis._replace(ring=0) for axis in each.axes) for each in stage.buffers}
         return replace(stage, buffers=tuple(replace(each, axes=axes[each.name]) for each in stage.buffers))
 
     entries = {name: tuple(map(in_one_room, stages)) for name, stages in found.schedule.entries.items()}
