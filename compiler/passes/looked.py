@@ -26,29 +26,42 @@ class Looked:
     _tables: dict[Split, Tables] = field(default_factory=dict[Split, Tables])
 
     def best(self, spaces: Sequence[Space], rings: int, below: float = math.inf) -> Choice | None:
-        """The best of all *spaces*, if it costs less than *below*; of equals the first."""
-        found: list[Choice] = []
-        fronts: list[Front] = []
-        least = below - 1
-        promising: Front | None = None
-        for survey in self._surveys(spaces, rings):
-            if promising is not None and promising.least < survey.fewest:  # else no other can be left out for it
-                first = better(None, promising, int(promising.bound.argmin()))
-                least = least if first is None else min(least, first.cost)
-                promising = None
-            if survey.fewest > least:
-                continue
+        """The best of all *spaces*, if it costs less than *below*; of equals the first of those that need no search.
+
+        These are looked at first, for they need no survey either; then the others, from the one on whose tiles move
+        the fewest bytes once.
+        """
+        best: Choice | None = None
+        open: list[tuple[int, int, Survey]] = []
+        for number, survey in enumerate(self._surveys(spaces, rings)):
             whole = survey.whole(self.orders)
-            if whole is not None:
-                found.append(chosen(survey, *whole))
-                least = min(least, found[-1].cost)
+            if whole is None:
+                open.append((survey.fewest, number, survey))
                 continue
-            own = [front for front in survey.fronts(self.orders) if front.least <= least]
-            fronts += own
+            cost = survey.cost(whole[0].order, whole[1])
+            if cost < below:
+                best, below = chosen(survey, *whole, cost), cost
+        found = best_of(self._promising(open, below - 1))
+        return found if found is not None and found.cost < below else best
+
+    def _promising(self, open: Sequence[tuple[int, int, Survey]], most: float) -> list[Front]:
+        """The groups that may have something that costs at *most* so much, and no more than what is found meanwhile.
+
+        *open* are surveys, with the fewest that anything in them costs and their place among all.
+        """
+        fronts: dict[int, list[Front]] = {}
+        promising: Front | None = None
+        for fewest, number, survey in sorted(open):
+            if promising is not None and promising.least < fewest:  # else no other can be left out for it
+                first = better(None, promising, int(promising.bound.argmin()))
+                most = most if first is None else min(most, first.cost)
+                promising = None
+            if fewest > most:
+                break
+            own = [front for front in survey.fronts(self.orders) if front.least <= most]
+            fronts[number] = own
             promising = min([*own, *([promising] if promising else [])], key=lambda front: front.least, default=None)
-        found += [choice for choice in (best_of(fronts),) if choice is not None]
-        best = min(found, key=lambda choice: choice.cost, default=None)
-        return best if best is not None and best.cost < below else None
+        return [front for number in sorted(fronts) for front in fronts[number]]
 
     def all(self, spaces: Sequence[Space], rings: int) -> tuple[list[Choice], list[Front]]:
         """The best of each of the *spaces* that has one without a search, and of all others together; their groups."""
