@@ -151,12 +151,12 @@ def apart(target: Target, operands: Sequence[Operand]) -> Iterator[tuple[Operand
     return (tuple(operands[number] for number in sorted(members)) for _, members in groups)
 
 
-def need(grid: Grid, operand: Operand, rings: int) -> Row:
-    """What the buffer of *operand* takes in all tilings: what is filled again while it is used has *rings* tiles."""
+def need(grid: Grid, operand: Operand, rings: int) -> Any:
+    """Bytes of the buffer of *operand* in all tilings: what is filled again while it is used has *rings* tiles."""
     size = operand.bytes(grid.tiles)
     if operand.doubled and rings > 1:
         size = size * np.where(grid.turning(operand), rings, 1)
-    return size, grid.space.request.target.memory_for(operand.role)
+    return size
 
 
 def largest(grid: Grid, rows: Sequence[Row]) -> Any:
@@ -167,6 +167,7 @@ def largest(grid: Grid, rows: Sequence[Row]) -> Any:
     several memories that is not always so, and the search looks again.
     """
     first, last, target = grid.first, grid.last, grid.space.request.target
+    rows = _together(rows)
     fits = _fit(target, rows, last)
     low, high = np.where(fits, last, first - 1), np.where(fits, last, last - 1)
     for _ in range(math.ceil(math.log2(int((last - first).max()) + 1)) if not fits.all() else 0):
@@ -175,6 +176,23 @@ def largest(grid: Grid, rows: Sequence[Row]) -> Any:
         low = np.where(fits, middle, low)
         high = np.where(fits, high, middle - 1)
     return low
+
+
+def _together(rows: Sequence[Row]) -> list[Row]:
+    """*rows* that take as much room: those of one memory that depend on the same loops as one."""
+    found: list[Row] = []
+    alike: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+    for size, homes in rows:
+        if len(homes) > 1:  # what finds room here depends on all before it
+            alike.clear()
+        place = alike.setdefault((homes, np.shape(size)), len(found))
+        if place == len(found):
+            found.append((size, homes))
+        else:
+            found[place] = found[place][0] + size, homes
+        if len(homes) > 1:
+            alike.clear()
+    return found
 
 
 def _fit(target: Target, rows: Sequence[Row], reach: Array) -> Any:

@@ -68,6 +68,17 @@ class Operand:
         """Loops that walk its axes."""
         return frozenset(name for axis in self.axes for name, _ in axis.terms)
 
+    @cached_property
+    def motion(self) -> object:
+        """All of it that bears on which bytes of DRAM its tiles move, and on who moves them."""
+        whose = self.writes, self.first, self.part > 0
+        return self.axes, self.format.bits, self.hold, self.whole, self.stored, whose
+
+    @cached_property
+    def tile(self) -> object:
+        """All of it that bears on the room that its buffer takes."""
+        return self.axes, self.format.name, self.hold, self.whole, self.doubled
+
     def extents(self, tiles: Sizes) -> tuple[Any, ...]:
         """Extent of each axis of a tile in its buffer."""
         tiles = {**tiles, **dict(self.whole)}

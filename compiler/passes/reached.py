@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,13 @@ from .repeats import MOST_TURNS, Again, with_mesh
 from .tables import Tables
 
 
+class Kind(NamedTuple):
+    """An operand that meets DRAM, and how *many* there are that move what it moves, itself included."""
+
+    operand: Operand
+    many: int
+
+
 @dataclass
 class Reached:
     """The largest sizes of the fast loop that fit, by number: of each band, less than its first where none does."""
@@ -28,7 +35,7 @@ class Reached:
     operands: tuple[Operand, ...]
     """All that need a buffer."""
 
-    moving: Sequence[Operand]
+    moving: Sequence[Kind]
     """Those that meet DRAM."""
 
     reach: Array
@@ -67,7 +74,7 @@ class Reached:
         return self._places[likeness]
 
     def bound(self, order: tuple[str, ...], turning: Sequence[Again]) -> Array:
-        """The least cost of any tiling, everywhere; *turning* tells of each operand what moves it again."""
+        """The least cost of any tiling, everywhere; *turning* tells of each kind of operand what moves it again."""
         loops = frozenset(order)
         if loops not in self._turns:
             grid = self.grid
@@ -82,15 +89,15 @@ class Reached:
         return np.broadcast_to(total, self.grid.shape).ravel()
 
     def _cost(self, number: int, turning: Again) -> Any:
-        """What moving an operand costs at least."""
+        """What moving all operands of a kind costs at least."""
         key = number, turning
         if key not in self._moved:
-            operand, tables, fast = self.moving[number], self.tables, self.grid.fast
+            (operand, many), tables, fast = self.moving[number], self.tables, self.grid.fast
             slow = tuple(each for each in turning if each[0] != fast)
             cost = self._at_reach(number, tables.least(operand)) * tables.factors.repeats(operand, slow)
             for name, inside in turning if len(slow) < len(turning) else ():
                 if name == fast:
                     told, turns = tables.turns(operand)
                     cost = cost * tables.factors.factor(operand, fast, inside, self._at_reach(told, turns))
-            self._moved[key] = with_mesh(self.grid.space, operand, cost)
+            self._moved[key] = with_mesh(self.grid.space, operand, cost) * many
         return self._moved[key]

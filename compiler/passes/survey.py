@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ from .grid import Array, Grid
 from .least import Once
 from .legality import legal_tiles
 from .operands import Operand
-from .reached import Reached
+from .reached import Kind, Reached
 from .repeats import TURNS, Again, Factors, turns_of, worth
 from .space import TIME_PARALLEL, Space
 from .tables import Tables
@@ -87,6 +88,13 @@ class Survey:
         return tuple(operand for operand in self.space.operands if operand.moves)
 
     @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Those that differ in what they move: the words of an optimizer, say, are many, and move alike."""
+        first: dict[object, Operand] = {}
+        many = Counter(first.setdefault(operand.motion, operand).use for operand in self.moving)
+        return tuple(Kind(operand, many[operand.use]) for operand in first.values())
+
+    @cached_property
     def tables(self) -> Tables:
         """Tables over the grid."""
         return self.shared or Tables(Grid(self.space))
@@ -104,13 +112,13 @@ class Survey:
     @property
     def fewest(self) -> int:
         """What no tiling costs less than, whatever its order is."""
-        return TURNS * sum(self.tables.fewest(operand) for operand in self.moving)
+        return TURNS * sum(many * self.tables.fewest(operand) for operand, many in self.kinds)
 
     @cached_property
     def reached(self) -> Reached:
         """The largest sizes of the fast loop that fit."""
         operands = self.space.operands
-        return Reached(self.tables, operands, self.moving, self.tables.largest(operands, self.rings))
+        return Reached(self.tables, operands, self.kinds, self.tables.largest(operands, self.rings))
 
     def whole(self, orders: Sequence[Ordered]) -> tuple[Ordered, dict[str, int]] | None:
         """The largest tiles, where they fit and every core moves each operand once: no others of the space move less.
@@ -118,11 +126,11 @@ class Survey:
         Nothing is moved again then, and cutting a box makes its bursts no fewer, unless it has gaps that nobody reads.
         """
         tiles = {name: sizes[-1] for name, sizes in self.space.sizes.items()}
-        if not self.fits(tiles) or any(_gaps(operand, self.space.extents) for operand in self.moving):
+        if not self.fits(tiles) or any(_gaps(each.operand, self.space.extents) for each in self.kinds):
             return None
         for ordered in orders:
             legal = legal_tiles(self.space.request, self.space.operands, ordered.order, tiles, self.space.extents)
-            alone = all(self._moves_once(ordered.order, operand, tiles) for operand in self.moving)
+            alone = all(self._moves_once(ordered.order, each.operand, tiles) for each in self.kinds)
             if legal and alone and self.turns_inside(ordered.order):
                 return ordered, tiles
         return None
@@ -139,7 +147,7 @@ class Survey:
         for ordered in orders:
             if not self.turns_inside(ordered.order):
                 continue
-            turning = tuple(self.tables.again(ordered.order, operand) for operand in self.moving)
+            turning = tuple(self.tables.again(ordered.order, each.operand) for each in self.kinds)
             summed = self.summed_of(ordered.order)
             if (turning, summed) in seen:
                 continue
@@ -186,11 +194,12 @@ class Survey:
         tiles[grid.fast] = grid.tiles[grid.fast].ravel()[sizes]
         factors = Factors(self.space, tiles)
         total = np.zeros(reach + 1 - band.first, np.int64)
-        for (operand, dram), turning in zip(self.once, front.turning, strict=True):
+        for (operand, many), turning in zip(self.kinds, front.turning, strict=True):
+            dram = self.tables.once(operand).dram
             at = tuple(numbers.get(name, 0) if n > 1 else 0 for name, n in zip(grid.names, dram.shape, strict=False))
             here = dram[at[:-1]] if dram.ndim else dram
             here = here[sizes] if np.size(here) > 1 else here
-            total += worth(self.space, operand, here * factors.repeats(operand, turning))
+            total += many * worth(self.space, operand, here * factors.repeats(operand, turning))
         return band.first, total + turns_of(self.space, front.ordered.order, tiles)
 
     def fits(self, tiles: dict[str, int]) -> bool:
@@ -220,7 +229,7 @@ class Survey:
         """What a tiling costs, exactly."""
         granule = self.space.request.target.dram.granule_bytes
         total = 0
-        for operand in self.moving:
+        for operand, many in self.kinds:
             turning = self.turning_of(order, operand, tiles)
             told = tuple([tiles[name] for name in (*turning.loops, *sorted(operand.loops))])
             key, exact = (operand.use, operand.whole, turning.loops, told), self.tables.exact
@@ -229,7 +238,7 @@ class Survey:
             elif key not in exact:
                 strides = operand.dram_strides()
                 exact[key] = moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
-            total += int(worth(self.space, operand, exact[key]))
+            total += many * int(worth(self.space, operand, exact[key]))
         return total + int(turns_of(self.space, order, tiles))
 
     def decision(self, ordered: Ordered, tiles: dict[str, int]) -> Decision:

@@ -68,10 +68,10 @@ class Tables:
         return np.broadcast_to(found, self.grid.shape)
 
     def _need(self, operand: Operand, rings: int) -> Row:
-        key = "need", rings, operand.use, operand.whole
+        key = "need", rings, operand.tile
         if key not in self._known:
             self._known[key] = need(self.grid, operand, rings)
-        return self._known[key]
+        return self._known[key], self.grid.space.request.target.memory_for(operand.role)
 
     def again(self, order: tuple[str, ...], operand: Operand) -> Again:
         """What of an order bears on how often the tiles of *operand* are moved."""
