@@ -382,8 +382,16 @@ class Stage:
 
     def role(self, core: int) -> tuple[bool, ...]:
         """What *core* does for others: cores of one role have one tree."""
-        beside = (self.forms(part, core) for part in range(1, len(self.beside) + 1))
-        return (self.completes(core), *beside, *(leader == core for leader in self.leaders(core)))
+        if core not in self._roles:
+            beside = (self.forms(part, core) for part in range(1, len(self.beside) + 1))
+            leads = (leader == core for leader in self.leaders(core))
+            self._roles[core] = (self.completes(core), *beside, *leads)
+        return self._roles[core]
+
+    @cached_property
+    def _roles(self) -> dict[int, tuple[bool, ...]]:
+        """The roles that were asked for, by core."""
+        return {}
 
     @cached_property
     def _trees(self) -> dict[tuple[bool, ...], Tree]:

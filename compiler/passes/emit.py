@@ -164,12 +164,13 @@ def emit_entry(
             for key, writer in writers.items():
                 writer.turn(opened[key], Loop(0, 1, group[0].windows))
             before = ()
+    nobody, halt = Debug(), Halt()
     for (core, unit), writer in writers.items():
         if unit == "load":
             for stage in _own_last(before, core):
                 _land(writer, _debug(stage), stage, semaphores)
         if writer.instructions:
-            writer.put(Debug(), Halt())
+            writer.put(nobody, halt)
     return tuple(
         Stream(writer.core, writer.unit, tuple(writer.instructions), tuple(writer.debug))
         for writer in writers.values()
@@ -231,12 +232,13 @@ def _meet(writer: Writer, debug: Debug, before: Sequence[Stage], cores: int, sem
 class Part:
     """What one unit does in a stage on every core with as large a share: all is the same but where the share begins.
 
-    *described* are the steps whose view registers come first, *words* all that follows, of which at *posts* there are
-    posts to the own core, and at *answers* those to the core that casts a buffer.
+    *described* are the view registers, which come first, with the step that they are of where they differ from core to
+    core; *words* are all that follows, of which at *posts* there are posts to the own core, and at *answers* those to
+    the core that casts a buffer.
     """
 
     unit: str
-    described: tuple[tuple[Step, Debug, Sequence[Instruction]], ...]
+    described: tuple[tuple[Step | None, Debug, Sequence[Instruction]], ...]
     words: tuple[Instruction, ...]
     debug: tuple[Debug, ...]
     posts: tuple[int, ...]
@@ -268,7 +270,7 @@ class StageWriter:
         for part in parts:
             writer = writers[core, part.unit]
             for step, debug, words in part.described:
-                if steps is not like:
+                if step is not None and steps is not like:
                     words = steps.described(part.unit, step, words, like.on.core)
                 writer.put(debug, *words)
             first = len(writer.instructions)
@@ -288,14 +290,17 @@ def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
     stage, core = steps.on.stage, steps.on.core
     debugs = _debugs(stage)
     debug = debugs[0]
-    links = _links(stage, core, semaphores)
+    flat = [step for _, step in stage.steps_on(core)]
+    links = _links(stage, flat, semaphores)
     answering = {steps.ready[use, core]: use for use in stage.mapping.cast if (use, core) in steps.ready}
-    told = {unit: semaphores.number("load", unit, "begun", 0) for unit in _unprompted(stage, core)}
+    told = {unit: semaphores.number("load", unit, "begun", 0) for unit in _unprompted(flat)}
     for unit in UNITS:
-        own = [step for _, step in stage.steps_on(core) if step.unit == unit]
+        own = [step for step in flat if step.unit == unit]
         if not own and not (told and unit == "load"):
             continue
-        described = tuple((step, debugs[step.part], steps.describe(unit, step)) for step in own)
+        described = tuple(
+            (step if steps.differs(step) else None, debugs[step.part], steps.describe(unit, step)) for step in own
+        )
         writer = Writer(core, unit)
         if unit == "load":
             writer.put(debug, *(made_post(begun, core) for begun in told.values()))
@@ -318,22 +323,22 @@ def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
         yield Part(unit, described, tuple(writer.instructions), tuple(writer.debug), posts, answers)
 
 
-def _unprompted(stage: Stage, core: int) -> list[str]:
+def _unprompted(flat: Sequence[Step]) -> list[str]:
     """Units that fill a buffer before another unit of their core has handed them any: nothing but the load unit tells
     them that the stage before has ended, whose buffers they fill."""
-    steps = [step for _, step in stage.steps_on(core) if step.unit != "load"]
-    makers = {name: step.unit for _, step in reversed(stage.steps_on(core)) for name in step.writes}
+    steps = [step for step in flat if step.unit != "load"]
+    makers = {name: step.unit for step in reversed(flat) for name in step.writes}
     waits = [any(makers.get(name, step.unit) != step.unit for name in step.reads) for step in steps]
     return list(dict.fromkeys(step.unit for step, waiting in zip(steps, waits, strict=True) if not waiting))
 
 
-def _links(stage: Stage, core: int, semaphores: Semaphores) -> tuple[Link, ...]:
-    """Every hand-over of a stage inside a core, in the order of its buffers."""
+def _links(stage: Stage, flat: Sequence[Step], semaphores: Semaphores) -> tuple[Link, ...]:
+    """Every hand-over of a stage inside a core that takes these steps, in the order of its buffers."""
     links: list[Link] = []
     counts: dict[tuple[str, str], int] = {}
     for buffer in stage.buffers:
-        producers = [step.unit for _, step in stage.steps_on(core) if buffer.name in step.writes]
-        consumers = [step.unit for _, step in stage.steps_on(core) if buffer.name in step.reads]
+        producers = [step.unit for step in flat if buffer.name in step.writes]
+        consumers = [step.unit for step in flat if buffer.name in step.reads]
         if not producers:
             continue
         producer = producers[0]
@@ -373,10 +378,10 @@ def _walk(
     debug = debugs[0]
     on = steps.on
     touched, written = [child.touched.get(unit) for child in tree], [child.written.get(unit) for child in tree]
+    home = [link for link in links if link.buffer.depth == depth and unit in (link.producer, link.consumer)]
     for place, child in enumerate(tree):
         if touched[place] is None:
             continue
-        home = [link for link in links if link.buffer.depth == depth and unit in (link.producer, link.consumer)]
         for link in home:
             if _first(touched, link.buffer.name) == place:
                 writer.put(debug, made_wait(link.free if link.producer == unit else link.full))

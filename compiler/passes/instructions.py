@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 
 from ...isa.instruction import Instruction
 from ...isa.instructions.control import End, Loop, Post, Wait, Within
@@ -62,43 +61,58 @@ class StepWriter:
         """View registers of *step*, which *unit* sets up when the stage begins."""
         first = self.used.get(unit, 0)
         self.views[unit, id(step)] = first
-        if first + self._count(step) > VIEWS:
+        count = self._count(step)
+        if first + count > VIEWS:
             told = f"{self.on.stage.node} takes more than the {VIEWS} view registers that the {unit} unit has"
             raise TargetError.at(self.on.stage.place, told, hints=(FEWER,))
         groups = self._groups(first, step)
         self.used[unit] = first + len(groups)
-        assert len(groups) <= self._count(step) or self.used[unit] <= VIEWS, f"{self.on.stage.node}: {unit}"
+        assert len(groups) <= count or self.used[unit] <= VIEWS, f"{self.on.stage.node}: {unit}"
         return [word for group in groups for word in group]
 
     def beside(self, core: int) -> StepWriter:
         """What writes the same steps, in the same registers, for another core with as large a share of the stage."""
         if core == self.on.core:
             return self
-        other = copy(self)
-        other.on = OnCore(self.on.stage, core)
+        other = StepWriter(
+            OnCore(self.on.stage, core), self.symbols, self.programs, self.inner, self.arguments, self.ready
+        )
+        other.views, other.used = self.views, self.used
         return other
 
-    def described(self, unit: str, step: Step, words: Sequence[Instruction], core: int) -> Sequence[Instruction]:
-        """The view registers of a *step* that has these *words* on a *core* beside which this one works."""
-        first, parts = self.views[unit, id(step)], self.on.stage.mapping.parts
-        if any(name in self.buffers[use].whole for use in (*step.writes, *step.reads) for name in parts):
-            return [word for group in self._groups(first, step) for word in group]
+    def differs(self, step: Step) -> bool:
+        """Whether the view registers of *step* say where a core's share begins, and not just how large it is."""
+        parts = self.on.stage.mapping.parts
+        if self._holds_all(step):
+            return True
         match step.kind:
             case "load" | "store":
-                buffer = self.buffers[(*step.writes, *step.reads)[0]]
-                for name, shares in parts.items():
-                    words = further(words, first + 1, buffer, name, shares[self.on.core][0] - shares[core][0])
-                return words
+                walked = {name for axis in self._moved(step).axes for name, _ in axis.terms}
+                return not walked.isdisjoint(parts)
             case "multicast" | "receive":
-                return words
+                return False
             case "run":
-                if any(":" in use for use in self.programs(self.on.stage, self.on.stage.run_by(step))[1]):
-                    return [word for group in self._run(first, step) for word in group]
-                return words
+                return any(":" in use for use in self.programs(self.on.stage, self.on.stage.run_by(step))[1])
             case _:
-                if isinstance(self.on.stage.statement, Window):
-                    return [word for group in self._window(first, step) for word in group]
-                return words
+                return isinstance(self.on.stage.statement, Window)
+
+    def described(self, unit: str, step: Step, words: Sequence[Instruction], core: int) -> Sequence[Instruction]:
+        """The view registers of a *step* that differs; it has these *words* on a *core* beside which this one works."""
+        first = self.views[unit, id(step)]
+        if step.kind not in ("load", "store") or self._holds_all(step):
+            return [word for group in self._groups(first, step) for word in group]
+        for name, shares in self.on.stage.mapping.parts.items():
+            words = further(words, first + 1, self._moved(step), name, shares[self.on.core][0] - shares[core][0])
+        return words
+
+    def _holds_all(self, step: Step) -> bool:
+        """Whether a buffer of *step* has all of a loop that cores share."""
+        parts = self.on.stage.mapping.parts
+        return any(name in self.buffers[use].whole for use in (*step.writes, *step.reads) for name in parts)
+
+    def _moved(self, step: Step) -> Buffer:
+        """What a load fills, or a store empties."""
+        return self.buffers[(*step.writes, *step.reads)[0]]
 
     def _groups(self, first: int, step: Step) -> list[list[Instruction]]:
         """The words of each view register of *step*, from number *first* on."""

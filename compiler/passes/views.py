@@ -73,7 +73,6 @@ def further(
     if not moved or not by:
         return words
     found, base, opening = list(words), 0, 0
-    coded = any(isinstance(word, CodedView) for word in words)
     for place, word in enumerate(words):
         match word:
             case ViewWord(view=own) if own == view:
@@ -83,7 +82,7 @@ def further(
                 if step == 1:
                     offset = word.offset + moved[number]
                     found[place] = made_axis(view, number, word.extent, word.stride, offset, word.bound)
-                elif not coded:
+                elif not any(isinstance(other, CodedView) for other in words):
                     base += moved[number] * (word.stride // step)
             case GridWord(view=own, axis=number) if own == view and number in moved and word.step > 1:
                 found[place] = GridWord(view, number, word.block, word.step, word.origin + moved[number], word.bound)
