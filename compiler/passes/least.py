@@ -34,7 +34,7 @@ def once_of(grid: Grid, operand: Operand) -> Once:
     """The bytes in bursts of *operand*, or fewer."""
     loops = _loops(grid, operand)
     granule = grid.space.request.target.dram.granule_bytes
-    dram = _once(operand.axes, operand.dram_strides(), operand.format.bits, granule, loops)
+    dram = _once(operand.axes, operand.dram_strides, operand.format.bits, granule, loops)
     return Once(operand, _over(grid, loops, dram))
 
 
@@ -42,7 +42,7 @@ def useful_of(grid: Grid, operand: Operand) -> Any:
     """The bytes of all elements that the tiles of *operand* meet, each once: no fewer pass the port of a scratchpad."""
     loops = _loops(grid, operand)
     granule, bits = grid.space.request.target.dram.granule_bytes, operand.format.bits
-    axes = zip(operand.axes, operand.dram_strides(), strict=True)
+    axes = zip(operand.axes, operand.dram_strides, strict=True)
     elements = np.asarray(_lengths([_Along(axis, stride, bits, granule, loops) for axis, stride in axes]))
     return _over(grid, loops, elements) * bits // 8
 

@@ -52,8 +52,9 @@ def moves_of(survey: Survey, order: tuple[str, ...], tiles: dict[str, int]) -> M
     """What a tiling moves, exactly."""
     granule = survey.space.request.target.dram.granule_bytes
     useful = dram = port = 0
-    for operand in survey.moving:
-        turning, strides = survey.turning_of(order, operand, tiles), operand.dram_strides()
+    loops = survey.loops_of(order, tiles)
+    for operand, many in survey.kinds:
+        turning, strides = survey.turning_of(loops, operand, tiles), operand.dram_strides
         found = moved(operand.axes, strides, operand.format.bits, turning, 0, granule)
-        useful, dram, port = useful + found.useful, dram + found.dram, port + found.port
+        useful, dram, port = useful + many * found.useful, dram + many * found.dram, port + many * found.port
     return Moved(useful, dram, port)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,7 +42,9 @@ class Operand:
     role: str
     format: Format
     axes: tuple[Axis, ...]
-    value: str = ""
+    value: str = field(default="", compare=False)
+    """Whose tiles they are; the mapping sees no names."""
+
     writes: bool = False
     moves: bool = True
     drawn: bool = False
@@ -81,13 +83,26 @@ class Operand:
 
     def extents(self, tiles: Sizes) -> tuple[Any, ...]:
         """Extent of each axis of a tile in its buffer."""
-        tiles = {**tiles, **dict(self.whole)}
-        return tuple(1 + sum(abs(c) // axis.step * (tiles[name] - 1) for name, c in axis.terms) for axis in self.axes)
+        tiles = {**tiles, **dict(self.whole)} if self.whole else tiles
+        found: list[Any] = []
+        for walked in self._walked:
+            extent: Any = 1
+            for name, apart in walked:
+                along = tiles[name] if apart == 1 else apart * (tiles[name] - 1) + 1
+                extent = along if len(walked) == 1 else extent + along - 1
+            found.append(extent)
+        return tuple(found)
+
+    @cached_property
+    def _walked(self) -> tuple[tuple[tuple[str, int], ...], ...]:
+        """The loops of each axis, with the positions from one of their values to the next."""
+        return tuple(tuple((name, abs(c) // axis.step) for name, c in axis.terms) for axis in self.axes)
 
     def row_bits(self, count: Any) -> Any:
         """Bits of a row of *count* elements in a scratchpad."""
-        grain = PACKED_ROW_BITS if self.format.packed else self.format.bits
-        return -(-count * self.format.bits // grain) * grain
+        if not self.format.packed:
+            return count * self.format.bits
+        return -(-count * self.format.bits // PACKED_ROW_BITS) * PACKED_ROW_BITS
 
     def bytes(self, tiles: Sizes) -> Any:
         """Bytes of a tile in its scratchpad, a multiple of 8."""
@@ -106,6 +121,7 @@ class Operand:
             step *= extent
         return tuple(strides)
 
+    @cached_property
     def dram_strides(self) -> tuple[int, ...]:
         """Bits between neighbours along each axis in DRAM; along time 0 where there is room for one step only."""
         strides: list[int] = []

@@ -45,7 +45,7 @@ def dram_of(request: Request, decision: Decision) -> int:
         if operand.stored is not None:
             total += moved_in_blocks(operand.axes, operand.stored, turning, granule)
         else:
-            total += moved(operand.axes, operand.dram_strides(), operand.format.bits, turning, 0, granule).dram
+            total += moved(operand.axes, operand.dram_strides, operand.format.bits, turning, 0, granule).dram
     return total
 
 

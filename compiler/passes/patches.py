@@ -126,7 +126,7 @@ def _bytes(request: Request, patches: Patches, grains: Mapping[str, int], rims: 
             held = {name for use, name in rims if use == operand.use and name in cut}
             parts = tuple((name, own) for name, own in cut.items() if name in operand.followed - held)
             turning = Turning((), {}, request.extents, "", (), frozenset(held), parts)
-            strides, granule = operand.dram_strides(), request.target.dram.granule_bytes
+            strides, granule = operand.dram_strides, request.target.dram.granule_bytes
             total += moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
     return total
 

@@ -207,11 +207,10 @@ class Request:
             for part in self.statements
             for use, access in accesses(part)
         )
-        operands = tuple(replace(operand, value="") for operand in self.operands(None))
         sums = tuple(
             getattr(statement, name, None) for name in ("summed", "blocked", "engine", "taps", "reduced", "kept")
         )
         asked = (pin.dataflow, pin.split, pin.rings, tuple(sorted(pin.tiles.items())), pin.text, self.dataflow)
         machine = (self.target.fingerprint, self.steps, self.batch)
         kind = (type(statement).__name__, getattr(statement, "steps", 0), tuple(self.extents.items()), self.later)
-        return Likeness((kind, own, operands, sums, asked, machine, self.phase, self.shared, self.turns))
+        return Likeness((kind, own, self.operands(None), sums, asked, machine, self.phase, self.shared, self.turns))

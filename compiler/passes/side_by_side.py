@@ -37,7 +37,7 @@ def compulsory(request: Request) -> int:
     for operand in request.operands(None):
         if operand.moves:
             turning = Turning((), {}, request.extents, "", ())
-            strides, granule = operand.dram_strides(), request.target.dram.granule_bytes
+            strides, granule = operand.dram_strides, request.target.dram.granule_bytes
             total += moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
     return total
 

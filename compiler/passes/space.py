@@ -63,7 +63,7 @@ class Space:
         loop = self.split.loop
         if loop is None or not self.shareable(operand):
             return False
-        return loop not in around or len({-(-share // tiles[loop]) for _, share in self.split.shares if share}) == 1
+        return loop not in around or len({-(-share // tiles[loop]) for _, share in self.split.working}) == 1
 
     def shares(self, operand: Operand) -> tuple[tuple[int, int], ...]:
         """First value and extent of the split loop in each core that moves *operand*.
@@ -75,8 +75,7 @@ class Space:
             return ()
         gathered = (operand.writes or operand.part) and self.request.adds(self.split.loop)
         gathered = gathered or (operand.first and self.split.loop not in operand.followed)
-        having = [share for share in self.split.shares if share[1]]
-        return tuple(having[:1] if gathered else having)
+        return self.split.working[:1] if gathered else self.split.working
 
 
 def space_of(request: Request, split: Split, whole: Whole = ()) -> Space:
@@ -97,7 +96,7 @@ def space_of(request: Request, split: Split, whole: Whole = ()) -> Space:
 
 def sizes_of(request: Request, operands: tuple[Operand, ...], name: str, extent: int, split: Split) -> tuple[int, ...]:
     """The sizes of the tiles of a loop that may be cut, ascending, where the busiest core has *extent* of it."""
-    shares = [share for _, share in split.shares if share] if name == split.loop else [extent]
+    shares = [share for _, share in split.working] if name == split.loop else [extent]
     found = sorted(size for size in _sizes(request, operands, name, extent) if size <= extent)
     legal = _legal(request, operands, name, found, extent, shares)
     aligned = tuple(size for size in legal if _of_whole_blocks(operands, name, size, extent, split))
@@ -197,7 +196,7 @@ def _sizes(request: Request, operands: tuple[Operand, ...], name: str, extent: i
 
 def _of_whole_blocks(operands: tuple[Operand, ...], name: str, size: int, extent: int, split: Split) -> bool:
     """Whether tiles of *size* leave whole the blocks of all that is stored in blocks."""
-    begins = [low for low, share in split.shares if share] if name == split.loop else [0]
+    begins = [low for low, _ in split.working] if name == split.loop else [0]
     for operand in operands:
         if not operand.writes or operand.stored is None:
             continue

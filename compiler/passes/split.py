@@ -29,7 +29,12 @@ class Split:
     @cached_property
     def active(self) -> int:
         """Cores that have work."""
-        return sum(1 for _, extent in self.shares if extent)
+        return len(self.working)
+
+    @cached_property
+    def working(self) -> tuple[tuple[int, int], ...]:
+        """The shares of cores that have work."""
+        return tuple(share for share in self.shares if share[1])
 
 
 def shares(extent: int, cores: int, grain: int = 1) -> tuple[tuple[int, int], ...]:

@@ -130,14 +130,15 @@ class Survey:
             return None
         for ordered in orders:
             legal = legal_tiles(self.space.request, self.space.operands, ordered.order, tiles, self.space.extents)
-            alone = all(self._moves_once(ordered.order, each.operand, tiles) for each in self.kinds)
+            loops = self.loops_of(ordered.order, tiles)
+            alone = all(self._moves_once(loops, each.operand, tiles) for each in self.kinds)
             if legal and alone and self.turns_inside(ordered.order):
                 return ordered, tiles
         return None
 
-    def _moves_once(self, order: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> bool:
-        """Whether every core moves each tile of *operand* once."""
-        turning = self.turning_of(order, operand, tiles)
+    def _moves_once(self, loops: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> bool:
+        """Whether every core moves each tile of *operand* once, where *loops* turn."""
+        turning = self.turning_of(loops, operand, tiles)
         least = 1 if turning.split in operand.loops else max(len(turning.shares), 1)
         return turning.repeats(operand.followed) <= least
 
@@ -215,10 +216,15 @@ class Survey:
             room[home] -= need
         return True
 
-    def turning_of(self, order: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> Turning:
-        """What turns around the place where *operand* is moved."""
-        loops = present(order, tiles, self.space.extents)
-        depth = max((place + 1 for place, name in enumerate(loops) if name in operand.loops), default=0)
+    def loops_of(self, order: tuple[str, ...], tiles: dict[str, int]) -> tuple[str, ...]:
+        """The loops that turn, outermost first."""
+        return present(order, tiles, self.space.extents)
+
+    def turning_of(self, loops: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> Turning:
+        """Which of *loops*, all that turn, do so around the place where *operand* is moved."""
+        depth = len(loops)
+        while depth and loops[depth - 1] not in operand.loops:
+            depth -= 1
         extents, shares = self.space.request.extents, self.space.shares(operand)
         if self.space.cast(operand, loops[:depth], tiles):
             shares = shares[:1]
@@ -228,15 +234,15 @@ class Survey:
     def cost(self, order: tuple[str, ...], tiles: dict[str, int]) -> int:
         """What a tiling costs, exactly."""
         granule = self.space.request.target.dram.granule_bytes
-        total = 0
+        total, loops = 0, self.loops_of(order, tiles)
         for operand, many in self.kinds:
-            turning = self.turning_of(order, operand, tiles)
+            turning = self.turning_of(loops, operand, tiles)
             told = tuple([tiles[name] for name in (*turning.loops, *sorted(operand.loops))])
             key, exact = (operand.use, operand.whole, turning.loops, told), self.tables.exact
             if key not in exact and operand.stored is not None:
                 exact[key] = moved_in_blocks(operand.axes, operand.stored, turning, granule)
             elif key not in exact:
-                strides = operand.dram_strides()
+                strides = operand.dram_strides
                 exact[key] = moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
             total += many * int(worth(self.space, operand, exact[key]))
         return total + int(turns_of(self.space, order, tiles))
@@ -252,10 +258,11 @@ class Survey:
 
     def cast(self, order: tuple[str, ...], tiles: dict[str, int]) -> tuple[str, ...]:
         """Operands that one core loads for all, by use."""
+        loops, alike = self.loops_of(order, tiles), (each for each in self.moving if self.space.shareable(each))
         return tuple(
             operand.use
-            for operand in self.moving
-            if self.space.cast(operand, self.turning_of(order, operand, tiles).loops, tiles)
+            for operand in alike
+            if self.space.cast(operand, self.turning_of(loops, operand, tiles).loops, tiles)
         )
 
 
