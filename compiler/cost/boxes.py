@@ -79,9 +79,15 @@ class Turning(NamedTuple):
         """How all cores together walk a loop."""
         if name in self.whole:
             return Walk(self.extents[name], ((0, self.extents[name]),))
-        shares = self.parts.get(name, ((0, self.extents[name]),))
-        whole = max(extent for _, extent in shares)
-        return Walk(max(self.tiles[name] if name in self.loops else whole, 1), shares)
+        shares = self._shares(name)
+        largest = self.tiles[name] if name in self.loops else max(extent for _, extent in shares)
+        return Walk(max(largest, 1), shares)
+
+    def _shares(self, name: str) -> tuple[tuple[int, int], ...]:
+        """What each core has of a loop; all of it where they do not share it."""
+        if name == self.split:
+            return self.shares
+        return next((shares for loop, shares in self.further if loop == name), ((0, self.extents[name]),))
 
     def repeats(self, followed: Set[str]) -> int:
         """How often all cores together move the tiles of an operand that does not follow all of the loops."""
@@ -104,7 +110,28 @@ def moved(
     Its *axes* have *strides* (bits) in DRAM, elements have so many *bits*, and element 0 lies at *address* (bits).
     """
     met, back = _met(axes, strides, turning, granule)
-    steps = tuple(axis.step * stride for axis, stride in zip(axes, strides, strict=True))
+    repeats = turning.repeats({name for axis in axes for name, _ in axis.terms})
+    useful, dram = _boxes(axes, strides, bits, (met, back), address, granule)
+    return Moved(useful * repeats, dram * repeats, _port(met, back, bits) * repeats)
+
+
+def bursts_of(axes: Sequence[Axis], strides: Sequence[int], bits: int, turning: Turning, granule: int) -> int:
+    """The bytes in bursts alone of what an operand moves, where element 0 lies at a granule."""
+    _, dram = _boxes(axes, strides, bits, _met(axes, strides, turning, granule), 0, granule)
+    return dram * turning.repeats({name for axis in axes for name, _ in axis.terms})
+
+
+def _boxes(
+    axes: Sequence[Axis],
+    strides: Sequence[int],
+    bits: int,
+    found: tuple[Sequence[Met], tuple[int, ...]],
+    address: int,
+    granule: int,
+) -> tuple[int, int]:
+    """(bytes, bytes in bursts) of all boxes that are *found* along the axes, each once."""
+    met, back = found
+    steps = tuple([axis.step * stride for axis, stride in zip(axes, strides, strict=True)])
     useful = dram = 0
     for parts in product(*(group.boxes for group in met)):
         lengths = [length for _, part, _ in parts for length in part]
@@ -116,8 +143,7 @@ def moved(
         size, touched = _box(box, steps, bits, begin, granule)
         useful += size * times
         dram += touched * times
-    repeats = turning.repeats({name for axis in axes for name, _ in axis.terms})
-    return Moved(useful * repeats, dram * repeats, _port(met, back, bits) * repeats)
+    return useful, dram
 
 
 def carried(axes: Sequence[Axis], bits: int, turning: Turning) -> int:

@@ -139,8 +139,8 @@ Row = tuple[Any, tuple[int, ...]]
 """Bytes that a buffer takes, and the memories that may hold it, first choice first."""
 
 
-def apart(target: Target, operands: Sequence[Operand]) -> Iterator[tuple[Operand, ...]]:
-    """Operands whose buffers have a memory in common, in the order of allocation."""
+def apart(target: Target, operands: Sequence[Operand]) -> Iterator[list[int]]:
+    """The places of operands whose buffers have a memory in common, in the order of allocation."""
     groups: list[tuple[frozenset[int], list[int]]] = []
     for number, operand in enumerate(operands):
         homes = target.memory_for(operand.role)
@@ -148,7 +148,7 @@ def apart(target: Target, operands: Sequence[Operand]) -> Iterator[tuple[Operand
         groups = [group for group in groups if group[0].isdisjoint(homes)]
         members = [number, *(other for _, found in touching for other in found)]
         groups.append((frozenset(homes).union(*(group[0] for group in touching)), members))
-    return (tuple(operands[number] for number in sorted(members)) for _, members in groups)
+    return (sorted(members) for _, members in groups)
 
 
 def need(grid: Grid, operand: Operand, rings: int) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .grid import Grid
-from .search import Choice, best_of, better, chosen
+from .search import Choice, Tried, best_of, chosen, tried
 from .space import Space
 from .split import Split
 from .survey import Front, Ordered, Survey
@@ -41,27 +41,28 @@ class Looked:
             cost = survey.cost(whole[0].order, whole[1])
             if cost < below:
                 best, below = chosen(survey, *whole, cost), cost
-        found = best_of(self._promising(open, below - 1))
+        found = best_of(*self._promising(open, below - 1))
         return found if found is not None and found.cost < below else best
 
-    def _promising(self, open: Sequence[tuple[int, int, Survey]], most: float) -> list[Front]:
-        """The groups that may have something that costs at *most* so much, and no more than what is found meanwhile.
+    def _promising(self, open: Sequence[tuple[int, int, Survey]], most: float) -> tuple[list[Front], Tried | None]:
+        """The groups that may have something that costs at *most* so much, and no more than what is tried meanwhile.
 
         *open* are surveys, with the fewest that anything in them costs and their place among all.
         """
         fronts: dict[int, list[Front]] = {}
         promising: Front | None = None
+        known: Tried | None = None
         for fewest, number, survey in sorted(open):
             if promising is not None and promising.least < fewest:  # else no other can be left out for it
-                first = better(None, promising, int(promising.bound.argmin()))
-                most = most if first is None else min(most, first.cost)
+                known = tried(promising)
+                most = most if known.best is None else min(most, known.best.cost)
                 promising = None
             if fewest > most:
                 break
             own = [front for front in survey.fronts(self.orders) if front.least <= most]
             fronts[number] = own
             promising = min([*own, *([promising] if promising else [])], key=lambda front: front.least, default=None)
-        return [front for number in sorted(fronts) for front in fronts[number]]
+        return [front for number in sorted(fronts) for front in fronts[number]], known
 
     def all(self, spaces: Sequence[Space], rings: int) -> tuple[list[Choice], list[Front]]:
         """The best of each of the *spaces* that has one without a search, and of all others together; their groups."""

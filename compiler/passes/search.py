@@ -27,22 +27,6 @@ class Choice:
     dram: int
 
 
-def best_of(fronts: Sequence[Front]) -> Choice | None:
-    """The tiling of least cost among all groups."""
-    if not fronts:
-        return None
-    # The group of the least bound nearly always has the best, and leaves few others to look at.
-    least = min(fronts, key=lambda front: front.least)
-    first = int(least.bound.argmin())
-    best = better(None, least, first)
-    for front, group in _ascending(fronts, None if best is None else best.cost):
-        if best is not None and front.bound[group] >= best.cost:
-            break
-        if front is not least or group != first:
-            best = better(best, front, group)
-    return None if best is None else chosen(best.front.survey, best.front.ordered, best.tiles, best.cost)
-
-
 class _Found(NamedTuple):
     """A tiling that fits, and what it costs exactly."""
 
@@ -51,7 +35,36 @@ class _Found(NamedTuple):
     tiles: dict[str, int]
 
 
-def better(best: _Found | None, front: Front, group: int) -> _Found | None:
+@dataclass(frozen=True)
+class Tried:
+    """What the group of the least bound of a front has, if anything in it fits."""
+
+    front: Front
+    best: _Found | None
+
+
+def tried(front: Front) -> Tried:
+    """The best of the group of the least bound of a *front*."""
+    return Tried(front, _better(None, front, int(front.bound.argmin())))
+
+
+def best_of(fronts: Sequence[Front], known: Tried | None = None) -> Choice | None:
+    """The tiling of least cost among all groups; what has been tried before is *known*."""
+    if not fronts:
+        return None
+    # The group of the least bound nearly always has the best, and leaves few others to look at.
+    least = min(fronts, key=lambda front: front.least)
+    first = int(least.bound.argmin())
+    best = (known if known is not None and known.front is least else tried(least)).best
+    for front, group in _ascending(fronts, None if best is None else best.cost):
+        if best is not None and front.bound[group] >= best.cost:
+            break
+        if front is not least or group != first:
+            best = _better(best, front, group)
+    return None if best is None else chosen(best.front.survey, best.front.ordered, best.tiles, best.cost)
+
+
+def _better(best: _Found | None, front: Front, group: int) -> _Found | None:
     """The best of a group's tilings and of what was found before."""
     place, reach = int(front.places[group]), int(front.reach[group])
     first, within = front.survey.within(front, place, reach)

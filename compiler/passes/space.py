@@ -8,7 +8,7 @@ are packed, the same holds of whole granules and whole bytes, so their multiples
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..dataflows.dataflow import DATAFLOWS
@@ -99,7 +99,8 @@ def sizes_of(request: Request, operands: tuple[Operand, ...], name: str, extent:
     shares = [share for _, share in split.working] if name == split.loop else [extent]
     found = sorted(size for size in _sizes(request, operands, name, extent) if size <= extent)
     legal = _legal(request, operands, name, found, extent, shares)
-    aligned = tuple(size for size in legal if _of_whole_blocks(operands, name, size, extent, split))
+    stored = [operand for operand in operands if operand.writes and operand.stored is not None]
+    aligned = tuple(size for size in legal if _of_whole_blocks(stored, name, size, extent, split)) if stored else ()
     return aligned or legal
 
 
@@ -194,12 +195,11 @@ def _sizes(request: Request, operands: tuple[Operand, ...], name: str, extent: i
     return set[int]().union(*(different(extent, unit) for unit in units if unit < extent or unit == 1))
 
 
-def _of_whole_blocks(operands: tuple[Operand, ...], name: str, size: int, extent: int, split: Split) -> bool:
-    """Whether tiles of *size* leave whole the blocks of all that is stored in blocks."""
+def _of_whole_blocks(operands: Sequence[Operand], name: str, size: int, extent: int, split: Split) -> bool:
+    """Whether tiles of *size* leave whole the blocks of *operands*, which are stored in blocks."""
     begins = [low for low, _ in split.working] if name == split.loop else [0]
     for operand in operands:
-        if not operand.writes or operand.stored is None:
-            continue
+        assert operand.stored is not None
         for axis, block in zip(operand.axes, operand.stored.blocks, strict=True):
             for loop, c in axis.terms:
                 if loop == name and block > 1 and size < extent and abs(c) * size % block:

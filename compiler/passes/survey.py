@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cost.boxes import Turning, moved
+from ..cost.boxes import Turning, bursts_of
 from ..cost.coded import moved_in_blocks
 from ..ir.decision import Decision
 from ..ir.schedule import ALWAYS, present
@@ -129,12 +129,15 @@ class Survey:
         if not self.fits(tiles) or any(_gaps(each.operand, self.space.extents) for each in self.kinds):
             return None
         for ordered in orders:
-            legal = legal_tiles(self.space.request, self.space.operands, ordered.order, tiles, self.space.extents)
             loops = self.loops_of(ordered.order, tiles)
             alone = all(self._moves_once(loops, each.operand, tiles) for each in self.kinds)
-            if legal and alone and self.turns_inside(ordered.order):
+            if alone and self.turns_inside(ordered.order) and self._may_run(ordered.order, tiles):
                 return ordered, tiles
         return None
+
+    def _may_run(self, order: tuple[str, ...], tiles: dict[str, int]) -> bool:
+        """Whether the machine can run *tiles* in this *order*."""
+        return bool(legal_tiles(self.space.request, self.space.operands, order, tiles, self.space.extents))
 
     def _moves_once(self, loops: tuple[str, ...], operand: Operand, tiles: dict[str, int]) -> bool:
         """Whether every core moves each tile of *operand* once, where *loops* turn."""
@@ -173,18 +176,10 @@ class Survey:
     def summed_of(self, order: tuple[str, ...]) -> tuple[object, object]:
         """What of an order bears on legality: loops of results that turn inside each loop of the sum, and what turns
         inside the loops whose tiles lie side by side."""
-        inside = {name: frozenset(order[place + 1 :]) for place, name in enumerate(order)}
-        summed = getattr(self.space.request.statement, "summed", ())
-        alone = frozenset[str]().union(*(others for _, others in self.space.request.final))
-        sums = tuple((name, self._targets & inside[name]) for name in order if name in summed or name in alone)
-        held = (operand for operand in self.space.operands if operand.whole)
-        return sums, tuple(operand.loops & inside[name] for operand in held for name, _ in operand.whole)
-
-    @cached_property
-    def _targets(self) -> frozenset[str]:
-        """Loops that the results follow."""
-        writing = (operand for operand in self.space.operands if operand.writes)
-        return frozenset(name for operand in writing for name in operand.followed | operand.loops)
+        held = [(operand.loops, name) for operand in self.space.operands for name, _ in operand.whole]
+        return self.tables.sums(order), tuple(
+            loops.intersection(order[order.index(name) + 1 :]) for loops, name in held
+        )
 
     def within(self, front: Front, place: int, reach: int) -> tuple[int, Array]:
         """The number of the first size of the fast loop in a group, and from there to *reach* the tilings' bounds."""
@@ -243,7 +238,7 @@ class Survey:
                 exact[key] = moved_in_blocks(operand.axes, operand.stored, turning, granule)
             elif key not in exact:
                 strides = operand.dram_strides
-                exact[key] = moved(operand.axes, strides, operand.format.bits, turning, 0, granule).dram
+                exact[key] = bursts_of(operand.axes, strides, operand.format.bits, turning, granule)
             total += many * int(worth(self.space, operand, exact[key]))
         return total + int(turns_of(self.space, order, tiles))
 

@@ -60,18 +60,40 @@ class Tables:
     def largest(self, operands: Sequence[Operand], rings: int) -> Array:
         """The number of the largest size of each band that fits, wherever one does; less than its first elsewhere."""
         found: Any = self.grid.last
-        for group in apart(self.grid.space.request.target, operands):
+        for group in self._apart(operands):
             key = ("largest", rings, *((operand.use, operand.whole) for operand in group))
             if key not in self._known:
                 self._known[key] = largest(self.grid, [self._need(operand, rings) for operand in group])
             found = np.minimum(found, self._known[key])
         return np.broadcast_to(found, self.grid.shape)
 
+    def _apart(self, operands: Sequence[Operand]) -> list[list[Operand]]:
+        """Those whose buffers have a memory in common; these are the same for all that the buffers may hold."""
+        key = "apart", *(operand.role for operand in operands)
+        if key not in self._known:
+            self._known[key] = list(apart(self.grid.space.request.target, operands))
+        return [[operands[place] for place in group] for group in self._known[key]]
+
     def _need(self, operand: Operand, rings: int) -> Row:
         key = "need", rings, operand.tile
         if key not in self._known:
             self._known[key] = need(self.grid, operand, rings)
         return self._known[key], self.grid.space.request.target.memory_for(operand.role)
+
+    def sums(self, order: tuple[str, ...]) -> object:
+        """Loops of results that turn inside each loop of a sum, in *order*."""
+        key = "sums", order
+        if key not in self._known:
+            space = self.grid.space
+            summed = {*getattr(space.request.statement, "summed", ())}.union(
+                *(alone for _, alone in space.request.final)
+            )
+            writing = (operand for operand in space.operands if operand.writes)
+            targets = frozenset(name for operand in writing for name in operand.followed | operand.hold)
+            self._known[key] = tuple(
+                (name, targets.intersection(order[place + 1 :])) for place, name in enumerate(order) if name in summed
+            )
+        return self._known[key]
 
     def again(self, order: tuple[str, ...], operand: Operand) -> Again:
         """What of an order bears on how often the tiles of *operand* are moved."""
