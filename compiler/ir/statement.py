@@ -65,7 +65,7 @@ class Access:
     def __str__(self) -> str:
         return f"{self.value}[{', '.join(map(str, self.index))}]"
 
-    @property
+    @cached_property
     def loops(self) -> frozenset[str]:
         """Loops that this access follows."""
         return frozenset(name for index in self.index for name, c in index.terms if c)

@@ -18,6 +18,7 @@ from ..ir.schedule import Axis, dram_strides
 from ..ir.statement import Access, Contraction, Elementwise, Moments, Statement, Window
 from ..ir.stored import Stored
 from ..ir.types import Type
+from .likeness import Likeness
 
 PACKED_ROW_BITS = 64
 """Rows of packed formats are padded to this in scratchpads (8 in DRAM)."""
@@ -71,15 +72,15 @@ class Operand:
         return frozenset(name for axis in self.axes for name, _ in axis.terms)
 
     @cached_property
-    def motion(self) -> object:
+    def motion(self) -> Likeness:
         """All of it that bears on which bytes of DRAM its tiles move, and on who moves them."""
         whose = self.writes, self.first, self.part > 0
-        return self.axes, self.format.bits, self.hold, self.whole, self.stored, whose
+        return Likeness((self.axes, self.format.bits, self.hold, self.whole, self.stored, whose))
 
     @cached_property
-    def tile(self) -> object:
+    def tile(self) -> Likeness:
         """All of it that bears on the room that its buffer takes."""
-        return self.axes, self.format.name, self.hold, self.whole, self.doubled
+        return Likeness((self.axes, self.format.name, self.hold, self.whole, self.doubled))
 
     def extents(self, tiles: Sizes) -> tuple[Any, ...]:
         """Extent of each axis of a tile in its buffer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,27 +15,12 @@ from ..ir.schedule import Drawn
 from ..ir.statement import TIME, WINDOW, Moments, Statement
 from ..ir.stored import Stored
 from ..ir.types import Type
+from .likeness import Likeness
 from .operands import Operand, exact_moments, operands_beside, operands_of
 from .pins import Pin
 
 Whole = tuple[tuple[str, str], ...]
 """Operands, by use, each with a loop of which its buffer holds all tiles side by side."""
-
-
-class Likeness:
-    """A value of many parts, which is asked for more often than it is made: its hash is found once."""
-
-    def __init__(self, parts: object) -> None:
-        self._parts = parts
-        self._hash = hash(parts)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Likeness) and self._hash == other._hash and self._parts == other._parts
 
 
 @dataclass(frozen=True)
@@ -143,15 +128,21 @@ class Request:
         """
         key = split if self.adds(split) else None, whole
         if key not in self._operands:
-            found = self._held(self.operands(split), whole) if whole else self._found(split)
-            self._operands[key] = tuple(found)
+            self._operands[key] = tuple(self._held(key[0], whole) if whole else self._found(split))
         return self._operands[key]
 
-    def _held(self, operands: Iterable[Operand], whole: Whole) -> Iterator[Operand]:
-        """*operands*, of which some hold what *whole* says."""
-        for each in operands:
-            held = tuple((loop, self.extents[loop]) for use, loop in whole if use == each.use)
-            yield replace(each, whole=held) if held else each
+    def _held(self, split: str | None, whole: Whole) -> Iterator[Operand]:
+        """Its operands, of which some hold what *whole* says, as others of its choices may, too."""
+        for each in self.operands(split):
+            key = split, each.use, tuple(loop for use, loop in whole if use == each.use)
+            if key[2] and key not in self._holding:
+                self._holding[key] = replace(each, whole=tuple((loop, self.extents[loop]) for loop in key[2]))
+            yield self._holding[key] if key[2] else each
+
+    @cached_property
+    def _holding(self) -> dict[tuple[str | None, str, tuple[str, ...]], Operand]:
+        """Operands whose buffers hold all tiles of some loops."""
+        return {}
 
     @cached_property
     def _operands(self) -> dict[tuple[str | None, Whole], tuple[Operand, ...]]:
@@ -165,7 +156,7 @@ class Request:
     def on(self, cores: int) -> Request:
         """The same on so many cores."""
         other = replace(self, cores=cores)
-        kept = ("extents", "_operands", "_alike")
+        kept = ("extents", "_operands", "_holding", "_alike")
         vars(other).update({name: value for name, value in vars(self).items() if name in kept})
         return other
 
