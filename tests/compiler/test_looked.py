@@ -8,10 +8,13 @@ from collections.abc import Sequence
 import pytest
 
 from snnc.compiler.ir.statement import Contraction
-from snnc.compiler.passes import mapping
+from snnc.compiler.passes import mapping, tables
+from snnc.compiler.passes.grid import Grid
+from snnc.compiler.passes.least import Once
 from snnc.compiler.passes.looked import Looked
 from snnc.compiler.passes.objective import Objective
 from snnc.compiler.passes.objectives import OBJECTIVES
+from snnc.compiler.passes.operands import Operand
 from snnc.compiler.passes.request import Request
 from snnc.compiler.passes.side_by_side import holds, wholes_of
 from snnc.compiler.passes.space import orders_of, space_of
@@ -60,6 +63,36 @@ def test_what_is_left_out_is_no_better(requests: list[Request], monkeypatch: pyt
         few += len(surveyed)
         assert (better or best) == min(found, key=lambda choice: choice.cost, default=None)
     assert 0 < few < many
+
+
+def test_what_needs_no_search_needs_no_tables(requests: list[Request], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is as good as what the tables of all tilings would have found."""
+    made: list[Operand] = []
+    known = tables.once_of
+
+    def counted(grid: Grid, operand: Operand) -> Once:
+        made.append(operand)
+        return known(grid, operand)
+
+    monkeypatch.setattr(tables, "once_of", counted)
+    searched = spared = 0
+    for request in requests:
+        orders = [Ordered(*ordered) for ordered in orders_of(request)]
+        spaces = [space for split in mapping.splits_of(request) if (space := space_of(request, split)).count]
+        surveys = [Survey(space, 2) for space in spaces]
+        wholes = [(survey, whole) for survey in surveys if (whole := survey.whole(orders)) is not None]
+        made.clear()
+        best = Looked(orders).best(spaces, 2)
+        if len(wholes) < len(surveys):
+            searched += bool(made)
+            continue
+        assert not made
+        assert best is not None
+        assert best.cost == min(survey.cost(ordered.order, tiles) for survey, (ordered, tiles) in wholes)
+        assert all(survey.fewest <= survey.cost(ordered.order, tiles) for survey, (ordered, tiles) in wholes)
+        spared += 1
+    assert searched
+    assert spared
 
 
 def test_on_fewer_cores_the_best_is_found_that_is_like_the_one_on_all(requests: list[Request]) -> None:
