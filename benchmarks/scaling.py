@@ -104,7 +104,12 @@ def computing(stages: Sequence[Stage], target: Target, cores: int) -> dict[str, 
             left, engine = stage.by_name.get("left"), target.engines[statement.engine]
             counted = left is not None and FORMATS[left.format].kind in ("bit", "unsigned")
             passes = FORMATS[left.format].bits if left is not None and counted else 1
-            turns = passes * math.prod(statement.extents.values()) / (engine.rows * engine.columns * cores)
+            samples = (
+                {core: stage.mapping.parts["n"][core] for core in stage.active} if "n" in stage.mapping.parts else {}
+            )
+            share = sum(extent for _, extent in dict.fromkeys(samples.values())) if samples else 0  # of a wave
+            extents = statement.extents | ({"n": share} if share else {})
+            turns = passes * math.prod(extents.values()) / (engine.rows * engine.columns * cores)
             found[statement.engine] = found.get(statement.engine, 0.0) + turns
     return found
 

@@ -60,6 +60,9 @@ def variants(shared: Compilation) -> list[tuple[str, str, Compilation]]:
             ("published", "consecutive layers fill cores, by 16 output channels (--partition published)", fixed),
             ("patches", "side by side, several loops of a stage cut at once (--partition patches)", patches),
         ]
+    if shared.target.contexts > 1:
+        lanes = replace(dense, partition="lanes")
+        found.append(("lanes", "phases beside one another, samples in waves (--partition lanes)", lanes))
     found.append(
         (
             "dense" if sparse else "chosen",

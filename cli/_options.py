@@ -145,10 +145,11 @@ _MAPPING = (
         "--partition",
         default="chosen",
         show_default=True,
-        metavar="chosen|patches|in_turn|published",
+        metavar="chosen|patches|lanes|in_turn|published",
         help="Of the cores among stages: side by side where that is quicker; also with several loops of a stage cut at "
-        "once (patches), which takes longer to compile; all cores for one after the other; or as published: "
-        "consecutive layers fill cores, in output channels by 16.",
+        "once (patches), which takes longer to compile; also with each phase in a context of its own, and samples in "
+        "waves (lanes), which moves more bytes; all cores for one after the other; or as published: consecutive layers "
+        "fill cores, in output channels by 16.",
     ),
     click.option(
         "--overlap",

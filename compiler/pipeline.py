@@ -31,12 +31,13 @@ from .ir.schedule import Schedule, Stage
 from .ir.statement import Elementwise, Moments
 from .ops.op import called
 from .passes.arrange import OVERLAP, PARTITIONS
+from .passes.borders import contexts_of
 from .passes.brought import check_weights, laid_out
 from .passes.build_schedule import MappingOptions, build_schedule
 from .passes.coding import parse_codecs
 from .passes.differentiate import build_training, untaught
 from .passes.elements import Lowered, TooLong, lower_elements
-from .passes.emit import Semaphores, emit_entry
+from .passes.emit import emit_entry
 from .passes.instructions import FEWER
 from .passes.interface import interface
 from .passes.layout import DramValue, place_symbols, roles, seen_as
@@ -46,6 +47,7 @@ from .passes.representable import check_representable, saturating, steps_in_vain
 from .passes.signs import TERNARY, with_signs
 from .passes.training_options import TrainingOptions, show_call
 from .passes.working_format import in_working_format
+from .passes.writer import Semaphores
 
 
 @dataclass(frozen=True)
@@ -463,6 +465,7 @@ def assemble(
         target_hash=target.fingerprint,
         graph_hash=training.hash,
         cores=options.cores,
+        contexts=max(map(contexts_of, schedule.entries.values())),
         steps=training.steps,
         batch=training.batch,
         entries=tuple(entries),

@@ -36,7 +36,7 @@ from .instructions.control import Choose, End, Loop, Within
 from .program import FORMAT_VERSION, Argument, Debug, Entry, Program, Stream, Symbol
 
 _NAMES = ("network", "target", "target_hash", "graph_hash", "version")
-_COUNTS = ("snnc", "cores", "steps", "batch", "dram_bytes")
+_COUNTS = ("snnc", "cores", "contexts", "steps", "batch", "dram_bytes")
 _HEADER = {name: "int" if name in _COUNTS else "str" for name in ("snnc", *_NAMES, *_COUNTS[1:])}
 _JSON = {"setting": "settings", "predicted": "predicted", "bound": "bound", "layer": "layers"}
 _SYMBOL = {part.name: str(part.type) for part in fields(Symbol) if part.name != "name"}

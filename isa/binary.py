@@ -39,7 +39,18 @@ _HEAD = struct.Struct("<8sIIQ")
 _DIGEST = slice(_HEAD.size, _HEAD.size + 32)
 _ROW = struct.Struct("<8sQQ")
 _SECTIONS = ("meta", "elements", "code", "debug", "data")
-_PLAIN = ("network", "target", "target_text", "target_hash", "graph_hash", "cores", "steps", "batch", "dram_bytes")
+_PLAIN = (
+    "network",
+    "target",
+    "target_text",
+    "target_hash",
+    "graph_hash",
+    "cores",
+    "contexts",
+    "steps",
+    "batch",
+    "dram_bytes",
+)
 _MAPPINGS = ("settings", "predicted", "bound", "layers")
 
 

@@ -58,8 +58,8 @@ class Observer(Protocol):
 
     @property
     def sync(self) -> Callable[[Stream, str, int, int], None] | None:
-        """Called with (stream, kind, core, semaphore or channel) when a ``post``, ``wait``, ``meet``, ``send`` or
-        ``receive`` took effect.  None where nobody listens."""
+        """Called with (stream, kind, core, semaphore, channel or cores) when a ``post``, ``wait``, ``meet``, ``send``
+        or ``receive`` took effect.  None where nobody listens."""
         ...
 
 
@@ -68,7 +68,8 @@ Tile: TypeAlias = Any
 
 
 class Blocked(NamedTuple):
-    """Why a stream stands still: *kind* is wait, meet or receive; *core* and *number* say for whom or what."""
+    """Why a stream stands still: *kind* is wait, meet or receive; *core* and *number* say for whom or what: a semaphore
+    of the core, a channel from it, or so many cores from that one on."""
 
     kind: str
     core: int
@@ -94,7 +95,7 @@ class Chip(Protocol):
 
     @property
     def cores(self) -> Sequence[Core]:
-        """The cores by number."""
+        """The contexts of all cores by number."""
         ...
 
     @property
@@ -141,8 +142,9 @@ class Chip(Protocol):
         """What streams waited for is there."""
         ...
 
-    def meet(self, stream: Stream, cores: int) -> bool:
-        """Arrive at the barrier of this stream's unit over cores 0.. *cores* - 1; true once all have arrived."""
+    def meet(self, stream: Stream, first: int, cores: int) -> bool:
+        """Arrive at the barrier of this stream's unit over so many *cores* from *first* on; true once all have
+        arrived."""
         ...
 
     def room(self, size: int) -> NDArray[np.uint8]:
@@ -158,11 +160,24 @@ class Chip(Protocol):
         ...
 
 
-class Core:
-    """One core: its number, scratchpads (``memories[0]`` is the chip's DRAM), and semaphores, all at 0 first."""
+def named(number: int, cores: int) -> str:
+    """What people call context *number* of a program for so many *cores*: ``2``, or ``2 context 1``."""
+    context, core = divmod(number, cores)
+    return f"{core} context {context}" if context else str(core)
 
-    def __init__(self, number: int, memories: Sequence[NDArray[np.uint8]]) -> None:
+
+class Core:
+    """One core, or one of its contexts: its number, scratchpads (``memories[0]`` is the chip's DRAM), which contexts of
+    a core share, and semaphores, all at 0 first.
+
+    Of a program for so many *cores*, *place* is the number of the core, and *name* what people call it.
+    """
+
+    def __init__(self, number: int, memories: Sequence[NDArray[np.uint8]], cores: int) -> None:
         self.number = number
+        self.cores = cores
+        self.place = number % cores
+        self.name = named(number, cores)
         self.memories = list(memories)
         self.semaphores: defaultdict[int, int] = defaultdict(int)
 
@@ -171,7 +186,7 @@ class ProgramFault(Exception):
     """A program did what no program may; *stream* and *pc* (the instruction's number) say where."""
 
     def __init__(self, stream: Stream, pc: int, text: str) -> None:
-        super().__init__(f"instruction {pc} of core {stream.core.number} {stream.unit}: {text}")
+        super().__init__(f"instruction {pc} of core {stream.core.name} {stream.unit}: {text}")
         self.stream = stream
         self.pc = pc
         self.text = text

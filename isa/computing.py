@@ -19,7 +19,7 @@ from .port import Port
 from .registers import ViewRegister, Window
 from .routed import Bytes, Routed
 from .skipping import taken_of
-from .state import Shape
+from .state import NEVER, Shape
 from .vector import VectorStream
 
 _MOST = 256
@@ -129,7 +129,7 @@ class ComputingStream(VectorStream):
 
         places = [acc.key(function), *(view.address(function) for view in views)]
         opened = [f"{function.name(loop)}.counter" for k, loop in enumerate(self.loops) if fresh >> k & 1]
-        begins = f"not ({' or '.join(opened)})" if opened else "True"
+        begins = "False" if fresh & NEVER else f"not ({' or '.join(opened)})" if opened else "True"
         worked = function.name(self._multiplier(views[2].format if l_ports else None))
         function.add(f"key = {function.tuple_of(places)}")
         function.add(f"add, dense = {function.name(calls)}.get(key) or {function.name(made)}(key)")

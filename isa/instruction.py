@@ -35,6 +35,9 @@ UNITS: tuple[str, ...] = ("load", "store", "fp", "bp", "wg", "vector", "router")
 ENGINES: tuple[str, ...] = ("fp", "bp", "wg")
 """The units that hold a multiply or gate array and accumulators."""
 
+COMPUTING: tuple[str, ...] = (*ENGINES, "vector")
+"""Units of which a core has one for all of its contexts; each context has moves of its own under way."""
+
 
 @dataclass(frozen=True)
 class Bits:

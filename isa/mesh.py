@@ -12,20 +12,29 @@ Link: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class MeshRoutes:
-    """Routes over a mesh of *columns*: along the row first (X), then along the column (Y)."""
+    """Routes over a mesh of *columns*: along the row first (X), then along the column (Y).
+
+    Who sends and receives are contexts of so many *cores*, as instructions number them: number k is one of core
+    ``k % cores``.
+    """
 
     columns: int
+    cores: int
+
+    def place(self, number: int) -> int:
+        """Where the core of context *number* stands."""
+        return number % self.cores
 
     def route(self, source: int, target: int) -> tuple[Link, ...]:
-        """The links from core *source* to core *target*, in order; none where they are the same."""
-        return _route(self.columns, source, target)
+        """The links from context *source* to context *target*, in order; none where they stand on one place."""
+        return _route(self.columns, self.place(source), self.place(target))
 
     def tree(self, source: int, targets: tuple[int, ...]) -> tuple[Link, ...]:
-        """The links from core *source* to all of *targets*, each once, those nearer to *source* first.
+        """The links from context *source* to all of *targets*, each once, those nearer to *source* first.
 
         Routes that part do not meet again, since every one of them goes along the row first.
         """
-        return _tree(self.columns, source, targets)
+        return _tree(self.columns, self.place(source), tuple(map(self.place, targets)))
 
 
 @lru_cache(maxsize=1 << 14)

@@ -22,7 +22,7 @@ from .element import ElementProgram
 from .grid import Grid
 from .instruction import Instruction
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,10 @@ class Debug:
 
 @dataclass(frozen=True)
 class Stream:
-    """The instructions of one unit of one core in one entry, with a debug record each."""
+    """The instructions of one unit of one core, or of one of its contexts, in one entry, with a debug record each.
+
+    Instructions number contexts: of a program for n cores, *core* k is context ``k // n`` of core ``k % n``.
+    """
 
     core: int
     unit: str
@@ -147,12 +150,12 @@ class Program:
     """A compiled network: all that `snnc run` needs beside data.
 
     *target* and *target_hash* name the machine (*target_text* is its canonical description, so that the runtime needs
-    no file); *graph_hash* is the hash of the training graph that it computes; *settings* are the host's resolved
-    settings (loss, optimizer, schedule, loss scale, coding ..., and ``window``, the steps that are taken together where
-    these are not all) as plain JSON values; *predicted* the compiler's
-    prediction of traffic and *bound* the floors (see `traffic`), by entry; *layers* the layer of each node whose value
-    has no place in DRAM, and hence no symbol to tell it; *data* the initial contents of symbols
-    (imported parameters and constants) as the bytes of their canonical layout.
+    no file), of which it takes so many *cores*, and so many *contexts* of each; *graph_hash* is the hash of the
+    training graph that it computes; *settings* are the host's resolved settings (loss, optimizer, schedule, loss
+    scale, coding ..., and ``window``, the steps that are taken together where these are not all) as plain JSON values;
+    *predicted* the compiler's prediction of traffic and *bound* the floors (see `traffic`), by entry; *layers* the
+    layer of each node whose value has no place in DRAM, and hence no symbol to tell it; *data* the initial contents of
+    symbols (imported parameters and constants) as the bytes of their canonical layout.
     """
 
     network: str
@@ -174,6 +177,7 @@ class Program:
     layers: Mapping[str, str] = field(default_factory=dict[str, str])
     data: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     version: str = ""
+    contexts: int = 1
 
     def symbol(self, name: str) -> Symbol:
         """The symbol called *name*; UnknownName when there is none."""
@@ -181,6 +185,11 @@ class Program:
         if name not in known:
             raise unknown("tensor", name, known)
         return known[name]
+
+    @property
+    def numbered(self) -> int:
+        """How many contexts of cores instructions number."""
+        return self.cores * self.contexts
 
     @property
     def by_name(self) -> dict[str, Symbol]:

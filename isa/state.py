@@ -31,6 +31,9 @@ Shape = tuple[int, ...]
 LOOPS, VIEWS, AXES = 16, 64, 8
 """Loop registers, view registers, and axes of a view."""
 
+NEVER = 1 << LOOPS
+"""The bit of a mask of loops that stands for one that never is in its first turn."""
+
 
 class Stream(ABC):
     """One unit's stream at work: program counter, loop and view registers, and the verbs of the instructions.
@@ -139,6 +142,8 @@ class Stream(ABC):
 
     def anew(self, mask: int) -> Callable[[], bool]:
         """Whether all loops of *mask* are in their first turn."""
+        if mask & NEVER:
+            return lambda: False
         loops = tuple(loop for k, loop in enumerate(self.loops) if mask >> k & 1)
 
         def first() -> bool:

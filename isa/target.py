@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property
 from math import isqrt
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
@@ -42,6 +42,7 @@ def _whole(meaning: str, minimum: int = 1, maximum: float = float("inf")) -> Fig
 
 
 MOST_CORES = 4096
+"""Cores of a chip, each counted as often as it has contexts: what instructions name."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,9 @@ class Target:
     name: Annotated[str, Figure("text", "What the machine is called.", evidence=False)]
     description: Annotated[str, Figure("text", "What it is, in a sentence.", evidence=False)]
     cores: Annotated[int, _whole("Cores of the chip.", 1, MOST_CORES)]
+    contexts: Annotated[
+        int, _whole("Contexts of a core: sets of streams, which share its engines, vector unit and memories.", 1, 16)
+    ]
     clock_hz: Annotated[int, _whole("Cycles in a second.")]
     vector_lanes: Annotated[int, _whole("Elements that the vector unit takes in a cycle.")]
     accumulators: Annotated[str, Figure("choice", "Arithmetic of its accumulators.", choices=ACCUMULATORS)]
@@ -264,6 +268,8 @@ class _Reader:
         places = target.mesh.columns * target.mesh.rows
         if places < target.cores:
             self.wrong("mesh", f"{places} places are too few for {target.cores} cores")
+        if (numbered := target.cores * target.contexts) > MOST_CORES:
+            self.wrong("contexts", f"{numbered} of {target.cores} cores; instructions have numbers for {MOST_CORES}")
         for memory in target.memories:
             for glob in memory.holds:
                 if not any(fnmatchcase(role, glob) for role in ROLES):
@@ -342,9 +348,13 @@ def _on(target: Target, cores: int, mesh: Mesh) -> Target:
         raise TargetError.at(NOWHERE, f"{target.name}: cores: {wrong}")
     said = Evidence("assumed", f"overridden: {cores} cores instead of {target.cores}")
     evidence = {**target.evidence, **dict.fromkeys(("cores", "mesh.columns", "mesh.rows"), said)}
-    return replace(target, cores=cores, mesh=mesh, evidence=evidence)
+    contexts = min(target.contexts, MOST_CORES // cores)
+    if contexts < target.contexts:
+        evidence["contexts"] = Evidence("assumed", f"no more of {cores} cores have numbers")
+    return replace(target, cores=cores, contexts=contexts, mesh=mesh, evidence=evidence)
 
 
+@cache
 def fields_of(kind: type) -> _Fields:
     """What a table of the file says of a part of a machine."""
     found: _Fields = {}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..isa.chip import named
 from ..isa.instruction import WORD_BYTES
 from ..isa.program import Entry, Program
 from .json_report import plain, program_facts
@@ -17,6 +18,7 @@ def parts(program: Program) -> dict[str, Any]:
         "network": program.network,
         "target": program.target,
         "cores": program.cores,
+        "contexts": program.contexts,
         "batch": program.batch,
         "time_steps": program.steps,
         "graph_hash": program.graph_hash,
@@ -25,7 +27,7 @@ def parts(program: Program) -> dict[str, Any]:
         "element_programs": len(program.elements),
         "settings": plain(program.settings),
         "arguments": [{"name": each.name, "kind": each.kind} for each in program.arguments],
-        "entries": {entry.name: _entry(entry) for entry in program.entries},
+        "entries": {entry.name: _entry(entry, program.cores) for entry in program.entries},
         "symbols": [
             {
                 "name": symbol.name,
@@ -71,14 +73,15 @@ def _bound_step(program: Program) -> dict[str, Any]:
     return {"dram": dict(step["dram"]), "by_phase": dict(phases), "by_operator": dict(step["by_stage"])}
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: Entry, cores: int) -> dict[str, Any]:
     return {
         "arguments": list(entry.arguments),
         "inputs": list(entry.inputs),
         "results": list(entry.results),
         "streams": [
             {
-                "core": stream.core,
+                "core": stream.core % cores,
+                "context": stream.core // cores,
                 "unit": stream.unit,
                 "instructions": len(stream.instructions),
                 "bytes": len(stream.instructions) * WORD_BYTES,
@@ -96,7 +99,8 @@ def parts_text(program: Program) -> str:
 
 def _lines(program: Program) -> Iterator[str]:
     facts = program_facts(program)
-    yield f"program {program.network} for {program.cores} cores of {program.target}"
+    contexts = f", {program.contexts} contexts of each" if program.contexts > 1 else ""
+    yield f"program {program.network} for {program.cores} cores of {program.target}{contexts}"
     yield f"  {program.steps} time steps, batch {program.batch}"
     yield f"  graph {program.graph_hash[:12]}, made by snnc {program.version}"
     yield f"  {facts['instructions']} instructions, {facts['bytes']} bytes, sha256 {facts['sha256']}"
@@ -105,7 +109,7 @@ def _lines(program: Program) -> Iterator[str]:
         yield ""
         yield f"entry {entry.name}"
         yield f"  arguments {_names(entry.arguments)}; reads {_names(entry.inputs)}; answers {_names(entry.results)}"
-        yield from (f"  {line}" for line in _streams(entry))
+        yield from (f"  {line}" for line in _streams(entry, program.cores))
     yield ""
     yield "DRAM map"
     width = max((len(symbol.name) for symbol in program.symbols), default=0)
@@ -120,11 +124,13 @@ def _names(names: tuple[str, ...]) -> str:
     return ", ".join(names) or "none"
 
 
-def _streams(entry: Entry) -> Iterator[str]:
+def _streams(entry: Entry, of: int) -> Iterator[str]:
     """Instructions by unit (columns) and core (rows)."""
     units = list(dict.fromkeys(stream.unit for stream in entry.streams))
     cores = sorted({stream.core for stream in entry.streams})
     counts = {(stream.core, stream.unit): len(stream.instructions) for stream in entry.streams}
-    yield "core  " + "  ".join(f"{unit:>7}" for unit in units)
+    width = max((len(named(core, of)) for core in cores), default=0)
+    width = max(width, 4)
+    yield f"{'core':{width}}  " + "  ".join(f"{unit:>7}" for unit in units)
     for core in cores:
-        yield f"{core:>4}  " + "  ".join(f"{counts.get((core, unit), 0):>7}" for unit in units)
+        yield f"{named(core, of):>{width}}  " + "  ".join(f"{counts.get((core, unit), 0):>7}" for unit in units)

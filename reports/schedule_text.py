@@ -89,6 +89,12 @@ def stage_lines(stage: Stage, target: Target | None = None, beside: Sequence[str
     yield f"  {_mapping(stage)}"
     if beside:
         yield f"  beside {_named(beside)}"
+    if stage.awaits:
+        yield f"  waits for {_contexts(stage.awaits)}"
+    if stage.tells:
+        yield f"  tells {_contexts(stage.tells)} when it is over"
+    if stage.late:
+        yield "  stores nothing until those beside it have ended that read what it overwrites"
     yield from (f"    {line}" for line in _tree(stage.tree, stage.mapping.tiles, 0))
     yield from (f"  {line}" for line in _buffers(stage.buffers, target))
     yield from (f"  {line}" for line in _reasons(stage))
@@ -111,7 +117,10 @@ def statement_lines(statement: Statement) -> Iterator[str]:
             scale = "" if statement.scale == 1.0 else f"{statement.scale!r} * "
             bias = "" if statement.bias is None else f" + {statement.bias}"
             over = ", ".join(f"{name} < {statement.extents[name]}" for name in statement.summed)
-            sums = f"{scale}sum({left}{statement.right}){bias}"
+            onto = "" if statement.onto is None else f"{statement.onto} + "
+            sums = f"{onto}{scale}sum({left}{statement.right}){bias}"
+            if statement.partial:
+                sums += ", to be gone on with,"
             yield f"{statement.target} = {sums}  over {over or 'nothing'}  on {statement.engine}"
         case Elementwise():
             reads = ", ".join(map(str, statement.reads.values()))
@@ -148,7 +157,7 @@ def _mapping(stage: Stage) -> str:
     if mapping.whole:
         text += f"all tiles of {' and '.join(f'{use} along {loop}' for use, loop in mapping.whole)} side by side; "
     if mapping.split is None:
-        return f"{text}on core {stage.active[0]}"
+        return f"{text}on core {stage.active[0]}{_context(stage)}"
     split, *further = mapping.parts.items()
     told = [
         f"{name} " + " ".join(dict.fromkeys(_share(shares[core]) for core in stage.active)) for name, shares in further
@@ -158,7 +167,17 @@ def _mapping(stage: Stage) -> str:
     if stage.gathers:
         adding = [core for core in stage.active if stage.completes(core)]
         by += f"; core{'s' * (len(adding) > 1)} {_cores(adding)} add{'s' * (len(adding) == 1)} up the sums of all"
-    return f"{text}{split[0]} over cores {_cores(stage.active)}: {shares}{by}"
+    return f"{text}{split[0]} over cores {_cores(stage.active)}{_context(stage)}: {shares}{by}"
+
+
+def _contexts(contexts: Sequence[int]) -> str:
+    """Contexts by number."""
+    return f"context{'s' * (len(contexts) > 1)} {' and '.join(map(str, contexts))}"
+
+
+def _context(stage: Stage) -> str:
+    """The context of its cores in which a stage runs, if it is not the first."""
+    return f" in context {stage.context}" if stage.context else ""
 
 
 def _share(share: tuple[int, int]) -> str:

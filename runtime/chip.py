@@ -30,10 +30,11 @@ class Chip:
         self.dram = self.memory(program.dram_bytes)
         self._symbols = program.by_name
         self.lay(program.data)
-        self.cores = [
-            Core(number, [self.dram, *(self.memory(memory.bytes) for memory in target.memories)])
-            for number in range(program.cores)
+        memories = [
+            [self.dram, *(self.memory(memory.bytes) for memory in target.memories)] for _ in range(program.cores)
         ]
+        numbers = range(program.numbered)
+        self.cores = [Core(number, memories[number % program.cores], program.cores) for number in numbers]
         self.arguments: NDArray[np.uint32] = np.zeros(len(program.arguments), np.uint32)
         self.elements = program.elements
         self.granule = target.dram.granule_bytes
@@ -73,11 +74,11 @@ class Chip:
                 for memory in core.memories[1:]:
                     memory.fill(POISON)
 
-    def meet(self, stream: Stream, cores: int) -> bool:
+    def meet(self, stream: Stream, first: int, cores: int) -> bool:
         """Arrive at the barrier of this stream's unit."""
-        if not self.barriers.meet(stream.core.number, stream.unit, cores):
+        if not self.barriers.meet(stream.core.number, stream.unit, first, cores):
             return False
-        self.wake((stream.unit, cores))
+        self.wake((stream.unit, first, cores))
         return True
 
     def sleep(self, stream: RunningStream) -> None:
@@ -89,7 +90,7 @@ class Chip:
         elif blocked.kind == "receive":
             key = blocked.core, stream.core.number, blocked.number
         else:
-            key = stream.unit, blocked.number
+            key = stream.unit, blocked.core, blocked.number
         self.ready.remove(stream.index)
         self.asleep.setdefault(key, []).append(stream.index)
 

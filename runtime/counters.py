@@ -119,8 +119,8 @@ class Counters(Listener):
     def __init__(self, program: Program, target: Target, data: bool = True) -> None:
         self._data = data
         self._granule = target.dram.granule_bytes
-        self._share = target.instruction_bytes // len(UNITS)
-        self._mesh = MeshRoutes(target.mesh.columns)
+        self._share = target.instruction_bytes // (len(UNITS) * program.contexts)
+        self._mesh = MeshRoutes(target.mesh.columns, program.cores)
         self._symbols = sorted(program.symbols, key=lambda symbol: symbol.address)
         self._addresses = [symbol.address for symbol in self._symbols]
         self._by_name = program.by_name
@@ -203,7 +203,7 @@ class Counters(Listener):
         """Totals by core and unit, of all entries, in order; host transfers belong to none."""
         totals: dict[tuple[int, str], Amounts] = {}
         for meter in self._meters.values():
-            place = meter.stream.core.number, meter.stream.unit
+            place = meter.stream.core.place, meter.stream.unit
             for (_, amounts), _ in self._rows(meter):
                 totals[place] = totals.get(place, Amounts()) + amounts
         return dict(sorted(totals.items(), key=lambda item: (item[0][0], UNITS.index(item[0][1]))))

@@ -21,8 +21,11 @@ class RaceError(ExecutionError):
     """Two instructions touched the same bytes, one of them writing, and no semaphore orders them."""
 
 
-def where(core: int, unit: str, pc: int, debug: Debug, node: bool = False) -> str:
-    """``core 1, fp stream, instruction 212 (lenet.snn:9)``; with *node*, ``(c1, lenet.snn:9)``."""
+def where(core: str, unit: str, pc: int, debug: Debug, node: bool = False) -> str:
+    """``core 1, fp stream, instruction 212 (lenet.snn:9)``; with *node*, ``(c1, lenet.snn:9)``.
+
+    *core* is the name of it, see `isa.chip.named`.
+    """
     known = [debug.node] if node and debug.node else []
     if debug.place != NOWHERE:
         known.append(str(debug.place))

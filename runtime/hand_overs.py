@@ -32,7 +32,7 @@ class HandOvers:
         self._streams = streams
         self.clocks: list[Clock] = [np.zeros(width, np.int32) for _ in streams]
         self._posts: defaultdict[tuple[object, ...], deque[Clock]] = defaultdict(deque)
-        self._meetings: dict[tuple[str, int], tuple[Clock, int]] = {}
+        self._meetings: dict[tuple[str, int, int], tuple[Clock, int]] = {}
 
     def sync(self, me: int, stream: Stream, kind: str, core: int, number: int) -> None:
         """Stream number *me* hands over: see `isa.chip.Observer`."""
@@ -46,7 +46,7 @@ class HandOvers:
             case "receive":
                 self._acquire(me, ("send", core, stream.core.number, number))
             case _:
-                self._meet(me, stream.unit, number)
+                self._meet(me, stream.unit, core, number)
 
     def learn(self, me: int, clock: Clock) -> None:
         """What *clock* knows has happened before whatever stream *me* does from now on."""
@@ -60,11 +60,11 @@ class HandOvers:
         """What stands behind the oldest release of *key* has happened."""
         self.learn(me, self._posts[key].popleft())
 
-    def _meet(self, me: int, unit: str, cores: int) -> None:
+    def _meet(self, me: int, unit: str, first: int, cores: int) -> None:
         """One stream leaves a barrier.  The others still stand there when the first one leaves."""
-        group = unit, cores
+        group = unit, first, cores
         if group not in self._meetings:
-            members = [s.index for s in self._streams if s.unit == unit and s.core.number < cores]
+            members = [s.index for s in self._streams if s.unit == unit and first <= s.core.number < first + cores]
             joined: Clock = np.max([self.clocks[member] for member in members], axis=0)
             self._meetings[group] = joined, len(members)
         joined, left = self._meetings.pop(group)

@@ -73,7 +73,7 @@ class Interpreter:
         self._kinds = {argument.name: (k, argument.kind) for k, argument in enumerate(program.arguments)}
         self._streams: dict[str, list[RunningStream]] = {}
         self.unrolls = unrolls and order is None and not watched and contents is None and Calls.possible()
-        self._ways = Ways(self.chip, self.counters, min(threads, program.cores) if self.unrolls else 1)
+        self._ways = Ways(self.chip, self.counters, min(threads, program.numbered) if self.unrolls else 1)
         self.listen(self.counters)
         if self.races is not None:
             self.listen(self.races)
@@ -108,7 +108,7 @@ class Interpreter:
         except ProgramFault as fault:
             stream = fault.stream
             assert isinstance(stream, RunningStream)
-            place = where(stream.core.number, stream.unit, fault.pc, stream.debug(fault.pc))
+            place = where(stream.core.name, stream.unit, fault.pc, stream.debug(fault.pc))
             raise ExecutionError(Fault(NOWHERE, f"{place}: {fault.text}")) from fault
         self._check_nothing_left(entry)
         self.chip.observer.end()
@@ -171,14 +171,14 @@ class Interpreter:
     def _streams_of(self, entry: Entry) -> list[RunningStream]:
         """The streams of an entry, made at its first call."""
         if entry.name not in self._streams:
-            check(entry, self.program.cores, self.target)
+            check(entry, self.program, self.target)
             try:
                 self._streams[entry.name] = [self.chip.stream(code, index) for index, code in enumerate(entry.streams)]
             except ProgramFault as fault:
-                core, unit = fault.stream.core.number, fault.stream.unit
-                code = next(code for code in entry.streams if (code.core, code.unit) == (core, unit))
+                core, unit = fault.stream.core, fault.stream.unit
+                code = next(code for code in entry.streams if (code.core, code.unit) == (core.number, unit))
                 raise ExecutionError(
-                    Fault(NOWHERE, f"{where(core, unit, fault.pc, code.debug[fault.pc])}: {fault.text}")
+                    Fault(NOWHERE, f"{where(core.name, unit, fault.pc, code.debug[fault.pc])}: {fault.text}")
                 ) from fault
         return self._streams[entry.name]
 
@@ -206,7 +206,7 @@ class Interpreter:
         for core in self.chip.cores:
             for number, value in sorted(core.semaphores.items()):
                 if value:
-                    lines.append(f"core {core.number}: semaphore {number} is {value} at the end of {entry.name}, not 0")
+                    lines.append(f"core {core.name}: semaphore {number} is {value} at the end of {entry.name}, not 0")
         for (source, target, channel), count in self.chip.queues.left.items():
             left = f"{count} tiles from core {source} on channel {channel} are left"
             lines.append(f"core {target}: {left} at the end of {entry.name}")
@@ -224,3 +224,6 @@ def _check_target(program: Program, target: Target) -> None:
         )
     if program.cores > target.cores:
         raise DataError.at(NOWHERE, f"the program takes {program.cores} cores; {target.name} has {target.cores}")
+    if program.contexts > target.contexts:
+        more = f"the program takes {program.contexts} contexts of each core; {target.name} has {target.contexts}"
+        raise DataError.at(NOWHERE, more)

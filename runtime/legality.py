@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from ..isa.instructions.control import Post, Wait
+from ..isa.chip import named
+from ..isa.instructions.control import Barrier, Post, Wait
 from ..isa.instructions.route import Multicast, Receive, Send
-from ..isa.program import Entry, Stream
+from ..isa.program import Entry, Program
 from ..isa.target import Target
 from ..source import NOWHERE, Fault, Faults
 from .faults import ExecutionError, where
 
 
-def check(entry: Entry, cores: int, target: Target) -> None:
+def check(entry: Entry, program: Program, target: Target) -> None:
     """ExecutionError with all of: a unit that cannot run its instruction, a core or semaphore that does not exist, two
-    streams of one unit, a semaphore with more than one posting or more than one waiting unit.
+    streams of one unit, a semaphore with more than one posting or more than one waiting unit, a barrier that does not
+    invite those who come.
     """
+    cores = program.numbered
     faults = Faults(ExecutionError)
     places: set[tuple[int, str]] = set()
     posters: dict[tuple[int, int], tuple[int, str]] = {}
@@ -21,7 +24,8 @@ def check(entry: Entry, cores: int, target: Target) -> None:
     for stream in entry.streams:
         place = stream.core, stream.unit
         if place in places or stream.core >= cores:
-            wrong = "has two streams" if place in places else f"is not one of the {cores} cores of the program"
+            few = f"{program.cores} cores" + (f" of {program.contexts} contexts" if program.contexts > 1 else "")
+            wrong = "has two streams" if place in places else f"is not one of the {few} of the program"
             faults.extend([Fault(NOWHERE, f"{entry.name}: core {stream.core} {stream.unit} {wrong}")])
         places.add(place)
         for pc, instruction in enumerate(stream.instructions):
@@ -38,16 +42,19 @@ def check(entry: Entry, cores: int, target: Target) -> None:
                     found += _alone(waiters, (stream.core, instruction.semaphore), place, "waited for")
                 case Send() | Receive():
                     found += _core(instruction.core, cores)
+                case Barrier():
+                    found += _core(instruction.first + instruction.cores - 1, cores)
+                    if not instruction.first <= stream.core < instruction.first + instruction.cores:
+                        found.append(
+                            f"a barrier of {instruction.cores} cores from {instruction.first} on is for others"
+                        )
                 case Multicast():
                     found += _core(max(instruction.targets, default=instruction.first), cores)
                 case _:
                     pass
-            faults.extend(Fault(NOWHERE, f"{_where(stream, pc)}: {text}") for text in found)
+            place_of = where(named(stream.core, program.cores), stream.unit, pc, stream.debug[pc])
+            faults.extend(Fault(NOWHERE, f"{place_of}: {text}") for text in found)
     faults.throw()
-
-
-def _where(stream: Stream, pc: int) -> str:
-    return where(stream.core, stream.unit, pc, stream.debug[pc])
 
 
 def _core(core: int, cores: int) -> list[str]:

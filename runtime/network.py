@@ -93,17 +93,17 @@ class Queues:
 
 
 class Barriers:
-    """Meetings of the same unit of cores 0 to n - 1, again and again."""
+    """Meetings of the same unit of so many cores from one of them on, again and again."""
 
     def __init__(self) -> None:
-        self._arrived: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
-        self._leaving: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+        self._arrived: defaultdict[tuple[str, int, int], set[int]] = defaultdict(set)
+        self._leaving: defaultdict[tuple[str, int, int], set[int]] = defaultdict(set)
 
-    def meet(self, core: int, unit: str, cores: int) -> bool:
+    def meet(self, core: int, unit: str, first: int, cores: int) -> bool:
         """Whether *core* may go on; it asks again until it may.  ValueError for a core that is not invited."""
-        if core >= cores:
-            raise ValueError(f"core {core} comes to a barrier of cores 0 to {cores - 1}")
-        group = unit, cores
+        if not first <= core < first + cores:
+            raise ValueError(f"core {core} comes to a barrier of cores {first} to {first + cores - 1}")
+        group = unit, first, cores
         leaving, arrived = self._leaving[group], self._arrived[group]
         if core in leaving:
             leaving.remove(core)
@@ -115,6 +115,6 @@ class Barriers:
         arrived.clear()
         return True
 
-    def missing(self, unit: str, cores: int) -> list[int]:
+    def missing(self, unit: str, first: int, cores: int) -> list[int]:
         """The cores that have not arrived."""
-        return sorted(set(range(cores)) - self._arrived[unit, cores])
+        return sorted(set(range(first, first + cores)) - self._arrived[unit, first, cores])

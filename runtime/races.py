@@ -98,7 +98,7 @@ class Races(Listener):
             self._hand_overs.clocks[me][me] += 1
 
     def touch(self, stream: Stream, write: bool, window: Window) -> None:
-        core = -1 if window.space == DRAM else stream.core.number
+        core = -1 if window.space == DRAM else stream.core.place
         shadow = self._shadow(stream, core, window.space)
         relative = _bytes(window.start & 7, window.format.bits, window.extents, window.strides)
         if not relative.size:
@@ -163,7 +163,7 @@ class Races(Listener):
         lines = [f"race in {self._entry}: nothing orders two accesses to bytes {race.low}..{race.high} of {memory}"]
         for (number, pc), writes in ((race.first, race.first_writes), (race.second, race.second_writes)):
             stream = self._streams[number]
-            place = where(stream.core.number, stream.unit, pc, stream.debug(pc), node=True)
+            place = where(stream.core.name, stream.unit, pc, stream.debug(pc), node=True)
             lines.append(f"  {place} {'writes' if writes else 'reads'}")
         return "\n".join(lines)
 

@@ -23,7 +23,7 @@ class Deed(NamedTuple):
     *kind* says what *amount*, *first* and *second* are: ``issue`` (instructions), ``compute`` (cycles), ``dram``
     (bytes in bursts; first: whether they are written), ``send`` (bytes; 0, channel; to *cores*), ``receive`` (nothing;
     source core, channel), ``post`` (nothing; core, semaphore), ``wait`` (nothing; core, semaphore), ``meet`` (nothing;
-    core, cores).
+    first core, cores).
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Deed(NamedTuple):
 
 @dataclass
 class StreamRecord:
-    """All that one stream of the entry did."""
+    """All that one stream of the entry did: that of context *core*."""
 
     core: int
     unit: str
@@ -47,10 +47,13 @@ class StreamRecord:
 
 @dataclass
 class Record:
-    """One execution of an entry.  It does not depend on the order in which the host stepped the streams."""
+    """One execution of an entry, on so many *cores*.  It does not depend on the order in which the host stepped the
+    streams.
+    """
 
     entry: str
     streams: list[StreamRecord]
+    cores: int
 
 
 class Recorder(Listener):
@@ -72,7 +75,7 @@ class Recorder(Listener):
             for stream in streams
         }
         self._pending = None
-        self._open = Record(entry.name, list(self._streams.values()))
+        self._open = Record(entry.name, list(self._streams.values()), max(stream.core.cores for stream in streams))
 
     def end(self) -> None:
         self.record, self._open = self._open, None

@@ -11,7 +11,9 @@ happened to execute, so every order gives the same cycles.  The model of duratio
 - a sent tile reserves the links of its route when it sets out: each carries it for ``ceil(bits / bits_per_cycle)``, its
   head reaches the next link ``hop_cycles`` later; the sender goes on when the tile has left, the receiver when it came;
   one that is sent to many parts where their routes do, and takes every link once;
-- a post to another core arrives after ``hop_cycles`` a link.
+- a post to another core arrives after ``hop_cycles`` a link;
+- contexts of a core share its engines and its vector unit, each of which computes for one after the other, in the order
+  in which they come; each context has a load, a store and a tile under way of its own, which share channel and links.
 
 Not modelled: scratchpad ports, banks and rows of DRAM, refresh, room in queues, and the time of instruction fetch.
 """
@@ -23,7 +25,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..isa.instruction import UNITS
+from ..isa.instruction import COMPUTING, UNITS
 from ..isa.mesh import Link, MeshRoutes
 from ..isa.target import Target
 from .network import Channel
@@ -43,8 +45,9 @@ class Span(NamedTuple):
 class Timing:
     """What a replay found.
 
-    *cycles* until the last stream has halted; *busy* are those of each unit, *channel* those of the DRAM channel and
-    *links* those of each link; *timeline* has the instructions that compute or move, in the order of their ends.
+    *cycles* until the last stream has halted; *busy* are those of each stream, by unit and by the number of its
+    context, of one of so many *cores*; *channel* are those of the DRAM channel and *links* those of each link;
+    *timeline* has the instructions that compute or move, in the order of their ends.
     """
 
     cycles: int
@@ -52,17 +55,22 @@ class Timing:
     channel: int
     links: dict[Link, int]
     timeline: tuple[Span, ...]
+    cores: int
 
     @property
     def utilisation(self) -> dict[str, float]:
-        """Busy cycles over all cycles: by unit, averaged over the cores that have one, and of the DRAM channel."""
+        """Busy cycles over all cycles: by unit, averaged over the cores that have one, and of the DRAM channel.
+
+        Of what moves tiles each context has one.
+        """
         if not self.cycles:
             return {}
         shares: dict[str, float] = {}
         for unit in UNITS:
-            found = [busy for (_, name), busy in self.busy.items() if name == unit]
+            found = {core: busy for (core, name), busy in self.busy.items() if name == unit}
             if found:
-                shares[unit] = sum(found) / (len(found) * self.cycles)
+                apart = {core % self.cores for core in found} if unit in COMPUTING else found
+                shares[unit] = sum(found.values()) / (len(apart) * self.cycles)
         shares["dram"] = self.channel / self.cycles
         return shares
 
@@ -77,14 +85,15 @@ class _Replay:
 
     def __init__(self, record: Record, target: Target) -> None:
         self._target = target
-        self._mesh = MeshRoutes(target.mesh.columns)
+        self._mesh = MeshRoutes(target.mesh.columns, record.cores)
+        self._free: defaultdict[tuple[int, str], int] = defaultdict(int)
         self._streams = record.streams
         self._place = [0] * len(record.streams)
         self._events = [(0, s.core, UNITS.index(s.unit), k) for k, s in enumerate(record.streams)]
         heapq.heapify(self._events)
         self._posted: defaultdict[tuple[int, int], deque[int]] = defaultdict(deque)
         self._arrived: defaultdict[Channel, deque[int]] = defaultdict(deque)
-        self._met: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
+        self._met: defaultdict[tuple[str, int, int], list[tuple[int, int]]] = defaultdict(list)
         self._sleepers: dict[tuple[object, ...], tuple[int, int, deque[int]]] = {}
         self._channel_free = 0
         self._channel_busy = 0
@@ -104,7 +113,12 @@ class _Replay:
         undone = [s for s, place in zip(self._streams, self._place, strict=True) if place < len(s.deeds)]
         assert not undone, "a record that was executed cannot stand still"
         return Timing(
-            last, self._busy, self._channel_busy, dict(sorted(self._link_busy.items())), tuple(self._timeline)
+            last,
+            self._busy,
+            self._channel_busy,
+            dict(sorted(self._link_busy.items())),
+            tuple(self._timeline),
+            self._mesh.cores,
         )
 
     def _do(self, now: int, number: int, stream: StreamRecord, deed: Deed) -> None:
@@ -113,7 +127,10 @@ class _Replay:
             case "issue":
                 self._finish(number, now, now + deed.amount)
             case "compute":
-                self._finish(number, now, now + 1 + deed.amount, shown=True)
+                unit = self._mesh.place(stream.core), stream.unit
+                start = max(now, self._free[unit])
+                self._free[unit] = start + 1 + deed.amount
+                self._finish(number, start, self._free[unit], shown=True)
             case "dram":
                 self._finish(number, now, self._move(now + 1, deed.amount), shown=True)
             case "post":
@@ -135,7 +152,7 @@ class _Replay:
                 channel = deed.first, stream.core, deed.second
                 self._await(number, now, self._arrived[channel], ("receive", *channel))
             case _:
-                self._meet(number, now, stream.unit, deed.second)
+                self._meet(number, now, stream.unit, deed.first, deed.second)
 
     def _finish(self, number: int, start: int, end: int, shown: bool = False) -> None:
         """The deed takes the stream from *start* to *end*."""
@@ -161,9 +178,9 @@ class _Replay:
             came = max(since, coming.popleft(), time)
             self._finish(number, came, came + 1)
 
-    def _meet(self, number: int, now: int, unit: str, cores: int) -> None:
+    def _meet(self, number: int, now: int, unit: str, first: int, cores: int) -> None:
         """Arrive at a barrier; the last one lets all go."""
-        group = self._met[unit, cores]
+        group = self._met[unit, first, cores]
         group.append((number, now))
         if len(group) == cores:
             time = max(since for _, since in group)
@@ -183,13 +200,14 @@ class _Replay:
     def _send(self, now: int, source: int, targets: tuple[int, ...], amount: int) -> tuple[int, list[int]]:
         """(when the tile has left its core, when it has arrived at each of *targets*)."""
         cycles = -(-amount * 8 // self._target.link.bits_per_cycle)
-        left, heads = now + cycles, {source: now}
+        here = self._mesh.place(source)
+        left, heads = now + cycles, {here: now}
         for link in self._mesh.tree(source, targets):
-            here, there = link
-            start = max(heads[here], self._link_free[link])
+            behind, there = link
+            start = max(heads[behind], self._link_free[link])
             self._link_free[link] = start + cycles
             self._link_busy[link] += cycles
-            if here == source:
+            if behind == here:
                 left = max(left, start + cycles)
             heads[there] = start + self._target.link.hop_cycles
-        return left, [max(left, heads[target] + cycles) for target in targets]
+        return left, [max(left, heads[self._mesh.place(target)] + cycles) for target in targets]

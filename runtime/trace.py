@@ -1,6 +1,6 @@
 """The timeline of a replay as Chrome trace JSON, for chrome://tracing and ui.perfetto.dev.
 
-A process is a core, a thread one of its units; a microsecond of the viewer is a cycle.
+A process is a core, or a further context of one, a thread one of its units; a microsecond of the viewer is a cycle.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..isa.chip import named
 from ..isa.files import write_whole
 from ..isa.instruction import UNITS
 from ..source import NOWHERE
@@ -19,8 +20,9 @@ from .replay import Timing
 def trace(record: Record, timing: Timing) -> dict[str, Any]:
     """The trace as plain JSON values."""
     events: list[dict[str, Any]] = []
-    for core in sorted({stream.core for stream in record.streams}):
-        events.append({"ph": "M", "name": "process_name", "pid": core, "args": {"name": f"core {core}"}})
+    for number in sorted({stream.core for stream in record.streams}):
+        name = f"core {named(number, record.cores)}"
+        events.append({"ph": "M", "name": "process_name", "pid": number, "args": {"name": name}})
     for stream in sorted(record.streams, key=lambda s: (s.core, UNITS.index(s.unit))):
         thread = {"ph": "M", "pid": stream.core, "tid": UNITS.index(stream.unit)}
         events.append({**thread, "name": "thread_name", "args": {"name": stream.unit}})

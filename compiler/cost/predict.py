@@ -48,7 +48,9 @@ def predict(
         for part, (phase, node) in enumerate(stage.nodes):
             ways = [_ways(row) for of, row in own if of == part]
             read, write = sum(way[0] for way in ways), sum(way[1] for way in ways)
-            by_stage[f"{phase} {node}"] = {"read": read, "write": write, "total": read + write}
+            so_far = by_stage.setdefault(f"{phase} {node}", {"read": 0, "write": 0, "total": 0})
+            for key, more in (("read", read), ("write", write), ("total", read + write)):
+                so_far[key] += more
         rows += [row for _, row in own]
     return Traffic.of("predicted", rows).to_json() | {"by_stage": by_stage}
 
@@ -102,7 +104,7 @@ def _products(
 
 def sent(stage: Stage, target: Target) -> Iterator[tuple[Step, int]]:
     """Bytes over the links of the mesh, by the step that sends them: what is cast, and what is gathered."""
-    mesh = MeshRoutes(target.mesh.columns)
+    mesh = MeshRoutes(target.mesh.columns, target.cores)
     for _, step in stage.steps():
         if step.kind == "multicast":
             (use,) = step.reads

@@ -17,7 +17,12 @@ def read_by(statement: Statement) -> Iterator[tuple[str, Access]]:
     """What a statement reads."""
     match statement:
         case Contraction():
-            named = (("left", statement.left), ("right", statement.right), ("bias", statement.bias))
+            named = (
+                ("left", statement.left),
+                ("right", statement.right),
+                ("bias", statement.bias),
+                ("onto", statement.onto),
+            )
             yield from ((name, access) for name, access in named if access is not None)
         case Elementwise():
             yield from statement.reads.items()

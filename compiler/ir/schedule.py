@@ -206,7 +206,20 @@ class Stage:
 
     team: int = 0
     """Stages that follow one another under one number, other than 0, run beside one another: no core waits for those
-    of another, and where a core has several it takes them one by one."""
+    of another, and where a context of a core has several it takes them one by one."""
+
+    late: bool = False
+    """Whether it stores nothing until those of its team that are not late have ended: they read what it overwrites."""
+
+    context: int = 0
+    """The context of its cores in which it runs."""
+
+    awaits: tuple[int, ...] | None = None
+    """Of an entry in lanes, where each context goes through its stages by itself: the contexts that it waits for before
+    it begins, each for the next stage that tells its own.  None where all contexts go through stages together."""
+
+    tells: tuple[int, ...] = ()
+    """Of an entry in lanes, the contexts that it tells when it is over."""
 
     behind: int | None = None
     """Of a cycle whose turns overlap: how many turns of its loop after the first stages it takes a step; None in a loop

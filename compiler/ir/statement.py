@@ -78,6 +78,9 @@ class Contraction:
     *loops* are all loops with their extents.  *summed* are those that the target does not follow, in the canonical
     order of a rounding accumulator, outermost first; *blocked*, where set, is the one of them that is walked in
     blocks of 64: blocks outermost, inside a block innermost.  A summed loop of extent 0 leaves the bias alone.
+
+    A sum may go *onto* what an accumulator in memory holds; one that is *partial* is left in its target as it is, to be
+    gone on with.  Only the mapping makes such of a whole one.
     """
 
     engine: str
@@ -89,6 +92,8 @@ class Contraction:
     blocked: str | None = None
     scale: float = 1.0
     bias: Access | None = None
+    onto: Access | None = None
+    partial: bool = False
 
     @property
     def extents(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby
 
+from ...isa.target import Target
 from ..cost.duration import duration
 from ..ir.decision import Decision
 from ..ir.overlap import Overlap
@@ -19,18 +20,31 @@ from ..ir.schedule import Stage
 from .build_stage import build_stage
 from .dependencies import touches
 from .finer import finer
+from .lanes import in_lanes, shared_out
 from .layout import ALIGNMENT
 from .mapping import Mapped
 from .patches import patched
 from .pipelined import ROOMS, parts_of, told
 from .published import placed
+from .seats import Seats
 from .teams import Team, Work, cycle_of, cycles_of, order_of, single_of, stages_of
+from .waves import in_waves
 from .ways import Planned
 
 WORTH_ROOM = 0.96
 """What is not predicted to take less than this part of the cycles is not worth room for two steps: predictions of teams
 are not much finer."""
 
+
+WORTH_LANES = 0.9
+"""Lanes must be predicted to take no more than this part of the cycles of teams: they wait for one another more often
+than is predicted."""
+
+WORTH_MOVED = 4
+"""What is moved more of DRAM for lanes and waves must save so many times the cycles that it takes the channel."""
+
+WAVES = (1, 2, 4, 8, 16)
+"""Numbers of waves that are tried."""
 
 PART = 1 / 256
 """What takes less than this part of the cycles of an entry is not worth a search."""
@@ -42,6 +56,8 @@ class Arranged:
 
     stages: tuple[Stage, ...]
     overlaps: tuple[Overlap, ...] = ()
+    cycles: float = 0.0
+    """Those that are predicted, where stages were put in an order by them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,9 @@ def chosen(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> 
 
     *overlap* says when steps of time do (see `OVERLAP`).
     """
+    if not planned:
+        return Arranged(())
+    seats = Seats.of(planned[0].request.target, cores)
     numbers = count(1)
     overlaps: list[Overlap] = []
 
@@ -64,25 +83,29 @@ def chosen(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> 
         for team in teams:
             number = next(numbers) if len(team.members) > 1 else 0
             for member in team.members:
-                yield from stages_of(works[member.number], member, cores, number)
+                late = member.number in team.late
+                yield from stages_of(works[member.number], member, cores, number, late)
 
     def turned(singles: Sequence[Work]) -> tuple[Stage, ...]:
         """The stages of a cycle."""
-        apart = _Turn.apart(singles, cores)
+        apart = _Turn.apart(singles, seats)
         if overlap != "off":
-            decided, turn = _overlapping(singles, apart, room, cores, overlap)
+            decided, turn = _overlapping(singles, apart, room, seats, overlap)
             overlaps.extend(decided)
             return tuple(ordered(turn.works, turn.teams))
         return tuple(ordered(apart.works, apart.teams))
 
     found: list[Stage] = []
+    cycles = 0.0
     for _, window in groupby(planned, lambda each: each.stage.windows):
         works: list[Work] = []
         for cycle, run in groupby(window, lambda each: each.stage.cycle):
             singles = [single_of(each, room.aliases) for each in run]
             works += [cycle_of(singles, turned(singles))] if cycle else singles
-        found += ordered(works, order_of(works, cores))
-    return Arranged(tuple(found), tuple(overlaps))
+        order = order_of(works, seats)
+        found += ordered(works, order)
+        cycles += math.fsum(team.cycles for team in order)
+    return Arranged(tuple(found), tuple(overlaps), cycles)
 
 
 def in_patches(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> Arranged:
@@ -90,21 +113,49 @@ def in_patches(planned: Sequence[Planned], room: Room, cores: int, overlap: str)
 
     That takes searches of its own, which nobody pays for who does not ask.
     """
-    return chosen(tuple(_improved(planned)), room, cores, overlap)
+    return chosen(list(map(_improving(planned), planned)), room, cores, overlap)
 
 
-def _improved(planned: Sequence[Planned]) -> Iterator[Planned]:
-    """The stages in patches and with finer tiles, where these are worth it; those that are alike are looked at once."""
-    stages = [(each.stage, each.request.target) for each in planned]
-    least = PART * math.fsum(duration(stage, target).alone for stage, target in stages)
+def _improving(planned: Sequence[Planned]) -> Callable[[Planned], Planned]:
+    """What makes patches and finer tiles of a stage, where these are worth it in an entry of those that are *planned*;
+    those that are alike it looks at once."""
+    least = PART * math.fsum(duration(each.stage, each.request.target).alone for each in planned)
     known: dict[object, Decision] = {}
-    for each in planned:
+
+    def improved(each: Planned) -> Planned:
         key, stage = each.request.likeness, each.stage
         if key not in known:
             known[key] = finer(patched(each, least), least).stage.mapping
         if known[key] != stage.mapping:
             stage = build_stage(Mapped(each.request, known[key], stage.explanation))
-        yield replace(each, stage=stage)
+        return replace(each, stage=stage)
+
+    return improved
+
+
+def lanes(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> Arranged:
+    """The stages of an entry in lanes, and their samples in as many waves as take the fewest predicted cycles; what
+    `in_patches` makes of them, where they share loops, or have nothing to do on the way back, or are better so.
+    """
+    if not planned or not _may_be_in_lanes([each.stage for each in planned], planned[0].request.target):
+        return in_patches(planned, room, cores, overlap)
+    seats = Seats.of(planned[0].request.target, cores)
+    improve, part = _improving(planned), shared_out(seats.target)
+    found = [in_lanes(in_waves(planned, count, part, improve), room.aliases, seats) for count in WAVES]
+    others = chosen([improve(each) for each in planned], room, cores, overlap)
+    apart = [Arranged(lanes.stages, cycles=lanes.cycles / WORTH_LANES) for lanes in found]
+    return min((others, *apart), key=lambda each: _weighed(each, seats.target))
+
+
+def _weighed(arranged: Arranged, target: Target) -> float:
+    """What stages cost, beside others that move other bytes."""
+    channel = math.fsum(duration(stage, target).channel for stage in arranged.stages)
+    return arranged.cycles + WORTH_MOVED * channel
+
+
+def _may_be_in_lanes(stages: Sequence[Stage], target: Target) -> bool:
+    """Whether each phase may go through its stages by itself."""
+    return target.contexts > 1 and len({stage.phase for stage in stages}) > 1 and not any(s.shared for s in stages)
 
 
 def in_turn(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> Arranged:
@@ -123,6 +174,7 @@ def published(planned: Sequence[Planned], room: Room, cores: int, overlap: str) 
 PARTITIONS: Mapping[str, Callable[[Sequence[Planned], Room, int, str], Arranged]] = {
     "chosen": chosen,
     "patches": in_patches,
+    "lanes": lanes,
     "in_turn": in_turn,
     "published": published,
 }
@@ -138,26 +190,26 @@ class _Turn:
 
     works: tuple[Work, ...]
     teams: tuple[Team, ...]
-    cores: int
+    seats: Seats
 
     @classmethod
-    def apart(cls, singles: Sequence[Work], cores: int) -> _Turn:
+    def apart(cls, singles: Sequence[Work], seats: Seats) -> _Turn:
         """Stages of chosen steps behind all others."""
         works: list[Work] = []
         teams: list[Team] = []
         for _, part in groupby(singles, lambda work: work.stage.turns):
             own = list(part)
-            teams += [team.moved(len(works)) for team in order_of(own, cores)]
+            teams += [team.moved(len(works)) for team in order_of(own, seats)]
             works += own
-        return cls(tuple(works), tuple(teams), cores)
+        return cls(tuple(works), tuple(teams), seats)
 
     def cycles(self, numbers: Collection[int]) -> float:
         """Cycles of a turn in which works of these *numbers* alone have something to do."""
-        return math.fsum(cycles_of(team, numbers, self.cores) for team in self.teams)
+        return math.fsum(cycles_of(team, numbers, self.seats) for team in self.teams)
 
 
 def _overlapping(
-    singles: Sequence[Work], apart: _Turn, room: Room, cores: int, overlap: str
+    singles: Sequence[Work], apart: _Turn, room: Room, seats: Seats, overlap: str
 ) -> tuple[tuple[Overlap, ...], _Turn]:
     """What is decided of a cycle, and the turn that comes of it; *apart* is one of stages that take the same step.
 
@@ -180,7 +232,7 @@ def _overlapping(
         for number in numbers:
             stage = replace(stages[number], behind=behind)
             works.append(replace(singles[number], touches=tuple(touches(stage, room.aliases, rooms)), behind=behind))
-    turn = _Turn(tuple(works), tuple(order_of(works, cores)), cores)
+    turn = _Turn(tuple(works), tuple(order_of(works, seats)), seats)
     begins, ends = turn.cycles(range(len(parts.behind), len(works))), turn.cycles(range(len(parts.behind)))
     both = chosen * (steps - 1) / steps  # one of the steps is the last, which no other begins beside
     cycles = both * turn.cycles(everything) + (steps - both) * begins + (chosen - both) * ends

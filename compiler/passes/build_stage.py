@@ -126,7 +126,8 @@ def _tree(
             steps.append(Step("router", "receive", (), (operand.use,), operand.value, operand.part))
         if operand.drawn:
             steps.append(Step("vector", "run", (), (operand.use,)))
-        if operand.part and place == finished.get(roots[operand.part]):
+        summed = operand.use == use_in(operand.part, "acc")  # which the sum itself goes on with
+        if operand.part and not summed and place == finished.get(roots[operand.part]):
             late.setdefault(roots[operand.part], []).extend(steps)
         else:
             before.setdefault(place, []).extend(steps)
@@ -145,8 +146,8 @@ def _tree(
         own_runs = [run for part, run in runs.items() if roots[part] == root]
         after.setdefault(place, []).extend([*late.get(root, ()), *own_runs])
     for operand in operands:
-        if operand.moves and operand.writes:
-            step = Step("store", "store", (operand.use,), (), operand.value, operand.part)
+        if operand.moves and operand.stores:
+            step = Step("store", "store", (operand.use,), (), operand.back or operand.value, operand.part)
             after.setdefault(depth_of[operand.use], []).append(step)
     body: Tree = tuple(runs.values())
     for depth in range(len(loops), -1, -1):
@@ -175,6 +176,8 @@ def _complete(request: Request, operands: tuple[Operand, ...], depth_of: Mapping
 
 def _drained(statement: Contraction, part: int, depth_of: Mapping[str, int]) -> list[Step]:
     """What makes results of a complete sum; where cores share it, one of them gathers the whole."""
+    if statement.partial:
+        return []
     acc, whole = use_in(part, "acc"), use_in(part, "whole")
     shared = [Step("router", "gather", (acc,), (whole,), "", part)] if whole in depth_of else []
     complete = whole if shared else acc

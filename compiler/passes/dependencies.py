@@ -31,6 +31,8 @@ class Touch:
     writes: bool
     step: int | None = None
     room: int = 0
+    samples: tuple[int, int] | None = None
+    """The first sample that it touches, and how many; None where that may be any."""
 
     def meets(self, other: Touch) -> bool:
         """Whether the two must stay in their order."""
@@ -39,6 +41,10 @@ class Touch:
         if self.step is not None and other.step is not None:
             between = self.step - other.step
             if between % self.room if self.room else between:
+                return False
+        if self.samples is not None and other.samples is not None:
+            (first, count), (second, more) = self.samples, other.samples
+            if first + count <= second or second + more <= first:
                 return False
         return self.access.value != other.access.value or not _apart(self.access, other.access)
 
@@ -52,25 +58,49 @@ def touches(stage: Stage, aliases: Mapping[str, str], rooms: Mapping[str, int] |
         if stage.behind is not None and rooms is not None and access.index and access.index[0].terms == (("t", 1),):
             earlier = name.startswith("state.")  # what the step before has left
             step, room = access.index[0].offset - earlier - stage.behind, rooms.get(home, 0)
-        yield Touch(home, access, writes, step, room)
+        yield Touch(home, access, writes, step, room, _samples(stage, access))
+
+
+def _samples(stage: Stage, access: Access) -> tuple[int, int] | None:
+    """The samples that *stage* touches along an axis of its own, if it has only some.
+
+    Along the last axis, neighbours of a packed format may share a byte.
+    """
+    shares = [share for share in stage.mapping.parts.get("n", ()) if share[1]]
+    if not shares or not any(index.terms == (("n", 1),) and index.offset == 0 for index in access.index[:-1]):
+        return None
+    first = min(low for low, _ in shares)
+    return first, max(low + extent for low, extent in shares) - first
 
 
 def waits(items: Sequence[Sequence[Touch]]) -> list[frozenset[int]]:
     """For each of *items*, which come one after the other, those before it that it must stay behind."""
+    return [frozenset(before for before, _ in found) for found in _met(items)]
+
+
+def overwrites(items: Sequence[Sequence[Touch]]) -> list[frozenset[int]]:
+    """For each of *items*, those before it that it must stay behind only since it overwrites what they read.
+
+    It may begin before they have ended, if nothing of it is stored until then.
+    """
+    return [
+        frozenset(before for before, late in found if late) - frozenset(before for before, late in found if not late)
+        for found in _met(items)
+    ]
+
+
+def _met(items: Sequence[Sequence[Touch]]) -> Iterator[frozenset[tuple[int, bool]]]:
+    """For each of *items*, those before it that touch what it touches, and whether it writes what they read."""
     seen: dict[str, list[tuple[int, Touch]]] = {}
-    found: list[frozenset[int]] = []
     for number, item in enumerate(items):
-        found.append(
-            frozenset(
-                before
-                for touch in item
-                for before, other in seen.get(touch.home, ())
-                if before != number and touch.meets(other)
-            )
+        yield frozenset(
+            (before, touch.writes and not other.writes)
+            for touch in item
+            for before, other in seen.get(touch.home, ())
+            if before != number and touch.meets(other)
         )
         for touch in item:
             seen.setdefault(touch.home, []).append((number, touch))
-    return found
 
 
 def _apart(one: Access, other: Access) -> bool:

@@ -11,9 +11,11 @@ none is under way for which there is no room.  None says so before the load unit
 stage: until then the buffers are those of the stage before.  So it is with all that fills a buffer and waits for none.
 
 Stages follow one another through DRAM: a core's store unit tells its load unit that its last burst has landed, the
-load units of all cores meet, and only then does anything of the next stage move.  Stages of a team need nothing of one
+load units of all cores meet, and only then does anything of the next stage move. Stages of a team need nothing of one
 another: a core that has several of them begins the next when its own part of the one before has landed, and only
-behind the team do all cores meet.
+behind the team do all cores meet. Where one overwrites what others read, the store units of all cores meet once more:
+behind what the others store, before anything of it is stored. Of a core that works on several stages at once, each
+context is like a core of its own: it has streams and semaphores, and a number.
 
 Where the turns of a loop over time overlap, a turn does the step of some stages and the step before of others.  Each
 holds its step in a register of its own, and does nothing in the turn for which it has none.
@@ -22,62 +24,18 @@ holds its step in a register of its own, and does nothing in the turn for which 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from pathlib import PurePath
+from dataclasses import dataclass
 
 from ...isa.instruction import UNITS, Instruction
-from ...isa.instructions.control import Barrier, Choose, End, Halt, Loop, Post, Wait, Within
+from ...isa.instructions.control import Barrier, Choose, Halt, Loop, Post, Within
 from ...isa.program import Debug, Stream, Symbol
-from ...source import Place
 from ..ir.graph import chosen_words
 from ..ir.on_core import CHOSEN, STEP, OnCore
 from ..ir.schedule import Buffer, For, Stage, Step, Tree, teams, together, windowed
 from ..ir.statement import Elementwise
+from .borders import Border, contexts_of, land, landed, meet_behind, numbered_as, own_last
 from .instructions import StepWriter
-
-made_end = lru_cache(1 << 12)(End)
-made_post = lru_cache(1 << 14)(Post)
-made_wait = lru_cache(1 << 12)(Wait)
-
-
-@dataclass
-class Writer:
-    """One stream under construction."""
-
-    core: int
-    unit: str
-    instructions: list[Instruction] = field(default_factory=list[Instruction])
-    debug: list[Debug] = field(default_factory=list[Debug])
-
-    def put(self, debug: Debug, *instructions: Instruction) -> None:
-        """Append instructions that serve *debug*."""
-        self.instructions += instructions
-        self.debug += [debug] * len(instructions)
-
-    def turn(self, first: int, opens: Loop | Choose | Within) -> None:
-        """Let all that follows instruction *first* turn in the loop that *opens* there, if it is anything.
-
-        The loop belongs to the stage that it opens with, its end to the one that it ends with.
-        """
-        if len(self.instructions) > first:
-            self.instructions.insert(first, opens)
-            self.debug.insert(first, self.debug[first])
-            self.put(self.debug[-1], made_end(opens.loop))
-
-
-@dataclass
-class Semaphores:
-    """Semaphore numbers: one for each pair of units, purpose and place among the buffers of a stage.
-
-    The same key has one posting and one waiting unit in every stage, so stages may share it.
-    """
-
-    numbers: dict[tuple[str, str, str, int], int] = field(default_factory=dict[tuple[str, str, str, int], int])
-
-    def number(self, poster: str, waiter: str, purpose: str, place: int) -> int:
-        """The semaphore that *poster* posts and *waiter* waits for."""
-        return self.numbers.setdefault((poster, waiter, purpose, place), len(self.numbers))
+from .writer import Semaphores, Writer, debug_of, debugs_of, made_end, made_post, made_wait
 
 
 @dataclass(frozen=True)
@@ -100,16 +58,19 @@ def emit_entry(
     arguments: Mapping[str, int],
     semaphores: Semaphores,
 ) -> tuple[Stream, ...]:
-    """The streams of one entry.
+    """The streams of one entry on so many *cores*, in as many contexts of them as its *stages* have.
 
     *symbols* gives the symbol of every value (aliases resolved), *programs* the number and operands of an element
     program of a stage, *inner* the dataflow inside each engine's array, *arguments* the number of each host scalar.
     """
-    writers = {(core, unit): Writer(core, unit) for core in range(cores) for unit in UNITS}
+    numbered = cores * contexts_of(stages)
+    stages = [numbered_as(stage, cores, numbered) for stage in stages]
+    writers = {(core, unit): Writer(core, unit) for core in range(numbered) for unit in UNITS}
+    lanes = any(stage.awaits is not None for stage in stages)
 
     def meet(stage: Stage, before: Sequence[Stage]) -> None:
-        for core in range(cores):
-            _meet(writers[core, "load"], _debug(stage), before, cores, semaphores)
+        for core in range(numbered):
+            meet_behind(writers[core, "load"], debug_of(stage), before, numbered, semaphores)
 
     def steps_on(on: OnCore) -> StepWriter:
         return StepWriter(on, symbols, programs, inner, arguments, _ready(on.stage, cores, semaphores))
@@ -118,25 +79,46 @@ def emit_entry(
         return {key: len(writer.instructions) for key, writer in writers.items()}
 
     def side_by_side(team: Sequence[Stage]) -> None:
+        team = [*(stage for stage in team if not stage.late), *(stage for stage in team if stage.late)]
+        first_late = next((number for number, stage in enumerate(team) if stage.late), None)
         streams = [StageWriter(stage, semaphores, steps_on) for stage in team]
-        for core in range(cores):
+        for core in range(numbered):
             last: Stage | None = None
-            for stage, stream in zip(team, streams, strict=True):
+            for number, (stage, stream) in enumerate(zip(team, streams, strict=True)):
+                if number == first_late and numbered > 1:
+                    writers[core, "store"].put(debug_of(stage), Barrier(numbered))
                 if not stage.works(core):
                     continue
                 if last is not None:
-                    _land(writers[core, "load"], _debug(stage), last, semaphores)
+                    land(writers[core, "load"], debug_of(stage), last, semaphores)
                 late = UNITS if stage.behind is not None else ()
                 begun = {unit: len(writers[core, unit].instructions) for unit in late}
                 stream.put(core, writers)
                 for unit, first in begun.items():
                     _in_its_turns(writers[core, unit], first, stage, arguments)
-                landed = _landed(stage, core, semaphores)
-                writers[core, stage.ends_with(core)].put(_debug(stage), made_post(landed, core))
+                over = landed(stage, core, semaphores)
+                writers[core, stage.ends_with(core)].put(debug_of(stage), made_post(over, core))
                 last = stage
 
+    def behind_each_other(lane: Sequence[Stage]) -> None:
+        """The stages of one context."""
+        context = lane[0].context
+        before: Stage | None = None
+        for stage in lane:
+            assert stage.awaits is not None, f"{stage.node} is in no lane"
+            border = Border(stage, before, cores, semaphores)
+            for core in range(context * cores, (context + 1) * cores):
+                border.put(writers[core, "load"])
+            side_by_side((stage,))
+            before = stage
+        for core in range(context * cores, (context + 1) * cores):
+            Border(lane[-1], before, cores, semaphores, last=True).put(writers[core, "load"])
+
     before: Sequence[Stage] = ()
-    for group in windowed(stages):
+    for context in range(numbered // cores if lanes else 0):
+        if lane := [stage for stage in stages if stage.context == context]:
+            behind_each_other(lane)
+    for group in windowed(() if lanes else stages):
         meet(group[0], before)
         before, opened = (), begin() if group[0].windows else {}
         for run in together(group):
@@ -167,8 +149,8 @@ def emit_entry(
     nobody, halt = Debug(), Halt()
     for (core, unit), writer in writers.items():
         if unit == "load":
-            for stage in _own_last(before, core):
-                _land(writer, _debug(stage), stage, semaphores)
+            for stage in own_last(before, core):
+                land(writer, debug_of(stage), stage, semaphores)
         if writer.instructions:
             writer.put(nobody, halt)
     return tuple(
@@ -188,44 +170,6 @@ def _in_its_turns(writer: Writer, first: int, stage: Stage, arguments: Mapping[s
     if stage.turns:
         writer.turn(first, Choose(CHOSEN, STEP, arguments[chosen_words(1)[0]]))
     writer.turn(first, Within(STEP, stage.shared.index("t"), stage.behind, stage.statement.extents["t"]))
-
-
-def _debug(stage: Stage) -> Debug:
-    """What an instruction of *stage* is for.  Of the file only its name: a program does not depend on where it lay."""
-    return _noted(stage.node, stage.phase, stage.place)
-
-
-@lru_cache(1 << 12)
-def _noted(node: str, phase: str, place: Place) -> Debug:
-    return Debug(node, phase, replace(place, file=PurePath(place.file).name))
-
-
-def _debugs(stage: Stage) -> tuple[Debug, ...]:
-    """What instructions of each of its statements are for."""
-    return (_debug(stage), *(_noted(each.node, each.phase, each.place) for each in stage.joined))
-
-
-def _landed(stage: Stage, core: int, semaphores: Semaphores) -> int:
-    """The semaphore by which a load unit learns that its core is through with *stage*."""
-    return semaphores.number(stage.ends_with(core), "load", "landed", 0)
-
-
-def _land(writer: Writer, debug: Debug, stage: Stage, semaphores: Semaphores) -> None:
-    """A load unit waits until its core is through with *stage*."""
-    writer.put(debug, made_wait(_landed(stage, writer.core, semaphores)))
-
-
-def _own_last(team: Sequence[Stage], core: int) -> Sequence[Stage]:
-    """The last stage that a core has in a team, if it has one."""
-    return [stage for stage in team if stage.works(core)][-1:]
-
-
-def _meet(writer: Writer, debug: Debug, before: Sequence[Stage], cores: int, semaphores: Semaphores) -> None:
-    """A load unit at the border behind the team *before*, if there is one."""
-    for stage in _own_last(before, writer.core):
-        _land(writer, debug, stage, semaphores)
-    if before and cores > 1:
-        writer.put(debug, Barrier(cores))
 
 
 @dataclass(frozen=True)
@@ -288,7 +232,7 @@ class StageWriter:
 def _parts(steps: StepWriter, semaphores: Semaphores) -> Iterator[Part]:
     """What the units of one core do in one stage."""
     stage, core = steps.on.stage, steps.on.core
-    debugs = _debugs(stage)
+    debugs = debugs_of(stage)
     debug = debugs[0]
     flat = [step for _, step in stage.steps_on(core)]
     links = _links(stage, flat, semaphores)
@@ -337,19 +281,17 @@ def _links(stage: Stage, flat: Sequence[Step], semaphores: Semaphores) -> tuple[
     links: list[Link] = []
     counts: dict[tuple[str, str], int] = {}
     for buffer in stage.buffers:
-        producers = [step.unit for step in flat if buffer.name in step.writes]
-        consumers = [step.unit for step in flat if buffer.name in step.reads]
-        if not producers:
-            continue
-        producer = producers[0]
-        for consumer in dict.fromkeys(consumers):
-            if consumer == producer:
-                continue
-            place = counts.get((producer, consumer), 0)
-            counts[producer, consumer] = place + 1
-            full = semaphores.number(producer, consumer, "full", place)
-            free = semaphores.number(consumer, producer, "free", place)
-            links.append(Link(buffer, producer, consumer, full, free))
+        producers = dict.fromkeys(step.unit for step in flat if buffer.name in step.writes)
+        readers = dict.fromkeys(step.unit for step in flat if buffer.name in step.reads)
+        for rank, producer in enumerate(producers):  # what one has filled, the next may change: a sum that goes on
+            for consumer in dict.fromkeys((*list(producers)[rank + 1 :], *readers)):
+                if consumer in list(producers)[: rank + 1]:
+                    continue
+                place = counts.get((producer, consumer), 0)
+                counts[producer, consumer] = place + 1
+                full = semaphores.number(producer, consumer, "full", place)
+                free = semaphores.number(consumer, producer, "free", place)
+                links.append(Link(buffer, producer, consumer, full, free))
     return tuple(links)
 
 
@@ -358,7 +300,7 @@ def _ready(stage: Stage, cores: int, semaphores: Semaphores) -> dict[tuple[str, 
     if not stage.mapping.cast:
         return {}
     return {
-        (use, core): semaphores.number("router", "router", "ready", place * cores + core)
+        (use, core): semaphores.number("router", "router", "ready", place * cores + core % cores)
         for place, use in enumerate(stage.mapping.cast)
         for core in stage.active
         if stage.fellows(use, core)[0] != core

@@ -11,6 +11,7 @@ from ...isa.instructions.move import Load, Store
 from ...isa.instructions.route import Multicast, Receive, Send
 from ...isa.instructions.vector import Comoment, Drain, Mean, PoolMax, PoolSum, Run, Unpool
 from ...isa.program import Symbol
+from ...isa.state import NEVER
 from ...source import TargetError
 from ..ir.on_core import OnCore
 from ..ir.schedule import Buffer, For, Stage, Step
@@ -213,7 +214,8 @@ class StepWriter:
                 assert isinstance(statement, Contraction | Moments)
                 engine = ENGINES[step.unit]
                 ones = int(len(step.reads) < 2)
-                fresh = self.on.mask(statement.summed)
+                goes_on = isinstance(statement, Contraction) and statement.onto is not None
+                fresh = self.on.mask(statement.summed) | (NEVER if goes_on else 0)
                 inner, skip = self.inner[step.unit], self.on.stage.gating_of(step.part).skip
                 return engine(view, view + 1, view + 2, fresh, inner, ones, skip)
             case "mean" | "comoment":

@@ -36,7 +36,7 @@ def legal_alone(
     statement = request.statement
     legal: Any = np.bool_(True)
     cut = {name: np.less(tiles[name], extents[name]) for name in extents}
-    for axis in (axis for operand in operands if operand.writes for axis in operand.axes if len(axis.terms) > 1):
+    for axis in (axis for operand in operands if operand.stores for axis in operand.axes if len(axis.terms) > 1):
         unit = [name for name, c in axis.terms if abs(c) == 1]
         others = [name for name, c in axis.terms if abs(c) != 1]
         whole: Any = np.bool_(True)

@@ -53,6 +53,9 @@ class Operand:
     part: int = 0
     """Which statement of its stage it belongs to: the own one, or the one that has joined it with this number."""
 
+    back: str = ""
+    """The value that its buffer holds in the end, changed, if it is stored from there again."""
+
     first: bool = False
     """Of loops that cores share and that do not walk it, whether only the core with the first share has it."""
 
@@ -60,6 +63,11 @@ class Operand:
     whole: tuple[tuple[str, int], ...] = ()
     stored: Stored | None = None
     """How it lies in DRAM, if not each element at its place."""
+
+    @property
+    def stores(self) -> bool:
+        """Whether its buffer is emptied to DRAM."""
+        return self.writes or bool(self.back)
 
     @cached_property
     def loops(self) -> frozenset[str]:
@@ -208,8 +216,16 @@ def _operands(
                 found.append(operand("bias", statement.bias, "bias"))
             out = operand("out", statement.target, "out", writes=True)
             kind = accumulator_format(target, statement, types)
-            found.append(Operand("acc", f"{side}.acc", kind, out.axes, moves=False, doubled=False))
-            return (*found, out)
+            acc = Operand("acc", f"{side}.acc", kind, out.axes, moves=False, doubled=False)
+            if statement.onto is not None:
+                found.append(replace(acc, moves=True, value=statement.onto.value))
+                if statement.partial:
+                    found[-1] = replace(found[-1], back=statement.target.value)
+            elif statement.partial:
+                found.append(replace(acc, moves=True, value=statement.target.value, writes=True))
+            else:
+                found.append(acc)
+            return tuple(found) if statement.partial else (*found, out)
         case Elementwise():
             return tuple(_vector_operands(statement, side, types, operand))
         case Moments():

@@ -197,9 +197,9 @@ def _on(planned: Planned, patches: Patches) -> Iterator[Stage]:
     largest = {name: max(extent for _, extent in own) for name, own in cut.items()}
     part = replace(
         request,
-        statement=_within(request.statement, largest),
-        beside=tuple(replace(each, statement=_within(each.statement, largest)) for each in request.beside),
-        epilogue=tuple(replace(each, statement=_within(each.statement, largest)) for each in request.epilogue),
+        statement=within(request.statement, largest),
+        beside=tuple(replace(each, statement=within(each.statement, largest)) for each in request.beside),
+        epilogue=tuple(replace(each, statement=within(each.statement, largest)) for each in request.epilogue),
         cores=patches.parts[inner],
         pin=replace(request.pin, split=inner),
     )
@@ -212,7 +212,7 @@ def _on(planned: Planned, patches: Patches) -> Iterator[Stage]:
         return
     for held in dict.fromkeys(((), _held(request, patches.parts))):
         decision = replace(joined, whole=tuple(dict.fromkeys((*joined.whole, *held)))).placed(0, request.cores)
-        if _legal(request, decision, cut):
+        if is_legal(request, decision, cut):
             try:
                 decision = replace(decision, cast=cast_of(request, decision))
                 yield build_stage(Mapped(request, decision, planned.stage.explanation))
@@ -220,7 +220,7 @@ def _on(planned: Planned, patches: Patches) -> Iterator[Stage]:
                 continue
 
 
-def _within(statement: Statement, extents: Mapping[str, int]) -> Statement:
+def within(statement: Statement, extents: Mapping[str, int]) -> Statement:
     """*statement* over the first values of some loops."""
     return replace(statement, loops=tuple((name, extents.get(name, extent)) for name, extent in statement.loops))
 
@@ -239,8 +239,8 @@ def _joined(inner: Decision, cut: Mapping[str, Shares], apart: bool) -> Decision
     return replace(inner, shares=tuple(own for own, _ in cores), further=further)
 
 
-def _legal(request: Request, decision: Decision, cut: Mapping[str, Shares]) -> bool:
-    """Whether the tiles that the largest part has are possible in all of them."""
+def is_legal(request: Request, decision: Decision, cut: Mapping[str, Shares]) -> bool:
+    """Whether the tiles that the largest part of the loops that are *cut* has are possible in all of them."""
     operands, extents = request.operands(decision.split, decision.whole), largest_share(request, decision)
     for operand in operands:
         blocks = operand.stored.blocks if operand.stored is not None and operand.writes else (1,) * len(operand.axes)

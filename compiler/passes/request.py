@@ -31,7 +31,7 @@ class Request:
     layer: str
     phase: str
     statement: Statement
-    types: Mapping[str, Type]
+    types: dict[str, Type]
     target: Target
     cores: int
     steps: int

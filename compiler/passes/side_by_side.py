@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..cost.boxes import Turning, moved
+from ..ir.joined import use_in
 from ..ir.statement import Contraction
 from .operands import Operand
 from .request import Request, Whole
@@ -64,6 +65,8 @@ def _rows(request: Request) -> Iterator[Whole]:
     for operand in request.operands(None):
         loop = _innermost(operand)
         if not operand.moves or loop not in free:
+            continue
+        if operand.use == use_in(operand.part, "acc"):  # what is made of a sum takes all of its tile at once
             continue
         if operand.writes or operand.part:
             written.setdefault(loop, []).append((operand.use, loop))

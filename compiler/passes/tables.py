@@ -88,7 +88,7 @@ class Tables:
             summed = {*getattr(space.request.statement, "summed", ())}.union(
                 *(alone for _, alone in space.request.final)
             )
-            writing = (operand for operand in space.operands if operand.writes)
+            writing = (operand for operand in space.operands if operand.stores)
             targets = frozenset(name for operand in writing for name in operand.followed | operand.hold)
             self._known[key] = tuple(
                 (name, targets.intersection(order[place + 1 :])) for place, name in enumerate(order) if name in summed

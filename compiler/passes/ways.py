@@ -6,12 +6,14 @@ a way only if it moves no more of DRAM.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..cost.duration import Duration, duration, least_work, operations
 from ..ir.decision import Decision
 from ..ir.schedule import Stage
+from ..ir.statement import Contraction
 from .build_stage import build_stage
 from .mapping import Mapped, Mapper
 from .request import Request
@@ -39,14 +41,26 @@ class Way:
     stage: Stage
     lasts: Duration
 
-    @property
+    @cached_property
     def cores(self) -> int:
         """The size of the group."""
         return len(self.stage.mapping.shares)
 
-    def on(self, first: int, cores: int) -> Stage:
-        """The stage on the group that begins with core *first* of so many *cores*."""
-        return replace(self.stage, mapping=self.stage.mapping.placed(first, cores))
+    @cached_property
+    def room(self) -> Mapping[int, int]:
+        """Bytes that it takes of each memory of a core, from the first on."""
+        return room_of(self.stage)
+
+    def on(self, first: int, cores: int, context: int = 0, behind: Mapping[int, int] | None = None) -> Stage:
+        """The stage on the group that begins with core *first* of so many *cores*, in a *context* of each.
+
+        In each memory it leaves the first bytes, as many as are *behind*, to other contexts.
+        """
+        buffers = self.stage.buffers
+        if behind:
+            buffers = tuple(replace(each, address=each.address + behind.get(each.memory, 0)) for each in buffers)
+        mapping = self.stage.mapping.placed(first, cores)
+        return replace(self.stage, mapping=mapping, buffers=buffers, context=context)
 
 
 class Ways:
@@ -101,6 +115,12 @@ class Ways:
         return self.work / cores
 
     @cached_property
+    def unit(self) -> str:
+        """The unit whose cycles `work` are."""
+        statement = self.planned.stage.statement
+        return statement.engine if isinstance(statement, Contraction) else "vector"
+
+    @cached_property
     def work(self) -> float:
         """Cycles that all cores of any group take together at least."""
         request = self.planned.request
@@ -143,3 +163,12 @@ def reads_again(stage: Stage) -> bool:
     rims = (index for access in reads for index in access.index if len(index.terms) > 1)
     followed = (name in access.loops for access in reads for name in parts)
     return not all(followed) or any(index.coefficient(name) for index in rims for name in parts)
+
+
+def room_of(stage: Stage) -> dict[int, int]:
+    """Bytes that a stage takes of each memory of a core, from the first on."""
+    taken: dict[int, int] = {}
+    for buffer in stage.buffers:
+        end = buffer.address + buffer.bytes * buffer.ring
+        taken[buffer.memory] = max(taken.get(buffer.memory, 0), end)
+    return taken

@@ -201,19 +201,21 @@ class Wait(Instruction, opcode=0x05, mnemonic="wait"):
 
 
 class Barrier(Instruction, opcode=0x06, mnemonic="barrier"):
-    """Meet the streams of the same unit in cores 0 to *cores* - 1: nobody goes on before all have arrived."""
+    """Meet the streams of the same unit in so many *cores* from number *first* on: nobody goes on before all have
+    arrived."""
 
     cores: int = bits(8, 20)
+    first: int = bits(21, 32, default=0)
 
     def bind(self, stream: Stream) -> Action:
-        core, cores, observer = stream.core.number, self.cores, stream.chip.observer
+        first, cores, observer = self.first, self.cores, stream.chip.observer
 
         def meet() -> None:
-            if not stream.chip.meet(stream, cores):
-                stream.block("meet", core, cores)
+            if not stream.chip.meet(stream, first, cores):
+                stream.block("meet", first, cores)
                 return
             if (heard := observer.sync) is not None:
-                heard(stream, "meet", core, cores)
+                heard(stream, "meet", first, cores)
 
         return meet
 

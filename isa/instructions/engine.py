@@ -17,7 +17,8 @@ from ..state import Stream
 class Gate(Instruction, opcode=0x30, mnemonic="gate", units=("fp",)):
     """acc += left gates right: forward propagation.  *left* is bits, small counts, or words on a multiplier path.
 
-    *fresh* is a mask of loop registers: where all of them are in their first turn the sum begins at zero.
+    *fresh* is a mask of loop registers: where all of them are in their first turn the sum begins at zero.  The bit
+    behind those of all registers stands for a loop that never is in its first turn: the sum goes on with what is there.
     *inner* is the dataflow inside the array (0 weight-stationary, 1 output-stationary); it changes no value, only
     the modelled accesses.  *ones* = 1 takes 1 for every left element (sums of errors), and *left* is ignored.
     *skip* is a mask of operands (1 left, 2 right): turns of the array in which all that it takes of one of them is zero
@@ -28,10 +29,10 @@ class Gate(Instruction, opcode=0x30, mnemonic="gate", units=("fp",)):
     acc: int = bits(8, 13, "v")
     left: int = bits(14, 19, "v")
     right: int = bits(20, 25, "v")
-    fresh: int = bits(26, 41)
-    inner: int = bits(42, 43, default=0)
-    ones: int = bits(44, 44, default=0)
-    skip: int = bits(45, 46, default=0)
+    fresh: int = bits(26, 42)
+    inner: int = bits(43, 44, default=0)
+    ones: int = bits(45, 45, default=0)
+    skip: int = bits(46, 47, default=0)
 
     def bind(self, stream: Stream) -> Action:
         return stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)
@@ -46,10 +47,10 @@ class Dense(Instruction, opcode=0x31, mnemonic="dense", units=("bp",)):
     acc: int = bits(8, 13, "v")
     left: int = bits(14, 19, "v")
     right: int = bits(20, 25, "v")
-    fresh: int = bits(26, 41)
-    inner: int = bits(42, 43, default=0)
-    ones: int = bits(44, 44, default=0)
-    skip: int = bits(45, 46, default=0)
+    fresh: int = bits(26, 42)
+    inner: int = bits(43, 44, default=0)
+    ones: int = bits(45, 45, default=0)
+    skip: int = bits(46, 47, default=0)
 
     def bind(self, stream: Stream) -> Action:
         return stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)
@@ -61,10 +62,10 @@ class Outer(Instruction, opcode=0x32, mnemonic="outer", units=("wg",)):
     acc: int = bits(8, 13, "v")
     left: int = bits(14, 19, "v")
     right: int = bits(20, 25, "v")
-    fresh: int = bits(26, 41)
-    inner: int = bits(42, 43, default=0)
-    ones: int = bits(44, 44, default=0)
-    skip: int = bits(45, 46, default=0)
+    fresh: int = bits(26, 42)
+    inner: int = bits(43, 44, default=0)
+    ones: int = bits(45, 45, default=0)
+    skip: int = bits(46, 47, default=0)
 
     def bind(self, stream: Stream) -> Action:
         return stream.contract(self.acc, self.left, self.right, self.fresh, self.inner, bool(self.ones), self.skip)

@@ -18,7 +18,7 @@ from snnc.compiler.ir.schedule import Axis, Stage
 from snnc.compiler.passes import least, mapping, ways
 from snnc.compiler.passes.objective import Objective
 from snnc.compiler.passes.request import Request
-from snnc.compiler.passes.teams import _soonest  # pyright: ignore[reportPrivateUsage]
+from snnc.compiler.passes.seats import soonest
 from snnc.compiler.pipeline import Compilation, Options
 from snnc.isa.target import Mesh, Target, canonical, load_target
 
@@ -172,4 +172,4 @@ def test_the_run_of_cores_that_is_free_first(count: int) -> None:
     for _ in range(50):
         free = random.integers(0, 6, 8).astype(float).tolist()
         begins = [max(free[first : first + count]) for first in range(len(free) - count + 1)]
-        assert _soonest(free, count) == (min(begins), begins.index(min(begins)))
+        assert soonest(free, count) == (min(begins), begins.index(min(begins)))

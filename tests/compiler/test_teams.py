@@ -125,8 +125,9 @@ def test_no_entry_moves_more_of_dram_than_in_turn(folder: Path, rule: str, cores
         assert there[entry]["dram"]["total"] <= traffic["dram"]["total"], entry
 
 
-def test_one_core_takes_all_in_turn(folder: Path) -> None:
-    there, before = (compilation(folder, "bptt", partition, 1) for partition in ("chosen", "in_turn"))
+def test_one_core_of_one_context_takes_all_in_turn(folder: Path) -> None:
+    path = compilation(folder, "bptt").source
+    there, before = (Compilation(path, Options("quad", 1, partition=partition)) for partition in ("chosen", "in_turn"))
     assert schedule_text(there.schedule) == schedule_text(before.schedule)
 
 

@@ -272,7 +272,7 @@ def source_of(network: str, neuron: str = "reset=hard", training: str = TRAINING
 @cache
 def target_of(name: str) -> str:
     """What `--target` is given for *name*."""
-    if name in TARGETS:
+    if name in TARGETS or name.endswith(".toml"):
         return name
     parts = re.fullmatch(r"(\w+?)_(exact|f16|f32)(?:_in_(\w+))?", name)
     assert parts is not None, name

@@ -214,7 +214,7 @@ WRONG = [
     ("cores 1", "cores one", "7: expected a whole number, found one"),
     ("cores 1", "cores 1 2", "9: expected the end of the line, found '2'"),
     ("cores 1", "coers 1", "1: no line is called 'coers'; did you mean cores?"),
-    ("snnc 1", "snnc 9", "1: assembly of version 9; this snnc reads 1"),
+    ("snnc 2", "snnc 9", "1: assembly of version 9; this snnc reads 2"),
     ("steps=4", "stepps=4", "78: no part is called 'stepps'; did you mean steps?"),
     ("steps=4 ", "", "170: expected steps="),
     ("codec=raw", "codec=row", "13: no codec is called 'row'; did you mean raw?"),

@@ -68,7 +68,7 @@ def test_every_truncation_is_refused() -> None:
         (BYTES[:-1] + b"\xff", "digits.snnb: damaged: its checksum does not match its content"),
         (
             BYTES[:8] + struct.pack("<I", 99) + BYTES[12:],
-            "digits.snnb: format version 99; this snnc reads 1\n  try: compile the model again",
+            "digits.snnb: format version 99; this snnc reads 2\n  try: compile the model again",
         ),
     ],
     ids=["empty", "foreign", "head", "short", "long", "damaged", "version"],

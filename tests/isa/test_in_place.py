@@ -85,7 +85,7 @@ def left(memory: Bytes, code: Sequence[Instruction], elements: Sequence[ElementP
     """(the memory, the fault) when the code has run."""
     memory = memory.copy()
     dram = np.zeros(8, np.uint8)
-    core = Core(0, [dram, memory])
+    core = Core(0, [dram, memory], 1)
     chip = SimpleNamespace(
         dram=dram,
         cores=[core],

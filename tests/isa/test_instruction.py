@@ -130,8 +130,8 @@ def test_an_unknown_opcode_is_refused() -> None:
 
 
 def test_bits_are_where_the_declaration_says() -> None:
-    word = int.from_bytes(engine.Gate(acc=5, left=6, right=7, fresh=0x8001, inner=2, ones=1).encode(), "little")
-    assert word == 0x30 | 5 << 8 | 6 << 14 | 7 << 20 | 0x8001 << 26 | 2 << 42 | 1 << 44
+    word = int.from_bytes(engine.Gate(acc=5, left=6, right=7, fresh=0x18001, inner=2, ones=1).encode(), "little")
+    assert word == 0x30 | 5 << 8 | 6 << 14 | 7 << 20 | 0x18001 << 26 | 2 << 43 | 1 << 45
     drained = Instruction.parse("drain v1, v2, v3, biased=1, scale=0.25").encode()
     assert drained[4:8] == struct.pack("<f", 0.25)
 

@@ -70,7 +70,7 @@ class Board:
     def __init__(self, dram: int = 1 << 12, scratchpad: int = 1 << 12) -> None:
         self.dram = np.zeros(dram, np.uint8)
         pads = [[np.full(scratchpad, 0xA5, np.uint8) for _ in range(2)] for _ in range(2)]
-        self.cores = [Core(number, [self.dram, *pads[number]]) for number in range(2)]
+        self.cores = [Core(number, [self.dram, *pads[number]], 2) for number in range(2)]
         self.arguments = np.zeros(8, np.uint32)
         self.elements: list[ElementProgram] = []
         self.granule = 64
@@ -86,7 +86,7 @@ class Board:
     def wake(self, key: Key) -> None:
         self.asleep.remove(key)
 
-    def meet(self, stream: Stream, cores: int) -> bool:
+    def meet(self, stream: Stream, first: int, cores: int) -> bool:
         self.arrived.add(stream.core.number)
         return len(self.arrived) == cores
 

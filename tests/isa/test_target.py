@@ -218,7 +218,7 @@ def test_a_wrong_file_is_told_by_file_and_key(right: str, wrong: str, messages: 
 
 
 def test_a_bare_figure_is_refused() -> None:
-    text = QUAD[: QUAD.index("cores =")] + "cores = 4\n" + QUAD[QUAD.index("clock_hz") :]
+    text = QUAD[: QUAD.index("cores =")] + "cores = 4\n" + QUAD[QUAD.index("contexts") :]
     with pytest.raises(TargetError, match=r"^x.toml: cores: expected \{ value, tag, source \}, found 4$"):
         parse(text, "x.toml")
 

@@ -59,10 +59,17 @@ def test_a_tile_counts_once_on_each_link(small: Small) -> None:
 
 
 def test_routes_go_along_the_row_first() -> None:
-    mesh = MeshRoutes(3)
+    mesh = MeshRoutes(3, 9)
     assert mesh.route(0, 8) == ((0, 1), (1, 2), (2, 5), (5, 8))
     assert mesh.route(8, 0) == ((8, 7), (7, 6), (6, 3), (3, 0))
     assert mesh.route(4, 4) == ()
+
+
+def test_contexts_of_a_core_stand_on_its_place() -> None:
+    mesh = MeshRoutes(3, 9)
+    assert mesh.route(9 + 4, 4) == mesh.route(4, 18 + 4) == ()
+    assert mesh.route(9 + 0, 18 + 8) == mesh.route(0, 8)
+    assert mesh.tree(9, (10, 11)) == mesh.tree(0, (1, 2))
 
 
 def test_taking_counts_begins_anew(small: Small) -> None:
