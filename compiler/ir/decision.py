@@ -32,7 +32,8 @@ class Decision:
     """Operands of which several cores need the same tiles: the first of them loads each and sends it to the others."""
 
     further: tuple[tuple[str, Shares], ...] = ()
-    """More loops that cores share, each with its shares: a core does what lies in its part of every one."""
+    """More loops that cores share, each with its shares: a core does what lies in its part of every one, and where it
+    has none of one it has none of any."""
 
     @cached_property
     def parts(self) -> Mapping[str, Shares]:

@@ -209,7 +209,8 @@ class Stage:
     of another, and where a context of a core has several it takes them one by one."""
 
     late: bool = False
-    """Whether it stores nothing until those of its team that are not late have ended: they read what it overwrites."""
+    """Whether it stores nothing until those of its team that are not late have ended: they read what it overwrites.
+    Nothing reads there what a late one overwrites, and is late itself."""
 
     context: int = 0
     """The context of its cores in which it runs."""

@@ -1,19 +1,50 @@
-"""What a mapping moves, casts and costs, whatever loops cores share: for mappings that are made of found ones."""
+"""What a mapping moves, casts and costs, whatever loops cores share, and whether a machine can run it: for mappings
+that are made of found ones, of a part of some loops."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from ..cost.boxes import Turning, moved
 from ..cost.coded import moved_in_blocks
 from ..ir.decision import Decision, Shares
-from .build_stage import nest
+from ..ir.statement import Statement
+from .build_stage import largest_share, nest
+from .legality import legal_tiles
 from .operands import Operand
 from .request import Request
 
 RIMS = 8
 """What is moved more of DRAM must save so many times the cycles that it takes the channel."""
+
+
+def part_of(request: Request, extents: Mapping[str, int]) -> Request:
+    """*request* over the first values of some loops, so many of each."""
+
+    def within(statement: Statement) -> Statement:
+        return replace(statement, loops=tuple((name, extents.get(name, extent)) for name, extent in statement.loops))
+
+    beside = tuple(replace(each, statement=within(each.statement)) for each in request.beside)
+    epilogue = tuple(replace(each, statement=within(each.statement)) for each in request.epilogue)
+    return replace(request, statement=within(request.statement), beside=beside, epilogue=epilogue)
+
+
+def is_legal(request: Request, decision: Decision, cut: Mapping[str, Shares]) -> bool:
+    """Whether the tiles that the largest part of the loops that are *cut* has are possible in all of them."""
+    operands, extents = request.operands(decision.split, decision.whole), largest_share(request, decision)
+    for operand in operands:
+        blocks = operand.stored.blocks if operand.stored is not None and operand.writes else (1,) * len(operand.axes)
+        for axis, block in zip(operand.axes, blocks, strict=True):
+            for name, c in ((name, c) for name, c in axis.terms if name in cut):
+                tile, extent = decision.tiles[name], extents[name]
+                if any(abs(c) * low % block for low, _ in cut[name]):
+                    return False
+                # What walks down lies in its buffer from the end of the largest tile on.
+                if c < 0 and tile < extent and any(own % tile for _, own in cut[name]):
+                    return False
+    return bool(legal_tiles(request, operands, decision.order, decision.tiles, extents))
 
 
 def cost_of(request: Request, decision: Decision, cycles: float) -> float:

@@ -23,12 +23,11 @@ from ..cost.duration import duration
 from ..ir.accesses import read_by
 from ..ir.decision import Decision, Shares
 from ..ir.schedule import Stage
-from ..ir.statement import Moments, Statement
-from .build_stage import build_stage, largest_share
-from .legality import legal_tiles
+from ..ir.statement import Moments
+from .build_stage import build_stage
 from .mapping import Mapped
 from .operands import Operand
-from .parted import RIMS, cast_of, cost_of
+from .parted import RIMS, cast_of, cost_of, is_legal, part_of
 from .request import Request, Whole
 from .side_by_side import SHARED
 from .split import shareable, shares, summable
@@ -195,14 +194,7 @@ def _on(planned: Planned, patches: Patches) -> Iterator[Stage]:
         if name != inner
     }
     largest = {name: max(extent for _, extent in own) for name, own in cut.items()}
-    part = replace(
-        request,
-        statement=within(request.statement, largest),
-        beside=tuple(replace(each, statement=within(each.statement, largest)) for each in request.beside),
-        epilogue=tuple(replace(each, statement=within(each.statement, largest)) for each in request.epilogue),
-        cores=patches.parts[inner],
-        pin=replace(request.pin, split=inner),
-    )
+    part = replace(part_of(request, largest), cores=patches.parts[inner], pin=replace(request.pin, split=inner))
     try:
         found = planned.mapper.choose(part)
     except TargetError:
@@ -220,11 +212,6 @@ def _on(planned: Planned, patches: Patches) -> Iterator[Stage]:
                 continue
 
 
-def within(statement: Statement, extents: Mapping[str, int]) -> Statement:
-    """*statement* over the first values of some loops."""
-    return replace(statement, loops=tuple((name, extents.get(name, extent)) for name, extent in statement.loops))
-
-
 def _joined(inner: Decision, cut: Mapping[str, Shares], apart: bool) -> Decision | None:
     """What was decided for a group of cores, for all groups, one behind the other, or core by core, where what a group
     shares lies *apart*; None where a buffer holds all of what is cut."""
@@ -237,19 +224,3 @@ def _joined(inner: Decision, cut: Mapping[str, Shares], apart: bool) -> Decision
         cores = [(own, group) for own in inner.shares for group in groups]
     further = tuple((name, tuple(group[place] for _, group in cores)) for place, name in enumerate(cut))
     return replace(inner, shares=tuple(own for own, _ in cores), further=further)
-
-
-def is_legal(request: Request, decision: Decision, cut: Mapping[str, Shares]) -> bool:
-    """Whether the tiles that the largest part of the loops that are *cut* has are possible in all of them."""
-    operands, extents = request.operands(decision.split, decision.whole), largest_share(request, decision)
-    for operand in operands:
-        blocks = operand.stored.blocks if operand.stored is not None and operand.writes else (1,) * len(operand.axes)
-        for axis, block in zip(operand.axes, blocks, strict=True):
-            for name, c in ((name, c) for name, c in axis.terms if name in cut):
-                tile, extent = decision.tiles[name], extents[name]
-                if any(abs(c) * low % block for low, _ in cut[name]):
-                    return False
-                # What walks down lies in its buffer from the end of the largest tile on.
-                if c < 0 and tile < extent and any(own % tile for _, own in cut[name]):
-                    return False
-    return bool(legal_tiles(request, operands, decision.order, decision.tiles, extents))

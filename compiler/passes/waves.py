@@ -22,8 +22,7 @@ from ..ir.statement import Access, Contraction, Moments, Statement
 from .build_stage import build_stage
 from .mapping import Mapped, Mapper
 from .operands import accumulator_format
-from .parted import cast_of
-from .patches import is_legal, within
+from .parted import cast_of, is_legal, part_of
 from .request import Request
 from .split import shares
 from .ways import Planned
@@ -176,13 +175,7 @@ def _part(request: Request, number: int, count: int) -> Request:
 
 def _first(request: Request, waves: Shares) -> Request:
     """*request* on as many samples as the largest of *waves* has."""
-    largest = {SAMPLES: max(extent for _, extent in waves)}
-    return replace(
-        request,
-        statement=within(request.statement, largest),
-        beside=tuple(replace(each, statement=within(each.statement, largest)) for each in request.beside),
-        epilogue=tuple(replace(each, statement=within(each.statement, largest)) for each in request.epilogue),
-    )
+    return part_of(request, {SAMPLES: max(extent for _, extent in waves)})
 
 
 def _are_legal(request: Request, decisions: Sequence[Decision], waves: Shares) -> bool:
