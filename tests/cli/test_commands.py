@@ -322,7 +322,8 @@ def test_inspect_shows_streams_and_the_memory_map(program: Program, snnb: Path) 
     assert told["program"]["sha256"] == binary.fingerprint(program)
     assert [symbol["name"] for symbol in told["symbols"]] == ["image", "fc.w"]
     (stream,) = told["entries"]["train_step"]["streams"]
-    assert stream == {"core": 0, "unit": "vector", "instructions": 1, "bytes": 16, "mnemonics": {"halt": 1}}
+    place = {"core": 0, "context": 0, "unit": "vector"}
+    assert stream == {**place, "instructions": 1, "bytes": 16, "mnemonics": {"halt": 1}}
 
 
 def test_a_program_holds_no_graph(snnb: Path) -> None:
