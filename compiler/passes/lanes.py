@@ -6,7 +6,8 @@ engines of a core work on different layers, and on different samples, at once.
 
 For that the samples of a batch go through the network in *waves*, some behind the others: a stage that treats each
 sample by itself is there once for each wave, and the way there of one wave runs while errors of the wave before come
-back.  What takes all samples together (a weight gradient, the statistics of a norm) waits for all waves.
+back, and so is a weight gradient that goes on with what the wave before has left.  What takes all samples together
+(the statistics of a norm) waits for all waves.
 """
 
 from __future__ import annotations

@@ -30,7 +30,6 @@ from .ways import Planned
 SAMPLES = "n"
 """The loop that is cut."""
 
-
 WORTH_LEFT = 2
 """What a sum leaves between waves must take the channel so many times less than all of its work takes."""
 
