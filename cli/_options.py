@@ -147,7 +147,7 @@ _MAPPING = (
         show_default=True,
         metavar="chosen|patches|lanes|in_turn|published",
         help="Of the cores among stages: side by side where that is quicker; also with several loops of a stage cut at "
-        "once (patches), which takes longer to compile; also with each phase in a context of its own, and samples in "
+        "once (patches), which takes longer to compile; also with stages in whichever context is free, and samples in "
         "waves (lanes), which moves more bytes; all cores for one after the other; or as published: consecutive layers "
         "fill cores, in output channels by 16.",
     ),

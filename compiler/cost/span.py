@@ -2,20 +2,21 @@
 
 A single stage lasts as `duration` says.  Of a team each context of a core takes its members one by one, contexts share
 the units that compute, and all share the channel; so it lasts as long as its busiest core, or as all that it moves.  In
-lanes each context begins its next stage when those have ended that it waits for, and all of them together need no less
-than the units and the channel that they share.
+lanes each context begins its next stage when those have ended that it waits for, and stages at work at once are as
+quick as what they share allows (see `sharing`).
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
 from ...isa.instruction import COMPUTING
 from ...isa.target import Target
 from ..ir.schedule import Stage, teams
 from .duration import duration
+from .sharing import Sharing
 
 
 def span(stages: Sequence[Stage], target: Target) -> float:
@@ -43,17 +44,22 @@ def _together(team: Sequence[Stage], target: Target) -> float:
 
 def _in_lanes(stages: Sequence[Stage], target: Target) -> float:
     """Cycles until all contexts are through; *stages* are in an order that no wait forbids."""
-    free: defaultdict[int, float] = defaultdict(float)
-    told: defaultdict[tuple[int, int], deque[float]] = defaultdict(deque)
-    units: defaultdict[str, float] = defaultdict(float)
-    channel = 0.0
-    for stage in stages:
-        lasts, own = duration(stage, target), stage.context
-        waits = [told[other, own].popleft() for other in stage.awaits or ()]
-        free[own] = max(free[own], *waits, 0.0) + lasts.alone
-        for other in stage.tells:
-            told[own, other].append(free[own])
-        channel += lasts.channel
-        for unit, cycles in lasts.units.items():
-            units[unit] += cycles if unit in COMPUTING else 0.0
-    return max(*free.values(), channel, *units.values())
+    sharing = Sharing()
+    lanes: defaultdict[int, deque[int]] = defaultdict(deque)
+    told: Counter[tuple[int, int]] = Counter()
+    for number, stage in enumerate(stages):
+        lanes[stage.context].append(number)
+    free = set(lanes)
+    ended = 0
+    while ended < len(stages):
+        for lane in sorted(free):
+            if lanes[lane] and all(told[other, lane] for other in stages[lanes[lane][0]].awaits or ()):
+                number = lanes[lane].popleft()
+                told.subtract((other, lane) for other in stages[number].awaits or ())
+                sharing.begin(number, duration(stages[number], target))
+                free.remove(lane)
+        done = stages[sharing.end()]
+        ended += 1
+        free.add(done.context)
+        told.update((done.context, other) for other in done.tells)
+    return sharing.now

@@ -31,6 +31,9 @@ class Decision:
     cast: tuple[str, ...] = ()
     """Operands of which several cores need the same tiles: the first of them loads each and sends it to the others."""
 
+    ahead: tuple[tuple[str, int], ...] = ()
+    """Operands (by use) whose buffers have so many tiles, where they are filled again, whatever *rings* says."""
+
     further: tuple[tuple[str, Shares], ...] = ()
     """More loops that cores share, each with its shares: a core does what lies in its part of every one, and where it
     has none of one it has none of any."""

@@ -17,7 +17,7 @@ from ...source import NOWHERE, Place
 from .accesses import accesses, extents_of
 from .decision import Decision, Explanation
 from .gating import ALL_TURNS, Gating
-from .joined import Beside, Fused, Joined, roots_of
+from .joined import Beside, Fused, Joined, roots_of, use_in
 from .overlap import Overlap
 from .statement import TIME, WINDOW, Access, Contraction, Elementwise, Statement, over_steps
 from .stored import Stored
@@ -106,6 +106,12 @@ class Step:
     value: str = ""
     part: int = 0
     once: tuple[str, ...] = ()
+
+    @property
+    def of_whole_sums(self) -> bool:
+        """Whether it needs whole sums, or what was made of them, or loads what such a sum goes on with."""
+        goes_on = self.kind == "load" and self.writes[0] == use_in(self.part, "whole")
+        return goes_on or self.kind in ("drain", "mean", "comoment", "store")
 
     @cached_property
     def touched(self) -> Mapping[str, frozenset[str]]:
@@ -434,7 +440,7 @@ class Stage:
         Of a sum that cores share only the first makes results, and what comes of these; what is cast the first of those
         that need it loads and sends to the others.
         """
-        if not self.completes(core) and step.kind not in OF_OWN_SUMS and (step.part or step.kind in OF_WHOLE_SUMS):
+        if not self.completes(core) and step.kind not in OF_OWN_SUMS and (step.part or step.of_whole_sums):
             return False
         if not self.forms(step.part, core):
             return False
@@ -446,9 +452,6 @@ class Stage:
 
 OF_OWN_SUMS = frozenset({"contract", "gather"})
 """Kinds of steps by which every core forms its part of a sum, and hands it on."""
-
-OF_WHOLE_SUMS = frozenset({"drain", "mean", "comoment", "store"})
-"""Kinds of steps that need whole sums, or what was made of them."""
 
 
 def _steps(tree: Tree, depth: int) -> Iterator[tuple[int, Step]]:

@@ -18,8 +18,9 @@ from ..ir.decision import Decision
 from ..ir.overlap import Overlap
 from ..ir.schedule import Stage
 from .build_stage import build_stage
+from .deeper import deeper
 from .dependencies import touches
-from .finer import finer
+from .finer import finer, shorter
 from .lanes import in_lanes, shared_out
 from .layout import ALIGNMENT
 from .mapping import Mapped
@@ -116,16 +117,18 @@ def in_patches(planned: Sequence[Planned], room: Room, cores: int, overlap: str)
     return chosen(list(map(_improving(planned), planned)), room, cores, overlap)
 
 
-def _improving(planned: Sequence[Planned]) -> Callable[[Planned], Planned]:
-    """What makes patches and finer tiles of a stage, where these are worth it in an entry of those that are *planned*;
-    those that are alike it looks at once."""
-    least = PART * math.fsum(duration(each.stage, each.request.target).alone for each in planned)
+def _improving(planned: Sequence[Planned], waves: int = 0) -> Callable[[Planned], Planned]:
+    """What makes patches and finer tiles of a stage, where these are worth it in an entry of those that are *planned*,
+    and of one in lanes, in so many *waves*, what makes others wait less; those that are alike it looks at once."""
+    every = max(waves, 1)
+    least = PART * math.fsum(duration(each.stage, each.request.target).alone for each in planned) / every
     known: dict[object, Decision] = {}
 
     def improved(each: Planned) -> Planned:
         key, stage = each.request.likeness, each.stage
         if key not in known:
-            known[key] = finer(patched(each, least), least).stage.mapping
+            found = finer(patched(each, least), least)
+            known[key] = (deeper(shorter(found)) if waves else found).stage.mapping
         if known[key] != stage.mapping:
             stage = build_stage(Mapped(each.request, known[key], stage.explanation))
         return replace(each, stage=stage)
@@ -140,9 +143,10 @@ def lanes(planned: Sequence[Planned], room: Room, cores: int, overlap: str) -> A
     if not planned or not _may_be_in_lanes([each.stage for each in planned], planned[0].request.target):
         return in_patches(planned, room, cores, overlap)
     seats = Seats.of(planned[0].request.target, cores)
-    improve, part = _improving(planned), shared_out(seats.target)
-    found = [in_lanes(in_waves(planned, count, part, improve), room.aliases, seats) for count in WAVES]
-    others = chosen([improve(each) for each in planned], room, cores, overlap)
+    part = shared_out(seats.target)
+    waves = (in_waves(planned, count, part, _improving(planned, count)) for count in WAVES)
+    found = [in_lanes(stages, room.aliases, seats) for stages in waves]
+    others = in_patches(planned, room, cores, overlap)
     apart = [Arranged(lanes.stages, cycles=lanes.cycles / WORTH_LANES) for lanes in found]
     return min((others, *apart), key=lambda each: _weighed(each, seats.target))
 
@@ -154,7 +158,7 @@ def _weighed(arranged: Arranged, target: Target) -> float:
 
 
 def _may_be_in_lanes(stages: Sequence[Stage], target: Target) -> bool:
-    """Whether each phase may go through its stages by itself."""
+    """Whether there are several contexts to go through stages of several phases, none of which share a loop."""
     return target.contexts > 1 and len({stage.phase for stage in stages}) > 1 and not any(s.shared for s in stages)
 
 

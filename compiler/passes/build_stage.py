@@ -64,6 +64,7 @@ def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision, whole: 
     apart = [name for name, all_cores in operand.whole if name in inside and mapping.tiles[name] < all_cores]
     assert not apart, f"{operand.use} holds what all cores have of {apart}, and is filled inside of it"
     refilled = any(name in operand.loops and mapping.tiles[name] < whole[name] for name in loops)
+    ring = dict(mapping.ahead).get(operand.use, mapping.rings if operand.doubled else 1) if refilled else 1
     extents = tuple(int(extent) for extent in operand.extents(mapping.tiles)) or (1,)
     return Buffer(
         operand.use,
@@ -74,7 +75,7 @@ def _buffer(operand: Operand, loops: tuple[str, ...], mapping: Decision, whole: 
         operand.strides(extents),
         int(operand.bytes(mapping.tiles)),
         depth,
-        mapping.rings if refilled and operand.doubled else 1,
+        ring,
         whole=tuple(name for name, _ in operand.whole),
         stored=operand.stored,
     )
@@ -126,7 +127,7 @@ def _tree(
             steps.append(Step("router", "receive", (), (operand.use,), operand.value, operand.part))
         if operand.drawn:
             steps.append(Step("vector", "run", (), (operand.use,)))
-        summed = operand.use == use_in(operand.part, "acc")  # which the sum itself goes on with
+        summed = operand.use in (use_in(operand.part, "acc"), use_in(operand.part, "whole"))  # which a sum goes on with
         if operand.part and not summed and place == finished.get(roots[operand.part]):
             late.setdefault(roots[operand.part], []).extend(steps)
         else:
@@ -176,10 +177,10 @@ def _complete(request: Request, operands: tuple[Operand, ...], depth_of: Mapping
 
 def _drained(statement: Contraction, part: int, depth_of: Mapping[str, int]) -> list[Step]:
     """What makes results of a complete sum; where cores share it, one of them gathers the whole."""
-    if statement.partial:
-        return []
     acc, whole = use_in(part, "acc"), use_in(part, "whole")
     shared = [Step("router", "gather", (acc,), (whole,), "", part)] if whole in depth_of else []
+    if statement.partial:
+        return shared
     complete = whole if shared else acc
     reads = (use_in(part, "bias"), complete) if statement.bias is not None else (complete,)
     return [*shared, Step("vector", "drain", reads, (use_in(part, "out"),), "", part)]

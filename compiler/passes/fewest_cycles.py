@@ -155,7 +155,8 @@ class _Least:
         written = [operand for operand in self._survey.space.operands if operand.writes]
         made = [operand for operand in written if operand.part == 0]
         if isinstance(statement, Contraction):
-            self._add("vector", made[0].loops, self._run(made[0], 1))
+            if not statement.partial:  # else nothing is drained
+                self._add("vector", made[0].loops, self._run(made[0], 1))
         elif isinstance(statement, Elementwise):
             self._add("vector", own, self._run(None, operations(statement)))
         roots = roots_of(request.joined)

@@ -17,7 +17,7 @@ from ..ir.schedule import Stage
 from .build_stage import build_stage, largest_share
 from .legality import legal_tiles
 from .mapping import Mapped
-from .parted import cast_of, cost_of
+from .parted import cast_of, cost_of, dram_of
 from .request import Request
 from .space import cuttable, orders_of, sizes_of
 from .split import Split
@@ -25,6 +25,15 @@ from .ways import Planned
 
 WORTH_CUT = 0.9
 """A cut must leave no more than this part of the cycles: many small tiles wait longer where others use the channel."""
+
+LONGEST = 1500
+"""Cycles for which a tile may keep engines and vector unit where other stages wait for these."""
+
+SHORTER = 0.75
+"""A cut must leave no more than this part of the cycles in which a tile keeps units."""
+
+HARDLY = 1.01
+"""To be short, tiles may make a stage take so many times the cycles that it takes, and move as much more."""
 
 ROUNDS = 6
 """How often tiles are cut at most."""
@@ -49,6 +58,29 @@ def finer(planned: Planned, least: float) -> Planned:
         if _waits(lasts) < least:
             break
     return planned if stage is planned.stage else replace(planned, stage=stage)
+
+
+def shorter(planned: Planned) -> Planned:
+    """*planned*, or the same stage with tiles that keep units for no more than `LONGEST` cycles, or not as much more as
+    can be had for next to nothing."""
+    request, stage = planned.request, planned.stage
+    lasts, moved = duration(stage, request.target), dram_of(request, stage.mapping)
+    most = HARDLY * lasts.alone
+    for _ in range(ROUNDS if stage.mapping.rings > 1 else 0):
+        if lasts.last <= LONGEST:
+            break
+        cut = ((each, duration(each, request.target)) for each in _cut(request, stage))
+        short = [
+            (each, takes)
+            for each, takes in cut
+            if takes.last <= SHORTER * lasts.last
+            and takes.alone <= most
+            and dram_of(request, each.mapping) <= HARDLY * moved
+        ]
+        if not short:
+            break
+        stage, lasts = min(short, key=lambda found: found[1].alone)
+    return replace(planned, stage=stage)
 
 
 def _waits(lasts: Duration) -> float:

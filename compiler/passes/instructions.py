@@ -184,13 +184,20 @@ class StepWriter:
         return Post(self.ready[use, self.on.core], first), taken
 
     def _gather(self, step: Step) -> tuple[Instruction, ...]:
-        """Hand a sum to the first that shares it, who takes his own and adds those of the others in their order."""
+        """Hand a sum to the first that shares it, who takes his own, or adds it to what he has loaded, and adds those
+        of the others in their order."""
         view, channel = self.views[step.unit, id(step)], self._channel(step.reads[0])
         first, *others = self.on.stage.adding(self.on.core)
         handed = Send(view + 1, first, channel)
         if self.on.core != first:
             return (handed,)
-        return (handed, Receive(view, first, channel), *(Receive(view, core, channel, add=1) for core in others))
+        own = Receive(view, first, channel, add=int(self._goes_on(step)))
+        return (handed, own, *(Receive(view, core, channel, add=1) for core in others))
+
+    def _goes_on(self, step: Step) -> bool:
+        """Whether a sum goes on with what was loaded."""
+        statement = self.on.stage.statements[step.part]
+        return isinstance(statement, Contraction) and statement.onto is not None
 
     def _instruction(self, step: Step) -> Instruction:
         view = self.views[step.unit, id(step)]
@@ -214,7 +221,7 @@ class StepWriter:
                 assert isinstance(statement, Contraction | Moments)
                 engine = ENGINES[step.unit]
                 ones = int(len(step.reads) < 2)
-                goes_on = isinstance(statement, Contraction) and statement.onto is not None
+                goes_on = self._goes_on(step) and not self.on.stage.gathers  # else the whole does, where it is gathered
                 fresh = self.on.mask(statement.summed) | (NEVER if goes_on else 0)
                 inner, skip = self.inner[step.unit], self.on.stage.gating_of(step.part).skip
                 return engine(view, view + 1, view + 2, fresh, inner, ones, skip)

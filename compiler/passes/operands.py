@@ -185,7 +185,9 @@ def operands_of(
     found = _operands(statement, phase, types, target, steps, batch, rooms)
     if isinstance(statement, Contraction | Moments) and split in statement.summed:
         sums = [operand for operand in found if operand.role.endswith(".acc")]
-        found += tuple(replace(each, use=each.use.replace("acc", "whole")) for each in sums)
+        whole = [replace(each, use=each.use.replace("acc", "whole"), first=each.moves) for each in sums]
+        own = {each.use: replace(each, moves=False, writes=False, back="", value="") for each in sums}
+        found = (*(own.get(each.use, each) for each in found), *whole)
     return tuple(replace(operand, hold=hold) for operand in found) if hold else found
 
 

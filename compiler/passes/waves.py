@@ -9,7 +9,7 @@ needs sums without an order, and is done where what moves for it is little besid
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from ...isa.target import Target
@@ -36,27 +36,17 @@ WORTH_LEFT = 2
 PARTIAL = ".partial."
 """What stands between a value and 0 or 1, in the name of the place where its sum lies between two waves."""
 
-
-@dataclass(frozen=True)
-class Wave:
-    """A stage on the samples of wave *number*; what takes all samples at once belongs to the last."""
-
-    stage: Stage
-    number: int
-
-
 Better: TypeAlias = Callable[[Planned], Planned]
 """Makes another stage of one that is planned, if that is quicker."""
 
 
-def in_waves(planned: Sequence[Planned], count: int, target: Target, better: Better) -> list[Wave]:
+def in_waves(planned: Sequence[Planned], count: int, target: Target, better: Better) -> list[Stage]:
     """All stages, those that can be in so many waves, in an order in which they may run; mapped for *target*, which has
     less room than theirs, wherever it has enough, and made *better*."""
-    found: list[Wave] = []
+    found: list[Stage] = []
     for each in planned:
         part = replace(each, request=replace(each.request, target=target))
-        stages = _stages(part, count, better) or [better(each).stage]
-        found += [Wave(stage, count - len(stages) + number) for number, stage in enumerate(stages)]
+        found += _stages(part, count, better) or [better(each).stage]
     return found
 
 
@@ -65,9 +55,10 @@ def _stages(planned: Planned, count: int, better: Better) -> list[Stage]:
     request = planned.request
     try:
         if count > 1 and _may_be_cut(request, count):
-            waves = (_cut if _is_apart(request) else _gone_on_with)(planned, count, better)
-            if waves is not None:
-                return waves
+            waves = shares(request.extents[SAMPLES], count, 1)
+            stages = (_cut if _is_apart(request) else _gone_on_with)(planned, waves, better)
+            if stages is not None:
+                return stages
         return [_mapped(request, planned.mapper, better).stage]
     except TargetError:
         return []
@@ -100,47 +91,46 @@ def _mapped(request: Request, mapper: Mapper, better: Better) -> Planned:
     return better(Planned(request, build_stage(mapper.choose(request)), mapper))
 
 
-def _cut(planned: Planned, count: int, better: Better) -> list[Stage] | None:
-    """The stage in so many waves; None where they move what a machine cannot move."""
+def _cut(planned: Planned, waves: Shares, better: Better) -> list[Stage] | None:
+    """The stage in *waves*; None where they move what a machine cannot move."""
     request = planned.request
-    waves = shares(request.extents[SAMPLES], count, 1)
-    found = _mapped(_first(request, waves), planned.mapper, better).stage
-    decisions = [_further_on(request, found.mapping, wave) for wave in waves]
-    if not _are_legal(request, decisions, waves):
-        return None
-    return [build_stage(Mapped(request, decision, found.explanation)) for decision in decisions]
+    found = {extent: _mapped(_first(request, extent), planned.mapper, better).stage for _, extent in waves}
+    stages: list[Stage] = []
+    for wave in waves:
+        chosen = found[wave[1]]
+        decision = _further_on(request, chosen.mapping, wave)
+        if not _is_legal(request, decision, wave):
+            return None
+        stages.append(build_stage(Mapped(request, decision, chosen.explanation)))
+    return stages
 
 
-def _gone_on_with(planned: Planned, count: int, better: Better) -> list[Stage] | None:
-    """A stage that sums over samples, in so many waves: each goes on with what the one before has left, and the last
+def _gone_on_with(planned: Planned, waves: Shares, better: Better) -> list[Stage] | None:
+    """A stage that sums over samples, in *waves*: each goes on with what the one before has left, and the last
     has all that is made of the whole sum.  None where sums have an order, or what is left costs more than it is worth.
     """
     request = planned.request
     sums = [request.statement, *(each.statement for each in request.beside)]
     if request.rounds or request.drawn or not all(isinstance(s, Contraction) and SAMPLES in s.summed for s in sums):
         return None
-    waves = shares(request.extents[SAMPLES], count, 1)
-    requests = [_part(request, number, count) for number in range(count)]
-    most = count - 1
+    most = len(waves) - 1
+    requests = [_part(request, number, len(waves)) for number in range(len(waves))]
     left = sum(request.types[each.target.value].bytes(1, 1) for each in _sums(requests[0]))
     moved = 2 * most * left * 8 / request.target.dram.bits_per_cycle
     if not _others(request) or WORTH_LEFT * moved > duration(planned.stage, request.target).core:
         return None
-    found = {number: _alone(_first(requests[number], waves), planned.mapper, better) for number in {most - 1, most}}
+    found: dict[tuple[int, bool], Stage] = {}
     stages: list[Stage] = []
     for number, (own, wave) in enumerate(zip(requests, waves, strict=True)):
-        chosen = found[most if number == most else most - 1]
-        decision = _further_on(own, chosen.mapping, wave)
-        if own.adds(decision.split) or not _are_legal(own, [decision], waves):
+        key = wave[1], number == most
+        if key not in found:
+            like = own if number == most else requests[most - 1]
+            found[key] = _mapped(_first(like, wave[1]), planned.mapper, better).stage
+        decision = _further_on(own, found[key].mapping, wave)
+        if not _is_legal(own, decision, wave):
             return None
-        stages.append(build_stage(Mapped(own, decision, chosen.explanation)))
+        stages.append(build_stage(Mapped(own, decision, found[key].explanation)))
     return stages
-
-
-def _alone(request: Request, mapper: Mapper, better: Better) -> Stage:
-    """The best stage of *request* of those in which no cores share a sum."""
-    found = _mapped(request, mapper, better).stage
-    return build_stage(mapper.choose(request)) if found.gathers else found
 
 
 def _sums(request: Request) -> Iterator[Contraction]:
@@ -172,35 +162,29 @@ def _part(request: Request, number: int, count: int) -> Request:
     return replace(request, statement=part(request.statement), beside=beside, epilogue=epilogue, inside=inside)
 
 
-def _first(request: Request, waves: Shares) -> Request:
-    """*request* on as many samples as the largest of *waves* has."""
-    return part_of(request, {SAMPLES: max(extent for _, extent in waves)})
+def _first(request: Request, samples: int) -> Request:
+    """*request* on its first samples, so many."""
+    return part_of(request, {SAMPLES: samples})
 
 
-def _are_legal(request: Request, decisions: Sequence[Decision], waves: Shares) -> bool:
-    """Whether a machine can do what was decided for *waves*."""
-    cut = {SAMPLES: waves}
-    held = any(loop == SAMPLES for decision in decisions for _, loop in decision.whole)
-    return not held and all(is_legal(request, decision, cut) for decision in decisions)
+def _is_legal(request: Request, decision: Decision, wave: tuple[int, int]) -> bool:
+    """Whether a machine can do what was decided for a *wave*."""
+    held = any(loop == SAMPLES for _, loop in decision.whole)
+    return not held and is_legal(request, decision, {SAMPLES: (wave,)})
 
 
 def _further_on(request: Request, decision: Decision, wave: tuple[int, int]) -> Decision:
-    """What was decided for the first samples, for those of a *wave*: cores do not share them more than before."""
+    """What was decided for the first samples, for those of a *wave* of as many."""
     low, extent = wave
     parts = dict(decision.parts)
-    cores, idle = len(decision.shares), (0, 0)
+    idle = (0, 0)
     others = _others(request)
     if not parts and others:  # all on one core
         parts[others[0]] = tuple((0, request.extents[others[0]]) if share else idle for _, share in decision.shares)
     if SAMPLES in parts:
-        parts[SAMPLES] = tuple(_clipped(parts[SAMPLES], wave))
+        parts[SAMPLES] = tuple((low + first, own) if own else idle for first, own in parts[SAMPLES])
     else:
         parts[SAMPLES] = tuple((low, extent) if share else idle for _, share in decision.shares)
-    working = [all(shares[core][1] for shares in parts.values()) for core in range(cores)]
-    parts = {
-        name: tuple(share if works else idle for share, works in zip(shares, working, strict=True))
-        for name, shares in parts.items()
-    }
     (split, shares), *further = parts.items()
     decision = replace(decision, split=split, shares=shares, further=tuple(further))
     return replace(decision, cast=cast_of(request, decision))
@@ -210,11 +194,3 @@ def _others(request: Request) -> list[str]:
     """Loops of a stage beside samples, and those that it sums over."""
     summed = getattr(request.statement, "summed", ())
     return [name for name in request.extents if name != SAMPLES and name not in summed]
-
-
-def _clipped(shares: Shares, wave: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """The shares of the samples of a wave, which may have fewer than the first."""
-    low, extent = wave
-    for first, own in shares:
-        left = max(0, min(own, extent - first))
-        yield (low + first, left) if left else (0, 0)

@@ -11,6 +11,7 @@ from laws import Bench, Case, changed_target, compiled
 
 from snnc.compiler.ir.statement import Contraction
 from snnc.compiler.passes import arrange
+from snnc.compiler.pipeline import Compilation, Options
 from snnc.isa.target import TARGETS, canonical, load_target
 from snnc.runtime.orders import Order, Reverse, Shuffled
 
@@ -104,6 +105,16 @@ def test_lanes_have_the_bits_of_the_oracle_in_any_order(
     bench = bench_of(case, waves, monkeypatch, order=order, watched=True)
     assert bench.program.contexts == 3
     agree(bench)
+
+
+def test_the_fewest_cycles_may_be_asked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages that drain nothing, since they leave their sums to the next wave, have cycles as well."""
+    monkeypatch.setattr(arrange, "WAVES", (2,))
+    monkeypatch.setattr(arrange, "WORTH_LANES", float("inf"))
+    monkeypatch.setattr(arrange, "WORTH_MOVED", 0)
+    made = Compilation("digits", Options("li2024_exact", 1, batch=4, steps=2, partition="lanes", objective="cycles"))
+    statements = [s for stage in made.schedule.entries["train_step"] for s in stage.statements]
+    assert any(isinstance(each, Contraction) and each.partial for each in statements)
 
 
 @pytest.mark.parametrize("name", CORNERS)
