@@ -62,7 +62,7 @@ def variants(shared: Compilation) -> list[tuple[str, str, Compilation]]:
         ]
     if shared.target.contexts > 1:
         lanes = replace(dense, partition="lanes")
-        found.append(("lanes", "phases beside one another, samples in waves (--partition lanes)", lanes))
+        found.append(("lanes", "stages in whichever context is free, samples in waves (--partition lanes)", lanes))
     found.append(
         (
             "dense" if sparse else "chosen",

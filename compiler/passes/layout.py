@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...isa.grid import Grid
@@ -12,6 +12,7 @@ from ...source import NOWHERE, TargetError
 from ..ir.graph import Training
 from ..ir.schedule import Coding
 from ..ir.types import Type
+from .waves import PARTIAL
 
 ALIGNMENT = 64
 """Bytes on which every symbol begins: a whole number of granules of common DRAM."""
@@ -55,9 +56,16 @@ def place_symbols(training: Training, values: Iterable[DramValue], target: Targe
             f"{training.name} needs {address / mib:.1f} MiB of DRAM; `{target.name}` has "
             f"{target.dram.bytes / mib:.1f} MiB (short by {(address - target.dram.bytes) / mib:.1f} MiB); "
             f"largest: {named}",
-            hints=("a smaller --batch", "fewer --steps", "a target with more DRAM"),
+            hints=("a smaller --batch", "fewer --steps", "a target with more DRAM", *_without_partial_sums(symbols)),
         )
     return tuple(symbols), address
+
+
+def _without_partial_sums(symbols: Sequence[Symbol]) -> Iterator[str]:
+    """What would need no room for sums that waves leave to one another, if there are any."""
+    left = sum(symbol.bytes for symbol in symbols if PARTIAL in symbol.name)
+    if left:
+        yield f"--partition patches, which leaves no sums from wave to wave ({left / (1 << 20):.1f} MiB)"
 
 
 def symbol_of(value: DramValue, steps: int, batch: int, address: int, granule: int) -> Symbol:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -16,13 +17,14 @@ from snnc.compiler.passes import arrange
 from snnc.compiler.passes.dependencies import touches, waits
 from snnc.compiler.passes.lanes import shared_out
 from snnc.compiler.pipeline import Compilation, Options
-from snnc.isa.target import load_target
+from snnc.isa.target import canonical, load_target
 from snnc.reports.schedule_text import schedule_text
 from snnc.runtime.counted import full
 from snnc.runtime.counting import Count, counts_of
 from snnc.runtime.faults import RaceError
 from snnc.runtime.interpreter import Interpreter
 from snnc.runtime.settings import Settings
+from snnc.source import TargetError
 
 ENTRY, BATCH = "train_step", 10
 
@@ -121,6 +123,24 @@ def forced(waves: int, cores: int) -> Compilation:
         made = Compilation("csnn", Options("li2024_exact", cores, batch=16, steps=2, partition="lanes"))
         assert made.schedule.entries[ENTRY][0].awaits is not None
     return made
+
+
+def test_where_sums_have_no_room_between_waves_the_way_out_is_told(tmp_path: Path) -> None:
+    """In a memory that all else fits into, without a byte more."""
+    made = forced(4, 1)
+    left = sum(symbol.bytes for symbol in made.program.symbols if ".partial." in symbol.name)
+    assert left > 0
+    small = replace(made.target, dram=replace(made.target.dram, bytes=made.program.dram_bytes - left))
+    path = tmp_path / "small.toml"
+    path.write_text(canonical(small))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrange, "WAVES", (4,))
+        patch.setattr(arrange, "WORTH_LANES", float("inf"))
+        patch.setattr(arrange, "WORTH_MOVED", 0)
+        with pytest.raises(TargetError, match="MiB of DRAM") as caught:
+            _ = Compilation("csnn", Options(str(path), 1, batch=16, steps=2, partition="lanes")).program
+    told = f"--partition patches, which leaves no sums from wave to wave ({left / (1 << 20):.1f} MiB)"
+    assert caught.value.faults[0].hints[-1] == told
 
 
 def test_a_sum_that_cores_share_goes_on_where_it_is_gathered() -> None:
